@@ -1,0 +1,32 @@
+"""Survey calibration: from records and published totals to exactly k weighted records."""
+
+from l0.calibration.calibrate import calibrate
+from l0.calibration.frontier import Frontier, frontier
+from l0.calibration.problem import CalibrationProblem
+from l0.calibration.recorder import Progress
+from l0.calibration.result import CalibrationResult
+from l0.calibration.selectors import (
+    SELECTORS,
+    HardConcreteGates,
+    Hybrid,
+    Path,
+    Pps,
+    Random,
+    Selector,
+)
+
+__all__ = [
+    "SELECTORS",
+    "CalibrationProblem",
+    "CalibrationResult",
+    "Frontier",
+    "HardConcreteGates",
+    "Hybrid",
+    "Path",
+    "Pps",
+    "Progress",
+    "Random",
+    "Selector",
+    "calibrate",
+    "frontier",
+]

@@ -1,0 +1,121 @@
+"""Bounds on the weight ratios, and which targets are out of reach."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from torch import Tensor
+
+from l0.errors import InputError
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Every chosen record has ``low <= w / w0 <= high``.
+
+    Attributes
+    ----------
+    low, high : float
+        Zero and infinity where there is no bound.
+    """
+
+    low: float = 0.0
+    high: float = math.inf
+
+    @classmethod
+    def parse(cls, bounds: tuple[float | None, float | None] | None) -> Bounds:
+        """Check a pair that came in; None on either side is no bound.
+
+        Raises
+        ------
+        InputError
+            Where the bounds cross, are negative or no numbers.
+        """
+        if bounds is None:
+            return cls()
+        try:
+            low, high = bounds
+            pair = cls(
+                0.0 if low is None else float(low), math.inf if high is None else float(high)
+            )
+        except (TypeError, ValueError):
+            raise InputError(
+                f"`bounds` is {bounds!r}; pass a pair (low, high) of numbers"
+            ) from None
+        if not 0 <= pair.low < math.inf or not pair.high > 0:
+            raise InputError(f"`bounds` is {bounds!r}; it needs 0 <= low < infinity and high > 0")
+        if pair.low > pair.high:
+            raise InputError(f"`bounds` cross: low {pair.low:g} is above high {pair.high:g}")
+        return pair
+
+    @property
+    def active(self) -> bool:
+        """Whether there is a bound at all."""
+        return self.low > 0 or self.high < math.inf
+
+    def clamp_log_(self, log_ratios: Tensor) -> None:
+        """Project logarithms of ratios onto the bounds, in place."""
+        if self.active:
+            low = math.log(self.low) if self.low else -math.inf
+            log_ratios.clamp_(low, math.log(self.high))
+
+    def weights(
+        self, ratios: NDArray[np.float64], design_weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Turn ratios into weights whose own ratio keeps the bounds to the last bit."""
+        weights = np.clip(ratios, self.low, self.high) * design_weights
+        # (w0 * high) / w0 may round to just above high: step back by one unit in the last place.
+        weights = np.where(weights / design_weights > self.high, np.nextafter(weights, 0), weights)
+        return np.where(weights / design_weights < self.low, np.nextafter(weights, np.inf), weights)
+
+    def reach(
+        self, matrix: sp.csr_array, design_weights: NDArray[np.float64], n_records: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Smallest and largest total that exactly `n_records` records can give to each target.
+
+        Each of n records would best add b = max(low c, high c) for its contribution c = w0 a, and
+        a choice of k adds at most the sum of the k largest b; records without an entry add 0.
+
+        Parameters
+        ----------
+        matrix : scipy.sparse.csr_array, shape (m, n)
+        design_weights : ndarray, shape (n,)
+        n_records : int
+
+        Returns
+        -------
+        lowest, highest : ndarray of float64, shape (m,)
+        """
+        highest = self._highest(matrix, design_weights, n_records)
+        return -self._highest(-matrix, design_weights, n_records), highest
+
+    def _highest(
+        self, matrix: sp.csr_array, design_weights: NDArray[np.float64], n_records: int
+    ) -> NDArray[np.float64]:
+        m, n = matrix.shape
+        row = np.repeat(np.arange(m), np.diff(matrix.indptr))
+        contribution = matrix.data * design_weights[matrix.indices]
+        if math.isinf(self.high):
+            gain = np.bincount(row[contribution > 0], minlength=m) > 0
+            if self.low == 0:
+                return np.where(gain, np.inf, 0.0)
+        positive = contribution > 0
+        best = np.where(positive, min(self.high, 1e300) * contribution, self.low * contribution)
+        # Records without an entry stand between the gains and the losses.
+        rank = _rank_within_rows(row, -best, matrix.indptr)
+        absent = (n - np.diff(matrix.indptr))[row]
+        place = np.where(best < 0, rank + absent, rank)
+        return np.bincount(row, np.where(place < n_records, best, 0.0), minlength=m)
+
+
+def _rank_within_rows(
+    row: NDArray[np.int64], value: NDArray[np.float64], starts: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    order = np.lexsort([value, row])
+    rank = np.empty(len(row), dtype=np.int64)
+    rank[order] = np.arange(len(row)) - np.asarray(starts, dtype=np.int64)[row[order]]
+    return rank

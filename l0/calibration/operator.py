@@ -1,0 +1,117 @@
+"""The linear map from weight ratios to scaled estimates: two CSR matrices, one autograd function."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+BLOCK_ROWS = 1024
+
+
+class _Product(torch.autograd.Function):
+    """y = A u with dL/du = A' dL/dy, the transpose being kept as a matrix of its own.
+
+    A CSR product reads memory once, in order, and in parallel over its rows. Autograd's own
+    backward of a sparse product would do neither.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, ratios: Tensor, matrix: Tensor, transpose: Tensor) -> Tensor:
+        ctx.transpose = transpose
+        return torch.mv(matrix, ratios)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        return torch.mv(ctx.transpose, gradient), None, None
+
+
+class LinearMap:
+    """The estimates of all targets as a function of the weight ratios u.
+
+    The entries live on the host as scipy arrays, which know how to take columns quickly, and on
+    `device` as tensors, which know how to multiply quickly; on the CPU both are the same memory.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array of float32, shape (m, n)
+        ``A[j, i] = w0[i] a[j, i] / scale[j]``.
+    transpose : scipy.sparse.csr_array of float32, shape (n, m)
+    device : torch.device or str
+    """
+
+    def __init__(
+        self, matrix: sp.csr_array, transpose: sp.csr_array, device: torch.device | str = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        self._host = matrix, transpose
+        self._matrix, self._transpose = (_to_torch(half, self.device) for half in self._host)
+
+    @classmethod
+    def from_scipy(
+        cls,
+        matrix: sp.csr_array,
+        row_factor: NDArray[np.float64],
+        column_factor: NDArray[np.float64],
+        device: torch.device | str = "cpu",
+    ) -> LinearMap:
+        """Scale a matrix by rows and columns and lay it out both ways.
+
+        Parameters
+        ----------
+        matrix : scipy.sparse.csr_array, shape (m, n)
+        row_factor : ndarray, shape (m,)
+        column_factor : ndarray, shape (n,)
+        device : torch.device or str
+        """
+        data = np.empty(matrix.nnz, dtype=np.float32)
+        # In blocks of rows: float64 copies of all entries would double the peak of memory.
+        for start in range(0, matrix.shape[0], BLOCK_ROWS):
+            starts = matrix.indptr[start : start + BLOCK_ROWS + 1]
+            block = slice(starts[0], starts[-1])
+            rows = np.repeat(row_factor[start : start + BLOCK_ROWS], np.diff(starts))
+            data[block] = matrix.data[block] * rows * column_factor[matrix.indices[block]]
+        scaled = sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+        return cls(scaled, scaled.T.tocsr(), device)
+
+    @property
+    def n_targets(self) -> int:
+        """Number of rows, m."""
+        return int(self._host[0].shape[0])
+
+    @property
+    def n_records(self) -> int:
+        """Number of columns, n."""
+        return int(self._host[0].shape[1])
+
+    def __call__(self, ratios: Tensor) -> Tensor:
+        """Map ratios, shape (n,), to scaled estimates, shape (m,)."""
+        return _Product.apply(ratios, self._matrix, self._transpose)  # type: ignore[no-any-return]
+
+    def largest_entries(self) -> NDArray[np.float64]:
+        """Largest absolute entry of each column, shape (n,)."""
+        transpose = self._host[1]
+        return np.asarray(abs(transpose).max(axis=1).todense(), dtype=np.float64).ravel()
+
+    def subset(self, records: NDArray[np.int64]) -> LinearMap:
+        """Keep the columns at these positions, in ascending order."""
+        matrix, transpose = self._host
+        return LinearMap(matrix[:, records], transpose[records], self.device)
+
+
+def _to_torch(matrix: sp.csr_array, device: torch.device) -> Tensor:
+    with warnings.catch_warnings():
+        # PyTorch says once a process that its CSR layout is in beta.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr),
+            torch.from_numpy(matrix.indices),
+            torch.from_numpy(matrix.data),
+            matrix.shape,
+            check_invariants=False,
+        ).to(device)

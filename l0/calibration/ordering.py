@@ -1,0 +1,124 @@
+"""Orders that put like records side by side, so that a systematic sample spreads over all kinds.
+
+A systematic sample takes one record from every stretch of the order that holds one expected
+draw: sorting is stratifying ("implicit stratification", Tillé 2020, Sampling and Estimation from
+Finite Populations, section 3.7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from l0.calibration.roles import Roles
+from l0.calibration.survey import Survey
+from l0.calibration.tables import as_numbers
+
+#: Takes the inclusion probabilities, shape (n,), and gives the records in order, int64 (n,).
+Ordering = Callable[[NDArray[np.float64]], NDArray[np.int64]]
+
+#: An amount counts in full from this quantile of its non-zero values on.
+LARGE = 0.95
+#: A group is not cut once fewer draws than this are expected from it.
+LEAF_DRAWS = 1.0
+#: How many of a record's narrowest targets a bare matrix is sorted by.
+NARROWEST = 3
+
+
+@dataclass(frozen=True)
+class SurveyOrdering:
+    """Order records by a tree over all their columns.
+
+    The labels with the most levels (a geography, as a rule) divide the records first. Then each
+    group is cut in two at the mean of the feature that varies most in it, until one draw is
+    expected from a group. Features are the amounts, as shares of a large amount, and an
+    indicator for every level of the other labels.
+
+    Parameters
+    ----------
+    survey : Survey
+    roles : Roles
+    """
+
+    survey: Survey
+    roles: Roles
+
+    def __call__(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Order the records for a draw with these inclusion probabilities."""
+        n = len(probabilities)
+        labels = sorted(self.roles.labels, key=lambda column: -len(column.levels))
+        table = self.survey.records.table
+        features = [_share_of_large(as_numbers(table.column(name))) for name in self.roles.amounts]
+        for column in labels[1:]:
+            # A column of many levels must not outweigh the amounts: its indicators shrink.
+            size = np.float32(np.sqrt(2 / len(column.levels)))
+            features += [(column.codes == level) * size for level in range(len(column.levels))]
+        group = labels[0].codes if labels else np.zeros(n, dtype=np.int64)
+        n_groups = 0
+        while len(levels := np.unique(group)) > n_groups:
+            n_groups = len(levels)
+            group = _cut(np.searchsorted(levels, group), n_groups, features, probabilities)
+        last = features[-1] if features else np.zeros(n)
+        return np.lexsort([last, group])
+
+
+@dataclass(frozen=True)
+class SharedTargetsOrdering:
+    """Order the records of a bare matrix by their narrowest targets, the only thing known of them.
+
+    Records in the same small cells (a district, an age band) then stand together.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array, shape (m, n)
+    """
+
+    matrix: sp.csr_array
+
+    def __call__(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Order the records; the probabilities do not matter here."""
+        m, n = self.matrix.shape
+        width = np.diff(self.matrix.indptr)
+        by_width = np.argsort(np.argsort(width, kind="stable"), kind="stable")
+        columns = self.matrix.tocsc()
+        rank = by_width[columns.indices]
+        record = np.repeat(np.arange(n), np.diff(columns.indptr))
+        order = np.lexsort([rank, record])
+        place = np.arange(len(record)) - columns.indptr[record].astype(np.int64)
+        narrowest = np.full((NARROWEST, n), m, dtype=np.int64)
+        kept = place < NARROWEST
+        narrowest[place[kept], record[kept]] = columns.indices[order][kept]
+        return np.lexsort(narrowest[::-1])
+
+
+def _share_of_large(amounts: NDArray[np.float64]) -> NDArray[np.float32]:
+    size = np.abs(np.nan_to_num(amounts, nan=0.0, posinf=0.0, neginf=0.0))
+    large = np.quantile(size[size > 0], LARGE) if size.any() else 1.0
+    return np.minimum(size / large, 1.0).astype(np.float32)
+
+
+def _cut(
+    group: NDArray[np.int64],
+    n_groups: int,
+    features: list[NDArray[np.float32]],
+    weight: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Cut every group that expects more than a draw at the mean of its most variable feature."""
+    draws = np.bincount(group, weight, n_groups)
+    widest = np.zeros(n_groups)
+    chosen = np.full(n_groups, -1)
+    threshold = np.zeros(n_groups)
+    for place, feature in enumerate(features):
+        mean = np.bincount(group, weight * feature, n_groups) / draws
+        variance = np.bincount(group, weight * feature**2, n_groups) / draws - mean**2
+        wider = (variance > widest) & (draws > LEAF_DRAWS)
+        widest[wider], chosen[wider], threshold[wider] = variance[wider], place, mean[wider]
+    right = np.zeros(len(group), dtype=bool)
+    for place in np.unique(chosen[chosen >= 0]):
+        mine = chosen[group] == place
+        right[mine] = features[place][mine] > threshold[group[mine]]
+    return 2 * group + right

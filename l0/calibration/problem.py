@@ -1,0 +1,348 @@
+"""The calibration problem: a sparse matrix, the totals to hit, the weights to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from l0.calibration.ordering import Ordering, SharedTargetsOrdering, SurveyOrdering
+from l0.calibration.roles import classify
+from l0.calibration.survey import check_weights, read_survey
+from l0.calibration.tables import Kind
+from l0.calibration.targets import compile_targets, read_targets, shares
+from l0.calibration.untargeted import Auxiliary, MatrixAuxiliary, SurveyAuxiliary
+from l0.errors import InputError, first_few
+
+if TYPE_CHECKING:
+    from l0.calibration.result import CalibrationResult
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationProblem:
+    """Find weights w >= 0 with A w close to the values.
+
+    Records are held sorted by key and targets sorted by name, so that the same rows in any
+    order are the same problem, to the last bit.
+
+    Attributes
+    ----------
+    matrix : scipy.sparse.csr_array, shape (m, n)
+        A: what a unit of each record's weight adds to each target, in the target's own unit.
+    values : ndarray of float64, shape (m,)
+        The totals, in the same units.
+    design_weights : ndarray of float64, shape (n,)
+        w0 > 0.
+    names, groups : sequence of str, length m
+        `groups` is what the report breaks the fit down by.
+    importance : ndarray of float64, shape (m,)
+        Shares of the loss; they add up to one.
+    tolerance : ndarray of float64, shape (m,)
+        Relative error up to which a target costs nothing.
+    keys : pyarrow.Array, shape (n,)
+    key : str
+        Name of the key column in results.
+    record_order : ndarray of int64, shape (n,)
+        Row of each record in the table that came in.
+    target_order : ndarray of int64, shape (m,)
+        Row of each target in the table that came in.
+    ordering : Ordering
+        Puts like records side by side, for systematic sampling.
+    auxiliary : Auxiliary or None
+        Statistics that are no target.
+    kind : {"pandas", "polars", "pyarrow"}
+        Kind of frame that results are given in.
+    """
+
+    matrix: sp.csr_array
+    values: NDArray[np.float64]
+    design_weights: NDArray[np.float64]
+    names: Sequence[str]
+    groups: Sequence[str]
+    importance: NDArray[np.float64]
+    tolerance: NDArray[np.float64]
+    keys: pa.Array
+    key: str
+    record_order: NDArray[np.int64]
+    target_order: NDArray[np.int64]
+    ordering: Ordering
+    auxiliary: Auxiliary | None
+    kind: Kind
+
+    @classmethod
+    def from_frames(
+        cls,
+        records: Any,
+        targets: Any,
+        *,
+        key: str | None = None,
+        weight: str | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> CalibrationProblem:
+        """Compile survey tables and a tidy table of targets.
+
+        Parameters
+        ----------
+        records : frame or path
+            The survey file, a row a record: pandas, polars, pyarrow, ``.parquet`` or ``.csv``.
+        targets : frame or path
+            One target a row. `value` is the weighted sum of `variable` (a numeric column, or
+            ``count``) over the rows of `entity` whose columns equal every label that the row
+            fills in. `entity` names a member table; an empty cell, or one other name used
+            throughout, means the records. Every column that is none of `name`, `entity`,
+            `variable`, `value`, `group`, `importance`, `tolerance` and `source` is a label
+            column and must be a column of the entity's table or of the records; an empty cell
+            means "all". With `group`, every group counts the same in the loss, times the
+            `importance` of its targets; a relative error within `tolerance` costs nothing.
+        key : str, optional
+            Column that identifies a record in all tables. Without it records are known by row
+            number, and their order matters.
+        weight : str, optional
+            Column of design weights. Without it all records weigh the same: the median of
+            value / unweighted total over the targets.
+        members : dict of str to frame or path, optional
+            Tables of units inside a record (persons in a household), tied by `key`; their
+            targets are summed up to the record.
+
+        Returns
+        -------
+        CalibrationProblem
+
+        Raises
+        ------
+        InputError
+            Naming the argument, up to five offending rows or names, and the remedy.
+        FileNotFoundError
+            Where a path does not exist.
+        """
+        survey = read_survey(records, key=key, weight=weight, members=members)
+        table = read_targets(targets, survey)
+        matrix = compile_targets(table, survey)
+        roles = classify(survey, {name for labels in table.labels for name, _ in labels})
+        by_name = np.argsort(np.array(table.names), kind="stable")
+        matrix = _narrow(matrix[by_name])
+        values = table.values[by_name]
+        weights = survey.weights
+        if weights is None:
+            weights = _even_weights(matrix, values)
+        return cls(
+            matrix=matrix,
+            values=values,
+            design_weights=weights,
+            names=[table.names[row] for row in by_name],
+            groups=[table.groups[row] for row in by_name],
+            importance=table.importance[by_name],
+            tolerance=table.tolerance[by_name],
+            keys=survey.keys,
+            key=survey.key or "record",
+            record_order=survey.order,
+            target_order=by_name,
+            ordering=SurveyOrdering(survey, roles),
+            auxiliary=SurveyAuxiliary(survey, roles, table),
+            kind=survey.kind,
+        )
+
+    @classmethod
+    def from_matrix(
+        cls,
+        A: Any,
+        values: ArrayLike,
+        weights: ArrayLike,
+        names: Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
+        keys: ArrayLike | None = None,
+        auxiliary: Any = None,
+    ) -> CalibrationProblem:
+        """Take a problem that is a matrix already.
+
+        Parameters
+        ----------
+        A : array or scipy.sparse array, shape (m, n)
+            What a unit of each record's weight adds to each target. float32 entries are kept
+            as they are, all others become float64.
+        values : array, shape (m,)
+            The totals to hit.
+        weights : array, shape (n,)
+            Design weights.
+        names : sequence of str, length m, optional
+            Must be unique; by default ``target 0``, ``target 1``, ...
+        groups : sequence of str, length m, optional
+            With it every group counts the same in the loss.
+        keys : array, shape (n,), optional
+            Unique keys of the records; by default their positions.
+        auxiliary : array or scipy.sparse array, shape (p, n), optional
+            Statistics that are no target, for the `untargeted_*` metrics; without it they
+            are None.
+
+        Returns
+        -------
+        CalibrationProblem
+
+        Raises
+        ------
+        InputError
+            Where shapes do not fit, or numbers are not finite.
+        """
+        matrix = _checked_matrix(A, "A")
+        m, n = matrix.shape
+        totals = _checked_vector(values, m, "values", "rows")
+        w0 = _checked_vector(weights, n, "weights", "columns")
+        key_array = pa.array(np.arange(n) if keys is None else np.asarray(keys))
+        if len(key_array) != n:
+            raise InputError(f"`keys` has {len(key_array):,} entries for {n:,} columns of `A`")
+        if key_array.null_count or len(pc.unique(key_array)) < n:
+            raise InputError("`keys` must be unique and not null")
+        check_weights(w0, "weights", key_array)
+        named = [f"target {row}" for row in range(m)] if names is None else [str(x) for x in names]
+        for labels, argument in ((named, "names"), (groups, "groups")):
+            if labels is not None and len(labels) != m:
+                raise InputError(f"`{argument}` has {len(labels):,} entries for {m:,} rows of `A`")
+        if len(set(named)) < m:
+            twice = sorted({name for name in named if named.count(name) > 1})
+            raise InputError(f"`names` repeats {first_few(twice)}; names must be unique")
+        by_key = np.arange(n)
+        if keys is not None:
+            by_key = pc.sort_indices(key_array).to_numpy().astype(np.int64)
+            matrix, w0, key_array = matrix[:, by_key], w0[by_key], key_array.take(by_key)
+        by_name = np.arange(m)
+        if names is not None:
+            by_name = np.argsort(np.array(named), kind="stable")
+            matrix, totals = matrix[by_name], totals[by_name]
+        matrix = _narrow(matrix)
+        importance = shares(np.ones(m), groups, named)[by_name]
+        extra = None
+        if auxiliary is not None:
+            statistics = _checked_matrix(auxiliary, "auxiliary")
+            if statistics.shape[1] != n:
+                raise InputError(
+                    f"`auxiliary` has {statistics.shape[1]:,} columns where `A` has {n:,}"
+                )
+            extra = MatrixAuxiliary(statistics[:, by_key])
+        return cls(
+            matrix=matrix,
+            values=totals,
+            design_weights=w0,
+            names=[named[row] for row in by_name],
+            groups=["all"] * m if groups is None else [str(groups[row]) for row in by_name],
+            importance=importance,
+            tolerance=np.zeros(m),
+            keys=key_array,
+            key="key",
+            record_order=by_key,
+            target_order=by_name,
+            ordering=SharedTargetsOrdering(matrix),
+            auxiliary=extra,
+            kind="pyarrow",
+        )
+
+    @property
+    def n_records(self) -> int:
+        """Number of records, n."""
+        return int(self.matrix.shape[1])
+
+    @property
+    def n_targets(self) -> int:
+        """Number of targets, m."""
+        return int(self.matrix.shape[0])
+
+    @property
+    def scales(self) -> NDArray[np.float64]:
+        """What an error of each target is measured against, shape (m,).
+
+        The target's absolute value; for a target of value 0 the design-weighted sum of absolute
+        entries, so that its relative error is the share of the survey's own total that is left.
+        """
+        scales = np.abs(self.values)
+        zero = np.flatnonzero(scales == 0)
+        if zero.size:
+            scales[zero] = abs(self.matrix[zero]) @ self.design_weights
+        return np.where(scales == 0, 1.0, scales)
+
+    def estimate(
+        self, weights: NDArray[np.float64], records: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """Weighted totals in the targets' units, in float64.
+
+        Parameters
+        ----------
+        weights : ndarray of float64, shape (n,) or (k,)
+        records : ndarray of int64, shape (k,), optional
+            Positions of the records that have these weights; all others have none.
+
+        Returns
+        -------
+        ndarray of float64, shape (m,)
+        """
+        if records is not None:
+            full = np.zeros(self.n_records)
+            full[records] = weights
+            weights = full
+        return np.asarray(self.matrix @ weights, dtype=np.float64)
+
+    def solve(
+        self, n_records: int | None = None, method: Any = "hybrid", **options: Any
+    ) -> CalibrationResult:
+        """Choose `n_records` records and weigh them; `l0.calibrate` documents the options."""
+        from l0.calibration.solve import solve
+
+        return solve(self, n_records, method, **options)
+
+
+def _narrow(matrix: sp.csr_array) -> sp.csr_array:
+    """Sorted int32 indices where they suffice: half the memory to read for each product."""
+    matrix.sort_indices()
+    if max(matrix.nnz, *matrix.shape) < np.iinfo(np.int32).max:
+        matrix.indices = matrix.indices.astype(np.int32, copy=False)
+        matrix.indptr = matrix.indptr.astype(np.int32, copy=False)
+    return matrix
+
+
+def _even_weights(matrix: sp.csr_array, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    unweighted = np.asarray(matrix.sum(axis=1)).ravel()
+    usable = unweighted * values > 0
+    if not usable.any():
+        raise InputError(
+            "`weight` is not given, and no target tells how many units a record stands for; "
+            "name a column of design weights"
+        )
+    return np.full(matrix.shape[1], np.median(values[usable] / unweighted[usable]))
+
+
+def _checked_matrix(source: Any, argument: str) -> sp.csr_array:
+    matrix = sp.csr_array(source)
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise InputError(
+            f"`{argument}` has shape {matrix.shape}; it needs two dimensions, none empty"
+        )
+    if matrix.dtype != np.float32:
+        matrix = matrix.astype(np.float64)
+    if not np.isfinite(matrix.data).all():
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        bad = np.unique(rows[~np.isfinite(matrix.data)])
+        raise InputError(
+            f"`{argument}` has NaN or infinite entries in {bad.size:,} rows ({first_few(bad.tolist())})"
+        )
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    return matrix
+
+
+def _checked_vector(
+    source: ArrayLike, length: int, argument: str, what: str
+) -> NDArray[np.float64]:
+    vector = np.asarray(source, dtype=np.float64)
+    if vector.shape != (length,):
+        raise InputError(f"`{argument}` has shape {vector.shape} for {length:,} {what} of `A`")
+    bad = np.flatnonzero(~np.isfinite(vector))
+    if bad.size:
+        raise InputError(
+            f"`{argument}` is NaN or infinite at {bad.size:,} positions ({first_few(bad.tolist())})"
+        )
+    return vector

@@ -1,0 +1,115 @@
+"""The refit: weights of a fixed set of records, close to where they come from.
+
+On records with base ratios g it minimises, over the ratios u = w / w0,
+
+    datafit(A u) + mu D(u, g),    D = sum_i W_i (q_i log q_i - q_i + 1) / sum_i W_i,
+
+with q = u / g and W = w0 g: the raking (entropy) distance of Deville & Särndal (1992, case 2),
+as a penalty in place of a constraint, so that totals which contradict each other share the blame.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from l0.calibration.task import Task
+
+LEARNING_RATE = 0.05
+#: Snapshots a refit takes for the history.
+SNAPSHOTS = 8
+#: Pull towards the design weights where all records are calibrated.
+DENSE_MU = 0.002
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Records a selector chose, and the weights their refit starts from and stays close to.
+
+    Attributes
+    ----------
+    records : ndarray of int64, shape (k,)
+        Positions in ascending order.
+    base : ndarray of float64, shape (k,)
+        Base ratios g > 0.
+    mu : float
+        Strength of the pull towards the base.
+    """
+
+    records: NDArray[np.int64]
+    base: NDArray[np.float64]
+    mu: float
+
+
+class EntropyDistance:
+    """D of this module's docstring, as a function of log u.
+
+    Parameters
+    ----------
+    log_base : Tensor, shape (k,)
+        log g.
+    weight : Tensor, shape (k,)
+        W = w0 g, at any scale.
+    """
+
+    def __init__(self, log_base: Tensor, weight: Tensor) -> None:
+        self._log_base = log_base
+        self._share = weight / weight.sum()
+
+    def __call__(self, log_ratios: Tensor) -> Tensor:
+        log_q = log_ratios - self._log_base
+        return self._share @ (log_q.exp() * (log_q - 1) + 1)
+
+
+def refit(task: Task, selection: Selection, stage: str = "refit") -> NDArray[np.float64]:
+    """Fit the ratios of the selected records.
+
+    Parameters
+    ----------
+    task : Task
+    selection : Selection
+    stage : str
+        What the history calls it.
+
+    Returns
+    -------
+    ndarray of float64, shape (k,)
+        Ratios u > 0; within the bounds up to rounding.
+    """
+    records = selection.records
+    everybody = len(records) == task.problem.n_records
+    linear_map = task.linear_map if everybody else task.linear_map.subset(records)
+    log_base = task.tensor(np.log(selection.base))
+    distance = EntropyDistance(
+        log_base, task.tensor(selection.base * task.problem.design_weights[records])
+    )
+    log_ratios = log_base.clone().requires_grad_()
+    optimizer = torch.optim.Adam([log_ratios], lr=LEARNING_RATE, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, task.epochs)
+    every = max(1, math.ceil(task.epochs / SNAPSHOTS))
+    for epoch in range(task.epochs):
+        with torch.no_grad():
+            task.bounds.clamp_log_(log_ratios)
+        estimates = linear_map(log_ratios.exp())
+        optimizer.zero_grad()
+        (task.datafit(estimates) + selection.mu * distance(log_ratios)).backward()
+        optimizer.step()
+        schedule.step()
+        if (epoch + 1) % every == 0 or epoch + 1 == task.epochs:
+            task.recorder.snapshot(
+                stage, epoch % every + 1, len(records), estimates.detach().cpu().numpy()
+            )
+    return log_ratios.detach().cpu().double().exp().numpy()
+
+
+def calibrate_all(task: Task) -> NDArray[np.float64]:
+    """Calibrate all records, close to their design weights: the reference for everything untargeted."""
+    n = task.problem.n_records
+    return refit(task, Selection(np.arange(n), np.ones(n), DENSE_MU), stage="dense")

@@ -1,0 +1,205 @@
+"""What a calibration gives: the weights, and the account of what they hit and what they lost."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from l0.calibration.tables import Kind, column, native, read_table
+from l0.errors import InputError
+from l0.files import whole_file, whole_folder
+
+#: The file by which a folder is known to hold a saved result.
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationResult:
+    """Chosen records with positive weights, and how they fare.
+
+    Frames come in the kind that the records had (pandas, polars or pyarrow).
+
+    Attributes
+    ----------
+    indices : ndarray of int64, shape (k,)
+        Rows of the chosen records in the table that came in, ascending.
+    values : ndarray of float64, shape (k,)
+        Their weights.
+    metrics : dict
+        `n_records` (k), `n_candidates`, `n_targets`, `n_unreachable`;
+        `loss` (mean over all targets of the relative error capped at 1, unreachable ones
+        counted), `median_error`, `max_error`, `within_1pct`, `within_10pct` (shares of the
+        targets);
+        `untargeted_median_error`, `untargeted_capped_error` (on statistics that are no target,
+        against the dense calibrated file; None without auxiliary statistics);
+        `effective_sample_size` (Kish), `design_effect` (k over it), `max_weight_ratio` (largest
+        w / w0), `top_1pct_weight_share`; `seconds`.
+    run : dict
+        What it takes to repeat the run: arguments, seed, versions, digests of the inputs.
+    """
+
+    indices: NDArray[np.int64]
+    metrics: dict[str, Any]
+    run: dict[str, Any]
+    tables: dict[str, pa.Table]
+    kind: Kind = "pyarrow"
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Weights of the chosen records, shape (k,), in the order of `indices`."""
+        return np.asarray(self.tables["weights"].column("weight").to_numpy())
+
+    @property
+    def weights(self) -> Any:
+        """Frame of the key and the `weight` of the chosen records."""
+        return native(self.tables["weights"].drop_columns(["design_weight"]), self.kind)
+
+    @property
+    def targets(self) -> Any:
+        """Frame of all targets in the order they came.
+
+        `name`, `value`, `estimate`, `error` (estimate - value), `relative_error` (error over
+        |value|; for a value of 0 over the design-weighted total), `group`, `status` (``met``
+        within the larger of 1% and its tolerance, ``missed``, ``unreachable``), `reason` (why
+        unreachable), `importance`, and the estimate of the design weights, `design_estimate`.
+        """
+        return native(self.tables["targets"], self.kind)
+
+    @property
+    def untargeted(self) -> Any:
+        """Frame of statistics that are no target, or None where there are none.
+
+        `statistic`, `variable`, `by`, `reference` (the dense calibrated file), `estimate`,
+        `relative_error`, `support` (effective number of records behind the reference).
+        """
+        table = self.tables.get("untargeted")
+        return None if table is None else native(table, self.kind)
+
+    @property
+    def history(self) -> Any:
+        """Frame of the run: `stage`, `epoch`, `n_records`, `loss`, `seconds`."""
+        return native(self.tables["history"], self.kind)
+
+    def select(self, table: Any, weight: str = "weight") -> Any:
+        """Take the rows of the chosen records from any table that carries the key.
+
+        Parameters
+        ----------
+        table : frame or path
+            The records themselves, their members, or anything else with the key column.
+        weight : str, default "weight"
+            Column the calibrated weights are written to; one of that name is replaced.
+
+        Returns
+        -------
+        frame
+            Of the kind that came in, rows in their order.
+
+        Raises
+        ------
+        InputError
+            Where the key column is missing or has another type.
+        """
+        rows, kind = read_table(table, "table")
+        weights = self.tables["weights"]
+        key = weights.column_names[0]
+        own = column(rows, key, "table", "the key")
+        try:
+            own = own.cast(weights.column(key).type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise InputError(
+                f"`table` has {own.type} keys in {key!r} where the result has "
+                f"{weights.column(key).type}; give both the same type"
+            ) from None
+        found = pc.index_in(own, value_set=weights.column(key))
+        kept = rows.filter(found.is_valid())
+        calibrated = weights.column("weight").take(found.drop_null())
+        if weight in kept.column_names:
+            kept = kept.set_column(kept.column_names.index(weight), weight, calibrated)
+        else:
+            kept = kept.append_column(weight, calibrated)
+        return native(kept, kind)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the report: one HTML file that opens without a network."""
+        from l0.calibration.report import render
+
+        with whole_file(path) as draft:
+            draft.write_text(render(self), encoding="utf-8")
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write everything to a folder, whole or not at all.
+
+        ``weights.parquet``, ``targets.csv``, ``untargeted.csv`` (where there is one),
+        ``history.csv``, ``calibration_log.csv`` (one row a target and snapshot),
+        ``metrics.json``, ``run.json`` and ``report.html``.
+
+        Parameters
+        ----------
+        folder : str or Path
+            A new or empty folder, or one that an earlier run wrote: that is replaced.
+
+        Raises
+        ------
+        InputError
+            Where the folder holds other files.
+        OSError
+            Where there is no room or no permission; nothing is left behind.
+        """
+        from l0.calibration.report import render
+
+        with whole_folder(folder, RUN_FILE) as draft:
+            weights = self.tables["weights"].append_column("row", pa.array(self.indices))
+            pa.parquet.write_table(weights, draft / "weights.parquet")
+            for name in ("targets", "untargeted", "history", "calibration_log"):
+                if name in self.tables:
+                    pa.csv.write_csv(self.tables[name], draft / f"{name}.csv")
+            for name, content in (("metrics.json", self.metrics), (RUN_FILE, self.run)):
+                text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+                (draft / name).write_text(text, encoding="utf-8")
+            (draft / "report.html").write_text(render(self), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> CalibrationResult:
+        """Read a saved result; its frames are pyarrow tables.
+
+        Raises
+        ------
+        InputError
+            Where the folder holds no saved result.
+        """
+        path = Path(folder)
+        if not (path / RUN_FILE).is_file():
+            raise InputError(
+                f"{str(path)!r} holds no saved result (no {RUN_FILE}); name a folder that `save` wrote"
+            )
+        tables = {}
+        for name in ("targets", "untargeted", "history", "calibration_log"):
+            if (path / f"{name}.csv").exists():
+                texts = pa.csv.ConvertOptions(
+                    column_types={text: pa.string() for text in _TEXT_COLUMNS}
+                )
+                tables[name] = pa.csv.read_csv(path / f"{name}.csv", convert_options=texts)
+        weights = pa.parquet.read_table(path / "weights.parquet")
+        tables["weights"] = weights.drop_columns(["row"])
+        return cls(
+            indices=weights.column("row").to_numpy(),
+            metrics=json.loads((path / "metrics.json").read_text(encoding="utf-8")),
+            run=json.loads((path / RUN_FILE).read_text(encoding="utf-8")),
+            tables=tables,
+        )
+
+
+_TEXT_COLUMNS = (
+    "name", "group", "status", "reason", "statistic", "variable", "by", "stage", "target_name",
+)  # fmt: skip

@@ -1,0 +1,103 @@
+"""The hybrid: most records by a probability design, the rest where the targets need them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l0.calibration.refit import Selection
+from l0.calibration.selectors.designs import inclusion_probabilities, systematic
+from l0.calibration.selectors.path import Companions, Path
+from l0.calibration.task import Task
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """Draw a share of the budget by design, fill the rest by the path.
+
+    1. Draw with probability q proportional to the dense calibrated weights, systematically, along
+       an order that puts like beside like. Left out of the draw are records so influential that
+       their Horvitz-Thompson weight alone would overshoot a target.
+    2. Run the path on all others, the drawn ones beside it at a little under their
+       Horvitz-Thompson weight w / q, so that there is something left to fill.
+    3. Where the targets need fewer records than the budget has, draw the rest too.
+
+    Pure selection drops what no target asks for; a pure sample misses the targets.
+
+    Attributes
+    ----------
+    share : float
+        Of the budget, that is drawn.
+    damping : float
+        Of the Horvitz-Thompson weights of the drawn records.
+    start : float
+        Of the dense calibrated ratios of all others, where the path starts.
+    overshoot : float
+        A record is too influential to be drawn when its Horvitz-Thompson weight contributes more
+        than this many times the value of a target.
+    mu : float
+        Pull towards the base weights.
+    path : Path
+    """
+
+    share: float = 0.8
+    damping: float = 0.9
+    start: float = 0.3
+    overshoot: float = 2.0
+    mu: float = 0.1
+    path: Path = field(default_factory=Path)
+
+    def select(self, task: Task, n_records: int) -> Selection:
+        """See `Selector.select`."""
+        n_drawn = max(1, round(self.share * n_records))
+        n_left = n_records - n_drawn
+        weights = task.reference * task.problem.design_weights
+        drawn = self._draw(task, self._drawable(task, weights, n_drawn), n_drawn)
+        base = self._base(task, weights, drawn, n_drawn)
+        if not n_left:
+            return Selection(drawn, base, self.mu)
+        others = _without(task.problem.n_records, drawn)
+        companions = Companions(drawn, base, self.mu)
+        chosen, ratios = next(
+            self.path.walk(task, others, self.start * task.reference[others], [n_left], companions)
+        )
+        needed = ratios >= self.path.threshold
+        chosen, ratios = chosen[needed], ratios[needed]
+        n_more = n_left - len(chosen)
+        if n_more:
+            rest = _without(task.problem.n_records, np.concatenate([drawn, chosen]))
+            drawn = np.concatenate([drawn, self._draw(task, rest, n_more)])
+            base = self._base(task, weights, drawn, n_drawn + n_more)
+        records, ratios = np.concatenate([drawn, chosen]), np.concatenate([base, ratios])
+        ascending = np.argsort(records)
+        return Selection(records[ascending], ratios[ascending], self.mu)
+
+    def _drawable(
+        self, task: Task, weights: NDArray[np.float64], n_drawn: int
+    ) -> NDArray[np.int64]:
+        """Records that may be drawn: all but the too influential, or all where too few are left."""
+        q = inclusion_probabilities(weights, n_drawn)
+        # A record's weight w / q contributes (w / q) a / scale = (u / q) A to each target.
+        influence = task.linear_map.largest_entries() * task.reference / q
+        drawable = np.flatnonzero(influence <= self.overshoot)
+        return drawable if len(drawable) >= n_drawn else np.arange(task.problem.n_records)
+
+    def _draw(self, task: Task, candidates: NDArray[np.int64], n_drawn: int) -> NDArray[np.int64]:
+        q = np.zeros(task.problem.n_records)
+        weights = task.reference[candidates] * task.problem.design_weights[candidates]
+        q[candidates] = inclusion_probabilities(weights, n_drawn)
+        return systematic(q, task.problem.ordering(q), task.generator)
+
+    def _base(
+        self, task: Task, weights: NDArray[np.float64], drawn: NDArray[np.int64], n_drawn: int
+    ) -> NDArray[np.float64]:
+        q = inclusion_probabilities(weights, n_drawn)
+        return self.damping * task.reference[drawn] / q[drawn]
+
+
+def _without(n: int, taken: NDArray[np.int64]) -> NDArray[np.int64]:
+    left = np.ones(n, dtype=bool)
+    left[taken] = False
+    return np.flatnonzero(left)

@@ -1,0 +1,205 @@
+"""The survey: records with design weights, and member tables tied to them by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from l0.calibration.tables import Kind, as_numbers, column, is_number, read_table
+from l0.errors import InputError, first_few
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A table of units, each of which belongs to one record.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        One row a unit.
+    record : ndarray of int64, shape (n_units,)
+        The position of each unit's record; for the records themselves 0, 1, 2, ...
+    argument : str
+        What error messages call the table.
+    """
+
+    table: pa.Table
+    record: NDArray[np.int64]
+    argument: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A checked survey in canonical order: records sorted by key, whatever order they came in.
+
+    Attributes
+    ----------
+    records : Entity
+    members : dict of str to Entity
+    key : str or None
+        Name of the key column; None where records are known by row number.
+    weight : str or None
+        Name of the design weight column.
+    keys : pyarrow.Array, shape (n,)
+    weights : ndarray of float64 or None, shape (n,)
+        Design weights; None where no column was named.
+    order : ndarray of int64, shape (n,)
+        ``order[i]`` is the row that record i had when it came in.
+    kind : {"pandas", "polars", "pyarrow"}
+        The kind of frame that came in.
+    """
+
+    records: Entity
+    members: dict[str, Entity]
+    key: str | None
+    weight: str | None
+    keys: pa.Array
+    weights: NDArray[np.float64] | None
+    order: NDArray[np.int64]
+    kind: Kind
+
+    def column_for(self, entity: Entity, name: str) -> pa.ChunkedArray | None:
+        """Take an entity's own column, or the one of its record; None where neither has it."""
+        if name in entity.table.column_names:
+            return entity.table.column(name)
+        if name in self.records.table.column_names:
+            return self.records.table.column(name).take(pa.array(entity.record))
+        return None
+
+    def measure(self, entity: Entity, name: str) -> NDArray[np.float64]:
+        """Take one of an entity's numeric columns as float64.
+
+        Raises
+        ------
+        InputError
+            Where a value is null, NaN or infinite, with the keys of the first such records.
+        """
+        numbers = as_numbers(entity.table.column(name))
+        bad = np.flatnonzero(~np.isfinite(numbers))
+        if bad.size:
+            where = self.keys.take(entity.record[bad[:5]]).to_pylist()
+            raise InputError(
+                f"`{entity.argument}` column {name!r} has {bad.size:,} null, NaN or infinite values "
+                f"(records {first_few(where, bad.size)}); fill them or drop the rows"
+            )
+        return numbers
+
+
+def read_survey(
+    records: Any,
+    *,
+    key: str | None = None,
+    weight: str | None = None,
+    members: Mapping[str, Any] | None = None,
+) -> Survey:
+    """Read and check the records and their members (`CalibrationProblem.from_frames` says how)."""
+    table, kind = read_table(records, "records")
+    if key is None:
+        if members:
+            raise InputError("`members` are tied to records by a key; name its column in `key`")
+        keys = pa.array(np.arange(table.num_rows))
+        order = np.arange(table.num_rows)
+    else:
+        keys = _checked_keys(column(table, key, "records", "the `key`"), key)
+        order = pc.sort_indices(keys).to_numpy().astype(np.int64)
+        keys, table = keys.take(order), table.take(order)
+    weights = None if weight is None else _checked_weights(table, weight, keys)
+    return Survey(
+        records=Entity(table, np.arange(table.num_rows), "records"),
+        members={
+            name: _tie(member, name, key, keys)
+            for name, member in (members or {}).items()
+            if key is not None
+        },
+        key=key,
+        weight=weight,
+        keys=keys,
+        weights=weights,
+        order=order,
+        kind=kind,
+    )
+
+
+def _checked_keys(values: pa.ChunkedArray, key: str) -> pa.Array:
+    values = _plain(values)
+    if values.null_count:
+        rows = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
+        raise InputError(
+            f"`key` column {key!r} is null in {rows.size:,} rows of `records` "
+            f"(rows {first_few(rows.tolist())}); every record needs a key"
+        )
+    counts = pc.value_counts(values)
+    if len(counts) < len(values):
+        twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+        raise InputError(
+            f"`key` column {key!r} repeats {len(twice):,} keys in `records` "
+            f"({first_few(twice.slice(0, 5).to_pylist(), len(twice))}); keys must be unique"
+        )
+    return values
+
+
+def _checked_weights(table: pa.Table, weight: str, keys: pa.Array) -> NDArray[np.float64]:
+    column(table, weight, "records", "the design `weight`")
+    values = table.column(weight)
+    if not is_number(values.type):
+        raise InputError(f"`weight` column {weight!r} is {values.type}, not a number")
+    return check_weights(as_numbers(values), weight, keys)
+
+
+def check_weights(weights: NDArray[np.float64], name: str, keys: pa.Array) -> NDArray[np.float64]:
+    """Insist on positive, finite design weights; the error names the records that break it."""
+    for bad, what in (
+        (~np.isfinite(weights), "null, NaN or infinite"),
+        (weights <= 0, "zero or negative"),
+    ):
+        if bad.any():
+            where = keys.filter(pa.array(bad)).slice(0, 5).to_pylist()
+            raise InputError(
+                f"`weight` {name!r} has {int(bad.sum()):,} {what} values (records "
+                f"{first_few(where, int(bad.sum()))}); design weights must be positive: "
+                "drop these records or give them a weight"
+            )
+    return np.ascontiguousarray(weights, dtype=np.float64)
+
+
+def _tie(member: Any, name: str, key: str, keys: pa.Array) -> Entity:
+    argument = f"members[{name!r}]"
+    table, _ = read_table(member, argument)
+    own = _plain(column(table, key, argument, "the `key`"))
+    if own.null_count:
+        rows = np.flatnonzero(own.is_null().to_numpy(zero_copy_only=False))
+        raise InputError(
+            f"`{argument}` has {rows.size:,} rows with a null key {key!r} "
+            f"(rows {first_few(rows.tolist())}); every member needs its record's key"
+        )
+    if own.type != keys.type:
+        try:
+            own = own.cast(keys.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise InputError(
+                f"`{argument}` has {own.type} keys in {key!r} where `records` have {keys.type}; "
+                "give both the same type"
+            ) from None
+    found = pc.index_in(own, value_set=keys)
+    if found.null_count:
+        lost = pc.unique(own.filter(found.is_null()))
+        raise InputError(
+            f"`{argument}` has {found.null_count:,} rows whose record is missing from `records` "
+            f"(keys {first_few(lost.slice(0, 5).to_pylist(), len(lost))}); "
+            "add these records or drop the rows"
+        )
+    return Entity(table, found.to_numpy().astype(np.int64), argument)
+
+
+def _plain(values: pa.ChunkedArray) -> pa.Array:
+    """One array in place of chunks, dictionaries decoded, so that keys compare by value."""
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    combined = values.combine_chunks()
+    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined

@@ -1,0 +1,333 @@
+"""The tidy table of targets, and how it becomes rows of a sparse matrix.
+
+One target a row: `value` is the weighted sum of `variable` over the rows of `entity` whose columns
+equal every label the row fills in. Rows that fill the same labels (a *pattern*) are compiled
+together: the units' labels are coded once, looked up among the pattern's cells, and summed up to
+the records by the sparse constructor. No loop runs over records and no dense row is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from l0.calibration.survey import Entity, Survey
+from l0.calibration.tables import as_numbers, as_text, column, dictionary, is_number, read_table
+from l0.errors import InputError, closest, first_few
+
+COUNT = "count"
+NUMBERS = ("value", "importance", "tolerance")
+RESERVED = ("name", "entity", "variable", *NUMBERS, "group", "source")
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The target table, read and checked, a list a column.
+
+    Attributes
+    ----------
+    names, groups : list of str, length m
+    entities : list of str, length m
+        Name of the member table; "" for the records themselves.
+    variables : list of str, length m
+    labels : list of tuple of (str, str), length m
+        The labels a target fills in, ``((column, level), ...)`` in the order of the columns.
+    values, importance, tolerance : ndarray of float64, shape (m,)
+        `importance` adds up to one; with a `group` column every group has the same share,
+        times the importance its targets were given.
+    """
+
+    names: list[str]
+    entities: list[str]
+    variables: list[str]
+    labels: list[tuple[tuple[str, str], ...]]
+    values: NDArray[np.float64]
+    groups: list[str]
+    importance: NDArray[np.float64]
+    tolerance: NDArray[np.float64]
+
+
+def read_targets(source: Any, survey: Survey) -> Targets:
+    """Read the target table and check every row of it against the survey.
+
+    Parameters
+    ----------
+    source : frame or path
+        The tidy table (see the module's docstring); `CalibrationProblem.from_frames` says more.
+    survey : Survey
+        What the targets are about.
+
+    Returns
+    -------
+    Targets
+        In the order of the table.
+
+    Raises
+    ------
+    InputError
+        Naming the offending targets: unknown entity, variable, label column or level (with the
+        closest names), a value that is no finite number, or one target with two values.
+    """
+    table, _ = read_table(source, "targets", {name: pa.float64() for name in NUMBERS})
+    for name, meaning in (("variable", "what is added up"), ("value", "the published total")):
+        column(table, name, "targets", meaning)
+    label_columns = _label_columns(table, survey)
+    variables = [text or "" for text in as_text(table.column("variable"))]
+    texts = {name: as_text(table.column(name)) for name in label_columns}
+    labels = [
+        tuple((name, cells[row]) for name, cells in texts.items() if cells[row] is not None)
+        for row in range(table.num_rows)
+    ]
+    stated = _optional_text(table, "entity")
+    names = [
+        name or describe(entity, variable, row_labels)
+        for name, entity, variable, row_labels in zip(
+            _optional_text(table, "name"), stated, variables, labels, strict=True
+        )
+    ]
+    values = _checked_numbers(table, "value", names)
+    entities = _entities(stated, names, survey)
+    _check_unique(list(zip(entities, variables, labels, strict=True)), values, names)
+    group_column = _optional_text(table, "group") if "group" in table.column_names else None
+    return Targets(
+        names=names,
+        entities=entities,
+        variables=variables,
+        labels=labels,
+        values=values,
+        groups=[
+            group or describe(entity, variable, [(name, "") for name, _ in row_labels])
+            for group, entity, variable, row_labels in zip(
+                group_column or [""] * len(names), stated, variables, labels, strict=True
+            )
+        ],
+        importance=shares(_non_negative(table, "importance", names, 1.0), group_column, names),
+        tolerance=_non_negative(table, "tolerance", names, 0.0),
+    )
+
+
+def compile_targets(targets: Targets, survey: Survey) -> sp.csr_array:
+    """Compile the targets to the rows of a sparse matrix, in their order.
+
+    Returns
+    -------
+    scipy.sparse.csr_array of float64, shape (m, n)
+        Entry (j, i) is what one unit of record i's weight adds to target j.
+    """
+    patterns: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    for row, (entity, row_labels) in enumerate(zip(targets.entities, targets.labels, strict=True)):
+        patterns.setdefault((entity, tuple(name for name, _ in row_labels)), []).append(row)
+    blocks, rows = [], []
+    for (name, columns), members in patterns.items():
+        entity = survey.members[name] if name else survey.records
+        cell_of_target, cell_of_unit = _cells(targets, members, columns, entity, survey)
+        variables = np.array([targets.variables[row] for row in members])
+        for variable in dict.fromkeys(variables.tolist()):
+            wanted = np.flatnonzero(variables == variable)
+            summed = _sum_cells(
+                _measure(entity, variable, survey, targets, members),
+                cell_of_unit,
+                entity.record,
+                (cell_of_target.max() + 1, len(survey.keys)),
+            )
+            blocks.append(summed[cell_of_target[wanted]])
+            rows.append(np.asarray(members)[wanted])
+    return sp.vstack(blocks, format="csr")[np.argsort(np.concatenate(rows))]
+
+
+def describe(entity: str, variable: str, labels: Sequence[tuple[str, str]]) -> str:
+    """Write a target's definition as a name: ``person count by state=AL, age_band=25-29``."""
+    by = ", ".join(f"{name}={level}" if level else name for name, level in labels)
+    return " ".join(part for part in (entity, variable, by and f"by {by}") if part)
+
+
+def shares(
+    importance: NDArray[np.float64], groups: Sequence[str] | None, names: Sequence[str]
+) -> NDArray[np.float64]:
+    """Turn importances into shares of the loss: each group counts the same, times its importance.
+
+    Parameters
+    ----------
+    importance : ndarray, shape (m,)
+        Non-negative multipliers.
+    groups : sequence of str, length m, or None
+        None counts every target the same.
+    names : sequence of str, length m
+        For the error message.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        Adds up to one.
+    """
+    if not importance.any():
+        raise InputError(f"`importance` is zero for all targets ({first_few(names)}); raise one")
+    if groups is not None:
+        _, group, size = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+        importance = importance / size[group]
+    return importance / importance.sum()
+
+
+def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
+    known = set(survey.records.table.column_names)
+    for member in survey.members.values():
+        known |= set(member.table.column_names)
+    columns = [name for name in table.column_names if name not in RESERVED]
+    unknown = [name for name in columns if name not in known]
+    if unknown:
+        raise InputError(
+            f"`targets` has the label column {unknown[0]!r}, which is a column of neither `records` "
+            f"nor `members`; {closest(unknown[0], known)} (drop or rename it)"
+        )
+    return columns
+
+
+def _optional_text(table: pa.Table, name: str) -> list[str]:
+    if name not in table.column_names:
+        return [""] * table.num_rows
+    return [text or "" for text in as_text(table.column(name))]
+
+
+def _checked_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArray[np.float64]:
+    values = table.column(name)
+    if not is_number(values.type):
+        raise InputError(f"`targets` column {name!r} is {values.type}, not a number")
+    numbers = as_numbers(values)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if bad.size:
+        raise InputError(
+            f"`targets` column {name!r} is empty, NaN or infinite for {bad.size:,} targets "
+            f"({first_few([names[row] for row in bad])}); give each a number or drop the row"
+        )
+    return numbers
+
+
+def _non_negative(
+    table: pa.Table, name: str, names: Sequence[str], default: float
+) -> NDArray[np.float64]:
+    """Read an optional column of numbers; an empty cell takes the default."""
+    if name not in table.column_names or pa.types.is_null(table.column(name).type):
+        return np.full(table.num_rows, default)
+    values = table.column(name)
+    filled = table.set_column(
+        table.column_names.index(name),
+        name,
+        values.fill_null(default) if is_number(values.type) else values,
+    )
+    numbers = _checked_numbers(filled, name, names)
+    bad = np.flatnonzero(numbers < 0)
+    if bad.size:
+        raise InputError(
+            f"`targets` column {name!r} is negative for {bad.size:,} targets "
+            f"({first_few([names[row] for row in bad])}); it must be zero or more"
+        )
+    return numbers
+
+
+def _entities(stated: list[str], names: list[str], survey: Survey) -> list[str]:
+    """Resolve entity names: a member table's own name, and at most one other for the records."""
+    others = sorted({entity for entity in stated if entity not in survey.members})
+    if len(others) > 1:
+        unknown = others[1] if others[0] == "" else others[0]
+        examples = [name for name, entity in zip(names, stated, strict=True) if entity == unknown]
+        raise InputError(
+            f"`targets` use {first_few(others)} as `entity`, and only one of them can mean the records; "
+            f"{unknown!r} (targets {first_few(examples)}) is no member table; "
+            f"{closest(unknown, survey.members)}: pass it in `members` or correct it"
+        )
+    return [entity if entity in survey.members else "" for entity in stated]
+
+
+def _check_unique(
+    definitions: list[tuple[Any, ...]], values: NDArray[np.float64], names: list[str]
+) -> None:
+    value_of: dict[Any, float] = {}
+    for definition, value, name in zip(definitions, values.tolist(), names, strict=True):
+        if value_of.setdefault(definition, value) != value:
+            raise InputError(
+                f"`targets` give {describe(*definition)!r} twice with different values "
+                f"({value_of[definition]:,g} and {value:,g}, the latter named {name!r}); keep one"
+            )
+    definition_of: dict[str, Any] = {}
+    for definition, name in zip(definitions, names, strict=True):
+        if definition_of.setdefault(name, definition) != definition:
+            raise InputError(
+                f"`targets` use the name {name!r} for two different targets; rename one"
+            )
+
+
+def _cells(
+    targets: Targets, rows: list[int], columns: tuple[str, ...], entity: Entity, survey: Survey
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the cells of one pattern: for each of its targets, and for each unit (-1 for none)."""
+    target_codes, unit_codes, sizes = [], [], []
+    for place, name in enumerate(columns):
+        values = survey.column_for(entity, name)
+        if values is None:
+            raise InputError(
+                f"`targets` label {name!r} for {first_few([targets.names[row] for row in rows])}, "
+                f"and {entity.argument!r} cannot reach a column of that name; leave the cell empty"
+            )
+        indices, dictionary_levels = dictionary(values)
+        levels = {text: code for code, text in enumerate(as_text(dictionary_levels))}
+        wanted = [targets.labels[row][place][1] for row in rows]
+        for row, level in zip(rows, wanted, strict=True):
+            if level not in levels:
+                raise InputError(
+                    f"`targets` ask for level {level!r} of column {name!r} (target "
+                    f"{targets.names[row]!r}), which no row of {entity.argument!r} has; "
+                    f"{closest(level, (text for text in levels if text is not None))}"
+                )
+        target_codes.append(np.array([levels[level] for level in wanted], dtype=np.int64))
+        unit_codes.append(indices.fill_null(-1).to_numpy().astype(np.int64))
+        sizes.append(len(levels))
+    n_units = entity.table.num_rows
+    if not columns:
+        return np.zeros(len(rows), dtype=np.int64), np.zeros(n_units, dtype=np.int64)
+    cells, cell_of_target = np.unique(
+        np.ravel_multi_index(target_codes, sizes), return_inverse=True
+    )
+    labelled = np.all([codes >= 0 for codes in unit_codes], axis=0)
+    flat = np.full(n_units, -1, dtype=np.int64)
+    flat[labelled] = np.ravel_multi_index([codes[labelled] for codes in unit_codes], sizes)
+    found = np.searchsorted(cells, flat).clip(max=len(cells) - 1)
+    return cell_of_target, np.where(cells[found] == flat, found, -1)
+
+
+def _measure(
+    entity: Entity, variable: str, survey: Survey, targets: Targets, rows: list[int]
+) -> NDArray[np.float64]:
+    columns = entity.table.column_names
+    if variable == COUNT:
+        if COUNT in columns:
+            raise InputError(
+                f"{entity.argument!r} has a column named 'count', and `targets` use 'count' for the "
+                "number of rows; rename the column"
+            )
+        return np.ones(entity.table.num_rows)
+    if variable not in columns:
+        users = [targets.names[row] for row in rows if targets.variables[row] == variable]
+        raise InputError(
+            f"`targets` ask for the variable {variable!r} (targets {first_few(users)}), which is no "
+            f"column of {entity.argument!r}; {closest(variable, [*columns, COUNT])}"
+        )
+    return survey.measure(entity, variable)
+
+
+def _sum_cells(
+    measure: NDArray[np.float64],
+    cell_of_unit: NDArray[np.int64],
+    record: NDArray[np.int64],
+    shape: tuple[int, int],
+) -> sp.csr_array:
+    used = (cell_of_unit >= 0) & (measure != 0)
+    entries = (measure[used], (cell_of_unit[used], record[used]))
+    summed = sp.coo_array(entries, shape=shape).tocsr()
+    summed.sum_duplicates()
+    return summed

@@ -1,0 +1,83 @@
+"""One fit of one problem: the tensors, the loss and the random numbers that all stages share."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from l0.calibration.bounds import Bounds
+from l0.calibration.losses import Loss
+from l0.calibration.operator import LinearMap
+from l0.calibration.problem import CalibrationProblem
+from l0.calibration.recorder import Recorder
+from l0.calibration.refit import calibrate_all
+
+
+class Task:
+    """A problem on a device, with a loss, bounds, a budget of epochs and a generator.
+
+    Parameters
+    ----------
+    problem : CalibrationProblem
+    loss : Loss
+    bounds : Bounds
+        On the weight ratios u = w / w0.
+    epochs : int
+        Epochs of a refit; selectors measure their own effort by it.
+    reachable : ndarray of bool, shape (m,)
+        Targets that count in the loss.
+    generator : numpy.random.Generator
+        Source of every random choice.
+    device : torch.device
+    recorder : Recorder
+    """
+
+    def __init__(
+        self,
+        problem: CalibrationProblem,
+        *,
+        loss: Loss,
+        bounds: Bounds,
+        epochs: int,
+        reachable: NDArray[np.bool_],
+        generator: np.random.Generator,
+        device: torch.device,
+        recorder: Recorder,
+    ) -> None:
+        self.problem = problem
+        self.loss = loss
+        self.bounds = bounds
+        self.epochs = epochs
+        self.generator = generator
+        self.device = device
+        self.recorder = recorder
+        importance = np.where(reachable, problem.importance, 0.0)
+        self._importance = self.tensor(importance / importance.sum())
+        self._tolerance = self.tensor(problem.tolerance)
+        self._goal = self.tensor(problem.values / problem.scales)
+
+    def tensor(self, array: NDArray[np.float64]) -> Tensor:
+        """Move an array to the device as float32."""
+        return torch.as_tensor(array, dtype=torch.float32).to(self.device)
+
+    @cached_property
+    def linear_map(self) -> LinearMap:
+        """Scaled estimates of all targets from the ratios of all records."""
+        return LinearMap.from_scipy(
+            self.problem.matrix, 1 / self.problem.scales, self.problem.design_weights, self.device
+        )
+
+    @cached_property
+    def reference(self) -> NDArray[np.float64]:
+        """Ratios of the dense calibrated file, shape (n,): all records, close to their design weights."""
+        return calibrate_all(self)
+
+    def datafit(self, estimates: Tensor) -> Tensor:
+        """Weighted mean loss of scaled estimates, shape (m,), over the reachable targets."""
+        error = estimates - self._goal
+        beyond = error - error.clamp(-self._tolerance, self._tolerance)
+        return self._importance @ self.loss(beyond)

@@ -1,0 +1,227 @@
+"""What a result does to everything that was no target.
+
+From the records alone, statistics are made that a user of the file might ask for: weighted counts,
+and weighted totals of every amount, over all records, by the levels of each column of labels and
+of each pair of them. The dense calibrated file, which keeps all records, is their reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from l0.calibration.roles import Labels, Roles
+from l0.calibration.survey import Survey
+from l0.calibration.tables import as_numbers
+from l0.calibration.targets import COUNT, Targets, describe
+
+#: A cell counts when its effective support (sum c)^2 / sum c^2 of the contributions c = w x is
+#: at least this: then even a Poisson sample of the whole file knows it to within about 10%.
+SUPPORT = 100.0
+
+
+class Auxiliary(Protocol):
+    """Statistics that are no target."""
+
+    def compare(
+        self,
+        reference: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> pa.Table:
+        """Compare two weightings of all n records.
+
+        Parameters
+        ----------
+        reference : ndarray, shape (n,)
+            Weights of the dense calibrated file.
+        weights : ndarray, shape (n,)
+            Weights of the result; 0 where a record was not chosen.
+
+        Returns
+        -------
+        pyarrow.Table
+            One row a statistic: `statistic`, `variable`, `by` (the label columns), `reference`,
+            `estimate`, `relative_error`, `support`.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SurveyAuxiliary:
+    """Counts and totals by labels and pairs of labels, made from the records.
+
+    Left out are cells with a support under `SUPPORT`, and cells that the targets say: where
+    every record of the cell is in a target of the same variable, of one pattern of labels that
+    is as fine as the cell or finer.
+
+    Parameters
+    ----------
+    survey : Survey
+    roles : Roles
+    targets : Targets
+    """
+
+    survey: Survey
+    roles: Roles
+    targets: Targets
+
+    def compare(self, reference: NDArray[np.float64], weights: NDArray[np.float64]) -> pa.Table:
+        """See `Auxiliary.compare`."""
+        table = self.survey.records.table
+        chosen = np.flatnonzero(weights)
+        parts: list[pa.Table] = []
+        for variable in (COUNT, *self.roles.amounts):
+            x = np.ones(len(weights)) if variable == COUNT else as_numbers(table.column(variable))
+            x = np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
+            contribution, kept = reference * x, weights[chosen] * x[chosen]
+            patterns = list(self._patterns(variable))
+            for columns in self._cells():
+                codes, size = _cell_codes(columns, len(weights))
+                total = np.bincount(codes, contribution, size)
+                squares = np.bincount(codes, contribution**2, size)
+                support = np.divide(total**2, squares, out=np.zeros(size), where=squares > 0)
+                shown = (support >= SUPPORT) & ~self._said(columns, codes, size, patterns)
+                cells = np.flatnonzero(shown)
+                estimate = np.bincount(codes[chosen], kept, size)
+                parts.append(_rows(variable, columns, cells, total, estimate, support))
+        return pa.concat_tables(parts)
+
+    def _cells(self) -> Iterator[tuple[Labels, ...]]:
+        for n_labels in (0, 1, 2):
+            yield from combinations(self.roles.labels, n_labels)
+
+    def _patterns(self, variable: str) -> Iterator[tuple[frozenset[str], NDArray[np.bool_]]]:
+        """Patterns of labels with targets of this variable: their columns, and who is in a target."""
+        by_columns: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+        rows = zip(self.targets.entities, self.targets.variables, self.targets.labels, strict=True)
+        for entity, target_variable, labels in rows:
+            if not entity and target_variable == variable:
+                cell = tuple(level for _, level in labels)
+                by_columns.setdefault(tuple(name for name, _ in labels), set()).add(cell)
+        coded = {column.name: column for column in self.roles.labels}
+        n = len(self.survey.keys)
+        for names, cells in by_columns.items():
+            columns = tuple(coded[name] for name in names)
+            codes, size = _cell_codes(columns, n)
+            targeted = np.zeros(size, dtype=bool)
+            levels = [{level: code for code, level in enumerate(c.levels)} for c in columns]
+            for cell in cells:
+                flat = 0
+                for column, places, level in zip(columns, levels, cell, strict=True):
+                    flat = flat * len(column.levels) + places[level]
+                targeted[flat] = True
+            yield frozenset(names), targeted[codes]
+
+    @staticmethod
+    def _said(
+        columns: tuple[Labels, ...],
+        codes: NDArray[np.int64],
+        size: int,
+        patterns: list[tuple[frozenset[str], NDArray[np.bool_]]],
+    ) -> NDArray[np.bool_]:
+        said = np.zeros(size, dtype=bool)
+        for names, targeted in patterns:
+            if names >= {column.name for column in columns}:
+                said |= np.bincount(codes, ~targeted, size) == 0
+        return said
+
+
+@dataclass(frozen=True)
+class MatrixAuxiliary:
+    """Statistics given as a matrix.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array, shape (p, n)
+    """
+
+    matrix: sp.csr_array
+
+    def compare(self, reference: NDArray[np.float64], weights: NDArray[np.float64]) -> pa.Table:
+        """See `Auxiliary.compare`."""
+        total, estimate = self.matrix @ reference, self.matrix @ weights
+        squares = self.matrix.multiply(self.matrix) @ reference**2
+        p = len(total)
+        return _table(
+            [f"statistic {row}" for row in range(p)],
+            [""] * p,
+            [""] * p,
+            total,
+            estimate,
+            np.divide(total**2, squares, out=np.zeros(p), where=squares > 0),
+        )
+
+
+def untargeted_metrics(table: pa.Table | None) -> dict[str, float | None]:
+    """Median and mean capped relative error of a table of `Auxiliary.compare`; None without one."""
+    if table is None or not table.num_rows:
+        return {"untargeted_median_error": None, "untargeted_capped_error": None}
+    error = np.abs(table.column("relative_error").to_numpy())
+    return {
+        "untargeted_median_error": float(np.median(error)),
+        "untargeted_capped_error": float(np.minimum(error, 1.0).mean()),
+    }
+
+
+def _cell_codes(columns: tuple[Labels, ...], n: int) -> tuple[NDArray[np.int64], int]:
+    """Number the cells of some label columns: each record's cell, and how many cells there are."""
+    codes, size = np.zeros(n, dtype=np.int64), 1
+    for column in columns:
+        codes = codes * len(column.levels) + column.codes
+        size *= len(column.levels)
+    return codes, size
+
+
+def _rows(
+    variable: str,
+    columns: tuple[Labels, ...],
+    cells: NDArray[np.int64],
+    total: NDArray[np.float64],
+    estimate: NDArray[np.float64],
+    support: NDArray[np.float64],
+) -> pa.Table:
+    sizes = tuple(len(column.levels) for column in columns)
+    places = np.unravel_index(cells, sizes) if columns else []
+    labels = [
+        [(column.name, column.levels[code]) for column, code in zip(columns, cell, strict=True)]
+        for cell in (zip(*places, strict=True) if columns else [()] * len(cells))
+    ]
+    return _table(
+        [describe("", variable, cell) for cell in labels],
+        [variable] * len(cells),
+        [", ".join(column.name for column in columns)] * len(cells),
+        total[cells],
+        estimate[cells],
+        support[cells],
+    )
+
+
+def _table(
+    names: list[str],
+    variables: list[str],
+    by: list[str],
+    total: NDArray[np.float64],
+    estimate: NDArray[np.float64],
+    support: NDArray[np.float64],
+) -> pa.Table:
+    difference = estimate - total
+    return pa.table(
+        {
+            "statistic": pa.array(names, pa.string()),
+            "variable": pa.array(variables, pa.string()),
+            "by": pa.array(by, pa.string()),
+            "reference": total,
+            "estimate": estimate,
+            "relative_error": np.divide(
+                difference, np.abs(total), out=np.sign(difference), where=total != 0
+            ),
+            "support": support,
+        }
+    )

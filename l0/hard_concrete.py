@@ -1,0 +1,300 @@
+"""The hard concrete distribution of Louizos, Welling & Kingma (arXiv:1712.01312).
+
+The functions hold the formulas, each once; :class:`HardConcrete` holds the parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral
+
+import torch
+from torch import Tensor, nn
+
+
+def logistic_noise(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draw log u - log(1 - u) with u uniform on the open interval (0, 1).
+
+    Parameters
+    ----------
+    like : Tensor
+        Gives the shape, the device and the dtype, which must be float32 or float64: in the
+        half precisions u would be exactly 0 or 1 far too often.
+    generator : torch.Generator, optional
+        Where u comes from. The draw happens on the generator's device, so that a CPU generator
+        gives the same noise to gates on any device. By default the global generator of
+        `like.device`.
+
+    Returns
+    -------
+    Tensor, the shape of `like`
+        Finite noise, symmetric about 0.
+    """
+    device = like.device if generator is None else generator.device
+    u = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=device)
+    # rand returns multiples of eps / 2 in [0, 1), so this only moves the rare exact 0.
+    return torch.logit(u, eps=torch.finfo(u.dtype).eps / 2).to(like.device)
+
+
+def hard_concrete(
+    log_alpha: Tensor, noise: Tensor | float, temperature: float, gamma: float, zeta: float
+) -> Tensor:
+    """Gate values: binary concrete, stretched to (gamma, zeta), clipped to [0, 1].
+
+    Parameters
+    ----------
+    log_alpha : Tensor
+        Location of each gate.
+    noise : Tensor or float
+        log u - log(1 - u), broadcastable to `log_alpha`; 0 (u = 1/2) gives the median gate.
+    temperature, gamma, zeta : float
+        beta > 0, gamma < 0 and zeta > 1 of the paper.
+
+    Returns
+    -------
+    Tensor, the shape of `log_alpha`
+        Gates in [0, 1].
+    """
+    s = torch.sigmoid((noise + log_alpha) / temperature)  # eq. 10
+    return (s * (zeta - gamma) + gamma).clamp(0, 1)  # eq. 10 (stretch) and 11 (hard sigmoid)
+
+
+def open_probability(log_alpha: Tensor, temperature: float, gamma: float, zeta: float) -> Tensor:
+    """Probability that a gate is not 0; the sum over the gates is the penalty (eq. 12).
+
+    Parameters
+    ----------
+    log_alpha : Tensor
+        Location of each gate.
+    temperature, gamma, zeta : float
+        beta > 0, gamma < 0 and zeta > 1 of the paper.
+
+    Returns
+    -------
+    Tensor, the shape of `log_alpha`
+        Probabilities in [0, 1].
+    """
+    return torch.sigmoid(log_alpha - temperature * math.log(-gamma / zeta))  # eq. 12
+
+
+class HardConcrete(nn.Module):
+    r"""Stochastic gates that are exactly 0 or 1 with positive probability.
+
+    .. math::
+        z = \min(1, \max(0, s (\zeta - \gamma) + \gamma)), \quad
+        s = \sigma\left(\frac{\log u - \log(1 - u) + \log\alpha}{\beta}\right), \quad
+        u \sim U(0, 1)
+
+    .. math::
+        P(z \ne 0) = \sigma(\log\alpha - \beta \log(-\gamma / \zeta))
+
+    with gamma = -stretch and zeta = 1 + stretch. A gate is sampled in training mode. In
+    evaluation mode it is the median of its distribution, u = 1/2.
+
+    Parameters
+    ----------
+    input_dim : int
+        Number of gates, or of rows of gates.
+    output_dim : int, optional
+        Number of columns of gates.
+    temperature : float, default 0.5
+        beta > 0; the smaller, the closer to a Bernoulli variable. May be set again at any time.
+    stretch : float, default 0.1
+        How far the interval reaches beyond 0 and 1; > 0.
+    init_mean : float, default 0.5
+        sigmoid(log alpha) at the start, between 0 and 1. It is *not* the probability that a gate
+        is open, which is higher: 0.77 at the defaults.
+    n_items : int, optional
+        Another name for `input_dim`; give one of the two.
+
+    Attributes
+    ----------
+    qz_logits : nn.Parameter, shape `gate_size`
+        log alpha.
+    gate_size : tuple of int
+        (input_dim,) or (input_dim, output_dim).
+    gamma, zeta : float
+        Ends of the stretched interval.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, or not exactly one of `input_dim` and `n_items` is
+        given.
+
+    Notes
+    -----
+    The paper's gate for test time (eq. 13) leaves the temperature out: sigmoid(log alpha),
+    stretched. It closes only where P(open) < 0.31 (at temperature 2/3, stretch 0.1), and so
+    keeps gates that are closed in most samples. The median closes exactly where P(open) <= 1/2.
+
+    Parameters in half precision are computed with in float32. Gates come back in the dtype of
+    `qz_logits`, probabilities and the penalty in float32 or better: the sum of 100,000 open
+    gates is infinite in float16.
+
+    References
+    ----------
+    C. Louizos, M. Welling, D. P. Kingma, "Learning Sparse Neural Networks through L0
+    Regularization", ICLR 2018, section 2.3, arXiv:1712.01312.
+    """
+
+    qz_logits: nn.Parameter
+
+    def __init__(
+        self,
+        input_dim: int | None = None,
+        output_dim: int | None = None,
+        temperature: float = 0.5,
+        stretch: float = 0.1,
+        init_mean: float = 0.5,
+        *,
+        n_items: int | None = None,
+    ) -> None:
+        super().__init__()
+        if (input_dim is None) == (n_items is None):
+            raise ValueError(
+                "give the number of gates as exactly one of `input_dim` and `n_items`, got "
+                + ("neither" if n_items is None else "both")
+            )
+        rows, name = (input_dim, "input_dim") if n_items is None else (n_items, "n_items")
+        self.gate_size: tuple[int, ...] = (_check_size(rows, name),)
+        if output_dim is not None:
+            self.gate_size += (_check_size(output_dim, "output_dim"),)
+        if not 0 < stretch < math.inf:
+            raise ValueError(
+                f"`stretch` must be positive and finite, got {stretch}: without it no gate is "
+                "ever exactly 0 or 1; the paper uses 0.1"
+            )
+        if not 0 < init_mean < 1:
+            raise ValueError(
+                f"`init_mean` must lie strictly between 0 and 1, got {init_mean}: its logit is the "
+                "start of every gate; use 0.999, say, for gates that start open"
+            )
+        self.temperature = temperature
+        self.stretch = stretch
+        self.gamma = -stretch
+        self.zeta = 1.0 + stretch
+        self.init_mean = init_mean
+        self.qz_logits = nn.Parameter(torch.empty(self.gate_size))
+        self.reset_parameters()
+
+    @property
+    def temperature(self) -> float:
+        """Positive and finite: beta of the paper."""
+        return self._temperature
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        if not 0 < value < math.inf:
+            raise ValueError(
+                f"`temperature` must be positive and finite, got {value}; "
+                "between 0.1 and 2 is usual"
+            )
+        self._temperature = float(value)
+
+    def reset_parameters(self) -> None:
+        """Set every log alpha to the logit of `init_mean`."""
+        nn.init.constant_(self.qz_logits, math.log(self.init_mean) - math.log1p(-self.init_mean))
+
+    def forward(
+        self,
+        input_shape: Sequence[int] | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Gate values: a fresh sample in training mode, the median gates in evaluation mode.
+
+        Parameters
+        ----------
+        input_shape : sequence of int, optional
+            Shape of the tensor to gate, whose first axes are those of the gates. The gates then
+            get an axis of length 1 for each further axis, ready to multiply.
+        generator : torch.Generator, optional
+            Source of the sample; the global generator is used, and moved on, only without it. A
+            CPU generator gives the same sample on every device; for speed on a GPU pass one that
+            lives there.
+
+        Returns
+        -------
+        Tensor, shape `gate_size`, with trailing ones up to ``len(input_shape)`` axes
+            Gates in [0, 1].
+        """
+        noise = logistic_noise(self._log_alpha(), generator) if self.training else 0.0
+        z = self._gates(noise)
+        if input_shape is not None:
+            z = z.reshape(z.shape + (1,) * (len(input_shape) - z.ndim))
+        return z
+
+    def get_penalty(self) -> Tensor:
+        """Return the expected number of gates that are not 0, differentiable.
+
+        Returns
+        -------
+        Tensor, shape ()
+            Between 0 and the number of gates.
+        """
+        return self.get_active_prob().sum()
+
+    def get_active_prob(self) -> Tensor:
+        """Return the probability that each gate is not 0, differentiable.
+
+        Returns
+        -------
+        Tensor, shape `gate_size`
+            Probabilities in [0, 1].
+        """
+        return open_probability(self._log_alpha(), self.temperature, self.gamma, self.zeta)
+
+    @torch.no_grad()
+    def get_open(self) -> Tensor:
+        """Tell which gates are open in evaluation mode, that is those with P(open) > 1/2.
+
+        Returns
+        -------
+        Tensor of bool, shape `gate_size`
+            True where the median gate is above 0.
+        """
+        return self._gates(0.0) > 0
+
+    def get_num_active(self) -> int:
+        """Return the number of gates that are open in evaluation mode.
+
+        Returns
+        -------
+        int
+            Count of True in :meth:`get_open`.
+        """
+        return int(self.get_open().sum())
+
+    @torch.no_grad()
+    def get_sparsity(self) -> float:
+        """Return the expected share of gates that are 0.
+
+        Returns
+        -------
+        float
+            Between 0 (all open) and 1 (all closed).
+        """
+        return 1.0 - float(self.get_active_prob().mean())
+
+    def extra_repr(self) -> str:
+        """Return the settings, for printing."""
+        return (
+            f"gate_size={self.gate_size}, temperature={self.temperature}, "
+            f"stretch={self.stretch}, init_mean={self.init_mean}"
+        )
+
+    def _log_alpha(self) -> Tensor:
+        # Half precision resolves neither the noise nor a sum of many probabilities.
+        return self.qz_logits.to(torch.promote_types(self.qz_logits.dtype, torch.float32))
+
+    def _gates(self, noise: Tensor | float) -> Tensor:
+        z = hard_concrete(self._log_alpha(), noise, self.temperature, self.gamma, self.zeta)
+        return z.to(self.qz_logits.dtype)
+
+
+def _check_size(value: object, name: str) -> int:
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"`{name}` must be an integer of at least 1, got {value!r}")
+    return int(value)
