@@ -9,7 +9,7 @@ SHOWN = 5
 
 
 class InputError(ValueError):
-    """Input that cannot be worked with: the message names the argument, the offenders and the remedy."""
+    """Bad input: the message names the argument, up to five offenders, and the remedy."""
 
 
 def first_few(items: Iterable[object], total: int | None = None) -> str:

@@ -22,7 +22,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     OSError
         Where there is no room or no permission; nothing is left behind.
     """
-    target = Path(path)
+    target = Path(path).resolve()
     with _cleaned(target) as scratch:
         draft = scratch / target.name
         yield draft
@@ -48,26 +48,51 @@ def whole_folder(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
     OSError
         Where there is no room or no permission; nothing is left behind.
     """
-    target = Path(path)
+    target = Path(path).resolve()
     check_replaceable(target, mark)
     with _cleaned(target) as scratch:
         draft = scratch / target.name
         draft.mkdir()
         yield draft
-        if target.exists():
-            os.replace(target, scratch / "earlier")
-        os.replace(draft, target)
+        if not target.exists():
+            os.replace(draft, target)
+            return
+        earlier = scratch / "earlier"
+        os.replace(target, earlier)
+        try:
+            os.replace(draft, target)
+        except BaseException:
+            os.replace(earlier, target)
+            raise
 
 
-def check_replaceable(target: str | os.PathLike[str], mark: str) -> None:
-    """Refuse a folder that holds somebody else's files (see `whole_folder`)."""
-    target = Path(target)
+def check_replaceable(path: str | os.PathLike[str], mark: str) -> None:
+    """Refuse, before any work is done, a folder that `whole_folder` could not write in the end.
+
+    Raises
+    ------
+    InputError
+        Where it holds somebody else's files, or cannot be moved or made.
+    """
+    target = Path(path).resolve()
+    shown = repr(str(path))
     if target.exists() and not target.is_dir():
-        raise InputError(f"{str(target)!r} is a file; name a folder to write to")
+        raise InputError(f"{shown} is a file; name a folder to write to")
     if target.is_dir() and any(target.iterdir()) and not (target / mark).exists():
         raise InputError(
-            f"the folder {str(target)!r} holds other files, and no {mark} of an earlier run; "
+            f"the folder {shown} holds other files, and no {mark} of an earlier run; "
             "name a new or empty one"
+        )
+    if target.is_mount() or Path.cwd().is_relative_to(target):
+        raise InputError(
+            f"the folder {shown} is in use and cannot be replaced as a whole; "
+            "name a folder inside it"
+        )
+    parent = next(folder for folder in target.parents if folder.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
+        raise InputError(
+            f"the folder {shown} cannot be made: {str(parent)!r} cannot be written to; "
+            "name one elsewhere"
         )
 
 

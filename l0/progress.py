@@ -25,28 +25,34 @@ def progress_bar(
     Parameters
     ----------
     progress : bool, callable or None
-        True draws a live line (stage, records left, loss, time) on standard error; a callable
-        is used as it is; None and False are silent.
+        True draws a live line (stage, records left, loss, time) on standard error where that
+        is a terminal; a callable is used as it is; None and False are silent.
     """
     if progress is not True:
         yield progress or None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Display
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    console = Console(stderr=True)
+    if not (console.is_interactive or console.is_jupyter):
+        yield None
+        return
     columns = (
+        SpinnerColumn("line"),
         TextColumn("{task.description:<24}"),
-        BarColumn(),
-        TextColumn("{task.fields[n_records]:>11,} records  loss {task.fields[loss]:>6.2%}"),
+        TextColumn("{task.fields[state]:<35}"),
         TimeElapsedColumn(),
     )
-    with Display(*columns, console=Console(stderr=True), transient=True) as display:
-        line = display.add_task("starting", total=None, n_records=0, loss=float("nan"))
+    with Display(*columns, console=console, transient=True) as display:
+        line = display.add_task("reading", total=None, state="")
 
         def listen(state: Progress) -> None:
             display.update(
-                line, description=STAGES[state.stage], n_records=state.n_records, loss=state.loss
+                line,
+                description=STAGES[state.stage],
+                state=f"{state.n_records:>11,} records   loss {state.loss:>7.2%}",
             )
 
         yield listen

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -57,11 +58,19 @@ class Bounds:
         """Whether there is a bound at all."""
         return self.low > 0 or self.high < math.inf
 
+    @property
+    def pair(self) -> tuple[float, float | None] | None:
+        """The bounds as `parse` takes them, in plain numbers; None where there is none."""
+        if not self.active:
+            return None
+        return self.low, self.high if math.isfinite(self.high) else None
+
     def clamp_log_(self, log_ratios: Tensor) -> None:
-        """Project logarithms of ratios onto the bounds, in place."""
+        """Project logarithms of ratios onto the bounds, in place and unseen by autograd."""
         if self.active:
             low = math.log(self.low) if self.low else -math.inf
-            log_ratios.clamp_(low, math.log(self.high))
+            with torch.no_grad():
+                log_ratios.clamp_(low, math.log(self.high))
 
     def weights(
         self, ratios: NDArray[np.float64], design_weights: NDArray[np.float64]
@@ -96,15 +105,14 @@ class Bounds:
     def _highest(
         self, matrix: sp.csr_array, design_weights: NDArray[np.float64], n_records: int
     ) -> NDArray[np.float64]:
+        if math.isinf(self.high) and self.low == 0:
+            # One entry above 0 will do: no need of arrays as long as the entries.
+            return np.where(matrix.max(axis=1).toarray().ravel() > 0, np.inf, 0.0)
         m, n = matrix.shape
         row = np.repeat(np.arange(m), np.diff(matrix.indptr))
         contribution = matrix.data * design_weights[matrix.indices]
-        if math.isinf(self.high):
-            gain = np.bincount(row[contribution > 0], minlength=m) > 0
-            if self.low == 0:
-                return np.where(gain, np.inf, 0.0)
         positive = contribution > 0
-        best = np.where(positive, min(self.high, 1e300) * contribution, self.low * contribution)
+        best = np.where(positive, self.high, self.low) * contribution
         # Records without an entry stand between the gains and the losses.
         rank = _rank_within_rows(row, -best, matrix.indptr)
         absent = (n - np.diff(matrix.indptr))[row]

@@ -96,9 +96,12 @@ def calibrate(
         n_records, method, loss=loss, bounds=bounds, seed=seed, device=device, epochs=epochs,
         progress=progress,
     )  # fmt: skip
-    sources = {"records": records, "targets": targets, **(members or {})}
-    result.run["inputs"] = {name: _describe(source) for name, source in sources.items()}
-    result.run["columns"] = {"key": key, "weight": weight, "members": sorted(members or {})}
+    result.run["columns"] = {"key": key, "weight": weight}
+    result.run["inputs"] = {
+        "records": _describe(records),
+        "targets": _describe(targets),
+        "members": {name: _describe(member) for name, member in (members or {}).items()},
+    }
     return result
 
 

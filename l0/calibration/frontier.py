@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 
@@ -151,6 +152,8 @@ def trace(
     progress: bool | Callable[[Progress], None] | None = None,
 ) -> Frontier:
     """Trace the frontier of a compiled problem (see `frontier`)."""
+    if np.ndim(n_records) != 1:
+        raise InputError(f"`n_records` is {n_records!r}; pass a list of budgets")
     budgets = sorted({check_n_records(k, problem.n_records) for k in n_records}, reverse=True)
     if not budgets:
         raise InputError("`n_records` is empty; name at least one budget")

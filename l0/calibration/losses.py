@@ -43,6 +43,6 @@ LOSSES: dict[str, Loss] = {"capped": capped, "relative": relative}
 
 def get_loss(name: str) -> Loss:
     """Look a loss up by name; an unknown one is an `InputError` that lists them."""
-    if name not in LOSSES:
+    if not isinstance(name, str) or name not in LOSSES:
         raise InputError(f"`loss` is {name!r}; it must be one of {first_few(LOSSES)}")
     return LOSSES[name]

@@ -99,7 +99,9 @@ class LinearMap:
         return np.asarray(abs(transpose).max(axis=1).todense(), dtype=np.float64).ravel()
 
     def subset(self, records: NDArray[np.int64]) -> LinearMap:
-        """Keep the columns at these positions, in ascending order."""
+        """Keep the columns at these positions, which ascend; this very map where they are all."""
+        if len(records) == self.n_records:
+            return self
         matrix, transpose = self._host
         return LinearMap(matrix[:, records], transpose[records], self.device)
 

@@ -25,6 +25,8 @@ Ordering = Callable[[NDArray[np.float64]], NDArray[np.int64]]
 LARGE = 0.95
 #: A group is not cut once fewer draws than this are expected from it.
 LEAF_DRAWS = 1.0
+#: How many levels of a column get an indicator, the most frequent ones.
+INDICATORS = 50
 #: How many of a record's narrowest targets a bare matrix is sorted by.
 NARROWEST = 3
 
@@ -36,7 +38,7 @@ class SurveyOrdering:
     The labels with the most levels (a geography, as a rule) divide the records first. Then each
     group is cut in two at the mean of the feature that varies most in it, until one draw is
     expected from a group. Features are the amounts, as shares of a large amount, and an
-    indicator for every level of the other labels.
+    indicator for every level of the other labels (the most frequent `INDICATORS` of each).
 
     Parameters
     ----------
@@ -56,7 +58,8 @@ class SurveyOrdering:
         for column in labels[1:]:
             # A column of many levels must not outweigh the amounts: its indicators shrink.
             size = np.float32(np.sqrt(2 / len(column.levels)))
-            features += [(column.codes == level) * size for level in range(len(column.levels))]
+            frequent = np.argsort(-np.bincount(column.codes), kind="stable")[:INDICATORS]
+            features += [(column.codes == level) * size for level in np.sort(frequent)]
         group = labels[0].codes if labels else np.zeros(n, dtype=np.int64)
         n_groups = 0
         while len(levels := np.unique(group)) > n_groups:
@@ -108,7 +111,8 @@ def _cut(
     weight: NDArray[np.float64],
 ) -> NDArray[np.int64]:
     """Cut every group that expects more than a draw at the mean of its most variable feature."""
-    draws = np.bincount(group, weight, n_groups)
+    # A group may hold nobody who can be drawn.
+    draws = np.maximum(np.bincount(group, weight, n_groups), np.finfo(float).tiny)
     widest = np.zeros(n_groups)
     chosen = np.full(n_groups, -1)
     threshold = np.zeros(n_groups)

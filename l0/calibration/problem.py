@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,8 +47,8 @@ class CalibrationProblem:
     tolerance : ndarray of float64, shape (m,)
         Relative error up to which a target costs nothing.
     keys : pyarrow.Array, shape (n,)
-    key : str
-        Name of the key column in results.
+    key : str or None
+        Name of the key column; None where records are known by row number.
     record_order : ndarray of int64, shape (n,)
         Row of each record in the table that came in.
     target_order : ndarray of int64, shape (m,)
@@ -68,7 +69,7 @@ class CalibrationProblem:
     importance: NDArray[np.float64]
     tolerance: NDArray[np.float64]
     keys: pa.Array
-    key: str
+    key: str | None
     record_order: NDArray[np.int64]
     target_order: NDArray[np.int64]
     ordering: Ordering
@@ -125,7 +126,7 @@ class CalibrationProblem:
         table = read_targets(targets, survey)
         matrix = compile_targets(table, survey)
         roles = classify(survey, {name for labels in table.labels for name, _ in labels})
-        by_name = np.argsort(np.array(table.names), kind="stable")
+        by_name = np.array(sorted(range(len(table.names)), key=table.sort_key))
         matrix = _narrow(matrix[by_name])
         values = table.values[by_name]
         weights = survey.weights
@@ -140,7 +141,7 @@ class CalibrationProblem:
             importance=table.importance[by_name],
             tolerance=table.tolerance[by_name],
             keys=survey.keys,
-            key=survey.key or "record",
+            key=survey.key,
             record_order=survey.order,
             target_order=by_name,
             ordering=SurveyOrdering(survey, roles),
@@ -193,10 +194,10 @@ class CalibrationProblem:
         m, n = matrix.shape
         totals = _checked_vector(values, m, "values", "rows")
         w0 = _checked_vector(weights, n, "weights", "columns")
-        key_array = pa.array(np.arange(n) if keys is None else np.asarray(keys))
+        key_array = pa.array(np.arange(n) if keys is None else keys, from_pandas=True)
         if len(key_array) != n:
             raise InputError(f"`keys` has {len(key_array):,} entries for {n:,} columns of `A`")
-        if key_array.null_count or len(pc.unique(key_array)) < n:
+        if pc.any(key_array.is_null(nan_is_null=True)).as_py() or len(pc.unique(key_array)) < n:
             raise InputError("`keys` must be unique and not null")
         check_weights(w0, "weights", key_array)
         named = [f"target {row}" for row in range(m)] if names is None else [str(x) for x in names]
@@ -204,7 +205,7 @@ class CalibrationProblem:
             if labels is not None and len(labels) != m:
                 raise InputError(f"`{argument}` has {len(labels):,} entries for {m:,} rows of `A`")
         if len(set(named)) < m:
-            twice = sorted({name for name in named if named.count(name) > 1})
+            twice = sorted(name for name, times in Counter(named).items() if times > 1)
             raise InputError(f"`names` repeats {first_few(twice)}; names must be unique")
         by_key = np.arange(n)
         if keys is not None:
@@ -233,7 +234,7 @@ class CalibrationProblem:
             importance=importance,
             tolerance=np.zeros(m),
             keys=key_array,
-            key="key",
+            key=None if keys is None else "key",
             record_order=by_key,
             target_order=by_name,
             ordering=SharedTargetsOrdering(matrix),
@@ -315,18 +316,19 @@ def _even_weights(matrix: sp.csr_array, values: NDArray[np.float64]) -> NDArray[
 
 
 def _checked_matrix(source: Any, argument: str) -> sp.csr_array:
-    matrix = sp.csr_array(source)
-    if matrix.ndim != 2 or 0 in matrix.shape:
+    if np.ndim(source) != 2 or 0 in np.shape(source):
         raise InputError(
-            f"`{argument}` has shape {matrix.shape}; it needs two dimensions, none empty"
+            f"`{argument}` has shape {np.shape(source)}; it needs two dimensions, none empty"
         )
+    matrix = sp.csr_array(source)
     if matrix.dtype != np.float32:
         matrix = matrix.astype(np.float64)
     if not np.isfinite(matrix.data).all():
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         bad = np.unique(rows[~np.isfinite(matrix.data)])
         raise InputError(
-            f"`{argument}` has NaN or infinite entries in {bad.size:,} rows ({first_few(bad.tolist())})"
+            f"`{argument}` has NaN or infinite entries in {bad.size:,} rows "
+            f"({first_few(bad.tolist())})"
         )
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
@@ -337,7 +339,10 @@ def _checked_matrix(source: Any, argument: str) -> sp.csr_array:
 def _checked_vector(
     source: ArrayLike, length: int, argument: str, what: str
 ) -> NDArray[np.float64]:
-    vector = np.asarray(source, dtype=np.float64)
+    try:
+        vector = np.asarray(source, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`{argument}` must be numbers: {error}") from None
     if vector.shape != (length,):
         raise InputError(f"`{argument}` has shape {vector.shape} for {length:,} {what} of `A`")
     bad = np.flatnonzero(~np.isfinite(vector))

@@ -94,14 +94,14 @@ def refit(task: Task, selection: Selection, stage: str = "refit") -> NDArray[np.
     optimizer = torch.optim.Adam([log_ratios], lr=LEARNING_RATE, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, task.epochs)
     every = max(1, math.ceil(task.epochs / SNAPSHOTS))
+    task.bounds.clamp_log_(log_ratios)
     for epoch in range(task.epochs):
-        with torch.no_grad():
-            task.bounds.clamp_log_(log_ratios)
         estimates = linear_map(log_ratios.exp())
         optimizer.zero_grad()
         (task.datafit(estimates) + selection.mu * distance(log_ratios)).backward()
         optimizer.step()
         schedule.step()
+        task.bounds.clamp_log_(log_ratios)
         if (epoch + 1) % every == 0 or epoch + 1 == task.epochs:
             task.recorder.snapshot(
                 stage, epoch % every + 1, len(records), estimates.detach().cpu().numpy()

@@ -71,7 +71,8 @@ class CalibrationResult:
         `name`, `value`, `estimate`, `error` (estimate - value), `relative_error` (error over
         |value|; for a value of 0 over the design-weighted total), `group`, `status` (``met``
         within the larger of 1% and its tolerance, ``missed``, ``unreachable``), `reason` (why
-        unreachable), `importance`, and the estimate of the design weights, `design_estimate`.
+        unreachable), `importance`, and `design_estimate` and `design_relative_error`, those of the
+        design weights.
         """
         return native(self.tables["targets"], self.kind)
 
@@ -108,11 +109,14 @@ class CalibrationResult:
         Raises
         ------
         InputError
-            Where the key column is missing or has another type.
+            Where the key column is missing or has another type; where records have no key, and
+            `table` has not their number of rows.
         """
         rows, kind = read_table(table, "table")
         weights = self.tables["weights"]
-        key = weights.column_names[0]
+        key = self.run["key"]
+        if key is None:
+            return native(self._by_row_number(rows, weight), kind)
         own = column(rows, key, "table", "the key")
         try:
             own = own.cast(weights.column(key).type)
@@ -124,11 +128,18 @@ class CalibrationResult:
         found = pc.index_in(own, value_set=weights.column(key))
         kept = rows.filter(found.is_valid())
         calibrated = weights.column("weight").take(found.drop_null())
-        if weight in kept.column_names:
-            kept = kept.set_column(kept.column_names.index(weight), weight, calibrated)
-        else:
-            kept = kept.append_column(weight, calibrated)
-        return native(kept, kind)
+        return native(_with_column(kept, weight, calibrated), kind)
+
+    def _by_row_number(self, rows: pa.Table, weight: str) -> pa.Table:
+        n = self.metrics["n_candidates"]
+        if rows.num_rows != n:
+            raise InputError(
+                f"`table` has {rows.num_rows:,} rows, and the records of a result without a key are "
+                f"known by their row in the {n:,} that came in; calibrate with `key`"
+            )
+        return _with_column(
+            rows.take(self.indices), weight, self.tables["weights"].column("weight")
+        )
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report: one HTML file that opens without a network."""
@@ -163,7 +174,7 @@ class CalibrationResult:
             pa.parquet.write_table(weights, draft / "weights.parquet")
             for name in ("targets", "untargeted", "history", "calibration_log"):
                 if name in self.tables:
-                    pa.csv.write_csv(self.tables[name], draft / f"{name}.csv")
+                    _write_csv(self.tables[name], draft / f"{name}.csv")
             for name, content in (("metrics.json", self.metrics), (RUN_FILE, self.run)):
                 text = json.dumps(content, indent=2, allow_nan=False) + "\n"
                 (draft / name).write_text(text, encoding="utf-8")
@@ -186,10 +197,7 @@ class CalibrationResult:
         tables = {}
         for name in ("targets", "untargeted", "history", "calibration_log"):
             if (path / f"{name}.csv").exists():
-                texts = pa.csv.ConvertOptions(
-                    column_types={text: pa.string() for text in _TEXT_COLUMNS}
-                )
-                tables[name] = pa.csv.read_csv(path / f"{name}.csv", convert_options=texts)
+                tables[name] = _read_csv(path / f"{name}.csv")
         weights = pa.parquet.read_table(path / "weights.parquet")
         tables["weights"] = weights.drop_columns(["row"])
         return cls(
@@ -200,6 +208,39 @@ class CalibrationResult:
         )
 
 
-_TEXT_COLUMNS = (
-    "name", "group", "status", "reason", "statistic", "variable", "by", "stage", "target_name",
-)  # fmt: skip
+def _with_column(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
+    """Append a column, or put it in the place of one of that name."""
+    if name in table.column_names:
+        return table.set_column(table.column_names.index(name), name, values)
+    return table.append_column(name, values)
+
+
+#: Columns of the tables that are no float64.
+_TYPES = {
+    **dict.fromkeys(
+        ("name", "group", "status", "reason", "statistic", "variable", "by", "stage",
+         "target_name"), pa.string()
+    ),
+    "epoch": pa.int64(),
+    "n_records": pa.int64(),
+}  # fmt: skip
+
+
+def _write_csv(table: pa.Table, path: Path) -> None:
+    with path.open("wb") as file:
+        # pyarrow would quote the names, which plain readers of the log do not expect.
+        file.write((",".join(table.column_names) + "\n").encode())
+        pa.csv.write_csv(table, file, pa.csv.WriteOptions(include_header=False))
+
+
+def _read_csv(path: Path) -> pa.Table:
+    with path.open(encoding="utf-8") as file:
+        names = file.readline().rstrip("\n").split(",")
+    return pa.csv.read_csv(
+        path,
+        # A target's name may hold a line break.
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa.csv.ConvertOptions(
+            column_types={name: _TYPES.get(name, pa.float64()) for name in names}
+        ),
+    )

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from l0.calibration.survey import Survey
-from l0.calibration.tables import as_text, dictionary, is_number
+from l0.calibration.tables import encode, is_label, is_number
+from l0.calibration.targets import COUNT
 
 #: An integer column with more levels than this is an amount, unless a target uses it as a label.
 INTEGER_LEVELS = 20
@@ -43,10 +44,10 @@ class Roles:
     Attributes
     ----------
     labels : list of Labels
-        Text, categorical and boolean columns, integers of few levels, and whatever a target
-        uses as a label.
+        Text, categorical, date and boolean columns, integers of few levels, and whatever a
+        target uses as a label; a column of one level divides nothing and is left out.
     amounts : list of str
-        All other numeric columns.
+        All other numeric columns, but one named ``count``.
     """
 
     labels: list[Labels]
@@ -60,6 +61,8 @@ def classify(survey: Survey, used_as_labels: Collection[str]) -> Roles:
         if name in (survey.key, survey.weight):
             continue
         column = survey.records.table.column(name)
+        if not is_label(column.type):
+            continue
         number = is_number(column.type) and not pa.types.is_boolean(column.type)
         if number and name not in used_as_labels:
             few = (
@@ -67,19 +70,18 @@ def classify(survey: Survey, used_as_labels: Collection[str]) -> Roles:
                 and pc.count_distinct(column).as_py() <= INTEGER_LEVELS
             )
             if not few:
-                amounts.append(name)
+                # A statistic of an amount of that name would read like a count of records.
+                amounts += [name] if name != COUNT else []
                 continue
         coded = _code(name, column)
-        if len(coded.levels) <= TEXT_LEVELS or name in used_as_labels:
+        most = np.inf if name in used_as_labels else TEXT_LEVELS
+        if 1 < len(coded.levels) <= most:
             labels.append(coded)
     return Roles(labels, amounts)
 
 
 def _code(name: str, column: pa.ChunkedArray) -> Labels:
-    """Code a column in the alphabetical order of its levels, whatever order its rows have."""
-    indices, dictionary_levels = dictionary(column)
-    texts = [text or "" for text in as_text(dictionary_levels)]
-    levels = sorted(set(texts)) + ([""] if indices.null_count and "" not in texts else [])
-    place = {level: code for code, level in enumerate(levels)}
-    recode = np.array([place[text] for text in texts] + [place.get("", 0)], dtype=np.int64)
-    return Labels(name, recode[indices.fill_null(len(texts)).to_numpy()], levels)
+    codes, levels = encode(column)
+    if (codes < 0).any():
+        codes, levels = np.where(codes < 0, len(levels), codes), [*levels, ""]
+    return Labels(name, codes, levels)

@@ -57,11 +57,11 @@ def solve(
             selection = selector.select(task, budget)
             records, ratios = selection.records, refit(task, selection)
         arguments = {
-            "n_records": n_records,
+            "n_records": None if n_records is None else budget,
             "method": method if isinstance(method, str) else repr(method),
             "loss": loss,
-            "bounds": None if bounds is None else list(bounds),
-            "seed": seed,
+            "bounds": task.bounds.pair,
+            "seed": int(seed),
             "device": str(task.device),
             "epochs": task.epochs,
         }
@@ -108,9 +108,11 @@ def make_task(
         raise InputError(f"`epochs` is {epochs!r}; it must be a whole number of 1 or more")
     limits = Bounds.parse(bounds)
     reasons = unreachable(problem, limits, n_records)
-    if (reasons != "").all():
+    if not problem.importance[reasons == ""].any():
+        lost = np.flatnonzero(reasons != "")
         raise InputError(
-            f"`targets`: none can be reached ({first_few(problem.names)}: {reasons[0]}); "
+            f"`targets`: none that counts can be reached "
+            f"({first_few([problem.names[row] for row in lost])}: {reasons[lost[0]]}); "
             "check the labels" + (" and widen `bounds`" if limits.active else "")
         )
     task = Task(
@@ -177,7 +179,7 @@ def account(
     tables = {
         "weights": pa.table(
             {
-                problem.key: problem.keys.take(records[as_came]),
+                problem.key or "record": problem.keys.take(records[as_came]),
                 "weight": weights[as_came],
                 "design_weight": w0[as_came],
             }
@@ -199,6 +201,7 @@ def account(
         "seconds": task.recorder.seconds,
     }
     run = {
+        "key": problem.key,
         "arguments": arguments,
         "problem_sha256": _digest(problem),
         "threads": torch.get_num_threads(),
@@ -216,6 +219,7 @@ def _target_table(
     reasons: NDArray[np.str_],
 ) -> pa.Table:
     met = np.abs(error) <= np.maximum(MET, problem.tolerance)
+    design_estimate = problem.estimate(problem.design_weights)
     status = np.where(reasons != "", "unreachable", np.where(met, "met", "missed"))
     table = pa.table(
         {
@@ -228,7 +232,8 @@ def _target_table(
             "status": pa.array(status.tolist(), pa.string()),
             "reason": pa.array(reasons.tolist(), pa.string()),
             "importance": problem.importance,
-            "design_estimate": problem.estimate(problem.design_weights),
+            "design_estimate": design_estimate,
+            "design_relative_error": (design_estimate - problem.values) / problem.scales,
         }
     )
     return table.take(np.argsort(problem.target_order))

@@ -11,8 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from l0.calibration.tables import Kind, as_numbers, column, is_number, read_table
+from l0.calibration.tables import (
+    Kind,
+    as_numbers,
+    as_text,
+    column,
+    is_number,
+    is_text,
+    plain,
+    read_table,
+)
 from l0.errors import InputError, first_few
+
+#: What stands beside the key in a result and its files.
+RESULT_COLUMNS = ("weight", "design_weight", "row")
 
 
 @dataclass(frozen=True)
@@ -64,12 +76,11 @@ class Survey:
     order: NDArray[np.int64]
     kind: Kind
 
-    def column_for(self, entity: Entity, name: str) -> pa.ChunkedArray | None:
-        """Take an entity's own column, or the one of its record; None where neither has it."""
-        if name in entity.table.column_names:
-            return entity.table.column(name)
-        if name in self.records.table.column_names:
-            return self.records.table.column(name).take(pa.array(entity.record))
+    def holder(self, entity: Entity, name: str) -> Entity | None:
+        """Say who holds a column that an entity can reach: itself, else the records, else None."""
+        for holder in (entity, self.records):
+            if name in holder.table.column_names:
+                return holder
         return None
 
     def measure(self, entity: Entity, name: str) -> NDArray[np.float64]:
@@ -83,10 +94,11 @@ class Survey:
         numbers = as_numbers(entity.table.column(name))
         bad = np.flatnonzero(~np.isfinite(numbers))
         if bad.size:
-            where = self.keys.take(entity.record[bad[:5]]).to_pylist()
+            lost = np.unique(entity.record[bad])
+            where = self.keys.take(pa.array(lost[:5])).to_pylist()
             raise InputError(
-                f"`{entity.argument}` column {name!r} has {bad.size:,} null, NaN or infinite values "
-                f"(records {first_few(where, bad.size)}); fill them or drop the rows"
+                f"`{entity.argument}` column {name!r} has {bad.size:,} null, NaN or infinite "
+                f"values (records {first_few(where, lost.size)}); fill them or drop the rows"
             )
         return numbers
 
@@ -100,12 +112,21 @@ def read_survey(
 ) -> Survey:
     """Read and check the records and their members (`CalibrationProblem.from_frames` says how)."""
     table, kind = read_table(records, "records")
+    if members is not None and not isinstance(members, Mapping):
+        raise InputError(
+            f"`members` is a {type(members).__name__}; pass a dictionary that names each table, "
+            "such as {'person': persons}"
+        )
     if key is None:
         if members:
             raise InputError("`members` are tied to records by a key; name its column in `key`")
         keys = pa.array(np.arange(table.num_rows))
         order = np.arange(table.num_rows)
     else:
+        if key in RESULT_COLUMNS:
+            raise InputError(
+                f"`key` column is named {key!r}, as a column of the result is; rename it"
+            )
         keys = _checked_keys(column(table, key, "records", "the `key`"), key)
         order = pc.sort_indices(keys).to_numpy().astype(np.int64)
         keys, table = keys.take(order), table.take(order)
@@ -127,9 +148,9 @@ def read_survey(
 
 
 def _checked_keys(values: pa.ChunkedArray, key: str) -> pa.Array:
-    values = _plain(values)
-    if values.null_count:
-        rows = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
+    values = plain(values)
+    rows = _null_rows(values)
+    if rows.size:
         raise InputError(
             f"`key` column {key!r} is null in {rows.size:,} rows of `records` "
             f"(rows {first_few(rows.tolist())}); every record needs a key"
@@ -171,35 +192,37 @@ def check_weights(weights: NDArray[np.float64], name: str, keys: pa.Array) -> ND
 def _tie(member: Any, name: str, key: str, keys: pa.Array) -> Entity:
     argument = f"members[{name!r}]"
     table, _ = read_table(member, argument)
-    own = _plain(column(table, key, argument, "the `key`"))
-    if own.null_count:
-        rows = np.flatnonzero(own.is_null().to_numpy(zero_copy_only=False))
+    own = plain(column(table, key, argument, "the `key`"))
+    rows = _null_rows(own)
+    if rows.size:
         raise InputError(
             f"`{argument}` has {rows.size:,} rows with a null key {key!r} "
             f"(rows {first_few(rows.tolist())}); every member needs its record's key"
         )
-    if own.type != keys.type:
-        try:
-            own = own.cast(keys.type)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise InputError(
-                f"`{argument}` has {own.type} keys in {key!r} where `records` have {keys.type}; "
-                "give both the same type"
-            ) from None
-    found = pc.index_in(own, value_set=keys)
+    found = _positions(own, keys)
     if found.null_count:
         lost = pc.unique(own.filter(found.is_null()))
+        types = "" if own.type == keys.type else f", {own.type} where `records` have {keys.type}"
         raise InputError(
             f"`{argument}` has {found.null_count:,} rows whose record is missing from `records` "
-            f"(keys {first_few(lost.slice(0, 5).to_pylist(), len(lost))}); "
+            f"(keys {first_few(lost.slice(0, 5).to_pylist(), len(lost))}{types}); "
             "add these records or drop the rows"
         )
     return Entity(table, found.to_numpy().astype(np.int64), argument)
 
 
-def _plain(values: pa.ChunkedArray) -> pa.Array:
-    """One array in place of chunks, dictionaries decoded, so that keys compare by value."""
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    combined = values.combine_chunks()
-    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
+def _positions(own: pa.Array, keys: pa.Array) -> pa.Array:
+    """Find keys among those of the records, whatever the two types; null where there is none."""
+    if own.type != keys.type:
+        # Never read text as a number: '01' and '1' are two keys.
+        if is_text(own.type) == is_text(keys.type):
+            try:
+                return pc.index_in(own.cast(keys.type), value_set=keys)
+            except pa.ArrowException:
+                pass  # some value does not fit: compare what they read like
+        own, keys = (pa.array(as_text(values), pa.string()) for values in (own, keys))
+    return pc.index_in(own, value_set=keys)
+
+
+def _null_rows(keys: pa.Array) -> NDArray[np.int64]:
+    return np.flatnonzero(keys.is_null(nan_is_null=True).to_numpy(zero_copy_only=False))

@@ -8,7 +8,10 @@ the records by the sparse constructor. No loop runs over records and no dense ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +21,16 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.survey import Entity, Survey
-from l0.calibration.tables import as_numbers, as_text, column, dictionary, is_number, read_table
+from l0.calibration.tables import (
+    as_level,
+    as_numbers,
+    as_text,
+    column,
+    encode,
+    is_label,
+    is_number,
+    read_table,
+)
 from l0.errors import InputError, closest, first_few
 
 COUNT = "count"
@@ -52,6 +64,10 @@ class Targets:
     importance: NDArray[np.float64]
     tolerance: NDArray[np.float64]
 
+    def sort_key(self, row: int) -> tuple[str, str, float, float]:
+        """By name; one target may stand twice, and then the rest of the row decides."""
+        return self.names[row], self.groups[row], self.importance[row], self.tolerance[row]
+
 
 def read_targets(source: Any, survey: Survey) -> Targets:
     """Read the target table and check every row of it against the survey.
@@ -78,13 +94,10 @@ def read_targets(source: Any, survey: Survey) -> Targets:
     for name, meaning in (("variable", "what is added up"), ("value", "the published total")):
         column(table, name, "targets", meaning)
     label_columns = _label_columns(table, survey)
-    variables = [text or "" for text in as_text(table.column("variable"))]
-    texts = {name: as_text(table.column(name)) for name in label_columns}
-    labels = [
-        tuple((name, cells[row]) for name, cells in texts.items() if cells[row] is not None)
-        for row in range(table.num_rows)
-    ]
+    variables = _optional_text(table, "variable")
     stated = _optional_text(table, "entity")
+    entities = _entities(stated, survey)
+    labels = _labels(table, label_columns, entities, survey)
     names = [
         name or describe(entity, variable, row_labels)
         for name, entity, variable, row_labels in zip(
@@ -92,7 +105,6 @@ def read_targets(source: Any, survey: Survey) -> Targets:
         )
     ]
     values = _checked_numbers(table, "value", names)
-    entities = _entities(stated, names, survey)
     _check_unique(list(zip(entities, variables, labels, strict=True)), values, names)
     group_column = _optional_text(table, "group") if "group" in table.column_names else None
     return Targets(
@@ -120,13 +132,10 @@ def compile_targets(targets: Targets, survey: Survey) -> sp.csr_array:
     scipy.sparse.csr_array of float64, shape (m, n)
         Entry (j, i) is what one unit of record i's weight adds to target j.
     """
-    patterns: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-    for row, (entity, row_labels) in enumerate(zip(targets.entities, targets.labels, strict=True)):
-        patterns.setdefault((entity, tuple(name for name, _ in row_labels)), []).append(row)
     blocks, rows = [], []
-    for (name, columns), members in patterns.items():
+    for (name, columns), members in patterns(targets).items():
         entity = survey.members[name] if name else survey.records
-        cell_of_target, cell_of_unit = _cells(targets, members, columns, entity, survey)
+        cell_of_target, cell_of_unit = cells(targets, members, columns, entity, survey)
         variables = np.array([targets.variables[row] for row in members])
         for variable in dict.fromkeys(variables.tolist()):
             wanted = np.flatnonzero(variables == variable)
@@ -139,6 +148,43 @@ def compile_targets(targets: Targets, survey: Survey) -> sp.csr_array:
             blocks.append(summed[cell_of_target[wanted]])
             rows.append(np.asarray(members)[wanted])
     return sp.vstack(blocks, format="csr")[np.argsort(np.concatenate(rows))]
+
+
+def patterns(targets: Targets) -> dict[tuple[str, tuple[str, ...]], list[int]]:
+    """Group the targets by entity and by the columns whose labels they fill in."""
+    found: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    for row, (entity, row_labels) in enumerate(zip(targets.entities, targets.labels, strict=True)):
+        found.setdefault((entity, tuple(name for name, _ in row_labels)), []).append(row)
+    return found
+
+
+def cells(
+    targets: Targets, rows: list[int], columns: tuple[str, ...], entity: Entity, survey: Survey
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the cells of one pattern: for each of its targets, and for each unit (-1 for none)."""
+    cell_of_target = np.zeros(len(rows), dtype=np.int64)
+    cell_of_unit = np.zeros(entity.table.num_rows, dtype=np.int64)
+    for place, name in enumerate(columns):
+        codes, levels = _coded(targets, rows, name, entity, survey)
+        known = {level: code for code, level in enumerate(levels)}
+        wanted = [targets.labels[row][place][1] for row in rows]
+        for row, level in zip(rows, wanted, strict=True):
+            if level not in known:
+                raise InputError(
+                    f"`targets` ask for level {level!r} of column {name!r} (target "
+                    f"{targets.names[row]!r}), which no row has; "
+                    f"{closest(level, levels)}"
+                )
+        # One column at a time, keeping only the cells that a target asks for: their number
+        # never exceeds the number of targets, however many columns there are.
+        flat = cell_of_target * len(levels) + np.array([known[level] for level in wanted])
+        asked, cell_of_target = np.unique(flat, return_inverse=True)
+        inside = np.flatnonzero((cell_of_unit >= 0) & (codes >= 0))
+        flat = cell_of_unit[inside] * len(levels) + codes[inside]
+        found = np.searchsorted(asked, flat).clip(max=len(asked) - 1)
+        cell_of_unit = np.full(len(codes), -1, dtype=np.int64)
+        cell_of_unit[inside] = np.where(asked[found] == flat, found, -1)
+    return cell_of_target, cell_of_unit
 
 
 def describe(entity: str, variable: str, labels: Sequence[tuple[str, str]]) -> str:
@@ -171,7 +217,7 @@ def shares(
     if groups is not None:
         _, group, size = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
         importance = importance / size[group]
-    return importance / importance.sum()
+    return importance / math.fsum(importance)  # exactly rounded, whatever order the rows have
 
 
 def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
@@ -182,8 +228,9 @@ def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
     unknown = [name for name in columns if name not in known]
     if unknown:
         raise InputError(
-            f"`targets` has the label column {unknown[0]!r}, which is a column of neither `records` "
-            f"nor `members`; {closest(unknown[0], known)} (drop or rename it)"
+            f"`targets` has the label column {unknown[0]!r}, which is a column of neither "
+            f"`records` nor `members`; {closest(unknown[0], known | set(RESERVED))} "
+            "(drop or rename it)"
         )
     return columns
 
@@ -203,7 +250,8 @@ def _checked_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArra
     if bad.size:
         raise InputError(
             f"`targets` column {name!r} is empty, NaN or infinite for {bad.size:,} targets "
-            f"({first_few([names[row] for row in bad])}); give each a number or drop the row"
+            f"({first_few([names[row] for row in bad.tolist()])}); "
+            "give each a number or drop the row"
         )
     return numbers
 
@@ -225,23 +273,54 @@ def _non_negative(
     if bad.size:
         raise InputError(
             f"`targets` column {name!r} is negative for {bad.size:,} targets "
-            f"({first_few([names[row] for row in bad])}); it must be zero or more"
+            f"({first_few([names[row] for row in bad.tolist()])}); it must be zero or more"
         )
     return numbers
 
 
-def _entities(stated: list[str], names: list[str], survey: Survey) -> list[str]:
+def _entities(stated: list[str], survey: Survey) -> list[str]:
     """Resolve entity names: a member table's own name, and at most one other for the records."""
-    others = sorted({entity for entity in stated if entity not in survey.members})
-    if len(others) > 1:
-        unknown = others[1] if others[0] == "" else others[0]
-        examples = [name for name, entity in zip(names, stated, strict=True) if entity == unknown]
+    others = Counter(entity for entity in stated if entity not in survey.members)
+    named = sorted((entity for entity in others if entity), key=lambda entity: others[entity])
+    # The only other name means the records, unless it is a member table's name misspelt.
+    if len(others) > 1 or (named and _alike(named[0], survey.members)):
+        rows = [row for row, entity in enumerate(stated) if entity == named[0]]
         raise InputError(
-            f"`targets` use {first_few(others)} as `entity`, and only one of them can mean the records; "
-            f"{unknown!r} (targets {first_few(examples)}) is no member table; "
-            f"{closest(unknown, survey.members)}: pass it in `members` or correct it"
+            f"`targets` use {named[0]!r} as `entity` (rows {first_few(rows)}), which is no member "
+            f"table; {closest(named[0], survey.members)}: pass it in `members` or correct it (an "
+            "empty cell, or one other name used throughout, means the records)"
         )
     return [entity if entity in survey.members else "" for entity in stated]
+
+
+def _alike(name: str, others: Iterable[str]) -> bool:
+    known = [other.casefold() for other in others]
+    return bool(difflib.get_close_matches(name.casefold(), known, cutoff=0.8))
+
+
+def _labels(
+    table: pa.Table, columns: list[str], entities: list[str], survey: Survey
+) -> list[tuple[tuple[str, str], ...]]:
+    """Take the labels that each row fills in, written as the survey's columns write them."""
+    labels: list[list[tuple[str, str]]] = [[] for _ in entities]
+    for name in columns:
+        if not is_label(table.column(name).type):
+            raise InputError(
+                f"`targets` column {name!r} is {table.column(name).type}; write labels as text"
+            )
+        written: dict[tuple[str, str], str] = {}
+        rows = zip(labels, entities, as_text(table.column(name)), strict=True)
+        for row_labels, entity, text in rows:
+            if text is None:
+                continue
+            if (entity, text) not in written:
+                units = survey.members[entity] if entity else survey.records
+                holder = survey.holder(units, name)
+                written[entity, text] = (
+                    as_level(text, holder.table.schema.field(name).type) if holder else text
+                )
+            row_labels.append((name, written[entity, text]))
+    return [tuple(row_labels) for row_labels in labels]
 
 
 def _check_unique(
@@ -262,42 +341,25 @@ def _check_unique(
             )
 
 
-def _cells(
-    targets: Targets, rows: list[int], columns: tuple[str, ...], entity: Entity, survey: Survey
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the cells of one pattern: for each of its targets, and for each unit (-1 for none)."""
-    target_codes, unit_codes, sizes = [], [], []
-    for place, name in enumerate(columns):
-        values = survey.column_for(entity, name)
-        if values is None:
-            raise InputError(
-                f"`targets` label {name!r} for {first_few([targets.names[row] for row in rows])}, "
-                f"and {entity.argument!r} cannot reach a column of that name; leave the cell empty"
-            )
-        indices, dictionary_levels = dictionary(values)
-        levels = {text: code for code, text in enumerate(as_text(dictionary_levels))}
-        wanted = [targets.labels[row][place][1] for row in rows]
-        for row, level in zip(rows, wanted, strict=True):
-            if level not in levels:
-                raise InputError(
-                    f"`targets` ask for level {level!r} of column {name!r} (target "
-                    f"{targets.names[row]!r}), which no row of {entity.argument!r} has; "
-                    f"{closest(level, (text for text in levels if text is not None))}"
-                )
-        target_codes.append(np.array([levels[level] for level in wanted], dtype=np.int64))
-        unit_codes.append(indices.fill_null(-1).to_numpy().astype(np.int64))
-        sizes.append(len(levels))
-    n_units = entity.table.num_rows
-    if not columns:
-        return np.zeros(len(rows), dtype=np.int64), np.zeros(n_units, dtype=np.int64)
-    cells, cell_of_target = np.unique(
-        np.ravel_multi_index(target_codes, sizes), return_inverse=True
-    )
-    labelled = np.all([codes >= 0 for codes in unit_codes], axis=0)
-    flat = np.full(n_units, -1, dtype=np.int64)
-    flat[labelled] = np.ravel_multi_index([codes[labelled] for codes in unit_codes], sizes)
-    found = np.searchsorted(cells, flat).clip(max=len(cells) - 1)
-    return cell_of_target, np.where(cells[found] == flat, found, -1)
+def _coded(
+    targets: Targets, rows: list[int], name: str, entity: Entity, survey: Survey
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Code a label column for the units of an entity, or say why it is none."""
+    who = first_few([targets.names[row] for row in rows])
+    holder = survey.holder(entity, name)
+    if holder is None:
+        raise InputError(
+            f"`targets` label {name!r} for {who}, "
+            f"and `{entity.argument}` cannot reach a column of that name; leave the cell empty"
+        )
+    values = holder.table.column(name)
+    if not is_label(values.type):
+        raise InputError(
+            f"`targets` label {name!r} for {who}, and that column of `{holder.argument}` is "
+            f"{values.type}; write it as text"
+        )
+    codes, levels = encode(values)
+    return (codes if holder is entity else codes[entity.record]), levels
 
 
 def _measure(
@@ -307,15 +369,21 @@ def _measure(
     if variable == COUNT:
         if COUNT in columns:
             raise InputError(
-                f"{entity.argument!r} has a column named 'count', and `targets` use 'count' for the "
-                "number of rows; rename the column"
+                f"`{entity.argument}` has a column named 'count', and `targets` use 'count' for "
+                "the number of rows; rename the column"
             )
         return np.ones(entity.table.num_rows)
+    users = [targets.names[row] for row in rows if targets.variables[row] == variable]
     if variable not in columns:
-        users = [targets.names[row] for row in rows if targets.variables[row] == variable]
         raise InputError(
-            f"`targets` ask for the variable {variable!r} (targets {first_few(users)}), which is no "
-            f"column of {entity.argument!r}; {closest(variable, [*columns, COUNT])}"
+            f"`targets` ask for the variable {variable!r} (targets {first_few(users)}), which is "
+            f"no column of `{entity.argument}`; {closest(variable, [*columns, COUNT])}"
+        )
+    kind = entity.table.schema.field(variable).type
+    if not is_number(kind):
+        raise InputError(
+            f"`targets` ask for the variable {variable!r} (targets {first_few(users)}), which is "
+            f"{kind} in `{entity.argument}`, not a number; to count rows use 'count'"
         )
     return survey.measure(entity, variable)
 
@@ -326,8 +394,12 @@ def _sum_cells(
     record: NDArray[np.int64],
     shape: tuple[int, int],
 ) -> sp.csr_array:
-    used = (cell_of_unit >= 0) & (measure != 0)
+    used = np.flatnonzero((cell_of_unit >= 0) & (measure != 0))
+    # The units of a record are added in the order of their amounts: the same sum to the last
+    # bit, whatever order they came in.
+    used = used[np.lexsort((measure[used], record[used]))]
     entries = (measure[used], (cell_of_unit[used], record[used]))
     summed = sp.coo_array(entries, shape=shape).tocsr()
     summed.sum_duplicates()
+    summed.eliminate_zeros()
     return summed

@@ -73,7 +73,7 @@ class Task:
 
     @cached_property
     def reference(self) -> NDArray[np.float64]:
-        """Ratios of the dense calibrated file, shape (n,): all records, close to their design weights."""
+        """Ratios of the dense calibrated file, which keeps all records, shape (n,)."""
         return calibrate_all(self)
 
     def datafit(self, estimates: Tensor) -> Tensor:

@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from l0.calibration.roles import Labels, Roles
 from l0.calibration.survey import Survey
 from l0.calibration.tables import as_numbers
-from l0.calibration.targets import COUNT, Targets, describe
+from l0.calibration.targets import COUNT, Targets, cells, describe, patterns
 
 #: A cell counts when its effective support (sum c)^2 / sum c^2 of the contributions c = w x is
 #: at least this: then even a Poisson sample of the whole file knows it to within about 10%.
 SUPPORT = 100.0
+#: How a statistic names the records whose label is empty.
+NO_LEVEL = "(none)"
 
 
 class Auxiliary(Protocol):
@@ -57,6 +59,7 @@ class Auxiliary(Protocol):
 class SurveyAuxiliary:
     """Counts and totals by labels and pairs of labels, made from the records.
 
+    A null, NaN or infinite amount counts as nothing: totals are over the records where it is known.
     Left out are cells with a support under `SUPPORT`, and cells that the targets say: where
     every record of the cell is in a target of the same variable, of one pattern of labels that
     is as fine as the cell or finer.
@@ -81,55 +84,44 @@ class SurveyAuxiliary:
             x = np.ones(len(weights)) if variable == COUNT else as_numbers(table.column(variable))
             x = np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
             contribution, kept = reference * x, weights[chosen] * x[chosen]
-            patterns = list(self._patterns(variable))
+            targeted = list(self._targeted(variable))
             for columns in self._cells():
                 codes, size = _cell_codes(columns, len(weights))
-                total = np.bincount(codes, contribution, size)
-                squares = np.bincount(codes, contribution**2, size)
+                total = _add_up(codes, contribution, size)
+                squares = _add_up(codes, contribution**2, size)
                 support = np.divide(total**2, squares, out=np.zeros(size), where=squares > 0)
-                shown = (support >= SUPPORT) & ~self._said(columns, codes, size, patterns)
-                cells = np.flatnonzero(shown)
-                estimate = np.bincount(codes[chosen], kept, size)
-                parts.append(_rows(variable, columns, cells, total, estimate, support))
+                shown = (support >= SUPPORT) & ~self._said(columns, codes, size, targeted)
+                estimate = _add_up(codes[chosen], kept, size)
+                parts.append(
+                    _rows(variable, columns, np.flatnonzero(shown), total, estimate, support)
+                )
         return pa.concat_tables(parts)
 
     def _cells(self) -> Iterator[tuple[Labels, ...]]:
         for n_labels in (0, 1, 2):
             yield from combinations(self.roles.labels, n_labels)
 
-    def _patterns(self, variable: str) -> Iterator[tuple[frozenset[str], NDArray[np.bool_]]]:
-        """Patterns of labels with targets of this variable: their columns, and who is in a target."""
-        by_columns: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
-        rows = zip(self.targets.entities, self.targets.variables, self.targets.labels, strict=True)
-        for entity, target_variable, labels in rows:
-            if not entity and target_variable == variable:
-                cell = tuple(level for _, level in labels)
-                by_columns.setdefault(tuple(name for name, _ in labels), set()).add(cell)
-        coded = {column.name: column for column in self.roles.labels}
-        n = len(self.survey.keys)
-        for names, cells in by_columns.items():
-            columns = tuple(coded[name] for name in names)
-            codes, size = _cell_codes(columns, n)
-            targeted = np.zeros(size, dtype=bool)
-            levels = [{level: code for code, level in enumerate(c.levels)} for c in columns]
-            for cell in cells:
-                flat = 0
-                for column, places, level in zip(columns, levels, cell, strict=True):
-                    flat = flat * len(column.levels) + places[level]
-                targeted[flat] = True
-            yield frozenset(names), targeted[codes]
+    def _targeted(self, variable: str) -> Iterator[tuple[frozenset[str], NDArray[np.bool_]]]:
+        """Patterns with targets of this variable: their columns, and who is in a target."""
+        for (entity, names), rows in patterns(self.targets).items():
+            asked = [row for row in rows if self.targets.variables[row] == variable]
+            if not entity and asked:
+                _, cell_of_record = cells(
+                    self.targets, asked, names, self.survey.records, self.survey
+                )
+                yield frozenset(names), cell_of_record >= 0
 
     @staticmethod
     def _said(
         columns: tuple[Labels, ...],
         codes: NDArray[np.int64],
         size: int,
-        patterns: list[tuple[frozenset[str], NDArray[np.bool_]]],
+        targeted: list[tuple[frozenset[str], NDArray[np.bool_]]],
     ) -> NDArray[np.bool_]:
         said = np.zeros(size, dtype=bool)
-        for names, targeted in patterns:
+        for names, inside in targeted:
             if names >= {column.name for column in columns}:
-                said |= np.bincount(codes, ~targeted, size) == 0
+                said |= np.bincount(codes, ~inside, size) == 0
         return said
 
 
@@ -179,6 +171,12 @@ def _cell_codes(columns: tuple[Labels, ...], n: int) -> tuple[NDArray[np.int64],
     return codes, size
 
 
+def _add_up(
+    codes: NDArray[np.int64], amounts: NDArray[np.float64], size: int
+) -> NDArray[np.float64]:
+    return np.bincount(codes, amounts, size).astype(np.float64, copy=False)
+
+
 def _rows(
     variable: str,
     columns: tuple[Labels, ...],
@@ -190,7 +188,10 @@ def _rows(
     sizes = tuple(len(column.levels) for column in columns)
     places = np.unravel_index(cells, sizes) if columns else []
     labels = [
-        [(column.name, column.levels[code]) for column, code in zip(columns, cell, strict=True)]
+        [
+            (column.name, column.levels[code] or NO_LEVEL)
+            for column, code in zip(columns, cell, strict=True)
+        ]
         for cell in (zip(*places, strict=True) if columns else [()] * len(cells))
     ]
     return _table(

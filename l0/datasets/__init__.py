@@ -48,8 +48,8 @@ def load_cps(kind: str = "pyarrow") -> CPS:
     from l0.calibration.tables import native, read_table
 
     paths = cps_paths()
-    numbers = {"value": pa.float64()}
     return CPS(
-        *(native(read_table(path, path.name)[0], kind) for path in paths[:2]),
-        native(read_table(paths.targets, "targets", numbers)[0], kind),
+        tax_units=native(read_table(paths.tax_units, "tax_units")[0], kind),
+        persons=native(read_table(paths.persons, "persons")[0], kind),
+        targets=native(read_table(paths.targets, "targets", {"value": pa.float64()})[0], kind),
     )

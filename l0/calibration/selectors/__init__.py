@@ -70,6 +70,9 @@ def get_selector(method: str | Selector) -> Selector:
     """
     if isinstance(method, str) and method in SELECTORS:
         return SELECTORS[method]()
-    if isinstance(method, Selector):
+    if isinstance(method, Selector) and not isinstance(method, type):
         return method
-    raise InputError(f"`method` is {method!r}; it must be one of {first_few(SELECTORS)}")
+    raise InputError(
+        f"`method` is {method!r}; it must be one of {first_few(SELECTORS)}, "
+        "or a selector such as Hybrid(share=0.5)"
+    )

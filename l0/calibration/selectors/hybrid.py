@@ -29,7 +29,10 @@ class Hybrid:
     Attributes
     ----------
     share : float
-        Of the budget, that is drawn.
+        Of the budget, that is drawn where the budget is large.
+    per_target : float
+        Records that the path gets at least for every target, up to `share` of the budget: a
+        small budget goes to the targets first.
     damping : float
         Of the Horvitz-Thompson weights of the drawn records.
     start : float
@@ -43,6 +46,7 @@ class Hybrid:
     """
 
     share: float = 0.8
+    per_target: float = 0.45
     damping: float = 0.9
     start: float = 0.3
     overshoot: float = 2.0
@@ -51,8 +55,9 @@ class Hybrid:
 
     def select(self, task: Task, n_records: int) -> Selection:
         """See `Selector.select`."""
-        n_drawn = max(1, round(self.share * n_records))
-        n_left = n_records - n_drawn
+        needed = min(self.per_target * task.problem.n_targets, self.share * n_records)
+        n_left = min(n_records - 1, round(max((1 - self.share) * n_records, needed)))
+        n_drawn = n_records - n_left
         weights = task.reference * task.problem.design_weights
         drawn = self._draw(task, self._drawable(task, weights, n_drawn), n_drawn)
         base = self._base(task, weights, drawn, n_drawn)
@@ -63,8 +68,8 @@ class Hybrid:
         chosen, ratios = next(
             self.path.walk(task, others, self.start * task.reference[others], [n_left], companions)
         )
-        needed = ratios >= self.path.threshold
-        chosen, ratios = chosen[needed], ratios[needed]
+        useful = ratios >= self.path.threshold
+        chosen, ratios = chosen[useful], ratios[useful]
         n_more = n_left - len(chosen)
         if n_more:
             rest = _without(task.problem.n_records, np.concatenate([drawn, chosen]))

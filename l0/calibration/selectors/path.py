@@ -93,7 +93,8 @@ class Path:
         everybody = np.arange(task.problem.n_records)
         start = np.ones(task.problem.n_records)
         for records, ratios in self.walk(task, everybody, start, budgets):
-            yield Selection(records, ratios, self.mu)
+            # A step may leave fewer than the budget: the last to fall come back at the threshold.
+            yield Selection(records, np.maximum(ratios, self.threshold), self.mu)
 
     def walk(
         self,

@@ -1,0 +1,146 @@
+"""Every selector on the bundled CPS: loss, untargeted error, ESS, largest ratio, seconds.
+
+``python benchmarks/cps.py --help`` lists the options; README.md says what is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from checks import check
+
+from l0.calibration import SELECTORS, CalibrationProblem, CalibrationResult
+from l0.calibration.metrics import fit_metrics, weight_metrics
+from l0.calibration.untargeted import untargeted_metrics
+from l0.datasets import cps_paths
+
+Metrics = dict[str, float]
+
+#: 0.5%, 2% and 10% of the records.
+BUDGETS = (1_386, 5_545, 27_726)
+COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "loss": ("loss %", lambda x: f"{100 * x:.2f}"),
+    "untargeted_capped_error": ("untargeted %", lambda x: f"{100 * x:.1f}"),
+    "effective_sample_size": ("ESS", lambda x: f"{x:,.0f}"),
+    "max_weight_ratio": ("max w/w0", lambda x: f"{x:,.0f}"),
+    "seconds": ("seconds", lambda x: f"{x:.1f}"),
+}
+
+
+def compile_cps() -> CalibrationProblem:
+    """Compile the bundled survey and targets."""
+    tax_units, persons, targets = cps_paths()
+    return CalibrationProblem.from_frames(
+        tax_units, targets, key="tax_unit_id", weight="weight", members={"person": persons}
+    )
+
+
+def solve(problem: CalibrationProblem, **options: object) -> tuple[CalibrationResult, Metrics]:
+    """Solve, and measure the whole call: checks, dense reference, selection, refit, accounts."""
+    started = time.perf_counter()
+    result = problem.solve(**options)
+    return result, {**result.metrics, "seconds": time.perf_counter() - started}
+
+
+def design_metrics(problem: CalibrationProblem, dense: CalibrationResult) -> Metrics:
+    """Judge the design weights of all records as if they were a result."""
+    w0 = problem.design_weights
+    calibrated = np.empty(len(w0))
+    calibrated[dense.indices] = dense.values
+    reference = calibrated[problem.record_order]
+    error = (problem.estimate(w0) - problem.values) / problem.scales
+    return {
+        **fit_metrics(error, problem.importance),
+        **untargeted_metrics(problem.auxiliary.compare(reference, w0)),
+        **weight_metrics(w0, w0),
+        "seconds": 0.0,
+    }
+
+
+def print_row(name: str, budget: int, runs: Iterable[Metrics]) -> None:
+    """Print medians, and ranges where there are several runs."""
+    cells = []
+    runs = list(runs)
+    for metric, (_, show) in COLUMNS.items():
+        values = [run[metric] for run in runs]
+        spread = f" ({show(min(values))}-{show(max(values))})" if len(values) > 1 else ""
+        cells.append(show(statistics.median(values)) + spread)
+    print(f"| {name} | {budget:,} | " + " | ".join(cells) + " |", flush=True)
+
+
+def check_limits(runs: dict[tuple[str, int], list[Metrics]]) -> bool:
+    """Print the promises of the default method and of the path that these runs can test."""
+    hybrid, path, pps = (runs.get((method, 5_545), []) for method in ("hybrid", "path", "pps"))
+
+    def worst(of: list[Metrics], metric: str, pick: Callable[[list[float]], float] = max) -> float:
+        return pick([run[metric] for run in of])
+
+    def ratio(to: list[Metrics]) -> float:
+        pairs = zip(hybrid, to, strict=True)
+        metric = "untargeted_capped_error"
+        return max(run[metric] / other[metric] for run, other in pairs)
+
+    passed = []
+    if hybrid:
+        passed += [
+            check("hybrid, worst loss, %", 100 * worst(hybrid, "loss"), "at most", 2.0),
+            check("hybrid, fewest records", worst(hybrid, "n_records", min), "exactly", 5_545),
+            check("hybrid, most records", worst(hybrid, "n_records"), "exactly", 5_545),
+            check(
+                "hybrid, worst ESS", worst(hybrid, "effective_sample_size", min), "at least", 4_000
+            ),
+            check("hybrid, worst seconds", worst(hybrid, "seconds"), "at most", 10),
+        ]
+    if hybrid and pps:
+        passed.append(check("worst untargeted, share of pps", ratio(pps), "at most", 0.85))
+    if hybrid and path:
+        passed.append(check("worst untargeted, share of path", ratio(path), "at most", 0.5))
+    for budget, limit in ((5_545, 1.75), (1_386, 2.4)):
+        if found := runs.get(("path", budget)):
+            loss = 100 * worst(found, "loss")
+            passed.append(check(f"path at {budget:,}, worst loss, %", loss, "at most", limit))
+    return all(passed)
+
+
+def main() -> int:
+    """Run what was asked for, and fail where a limit was missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", nargs="+", choices=SELECTORS, default=list(SELECTORS))
+    parser.add_argument("--n-records", nargs="+", type=int, default=BUDGETS)
+    parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+
+    started = time.perf_counter()
+    problem = compile_cps()
+    print(
+        f"{problem.n_records:,} records, {problem.n_targets:,} targets, compiled in "
+        f"{time.perf_counter() - started:.1f} s; median of {options.seeds} seeds (min-max), "
+        f"{options.threads} threads\n"
+    )
+    titles = ["method", "records", *(title for title, _ in COLUMNS.values())]
+    print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
+    dense, metrics = solve(problem)
+    print_row("design weights", problem.n_records, [design_metrics(problem, dense)])
+    print_row("dense", problem.n_records, [metrics])
+    runs = {}
+    for budget in options.n_records:
+        for method in options.methods:
+            runs[method, budget] = [
+                solve(problem, n_records=budget, method=method, seed=seed)[1]
+                for seed in range(options.seeds)
+            ]
+            print_row(method, budget, runs[method, budget])
+    print()
+    return 0 if check_limits(runs) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

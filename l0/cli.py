@@ -1,0 +1,386 @@
+"""The command line: `l0 demo`, `l0 calibrate`, `l0 frontier` and `l0 report`.
+
+What takes long to import is imported by the commands that need it, so that `l0 --help` is quick.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from l0.errors import InputError
+from l0.files import check_replaceable, whole_folder
+from l0.progress import progress_bar
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from l0.calibration import CalibrationResult
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+#: By these files a folder is known to be one that `l0` wrote, and may be replaced.
+RESULT_MARK, FRONTIER_MARK = "run.json", "frontier.csv"
+
+
+class Commands(TyperGroup):
+    """The commands; what a user can mend ends in one line on standard error, not a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _stop("interrupted", INTERRUPTED)
+        except typer.BadParameter as error:
+            _stop(error.format_message(), BAD_INPUT)
+        except InputError as error:
+            _stop(str(error), BAD_INPUT)
+        except BrokenPipeError:  # who read the output has had enough: typer ends without a word
+            raise
+        except OSError as error:
+            where = f": {str(error.filename)!r}" if error.filename else ""
+            _stop(f"{error.strerror or error}{where}", BAD_INPUT)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo("l0: " + " ".join(message.split()), err=True)
+    raise typer.Exit(code)
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Choose few records of a survey, and lose nothing that matters.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def member_file(text: str) -> tuple[str, str]:
+    """Read an option of the form NAME=FILE."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise typer.BadParameter(f"{text!r} is not of the form NAME=FILE, as in person=people.csv")
+    return name, path
+
+
+def limits(text: str) -> tuple[float | None, float | None]:
+    """Read an option of the form LOW,HIGH; a side may be empty."""
+    try:
+        low, high = (float(side) if side.strip() else None for side in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is not of the form LOW,HIGH, as in 0.1,10; leave a side empty for no limit"
+        ) from None
+    return low, high
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Read an option of the form K,K,..."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is not a list of whole numbers, as in 1000,5000,20000"
+        ) from None
+
+
+Records = Annotated[
+    Path,
+    typer.Argument(metavar="RECORDS", help="Survey file: .parquet or .csv.", show_default=False),
+]
+Targets = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TARGETS", help="Table of published totals, one a row.", show_default=False
+    ),
+]
+Key = Annotated[str | None, typer.Option(help="Column that identifies a record.")]
+Weight = Annotated[
+    str | None,
+    typer.Option(help="Column of design weights; without it all records weigh the same."),
+]
+Members = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--members",
+        parser=member_file,
+        metavar="NAME=FILE",
+        help="Table of units inside a record, by the name that targets use as their entity, "
+        "as in person=people.parquet. May be repeated.",
+    ),
+]
+NRecords = Annotated[
+    int | None,
+    typer.Option(metavar="K", help="Records to keep; without it all are kept and calibrated."),
+]
+Budgets = Annotated[
+    Any,
+    typer.Option(parser=whole_numbers, metavar="K,K,...", help="Numbers of records to keep."),
+]
+Method = Annotated[
+    str, typer.Option(help="hybrid, path, hard_concrete, random or pps: how records are chosen.")
+]
+Loss = Annotated[
+    str, typer.Option(help="capped or relative: the absolute relative error, or its square.")
+]
+Limits = Annotated[
+    Any,
+    typer.Option(
+        parser=limits,
+        metavar="LOW,HIGH",
+        help="Limits of final over design weight, about n / k; a side may be empty.",
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Source of every random choice.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, ...; by default CUDA where there is one.")
+]
+Epochs = Annotated[int | None, typer.Option(help="Epochs of each fit, 400 by default.")]
+Out = Annotated[
+    Path,
+    typer.Option(
+        metavar="FOLDER", help="Folder to write: new, empty, or an earlier one, which is replaced."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no table.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the metrics as one JSON object, and nothing else.")
+]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"l0 {version('l0-python')}")
+        except PackageNotFoundError:
+            typer.echo("l0, from a source tree that is not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Choose few records of a survey, and lose nothing that matters."""
+
+
+@app.command()
+def demo(
+    n_records: NRecords = 5545,
+    out: Out = Path("l0-demo"),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Choose 5,545 of the 277,262 bundled CPS tax units that hit 1,776 published totals."""
+    from l0.datasets import cps_paths
+
+    tax_units, persons, targets = cps_paths()
+    _calibrate(
+        tax_units, targets, out, quiet, as_json,
+        n_records=n_records, key="tax_unit_id", weight="weight", members={"person": persons},
+    )  # fmt: skip
+
+
+@app.command()
+def calibrate(
+    records: Records,
+    targets: Targets,
+    key: Key = None,
+    weight: Weight = None,
+    members: Members = None,
+    n_records: NRecords = None,
+    method: Method = "hybrid",
+    loss: Loss = "capped",
+    bounds: Limits = None,
+    seed: Seed = 0,
+    device: Device = None,
+    epochs: Epochs = None,
+    out: Out = Path("l0-result"),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Choose exactly K records of RECORDS, and weights with which they hit TARGETS."""
+    _calibrate(
+        records, targets, out, quiet, as_json,
+        n_records=n_records, key=key, weight=weight, members=_by_name(members), method=method,
+        loss=loss, bounds=bounds, seed=seed, device=device, epochs=epochs,
+    )  # fmt: skip
+
+
+@app.command()
+def frontier(
+    records: Records,
+    targets: Targets,
+    n_records: Budgets,
+    key: Key = None,
+    weight: Weight = None,
+    members: Members = None,
+    loss: Loss = "capped",
+    bounds: Limits = None,
+    seed: Seed = 0,
+    device: Device = None,
+    epochs: Epochs = None,
+    out: Out = Path("l0-frontier"),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Show what each of several numbers of records costs in fit, representation and precision.
+
+    Writes frontier.csv and, where matplotlib is installed, frontier.png.
+    """
+    check_replaceable(out, FRONTIER_MARK)
+    import pyarrow.csv
+
+    from l0.calibration import frontier as trace
+
+    with progress_bar(not quiet) as listener:
+        result = trace(
+            records, targets, n_records=n_records, key=key, weight=weight,
+            members=_by_name(members), loss=loss, bounds=bounds, seed=seed, device=device,
+            epochs=epochs, progress=listener,
+        )  # fmt: skip
+    with whole_folder(out, FRONTIER_MARK) as draft:
+        pyarrow.csv.write_csv(result.table, draft / FRONTIER_MARK)
+        try:
+            result.plot(draft / "frontier.png")
+            written = out / "frontier.png"
+        except ImportError:
+            written = out / FRONTIER_MARK
+    rows = result.table.to_pylist()
+    _conclude({"budgets": rows}, _frontier_table(rows), written, quiet, as_json)
+
+
+@app.command()
+def report(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="What an earlier run wrote.", show_default=False),
+    ],
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Render the report of a saved result anew."""
+    from l0.calibration import CalibrationResult
+
+    result = CalibrationResult.load(folder)
+    result.to_html(folder / "report.html")
+    _conclude(result.metrics, _summary_table(result), folder / "report.html", quiet, as_json)
+
+
+def _by_name(members: list[tuple[str, str]] | None) -> dict[str, str]:
+    named = dict(members or [])
+    if len(named) < len(members or []):
+        raise InputError("`--members` names a table twice; give each a name of its own")
+    return named
+
+
+def _calibrate(
+    records: Path, targets: Path, out: Path, quiet: bool, as_json: bool, **options: Any
+) -> None:
+    check_replaceable(out, RESULT_MARK)
+    from l0.calibration import calibrate
+
+    with progress_bar(not quiet) as listener:
+        result = calibrate(records, targets, progress=listener, **options)
+        result.save(out)
+    _conclude(result.metrics, _summary_table(result), out / "report.html", quiet, as_json)
+
+
+def _conclude(
+    metrics: dict[str, Any], table: Table, written: Path, quiet: bool, as_json: bool
+) -> None:
+    """Say what came of it on standard output, in the form that was asked for."""
+    from rich.console import Console
+
+    if as_json:
+        typer.echo(json.dumps(metrics, allow_nan=False))
+    elif not quiet:
+        console = Console()
+        console.print(table)
+        console.print(FOOTNOTE, style="dim")
+        typer.echo(f"Written to {written}")
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}"
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+#: What the tables show: the name of each metric, and how its value is written.
+HEADLINES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "n_records": ("Records", _count),
+    "loss": ("Mean error on targets", _percent),
+    "within_1pct": ("Targets within 1%", _percent),
+    "within_10pct": ("Targets within 10%", _percent),
+    "untargeted_capped_error": ("Mean error on no target*", _percent),
+    "effective_sample_size": ("Effective sample size", _count),
+    "max_weight_ratio": ("Largest weight ratio", "{:,.1f}".format),
+    "seconds": ("Seconds", "{:,.1f}".format),
+}
+FOOTNOTE = (
+    "* Totals and counts of the records that are no target, against the file in which all "
+    "records are calibrated. All errors are relative and count at most 100%. "
+    "A weight ratio is the final over the design weight."
+)
+
+
+def _cells(metrics: Mapping[str, Any]) -> list[str]:
+    return [
+        "" if metrics.get(name) is None else write(metrics[name])
+        for name, (_, write) in HEADLINES.items()
+    ]
+
+
+def _summary_table(result: CalibrationResult) -> Table:
+    """Set the design weights beside the result, a metric a row."""
+    from l0.calibration.metrics import fit_metrics
+
+    targets = result.tables["targets"]
+    error, importance = (
+        targets.column(name).to_numpy() for name in ("design_relative_error", "importance")
+    )
+    before = {
+        "n_records": result.metrics["n_candidates"],
+        **fit_metrics(error, importance),
+        "max_weight_ratio": 1.0,
+    }
+    titles = [title for title, _ in HEADLINES.values()]
+    table = _table("", "Design weights", "Calibrated")
+    for row in zip(titles, _cells(before), _cells(result.metrics), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _frontier_table(rows: list[dict[str, Any]]) -> Table:
+    """Set the budgets one under the other, a metric a column."""
+    table = _table(*(title for title, _ in HEADLINES.values()))
+    for row in rows:
+        table.add_row(*_cells(row))
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column(first, justify="right" if first else "left")
+    for title in others:
+        table.add_column(title, justify="right")
+    return table

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from l0.calibration import CalibrationProblem, Hybrid, Path
+from tests.calibration import problems
+
+
+def capped_error_on_others(result, given, others):
+    """Mean capped error on rows that are no target, against the design weights."""
+    goal = others @ given["weights"]
+    estimate = others[:, result.indices] @ result.values
+    return np.minimum(np.abs(estimate / goal - 1), 1).mean()
+
+
+def test_it_hits_the_targets_like_a_selection_and_represents_the_rest_better():
+    given = problems.parts(n=2000, m=40)
+    # Strata of a column that no target names.
+    stratum = np.random.default_rng(9).integers(0, 25, 2000)
+    others = (stratum == np.arange(25)[:, None]).astype(float)
+    problem = CalibrationProblem.from_matrix(**given)
+    results = {
+        method: problem.solve(200, method, epochs=100) for method in ("hybrid", "path", "pps")
+    }
+    untargeted = {
+        method: capped_error_on_others(result, given, others) for method, result in results.items()
+    }
+    assert results["hybrid"].metrics["loss"] < 0.005
+    assert untargeted["hybrid"] < 0.7 * untargeted["path"]
+    sizes = {method: result.metrics["effective_sample_size"] for method, result in results.items()}
+    assert sizes["hybrid"] > 1.5 * sizes["path"]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 1.0])
+def test_the_share_is_drawn_and_the_rest_is_left_to_the_path(share):
+    task = problems.task(problems.problem(n=400, m=5), epochs=60)
+    left = []
+
+    class Spy(Path):
+        def walk(self, task, records, start, budgets, companions=None):
+            left.append((len(companions.records), budgets))
+            return super().walk(task, records, start, budgets, companions)
+
+    selection = Hybrid(share=share, per_target=0, path=Spy()).select(task, 100)
+    assert len(selection.records) == 100
+    n_drawn = round(100 * share)
+    assert left == ([] if share == 1 else [(n_drawn, [100 - n_drawn])])
+
+
+def test_small_budgets_go_to_the_targets_first():
+    problem = problems.problem(n=400, m=60)
+    few, many = Hybrid(per_target=0), Hybrid(per_target=0.45)
+    loss = {
+        selector.per_target: problem.solve(40, selector, epochs=100).metrics["loss"]
+        for selector in (few, many)
+    }
+    assert loss[0.45] < loss[0]
+
+
+def test_base_weights_of_a_pure_draw_are_damped_horvitz_thompson_weights():
+    task = problems.task(problems.problem(n=400, m=5), epochs=60)
+    selection = Hybrid(share=1, per_target=0).select(task, 100)
+    weights = task.reference * task.problem.design_weights
+    base = selection.base * task.problem.design_weights[selection.records]
+    # With q = k w / sum w they all weigh the same: sum w / k.
+    np.testing.assert_allclose(base, 0.9 * weights.sum() / 100, rtol=1e-6)
+
+
+def test_records_that_would_overshoot_a_target_alone_are_not_drawn():
+    given = problems.parts(n=400, m=8)
+    A = given["A"].toarray()
+    A[0] = 0
+    A[0, [5, 200]] = [1.0, 1.0]  # two records hold a whole target
+    given |= {"A": A, "values": A @ given["weights"]}
+    problem = CalibrationProblem.from_matrix(**given)
+    for seed in range(10):
+        task = problems.task(problem, epochs=40, seed=seed)
+        selection = Hybrid(share=1, per_target=0).select(task, 40)
+        assert not {5, 200} & set(selection.records)
+
+
+def test_records_are_drawn_along_the_order_of_the_problem():
+    """The draw spreads over the kinds that the order tells apart."""
+    A = np.kron(np.eye(10), np.ones((1, 50)))
+    problem = CalibrationProblem.from_matrix(A, A @ np.ones(500), np.ones(500))
+    task = problems.task(problem, epochs=20)
+    selection = Hybrid(share=1, per_target=0).select(task, 100)
+    np.testing.assert_allclose(np.bincount(selection.records // 50), 10, atol=1)

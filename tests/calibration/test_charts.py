@@ -1,0 +1,72 @@
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l0.calibration import charts
+
+positive = st.floats(1e-6, 1e9)
+errors = st.lists(st.floats(0, 1e6), min_size=1, max_size=30).map(np.array)
+
+
+def parse(chart):
+    """Well-formed, and nothing outside of the picture."""
+    svg = ET.fromstring(chart)
+    for element in svg.iter():
+        for name in ("x", "x1", "x2", "cx"):
+            assert -1e-6 <= float(element.get(name, 0)) <= charts.WIDTH
+        for name in ("y", "y1", "y2", "cy"):
+            assert -1e-6 <= float(element.get(name, 0)) <= charts.HEIGHT
+    return svg
+
+
+@given(positive, st.floats(1.1, 1e9), st.booleans())
+def test_ticks_are_few_and_inside_the_axis(low, factor, log):
+    axis = charts.Axis(low, low * factor, 0, 100, log)
+    ticks = axis.ticks()
+    assert len(ticks) <= 10
+    assert ticks == sorted(set(ticks))
+    assert all(low * 0.999 <= tick <= low * factor * 1.001 for tick in ticks)
+
+
+@given(errors, errors)
+def test_a_cumulative_curve_rises_to_the_share_it_states(before, after):
+    svg = parse(
+        charts.cumulative(
+            {"before": before, "after": after}, things="targets", lowest=1e-5, label="errors"
+        )
+    )
+    for line in svg.iter("polyline"):
+        heights = [float(point.split(",")[1]) for point in line.get("points").split()]
+        assert heights == sorted(heights, reverse=True)
+    if after.max() <= charts.LARGEST_SHOWN:
+        assert svg.findall(".//title")[-1].text.endswith("after: 100%")
+
+
+@given(st.lists(positive, min_size=1, max_size=50).map(np.array))
+def test_a_histogram_counts_every_value(values):
+    svg = parse(charts.histogram(values, unit="ratio", things="records", label="ratios"))
+    told = [re.search(r": ([\d,]+) records$", t.text).group(1) for t in svg.iter("title")]
+    assert sum(int(count.replace(",", "")) for count in told) == len(values)
+
+
+losses = st.just(0.0) | st.floats(1e-12, 1e6)
+
+
+@given(st.lists(losses, min_size=1, max_size=30).map(np.array), st.booleans())
+def test_a_course_has_a_point_a_snapshot_and_a_line_a_stage(values, is_share):
+    stages = ["dense"] * (len(values) // 2) + ["refit"] * (len(values) - len(values) // 2)
+    svg = parse(
+        charts.course(
+            np.arange(1.0, len(values) + 1), values, stages, is_share=is_share, unit="", label=""
+        )
+    )
+    assert len(list(svg.iter("circle"))) == len(values)
+    assert len(list(svg.iter("polyline"))) == len(set(stages))
+
+
+def test_labels_stay_text():
+    chart = charts.histogram(np.ones(2), unit="<b>", things="<i>", label='"><script>')
+    assert "<b>" not in chart and "<i>" not in chart and "<script>" not in chart

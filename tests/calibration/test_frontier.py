@@ -1,0 +1,71 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from l0.calibration import Frontier, frontier
+from l0.calibration.frontier import trace
+from l0.errors import InputError
+from tests.calibration import problems
+
+
+@pytest.fixture(scope="module")
+def traced():
+    problem = problems.problem()
+    return problem, trace(problem, [40, 150, 300, 40], epochs=60)
+
+
+def test_a_row_a_budget_the_largest_first(traced):
+    problem, front = traced
+    assert front.table.column("n_records").to_pylist() == [300, 150, 40]
+    columns = problem.solve(5, "random", epochs=1).metrics
+    assert front.table.column_names == list(columns)
+    assert (np.diff(front.table.column("seconds")) > 0).all()
+
+
+def test_each_row_is_what_the_path_gives_for_that_budget_alone(traced):
+    problem, front = traced
+    for row in front.table.to_pylist():
+        alone = problem.solve(row["n_records"], "path", epochs=60).metrics
+        for name in ("loss", "effective_sample_size", "max_weight_ratio"):
+            assert row[name] == pytest.approx(alone[name], rel=1e-6)
+
+
+@pytest.mark.parametrize("empty", [[], (), np.array([], dtype=int)])
+def test_an_empty_list_is_an_error(empty):
+    with pytest.raises(InputError, match="`n_records` is empty; name at least one budget"):
+        trace(problems.problem(), empty)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "text"),
+    [
+        ([10, 0], "`n_records` is 0; it must be from 1"),
+        ([10, 301], "`n_records` is 301; it must be from 1"),
+        ([10, 2.5], "`n_records` is 2.5; it must be a whole number"),
+        (100, "`n_records` is 100; pass a list of budgets"),
+    ],
+)
+def test_bad_budgets_are_named(budgets, text):
+    with pytest.raises(InputError, match=text):
+        trace(problems.problem(), budgets)
+
+
+def test_the_frame_is_of_the_kind_that_came_in(survey, convert):
+    options = survey.options()
+    front = frontier(**options, n_records=[200, 50], epochs=16)
+    assert isinstance(front, Frontier)
+    frame = front.to_frame()
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["n_records"].tolist() == [200, 50]
+    assert frame["untargeted_capped_error"].notna().all()
+
+
+def test_the_plot_has_a_panel_for_what_is_known(traced, tmp_path):
+    pytest.importorskip("matplotlib")
+    _, front = traced
+    path = tmp_path / "frontier.png"
+    figure = front.plot(path)
+    # Nothing is known about statistics that are no target: a bare matrix.
+    assert [axes.get_title()[:4] for axes in figure.axes] == ["Loss", "Effe"]
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert list(tmp_path.iterdir()) == [path]

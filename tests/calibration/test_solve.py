@@ -1,0 +1,273 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from l0.calibration import CalibrationProblem
+from l0.calibration.metrics import fit_metrics, weight_metrics
+from l0.errors import InputError
+from tests.calibration import problems
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return problems.problem()
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"n_records": 0}, r"`n_records` is 0; it must be from 1 to .* 300"),
+        ({"n_records": -3}, r"`n_records` is -3; it must be from 1"),
+        ({"n_records": 301}, r"`n_records` is 301; it must be from 1 to the number of records"),
+        ({"n_records": 10.0}, r"`n_records` is 10.0; it must be a whole number or None"),
+        ({"n_records": "10"}, r"`n_records` is '10'; it must be a whole number"),
+        ({"n_records": True}, r"`n_records` is True; it must be a whole number"),
+        ({"n_records": False}, r"`n_records` is False; it must be a whole number"),
+        ({"seed": -1}, r"`seed` is -1; it must be a whole number of 0 or more"),
+        ({"seed": 0.5}, r"`seed` is 0.5; it must be"),
+        ({"seed": None}, r"`seed` is None; it must be"),
+        ({"seed": True}, r"`seed` is True; it must be"),
+        ({"epochs": 0}, r"`epochs` is 0; it must be a whole number of 1 or more"),
+        ({"epochs": 2.5}, r"`epochs` is 2.5; it must be"),
+        ({"epochs": True}, r"`epochs` is True; it must be"),
+        ({"device": "abacus"}, r"`device` 'abacus' cannot be used here \(.*\); try 'cpu'"),
+        ({"device": ["cpu"]}, r"`device` \['cpu'\] cannot be used here"),
+        ({"bounds": (2, 1)}, r"`bounds` cross"),
+        ({"method": "best"}, r"`method` is 'best'; it must be one of 'hybrid', 'path'"),
+        ({"loss": "best"}, r"`loss` is 'best'; it must be one of 'capped', 'relative'"),
+    ],
+)
+def test_bad_options_are_named(problem, options, text):
+    with pytest.raises(InputError, match=text):
+        problem.solve(**{"n_records": 10, **options})
+
+
+def test_options_are_checked_before_anything_is_computed(problem):
+    def never(state):
+        raise AssertionError(state)
+
+    for options in ({"method": "best"}, {"loss": "best"}, {"bounds": (2, 1)}, {"seed": -1}):
+        with pytest.raises(InputError):
+            problem.solve(10, progress=never, **options)
+
+
+def test_numbers_of_numpy_are_numbers(problem):
+    result = problem.solve(
+        np.int64(20), seed=np.uint8(3), epochs=np.int32(8), bounds=np.array([0, 900])
+    )
+    same = problem.solve(20, seed=3, epochs=8, bounds=(None, 900.0), device=torch.device("cpu"))
+    np.testing.assert_array_equal(result.values, same.values)
+    assert result.run["arguments"] == same.run["arguments"]
+
+
+def test_the_run_says_how_to_repeat_it(problem):
+    result = problem.solve(20, "pps", loss="relative", bounds=(0, np.inf), seed=4, epochs=8)
+    assert json.loads(json.dumps(result.run, allow_nan=False)) == result.run
+    arguments = dict(result.run["arguments"])
+    assert arguments == {
+        "n_records": 20,
+        "method": "pps",
+        "loss": "relative",
+        "bounds": None,
+        "seed": 4,
+        "device": arguments["device"],
+        "epochs": 8,
+    }
+    np.testing.assert_array_equal(problem.solve(**arguments).values, result.values)
+    assert {"python", "torch", "numpy", "scipy"} <= set(result.run["versions"])
+    assert len(result.run["problem_sha256"]) == 64
+
+
+def test_the_digest_tells_problems_apart(problem):
+    def digest(**changes):
+        given = CalibrationProblem.from_matrix(**{**problems.parts(), **changes})
+        return given.solve(5, "random", epochs=1).run["problem_sha256"]
+
+    given = problems.parts()
+    digests = {
+        digest(),
+        digest(values=given["values"] * 1.01),
+        digest(weights=given["weights"] * 1.01),
+        digest(A=given["A"] * 1.01),
+        digest(names=[name + "!" for name in given["names"]]),
+    }
+    assert len(digests) == 5
+    assert digest() in digests
+
+
+# Progress
+
+
+@pytest.mark.parametrize("method", ["hybrid", "path", "hard_concrete", "random", "pps"])
+def test_a_callable_gets_the_state_at_increasing_epochs(problem, method):
+    seen = []
+    result = problem.solve(30, method, epochs=40, progress=seen.append)
+    epochs = [state.epoch for state in seen]
+    assert (np.diff(epochs) > 0).all()
+    assert [state.stage for state in seen][-1] == "refit"
+    assert seen[-1].n_records == 30
+    assert all(0 <= state.loss <= 1 and state.n_records >= 30 for state in seen)
+    assert result.tables["history"].to_pylist() == [vars(state) for state in seen]
+    assert seen[-1].loss == pytest.approx(result.metrics["loss"], abs=0.01)
+
+
+def test_what_a_listener_raises_ends_the_fit(problem):
+    def stop(state):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        problem.solve(30, epochs=8, progress=stop)
+
+
+def test_nothing_is_printed(problem, capfd):
+    problem.solve(30, epochs=8)
+    assert capfd.readouterr() == ("", "")
+
+
+# All records
+
+
+def test_without_a_budget_all_records_are_calibrated(problem):
+    result = problem.solve(epochs=100)
+    assert result.indices.tolist() == list(range(300))
+    assert result.metrics["loss"] < 0.002
+    assert result.metrics["effective_sample_size"] > 200
+    assert set(result.history.column("stage").to_pylist()) == {"dense"}
+    assert result.run["arguments"]["n_records"] is None
+
+
+def test_a_record_split_in_two_changes_nothing():
+    given = problems.parts(m=10)
+    first = CalibrationProblem.from_matrix(**given).solve(epochs=100)
+    halves = np.r_[np.arange(300), np.arange(0, 300, 3)]
+    weights = given["weights"].copy()
+    weights[::3] /= 2
+    split = CalibrationProblem.from_matrix(
+        given["A"][:, halves], given["values"], weights[halves], given["names"]
+    ).solve(epochs=100)
+    for column in ("estimate", "design_estimate"):
+        np.testing.assert_allclose(
+            split.targets.column(column), first.targets.column(column), rtol=1e-3
+        )
+    whole = split.values[:300].copy()
+    whole[::3] += split.values[300:]
+    np.testing.assert_allclose(whole, first.values, rtol=0.02)
+    np.testing.assert_allclose(split.values[:300:3], split.values[300:], rtol=1e-4)
+
+
+def test_a_record_given_twice_weighs_the_same_both_times():
+    given = problems.parts(m=10)
+    twice = np.repeat(np.arange(300), 2)
+    result = CalibrationProblem.from_matrix(
+        given["A"][:, twice], given["values"], given["weights"][twice] / 2, given["names"]
+    ).solve(epochs=50)
+    np.testing.assert_allclose(result.values[::2], result.values[1::2], rtol=1e-4)
+
+
+# The account
+
+
+def test_the_account_agrees_with_weights_applied_by_hand():
+    given = problems.parts()
+    order = np.random.default_rng(3).permutation(300)
+    keys = given["keys"][order]
+    given |= {"A": given["A"][:, order], "weights": given["weights"][order], "keys": keys}
+    result = CalibrationProblem.from_matrix(**given, groups=["a", "b"] * 10).solve(50, epochs=60)
+    assert (np.diff(result.indices) > 0).all()
+    table = result.tables["weights"]
+    assert table.column_names == ["key", "weight", "design_weight"]
+    np.testing.assert_array_equal(table.column("key"), keys[result.indices])
+    np.testing.assert_array_equal(table.column("weight"), result.values)
+    w0 = given["weights"][result.indices]
+    np.testing.assert_array_equal(table.column("design_weight"), w0)
+
+    estimate = given["A"].toarray()[:, result.indices] @ result.values
+    error = estimate / given["values"] - 1
+    targets = result.tables["targets"].to_pydict()
+    assert targets["name"] == given["names"]
+    assert targets["group"] == ["a", "b"] * 10
+    np.testing.assert_array_equal(targets["value"], given["values"])
+    np.testing.assert_allclose(targets["estimate"], estimate)
+    np.testing.assert_allclose(targets["error"], estimate - given["values"], atol=1e-6)
+    np.testing.assert_allclose(targets["relative_error"], error, atol=1e-12)
+    np.testing.assert_allclose(targets["importance"], 1 / 20)
+    np.testing.assert_allclose(targets["design_estimate"], given["A"] @ given["weights"])
+    assert targets["status"] == ["met" if abs(e) <= 0.01 else "missed" for e in error]
+    assert targets["reason"] == [""] * 20
+
+    expected = {
+        "n_records": 50,
+        "n_candidates": 300,
+        "n_targets": 20,
+        "n_unreachable": 0,
+        **fit_metrics(error, np.full(20, 1 / 20)),
+        "untargeted_median_error": None,
+        "untargeted_capped_error": None,
+        **weight_metrics(result.values, w0),
+        "seconds": result.metrics["seconds"],
+    }
+    assert list(result.metrics) == list(expected)
+    for name, value in expected.items():
+        assert result.metrics[name] == pytest.approx(value, rel=1e-9, abs=1e-12), name
+    assert result.untargeted is None
+
+
+def test_auxiliary_statistics_are_compared_with_the_dense_file():
+    given = problems.parts()
+    auxiliary = np.random.default_rng(4).uniform(0, 1, (7, 300))
+    dense = CalibrationProblem.from_matrix(**given).solve(epochs=60)
+    order = np.random.default_rng(5).permutation(300)
+    problem = CalibrationProblem.from_matrix(
+        **{
+            **given,
+            "A": given["A"][:, order],
+            "weights": given["weights"][order],
+            "keys": given["keys"][order],
+        },
+        auxiliary=auxiliary[:, order],
+    )
+    result = problem.solve(50, epochs=60)
+    table = result.untargeted.to_pydict()
+    reference, estimate = (
+        auxiliary @ dense.values,
+        auxiliary[:, order][:, result.indices] @ result.values,
+    )
+    np.testing.assert_allclose(table["reference"], reference)
+    np.testing.assert_allclose(table["estimate"], estimate)
+    error = np.abs(estimate / reference - 1)
+    np.testing.assert_allclose(np.abs(table["relative_error"]), error)
+    assert result.metrics["untargeted_median_error"] == pytest.approx(np.median(error))
+    assert result.metrics["untargeted_capped_error"] == pytest.approx(error.mean())
+
+
+def test_targets_of_zero_and_negative_targets_are_hit():
+    given = problems.parts(m=10)
+    A = given["A"].toarray()
+    A[0] = np.where(np.arange(300) % 2, 1.0, -1.0)
+    A[1] *= -1
+    values = A @ given["weights"] * 1.05
+    values[0] = 0
+    result = CalibrationProblem.from_matrix(A, values, given["weights"]).solve(100, epochs=200)
+    errors = result.targets.column("relative_error").to_numpy()
+    scale = given["weights"].sum()  # of the target of value 0: what all records add, in size
+    assert errors[0] == pytest.approx(A[0, result.indices] @ result.values / scale)
+    assert np.abs(errors).max() < 0.01
+    assert set(result.targets.column("status").to_pylist()) == {"met"}
+
+
+def test_a_target_with_no_record_behind_it_is_named_and_counted():
+    given = problems.parts()
+    A = given["A"].toarray()
+    A[4] = 0
+    result = CalibrationProblem.from_matrix(**{**given, "A": A}).solve(60, epochs=60)
+    row = result.targets.slice(4, 1).to_pylist()[0]
+    assert (row["status"], row["reason"]) == ("unreachable", "no record behind it")
+    assert row["relative_error"] == -1
+    assert result.metrics["n_unreachable"] == 1
+    assert result.metrics["max_error"] == 1
+    assert result.metrics["loss"] >= 1 / 20

@@ -1,0 +1,343 @@
+"""The command line from end to end: what it writes, what it says, and how it ends."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from typer.testing import CliRunner
+
+import l0
+from l0.calibration import SELECTORS, CalibrationResult
+from l0.calibration.losses import LOSSES
+from l0.cli import app
+
+RESULT_FILES = {
+    "calibration_log.csv", "history.csv", "metrics.json", "report.html", "run.json",
+    "targets.csv", "untargeted.csv", "weights.parquet",
+}  # fmt: skip
+REGIONS = ("north", "east", "south", "west")
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory):
+    """A folder with 300 households, their members, and 12 totals."""
+    folder = tmp_path_factory.mktemp("survey")
+    rng = np.random.default_rng(0)
+    n = 300
+    region = rng.choice(REGIONS, n)
+    weight = rng.uniform(50, 150, n)
+    income = rng.lognormal(10, 1, n)
+    truth = weight * rng.lognormal(0, 0.2, n)
+    size = rng.integers(1, 4, n)
+    household = np.repeat(np.arange(n), size)
+    adult = rng.random(household.size) < 0.7
+    rows = []
+    for place in REGIONS:
+        here = region == place
+        rows.append(("", "count", place, truth[here].sum()))
+        rows.append(("", "income", place, (truth * income)[here].sum()))
+        rows.append(("person", "count", place, (truth * size)[here].sum()))
+    entity, variable, places, value = zip(*rows, strict=True)
+    pa.parquet.write_table(
+        pa.table(
+            {"id": np.arange(n), "w": weight, "region": region, "income": income, "size": size}
+        ),
+        folder / "households.parquet",
+    )
+    pa.csv.write_csv(pa.table({"id": household, "adult": adult}), folder / "people.csv")
+    pa.csv.write_csv(
+        pa.table(
+            {
+                "entity": list(entity),
+                "variable": list(variable),
+                "region": list(places),
+                "value": list(value),
+            }
+        ),
+        folder / "targets.csv",
+    )
+    (folder / "empty.csv").touch()
+    (folder / "notes.txt").write_text("no table")
+    (folder / "broken.parquet").write_text("no parquet")
+    return folder
+
+
+@pytest.fixture
+def files(survey, tmp_path, monkeypatch):
+    """Work in an empty folder, and give the arguments that name the survey."""
+    monkeypatch.chdir(tmp_path)
+    return [
+        str(survey / "households.parquet"), str(survey / "targets.csv"), "--key", "id",
+        "--weight", "w", "--members", f"person={survey / 'people.csv'}", "--epochs", "30",
+    ]  # fmt: skip
+
+
+def names(folder="."):
+    return {path.name for path in Path(folder).iterdir()}
+
+
+def l0_(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(*arguments):
+    """Run something that must end with exit code 2, one line on stderr and nothing else."""
+    ended = l0_(*arguments)
+    assert ended.exit_code == 2, ended.output
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("l0: ")
+    assert not names()
+    return line
+
+
+def test_calibrate_writes_every_file_and_says_where(files):
+    ended = l0_("calibrate", *files, "--n-records", 40)
+    assert ended.exit_code == 0, ended.output
+    assert names("l0-result") == RESULT_FILES
+    result = CalibrationResult.load("l0-result")
+    assert len(result.indices) == 40
+    assert (result.values > 0).all()
+    assert result.targets.num_rows == result.metrics["n_targets"] == 12
+    assert ended.stdout.splitlines()[-1] == "Written to l0-result/report.html"
+    assert re.search(r"Records +300 +40 *\n", ended.stdout)
+    assert f"{result.metrics['loss']:.2%}" in ended.stdout
+    assert max(map(len, ended.stdout.splitlines())) <= 80
+    assert ended.stderr == ""
+
+
+def test_calibrate_does_what_the_library_does(files, survey):
+    options = ("--method", "path", "--loss", "relative", "--bounds", ",30", "--seed", 3)
+    ended = l0_("calibrate", *files, "--n-records", 40, *options, "--out", "out", "--json")
+    assert ended.exit_code == 0, ended.output
+    expected = l0.calibrate(
+        survey / "households.parquet", survey / "targets.csv", n_records=40, key="id", weight="w",
+        members={"person": survey / "people.csv"}, method="path", loss="relative",
+        bounds=(None, 30), seed=3, epochs=30,
+    )  # fmt: skip
+    printed = json.loads(ended.stdout)
+    assert {**printed, "seconds": 0} == {**expected.metrics, "seconds": 0}
+    assert printed == json.loads(Path("out/metrics.json").read_text())
+    saved = CalibrationResult.load("out")
+    np.testing.assert_array_equal(saved.indices, expected.indices)
+    np.testing.assert_array_equal(saved.values, expected.values)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_replaces_the_earlier_run(files):
+    weights = []
+    for seed in (1, 1, 2):
+        assert l0_("calibrate", *files, "--n-records", 40, "--seed", seed).exit_code == 0
+        weights.append(Path("l0-result/weights.parquet").read_bytes())
+    assert weights[0] == weights[1] != weights[2]
+    assert names() == {"l0-result"}
+
+
+def test_quiet_says_nothing(files):
+    ended = l0_("calibrate", *files, "--quiet")
+    assert (ended.exit_code, ended.output) == (0, "")
+    assert CalibrationResult.load("l0-result").metrics["n_records"] == 300
+
+
+def test_quiet_still_says_what_is_wrong(files):
+    assert "`method` is 'magic'" in refused("calibrate", *files, "--method", "magic", "--quiet")
+
+
+@pytest.mark.parametrize("plots", [True, False])
+def test_frontier_writes_a_table_and_a_plot_where_it_can(files, monkeypatch, plots):
+    if plots:
+        pytest.importorskip("matplotlib")
+    else:
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    ended = l0_("frontier", *files, "--n-records", "40,120")
+    assert ended.exit_code == 0, ended.output
+    written = {"frontier.csv", "frontier.png"} if plots else {"frontier.csv"}
+    assert names("l0-frontier") == written
+    table = pa.csv.read_csv("l0-frontier/frontier.csv")
+    assert table.column("n_records").to_pylist() == [120, 40]
+    assert re.search(r"^ +120 .*\n +40 ", ended.stdout, re.MULTILINE)
+    assert max(map(len, ended.stdout.splitlines())) <= 80
+    assert ended.stdout.splitlines()[-1] == f"Written to l0-frontier/{max(written)}"
+
+
+def test_frontier_as_json(files):
+    ended = l0_("frontier", *files, "--n-records", "40,120", "--json")
+    assert [row["n_records"] for row in json.loads(ended.stdout)["budgets"]] == [120, 40]
+
+
+def test_report_renders_a_saved_result_anew(files):
+    assert l0_("calibrate", *files, "--n-records", 40).exit_code == 0
+    page = Path("l0-result/report.html")
+    first = page.read_text()
+    page.unlink()
+    ended = l0_("report", "l0-result")
+    assert ended.exit_code == 0, ended.output
+    assert page.read_text() == first
+    assert names("l0-result") == RESULT_FILES
+    assert json.loads(l0_("report", "l0-result", "--json").stdout)["n_records"] == 40
+
+
+def test_demo_calibrates_the_bundled_survey(monkeypatch, files, survey):
+    paths = l0.datasets.CPS(*(survey / name for name in ("h.parquet", "p.parquet", "targets.csv")))
+    households = pa.parquet.read_table(survey / "households.parquet")
+    pa.parquet.write_table(
+        households.rename_columns(["tax_unit_id", "weight", *households.column_names[2:]]),
+        paths.tax_units,
+    )
+    people = pa.csv.read_csv(survey / "people.csv")
+    pa.parquet.write_table(people.rename_columns(["tax_unit_id", "adult"]), paths.persons)
+    monkeypatch.setattr("l0.datasets.cps_paths", lambda: paths)
+    ended = l0_("demo", "--n-records", 40)
+    assert ended.exit_code == 0, ended.output
+    assert names("l0-demo") == RESULT_FILES
+    assert ended.stdout.splitlines()[-1] == "Written to l0-demo/report.html"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--method", "magic"], "`method` is 'magic'; it must be one of 'hybrid', 'path'"),
+        (["--loss", "lost"], "`loss` is 'lost'; it must be one of 'capped', 'relative'"),
+        (["--bounds", "5,1"], "`bounds` cross: low 5 is above high 1"),
+        (["--bounds", "5"], "'--bounds': '5' is not of the form LOW,HIGH, as in 0.1,10"),
+        (["--bounds", "a,b"], "'--bounds': 'a,b' is not of the form LOW,HIGH"),
+        (["--members", "people.csv"], "'--members': 'people.csv' is not of the form NAME=FILE"),
+        (["--members", "person=other.csv"], "`--members` names a table twice"),
+        (["--n-records", "0"], "`n_records` is 0; it must be from 1 to the number of records, 300"),
+        (["--n-records", "301"], "`n_records` is 301; it must be from 1 to"),
+        (["--n-records", "many"], "'--n-records'"),
+        (["--key", "idd"], "no column 'idd' to use as the `key`; closest: 'id'"),
+        (["--weight", "weights"], "no column 'weights' to use as the design `weight`"),
+        (["--seed", "-1"], "`seed` is -1; it must be a whole number of 0 or more"),
+        (["--epochs", "0"], "`epochs` is 0; it must be a whole number of 1 or more"),
+        (["--device", "abacus"], "`device` 'abacus' cannot be used here"),
+    ],
+)
+def test_a_bad_option_is_refused_in_one_line(files, options, message):
+    assert message in refused("calibrate", *files, *options)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing.csv", "there is no file '.*missing.csv'"),
+        ("empty.csv", "the file '.*empty.csv' is empty"),
+        ("notes.txt", "'.*notes.txt' is neither a .parquet nor a .csv file"),
+        ("broken.parquet", "cannot read '.*broken.parquet'"),
+        (".", "is a folder; pass a .parquet or .csv file"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_line(files, survey, place, name, message):
+    files[place] = str(survey / name)
+    line = refused("calibrate", *files)
+    assert re.match(f"l0: `{('records', 'targets')[place]}`: .*{message}", line)
+
+
+def test_a_missing_member_file_is_refused_in_one_line(files):
+    line = refused("calibrate", *files[:6], "--members", "person=gone.csv")
+    assert "there is no file 'gone.csv'" in line
+
+
+@pytest.mark.parametrize("budgets", ["40,many", ""])
+def test_bad_budgets_are_refused_in_one_line(files, budgets):
+    line = refused("frontier", *files, "--n-records", budgets)
+    assert f"'--n-records': '{budgets}' is not a list of whole numbers" in line
+
+
+def test_arguments_left_out_are_named(files):
+    assert "'TARGETS'" in refused("calibrate", files[0])
+    assert "'--n-records'" in refused("frontier", *files[:2])
+    assert "holds no saved result (no run.json)" in refused("report", "nowhere")
+
+
+@pytest.mark.parametrize("command", [["calibrate"], ["frontier", "--n-records", "40"], ["demo"]])
+def test_a_folder_with_other_files_is_refused_before_any_work(files, monkeypatch, command):
+    Path("thesis").mkdir()
+    Path("thesis/chapter.txt").touch()
+    monkeypatch.setattr("l0.calibration.CalibrationProblem.from_frames", None)
+    arguments = [] if command == ["demo"] else files
+    ended = l0_(*command, *arguments, "--out", "thesis")
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith("l0: the folder 'thesis' holds other files")
+    assert names("thesis") == {"chapter.txt"}
+
+
+def test_no_room_on_disk_leaves_nothing_behind(files, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("l0.calibration.result.pa.parquet.write_table", full)
+    assert re.search("no room on disk to write '.*l0-result'; free", refused("calibrate", *files))
+
+
+def test_a_missing_permission_names_the_file(files, monkeypatch):
+    def locked(*_):
+        raise PermissionError(13, "Permission denied", "locked.csv")
+
+    monkeypatch.setattr("l0.calibration.survey.read_table", locked)
+    assert refused("calibrate", *files) == "l0: Permission denied: 'locked.csv'"
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(files, monkeypatch):
+    monkeypatch.setattr("l0.calibration.solve.get_selector", lambda _: 1 / 0)
+    assert isinstance(l0_("calibrate", *files).exception, ZeroDivisionError)
+
+
+def test_help_names_every_method_and_loss():
+    said = l0_("calibrate", "--help").stdout
+    for name in (*SELECTORS, *LOSSES):
+        assert name in said
+
+
+def test_version():
+    ended = l0_("--version")
+    assert ended.exit_code == 0
+    assert re.match(r"l0\W", ended.stdout)
+
+
+def test_help_of_the_module_is_quick():
+    started = time.perf_counter()
+    ended = subprocess.run([sys.executable, "-m", "l0", "--help"], capture_output=True, text=True)
+    assert ended.returncode == 0
+    for command in ("demo", "calibrate", "frontier", "report"):
+        assert command in ended.stdout
+    assert time.perf_counter() - started < 20  # 2 s where nothing else runs
+
+
+def test_ctrl_c_leaves_nothing_behind(files):
+    terminal, their_end = pty.openpty()
+    command = [sys.executable, "-m", "l0", "calibrate", *files, "--epochs", "10000000"]
+    with subprocess.Popen(command, stderr=their_end, stdout=subprocess.PIPE) as fit:
+        os.close(their_end)
+        seen = b""
+        while b"calibrating all records" not in seen:
+            seen += os.read(terminal, 4096)
+        fit.send_signal(signal.SIGINT)
+        seen = b""
+        # A terminal whose other end is closed reads as an error on Linux, as empty elsewhere.
+        while chunk := _read(terminal):
+            seen += chunk
+        assert fit.wait(timeout=30) == 130
+        assert fit.stdout.read() == b""
+    os.close(terminal)
+    assert seen.endswith(b"l0: interrupted\r\n")
+    assert b"Traceback" not in seen
+    assert not names()
+
+
+def _read(terminal):
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""
