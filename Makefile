@@ -17,8 +17,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed ## Calibrate the bundled CPS and write l0-demo/report.html
 	$(BIN)/l0 demo --out l0-demo
 
-test: $(VENV)/.installed ## Run the tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed ## Run the tests (on one thread: small fits on more only wait for each other)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 check: $(VENV)/.installed ## Check lint, format and types
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""L0 regularization for PyTorch: keep few records, channels or columns, lose nothing that matters."""
+"""L0 regularization for PyTorch: choose few records, and lose nothing that matters."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
-#: By these files a folder is known to be one that `l0` wrote, and may be replaced.
-RESULT_MARK, FRONTIER_MARK = "run.json", "frontier.csv"
+#: All that `l0 frontier` writes to a folder.
+FRONTIER_FILES = ("frontier.csv", "frontier.png")
 
 
 class Commands(TyperGroup):
@@ -241,24 +241,24 @@ def frontier(
 
     Writes frontier.csv and, where matplotlib is installed, frontier.png.
     """
-    check_replaceable(out, FRONTIER_MARK)
     import pyarrow.csv
 
     from l0.calibration import frontier as trace
 
+    check_replaceable(out, FRONTIER_FILES)
     with progress_bar(not quiet) as listener:
         result = trace(
             records, targets, n_records=n_records, key=key, weight=weight,
             members=_by_name(members), loss=loss, bounds=bounds, seed=seed, device=device,
             epochs=epochs, progress=listener,
         )  # fmt: skip
-    with whole_folder(out, FRONTIER_MARK) as draft:
-        pyarrow.csv.write_csv(result.table, draft / FRONTIER_MARK)
+    with whole_folder(out, FRONTIER_FILES) as draft:
+        pyarrow.csv.write_csv(result.table, draft / FRONTIER_FILES[0])
         try:
-            result.plot(draft / "frontier.png")
-            written = out / "frontier.png"
+            result.plot(draft / FRONTIER_FILES[1])
+            written = out / FRONTIER_FILES[1]
         except ImportError:
-            written = out / FRONTIER_MARK
+            written = out / FRONTIER_FILES[0]
     rows = result.table.to_pylist()
     _conclude({"budgets": rows}, _frontier_table(rows), written, quiet, as_json)
 
@@ -290,9 +290,10 @@ def _by_name(members: list[tuple[str, str]] | None) -> dict[str, str]:
 def _calibrate(
     records: Path, targets: Path, out: Path, quiet: bool, as_json: bool, **options: Any
 ) -> None:
-    check_replaceable(out, RESULT_MARK)
     from l0.calibration import calibrate
+    from l0.calibration.result import RESULT_FILES
 
+    check_replaceable(out, RESULT_FILES)
     with progress_bar(not quiet) as listener:
         result = calibrate(records, targets, progress=listener, **options)
         result.save(out)
@@ -379,7 +380,7 @@ def _table(first: str, *others: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     table.add_column(first, justify="right" if first else "left")
     for title in others:
         table.add_column(title, justify="right")

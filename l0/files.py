@@ -6,11 +6,11 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from l0.errors import InputError
+from l0.errors import InputError, first_few
 
 
 @contextmanager
@@ -30,16 +30,16 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
+def whole_folder(path: str | os.PathLike[str], names: Collection[str]) -> Iterator[Path]:
     """Give a folder beside the wanted one, and move it there when the block ends well.
 
     Parameters
     ----------
     path : str or Path
-        Where the folder goes. One that is there already must be empty or hold `mark`: it is
-        what an earlier call wrote, and is replaced.
-    mark : str
-        Name of a file that tells such a folder from others.
+        Where the folder goes. One that is there already is replaced, but only where it holds
+        nothing except files of these names.
+    names : collection of str
+        The files that are written to such folders.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def whole_folder(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
         Where there is no room or no permission; nothing is left behind.
     """
     target = Path(path).resolve()
-    check_replaceable(target, mark)
+    check_replaceable(target, names)
     with _cleaned(target) as scratch:
         draft = scratch / target.name
         draft.mkdir()
@@ -66,7 +66,7 @@ def whole_folder(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
             raise
 
 
-def check_replaceable(path: str | os.PathLike[str], mark: str) -> None:
+def check_replaceable(path: str | os.PathLike[str], names: Collection[str]) -> None:
     """Refuse, before any work is done, a folder that `whole_folder` could not write in the end.
 
     Raises
@@ -78,15 +78,16 @@ def check_replaceable(path: str | os.PathLike[str], mark: str) -> None:
     shown = repr(str(path))
     if target.exists() and not target.is_dir():
         raise InputError(f"{shown} is a file; name a folder to write to")
-    if target.is_dir() and any(target.iterdir()) and not (target / mark).exists():
-        raise InputError(
-            f"the folder {shown} holds other files, and no {mark} of an earlier run; "
-            "name a new or empty one"
-        )
     if target.is_mount() or Path.cwd().is_relative_to(target):
         raise InputError(
             f"the folder {shown} is in use and cannot be replaced as a whole; "
             "name a folder inside it"
+        )
+    others = [] if not target.is_dir() else sorted({f.name for f in target.iterdir()} - {*names})
+    if others:
+        raise InputError(
+            f"the folder {shown} would be replaced, and holds files of others "
+            f"({first_few(others)}); name a new or empty one"
         )
     parent = next(folder for folder in target.parents if folder.exists())
     if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):

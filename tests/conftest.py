@@ -8,11 +8,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-KINDS = ["pandas", "polars", "pyarrow", "parquet", "csv", "csv.gz"]
-
 
 class SmallSurvey(NamedTuple):
-    """400 households, the persons in them, and 30 targets that hold at about the weights given."""
+    """400 households, the persons in them, and targets that nearly hold at the weights given."""
 
     households: pd.DataFrame
     persons: pd.DataFrame
@@ -80,9 +78,15 @@ def survey():
     return SmallSurvey(households, persons, pd.DataFrame(rows))
 
 
+@pytest.fixture(params=["pandas", "polars", "pyarrow", "parquet", "csv", "csv.gz"])
+def kind(request):
+    """A test that asks for it runs for every kind of input."""
+    return request.param
+
+
 @pytest.fixture
 def convert(tmp_path):
-    """Give a pandas frame as one of KINDS."""
+    """Give a pandas frame as some kind of input."""
 
     def converted(frame, kind, name="table"):
         table = pa.Table.from_pandas(frame, preserve_index=False)
@@ -94,7 +98,10 @@ def convert(tmp_path):
             case "pyarrow":
                 return table
         path = tmp_path / f"{name}.{kind}"
-        frame.to_parquet(path) if kind == "parquet" else frame.to_csv(path, index=False)
+        if kind == "parquet":
+            frame.to_parquet(path)
+        else:
+            frame.to_csv(path, index=False)
         return path
 
     return converted

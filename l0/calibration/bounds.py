@@ -117,7 +117,8 @@ class Bounds:
         rank = _rank_within_rows(row, -best, matrix.indptr)
         absent = (n - np.diff(matrix.indptr))[row]
         place = np.where(best < 0, rank + absent, rank)
-        return np.bincount(row, np.where(place < n_records, best, 0.0), minlength=m)
+        counted = np.where(place < n_records, best, 0.0)
+        return np.asarray(np.bincount(row, counted, minlength=m), dtype=np.float64)
 
 
 def _rank_within_rows(

@@ -1,4 +1,4 @@
-"""The linear map from weight ratios to scaled estimates: two CSR matrices, one autograd function."""
+"""The linear map from weight ratios to scaled estimates: two CSR matrices, one autograd op."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Product(torch.autograd.Function):
         return torch.mv(matrix, ratios)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return torch.mv(ctx.transpose, gradient), None, None
 
 
@@ -91,7 +91,7 @@ class LinearMap:
 
     def __call__(self, ratios: Tensor) -> Tensor:
         """Map ratios, shape (n,), to scaled estimates, shape (m,)."""
-        return _Product.apply(ratios, self._matrix, self._transpose)  # type: ignore[no-any-return]
+        return _Product.apply(ratios, self._matrix, self._transpose)  # type: ignore[no-any-return,no-untyped-call]
 
     def largest_entries(self) -> NDArray[np.float64]:
         """Largest absolute entry of each column, shape (n,)."""

@@ -99,8 +99,10 @@ class CalibrationProblem:
             throughout, means the records. Every column that is none of `name`, `entity`,
             `variable`, `value`, `group`, `importance`, `tolerance` and `source` is a label
             column and must be a column of the entity's table or of the records; an empty cell
-            means "all". With `group`, every group counts the same in the loss, times the
-            `importance` of its targets; a relative error within `tolerance` costs nothing.
+            means "all". Labels match by value, not by type: 1, 1.0 and the text "1" ask for the
+            same level of a numeric column, but "01" and "1" are two codes in a column of text.
+            With `group`, every group counts the same in the loss, times the `importance` of its
+            targets; a relative error within `tolerance` costs nothing.
         key : str, optional
             Column that identifies a record in all tables. Without it records are known by row
             number, and their order matters.

@@ -64,6 +64,7 @@ class EntropyDistance:
         self._share = weight / weight.sum()
 
     def __call__(self, log_ratios: Tensor) -> Tensor:
+        """Map log u, shape (k,), to D, shape ()."""
         log_q = log_ratios - self._log_base
         return self._share @ (log_q.exp() * (log_q - 1) + 1)
 
@@ -110,6 +111,6 @@ def refit(task: Task, selection: Selection, stage: str = "refit") -> NDArray[np.
 
 
 def calibrate_all(task: Task) -> NDArray[np.float64]:
-    """Calibrate all records, close to their design weights: the reference for everything untargeted."""
+    """Calibrate all records, close to their design weights: what untargeted errors refer to."""
     n = task.problem.n_records
     return refit(task, Selection(np.arange(n), np.ones(n), DENSE_MU), stage="dense")

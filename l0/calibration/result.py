@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from l0.calibration.tables import Kind, column, native, read_table
+from l0.calibration.survey import find_keys
+from l0.calibration.tables import Kind, column, native, plain, read_table
 from l0.errors import InputError
 from l0.files import whole_file, whole_folder
 
-#: The file by which a folder is known to hold a saved result.
+CSV_TABLES = ("targets", "untargeted", "history", "calibration_log")
 RUN_FILE = "run.json"
+#: All that `CalibrationResult.save` writes to a folder.
+RESULT_FILES = (
+    "weights.parquet",
+    *(f"{name}.csv" for name in CSV_TABLES),
+    "metrics.json",
+    RUN_FILE,
+    "report.html",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +119,8 @@ class CalibrationResult:
         Raises
         ------
         InputError
-            Where the key column is missing or has another type; where records have no key, and
-            `table` has not their number of rows.
+            Where the key column is missing or holds no chosen record; where the records have no key, and `table` has not
+            their number of rows.
         """
         rows, kind = read_table(table, "table")
         weights = self.tables["weights"]
@@ -118,14 +128,12 @@ class CalibrationResult:
         if key is None:
             return native(self._by_row_number(rows, weight), kind)
         own = column(rows, key, "table", "the key")
-        try:
-            own = own.cast(weights.column(key).type)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        found = find_keys(plain(own), plain(weights.column(key)))
+        if found.null_count == len(found):
             raise InputError(
-                f"`table` has {own.type} keys in {key!r} where the result has "
-                f"{weights.column(key).type}; give both the same type"
-            ) from None
-        found = pc.index_in(own, value_set=weights.column(key))
+                f"`table` has no row of a chosen record in {key!r} ({own.type}; the result has "
+                f"{weights.column(key).type}); pass a table with the same keys"
+            )
         kept = rows.filter(found.is_valid())
         calibrated = weights.column("weight").take(found.drop_null())
         return native(_with_column(kept, weight, calibrated), kind)
@@ -134,8 +142,8 @@ class CalibrationResult:
         n = self.metrics["n_candidates"]
         if rows.num_rows != n:
             raise InputError(
-                f"`table` has {rows.num_rows:,} rows, and the records of a result without a key are "
-                f"known by their row in the {n:,} that came in; calibrate with `key`"
+                f"`table` has {rows.num_rows:,} rows, and the records of a result without a key "
+                f"are known by their row in the {n:,} that came in; calibrate with `key`"
             )
         return _with_column(
             rows.take(self.indices), weight, self.tables["weights"].column("weight")
@@ -169,10 +177,10 @@ class CalibrationResult:
         """
         from l0.calibration.report import render
 
-        with whole_folder(folder, RUN_FILE) as draft:
+        with whole_folder(folder, RESULT_FILES) as draft:
             weights = self.tables["weights"].append_column("row", pa.array(self.indices))
             pa.parquet.write_table(weights, draft / "weights.parquet")
-            for name in ("targets", "untargeted", "history", "calibration_log"):
+            for name in CSV_TABLES:
                 if name in self.tables:
                     _write_csv(self.tables[name], draft / f"{name}.csv")
             for name, content in (("metrics.json", self.metrics), (RUN_FILE, self.run)):
@@ -192,10 +200,11 @@ class CalibrationResult:
         path = Path(folder)
         if not (path / RUN_FILE).is_file():
             raise InputError(
-                f"{str(path)!r} holds no saved result (no {RUN_FILE}); name a folder that `save` wrote"
+                f"{str(path)!r} holds no saved result (no {RUN_FILE}); "
+                "name a folder that `save` wrote"
             )
         tables = {}
-        for name in ("targets", "untargeted", "history", "calibration_log"):
+        for name in CSV_TABLES:
             if (path / f"{name}.csv").exists():
                 tables[name] = _read_csv(path / f"{name}.csv")
         weights = pa.parquet.read_table(path / "weights.parquet")
@@ -227,10 +236,14 @@ _TYPES = {
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:
+    quoted = io.BytesIO()
+    # Of chunks without rows, as tables put together have, pyarrow (26) writes stray memory.
+    pa.csv.write_csv(table.combine_chunks(), quoted)
+    quoted.seek(0)
     with path.open("wb") as file:
-        # pyarrow would quote the names, which plain readers of the log do not expect.
-        file.write((",".join(table.column_names) + "\n").encode())
-        pa.csv.write_csv(table, file, pa.csv.WriteOptions(include_header=False))
+        # pyarrow quotes the names, which plain readers of the log do not expect.
+        file.write(quoted.readline().replace(b'"', b""))
+        shutil.copyfileobj(quoted, file)
 
 
 def _read_csv(path: Path) -> pa.Table:

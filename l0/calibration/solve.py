@@ -6,6 +6,7 @@ import hashlib
 import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -109,10 +110,10 @@ def make_task(
     limits = Bounds.parse(bounds)
     reasons = unreachable(problem, limits, n_records)
     if not problem.importance[reasons == ""].any():
-        lost = np.flatnonzero(reasons != "")
+        lost = reasons != ""
         raise InputError(
-            f"`targets`: none that counts can be reached "
-            f"({first_few([problem.names[row] for row in lost])}: {reasons[lost[0]]}); "
+            "`targets`: none that counts can be reached "
+            f"({first_few(list(compress(problem.names, lost)))}: {reasons[lost][0]}); "
             "check the labels" + (" and widen `bounds`" if limits.active else "")
         )
     task = Task(
@@ -257,7 +258,7 @@ def _digest(problem: CalibrationProblem) -> str:
     matrix = problem.matrix
     for array in (matrix.indptr, matrix.indices, matrix.data, problem.values,
                   problem.design_weights, problem.importance, problem.tolerance):  # fmt: skip
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     digest.update("\n".join(problem.names).encode())
     return digest.hexdigest()
 

@@ -199,7 +199,7 @@ def _tie(member: Any, name: str, key: str, keys: pa.Array) -> Entity:
             f"`{argument}` has {rows.size:,} rows with a null key {key!r} "
             f"(rows {first_few(rows.tolist())}); every member needs its record's key"
         )
-    found = _positions(own, keys)
+    found = find_keys(own, keys)
     if found.null_count:
         lost = pc.unique(own.filter(found.is_null()))
         types = "" if own.type == keys.type else f", {own.type} where `records` have {keys.type}"
@@ -211,7 +211,7 @@ def _tie(member: Any, name: str, key: str, keys: pa.Array) -> Entity:
     return Entity(table, found.to_numpy().astype(np.int64), argument)
 
 
-def _positions(own: pa.Array, keys: pa.Array) -> pa.Array:
+def find_keys(own: pa.Array, keys: pa.Array) -> pa.Array:
     """Find keys among those of the records, whatever the two types; null where there is none."""
     if own.type != keys.type:
         # Never read text as a number: '01' and '1' are two keys.

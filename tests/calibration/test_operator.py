@@ -14,7 +14,7 @@ factors = st.floats(0.01, 100)
 
 @st.composite
 def maps(draw):
-    """Draw a matrix, empty rows and columns and all, with its factors; give it dense and as a map."""
+    """Draw a matrix, empty rows and columns and all; give it scaled, dense and as a map."""
     m, n = draw(st.integers(1, 7)), draw(st.integers(1, 9))
     A = draw(hnp.arrays(float, (m, n), elements=entries))
     rows = draw(hnp.arrays(float, m, elements=factors))

@@ -27,7 +27,6 @@ from l0.errors import InputError
 FRAME = pd.DataFrame({"id": [3, 1, 2], "x": [0.5, -1.0, 2.0], "code": ["01", "NA", "b c"]})
 
 
-@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "parquet", "csv", "csv.gz"])
 def test_every_kind_reads_the_same(convert, kind):
     table, came_as = read_table(convert(FRAME, kind), "records")
     assert table.to_pydict() == FRAME.to_dict("list")

@@ -15,7 +15,7 @@ from l0.errors import InputError
 
 
 def compiled(records, targets, members=None):
-    """Targets and dense matrix, rows in the order of the targets and columns in that of the keys."""
+    """The targets, and their matrix: rows in the order of the table, columns by key."""
     survey = read_survey(records, key="id", members=members)
     table = read_targets(targets, survey)
     return table, compile_targets(table, survey).toarray()
@@ -52,8 +52,7 @@ def surveys(draw):
     persons = tables(n_persons, ["text", "real"], draw).append_column("id", pa.array(own))
     rows = draw(st.lists(target_rows(records, persons), min_size=1, max_size=6))
     columns = {
-        name: pa.array([row.get(name) for row in rows], kind)
-        for name, kind in {**{name: kind for name, (kind, _) in LABELS.items()}}.items()
+        name: pa.array([row.get(name) for row in rows], kind) for name, (kind, _) in LABELS.items()
     }
     frame = pa.table(
         {
@@ -369,13 +368,13 @@ def test_empty_targets():
         ),
         (
             [{"age": "18+"}],
-            r"`targets` label 'age' for 'count by state=CA, age=18\+', and `records` cannot reach a "
-            r"column of that name; leave the cell empty",
+            r"`targets` label 'age' for 'count by state=CA, age=18\+', and `records` cannot reach "
+            r"a column of that name; leave the cell empty",
         ),
         (
             [{"state": "CAA"}],
-            r"`targets` ask for level 'CAA' of column 'state' \(target 'count by state=CAA'\), which "
-            r"no row has; closest: 'CA'",
+            r"`targets` ask for level 'CAA' of column 'state' \(target 'count by state=CAA'\), "
+            r"which no row has; closest: 'CA'",
         ),
         (
             [{"state": "CA "}],
@@ -383,8 +382,9 @@ def test_empty_targets():
         ),
         (
             [{"value": None}, {"value": np.nan, "state": "CO"}, {"value": np.inf, "state": "NY"}],
-            r"`targets` column 'value' is empty, NaN or infinite for 3 targets \('count by state=CA', "
-            r"'count by state=CO', 'count by state=NY'\); give each a number or drop the row",
+            r"`targets` column 'value' is empty, NaN or infinite for 3 targets \("
+            r"'count by state=CA', 'count by state=CO', 'count by state=NY'\); "
+            r"give each a number or drop the row",
         ),
         (
             [{"name": "a", "value": 1.0}, {"name": "b", "value": 2.0}],

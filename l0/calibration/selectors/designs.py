@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def inclusion_probabilities(size: NDArray[np.float64], n_draws: int) -> NDArray[np.float64]:
-    """Inclusion probabilities proportional to size, ``q = min(1, c size)``, that add up to `n_draws`.
+    """Inclusion probabilities proportional to size, ``min(1, c size)``, that sum to `n_draws`.
 
     Units whose probability would pass 1 are taken for certain and the rest is scaled up again,
     until none does (Särndal, Swensson & Wretman 1992, section 3.6.2).

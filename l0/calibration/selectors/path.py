@@ -4,8 +4,8 @@ Ratios are u = |v|^L (`HadamardGate`), and Adam minimises over v
 
     datafit(A u) + (lambda / n) sum_i v_i^2,
 
-that is, the fit under the quasi-norm sum_i u_i^(2/L), while lambda grows geometrically. Records that
-fall under a threshold leave for good, so that the cost falls with the support.
+that is, the fit under the quasi-norm sum_i u_i^(2/L), while lambda grows geometrically. Records
+that fall under a threshold leave for good, so that the cost falls with the support.
 """
 
 from __future__ import annotations

@@ -168,7 +168,8 @@ def test_another_seed_gives_another_draw(method):
 @every_selector
 def test_the_global_generators_are_left_alone(method):
     def states():
-        return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+        state = np.random.get_state()  # noqa: NPY002
+        return random.getstate(), state[1].tolist(), state[2], torch.get_rng_state().tolist()
 
     before = states()
     one = solve(problems.parts(), method, epochs=16)
