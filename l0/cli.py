@@ -6,6 +6,7 @@ What takes long to import is imported by the commands that need it, so that `l0 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -175,6 +176,9 @@ def main(
     ] = False,
 ) -> None:
     """Choose few records of a survey, and lose nothing that matters."""
+    # Read when torch is imported, below. OpenMP threads that spin while they wait starve each
+    # other on a machine that has other work to do: five times the seconds beside one busy process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @app.command()

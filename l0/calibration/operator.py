@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 BLOCK_ROWS = 1024
+#: Rows are laid out in this many lots of equal work, for up to as many threads.
+LOTS = 16
 
 
 class _Product(torch.autograd.Function):
@@ -22,13 +24,15 @@ class _Product(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, ratios: Tensor, matrix: Tensor, transpose: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, ratios: Tensor, matrix: Tensor, transpose: Tensor, place: Tensor
+    ) -> Tensor:
         ctx.transpose = transpose
-        return torch.mv(matrix, ratios)
+        return torch.mv(matrix, ratios)[place]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return torch.mv(ctx.transpose, gradient), None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        return torch.mv(ctx.transpose, gradient), None, None, None
 
 
 class LinearMap:
@@ -40,16 +44,24 @@ class LinearMap:
     Parameters
     ----------
     matrix : scipy.sparse.csr_array of float32, shape (m, n)
-        ``A[j, i] = w0[i] a[j, i] / scale[j]``.
+        ``A[j, i] = w0[i] a[j, i] / scale[j]``, its rows in any order.
     transpose : scipy.sparse.csr_array of float32, shape (n, m)
+        Of A with its rows in the order of the targets.
+    place : Tensor of int64, shape (m,)
+        Row of each target in `matrix`.
     device : torch.device or str
     """
 
     def __init__(
-        self, matrix: sp.csr_array, transpose: sp.csr_array, device: torch.device | str = "cpu"
+        self,
+        matrix: sp.csr_array,
+        transpose: sp.csr_array,
+        place: Tensor,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.device = torch.device(device)
         self._host = matrix, transpose
+        self._place = place.to(self.device)
         self._matrix, self._transpose = (_to_torch(half, self.device) for half in self._host)
 
     @classmethod
@@ -77,7 +89,9 @@ class LinearMap:
             rows = np.repeat(row_factor[start : start + BLOCK_ROWS], np.diff(starts))
             data[block] = matrix.data[block] * rows * column_factor[matrix.indices[block]]
         scaled = sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
-        return cls(scaled, scaled.T.tocsr(), device)
+        order = _deal(np.diff(scaled.indptr))
+        place = torch.from_numpy(np.argsort(order))
+        return cls(scaled[order], scaled.T.tocsr(), place, device)
 
     @property
     def n_targets(self) -> int:
@@ -91,7 +105,7 @@ class LinearMap:
 
     def __call__(self, ratios: Tensor) -> Tensor:
         """Map ratios, shape (n,), to scaled estimates, shape (m,)."""
-        return _Product.apply(ratios, self._matrix, self._transpose)  # type: ignore[no-any-return,no-untyped-call]
+        return _Product.apply(ratios, self._matrix, self._transpose, self._place)  # type: ignore[no-any-return,no-untyped-call]
 
     def largest_entries(self) -> NDArray[np.float64]:
         """Largest absolute entry of each column, shape (n,)."""
@@ -103,7 +117,18 @@ class LinearMap:
         if len(records) == self.n_records:
             return self
         matrix, transpose = self._host
-        return LinearMap(matrix[:, records], transpose[records], self.device)
+        return LinearMap(matrix[:, records], transpose[records], self._place, self.device)
+
+
+def _deal(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Order rows so that each of `LOTS` equal stretches holds about as many entries.
+
+    A product gives every thread as many rows. A few national targets can hold most entries, and
+    side by side they would all fall to one thread: with two, the product takes 1.7 times as long.
+    """
+    lot = np.empty(len(lengths), dtype=np.int64)
+    lot[np.argsort(-lengths, kind="stable")] = np.arange(len(lengths)) % LOTS
+    return np.argsort(lot, kind="stable")
 
 
 def _to_torch(matrix: sp.csr_array, device: torch.device) -> Tensor:

@@ -85,8 +85,7 @@ def refit(task: Task, selection: Selection, stage: str = "refit") -> NDArray[np.
         Ratios u > 0; within the bounds up to rounding.
     """
     records = selection.records
-    everybody = len(records) == task.problem.n_records
-    linear_map = task.linear_map if everybody else task.linear_map.subset(records)
+    linear_map = task.linear_map.subset(records)
     log_base = task.tensor(np.log(selection.base))
     distance = EntropyDistance(
         log_base, task.tensor(selection.base * task.problem.design_weights[records])

@@ -119,8 +119,8 @@ class CalibrationResult:
         Raises
         ------
         InputError
-            Where the key column is missing or holds no chosen record; where the records have no key, and `table` has not
-            their number of rows.
+            Where the key column is missing or holds no chosen record; where the records have no
+            key, and `table` has not their number of rows.
         """
         rows, kind = read_table(table, "table")
         weights = self.tables["weights"]
