@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from l0.errors import InputError
 from l0.files import check_replaceable, whole_folder
+from l0.numerals import percent
 from l0.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -247,11 +248,11 @@ def frontier(
     """
     import pyarrow.csv
 
-    from l0.calibration import frontier as trace
+    from l0.calibration import frontier as run_frontier
 
     check_replaceable(out, FRONTIER_FILES)
     with progress_bar(not quiet) as listener:
-        result = trace(
+        result = run_frontier(
             records, targets, n_records=n_records, key=key, weight=weight,
             members=_by_name(members), loss=loss, bounds=bounds, seed=seed, device=device,
             epochs=epochs, progress=listener,
@@ -319,10 +320,6 @@ def _conclude(
         typer.echo(f"Written to {written}")
 
 
-def _percent(share: float) -> str:
-    return f"{share:.2%}"
-
-
 def _count(number: float) -> str:
     return f"{number:,.0f}"
 
@@ -330,10 +327,10 @@ def _count(number: float) -> str:
 #: What the tables show: the name of each metric, and how its value is written.
 HEADLINES: dict[str, tuple[str, Callable[[float], str]]] = {
     "n_records": ("Records", _count),
-    "loss": ("Mean error on targets", _percent),
-    "within_1pct": ("Targets within 1%", _percent),
-    "within_10pct": ("Targets within 10%", _percent),
-    "untargeted_capped_error": ("Mean error on no target*", _percent),
+    "loss": ("Mean error on targets", percent),
+    "within_1pct": ("Targets within 1%", percent),
+    "within_10pct": ("Targets within 10%", percent),
+    "untargeted_capped_error": ("Mean error on no target*", percent),
     "effective_sample_size": ("Effective sample size", _count),
     "max_weight_ratio": ("Largest weight ratio", "{:,.1f}".format),
     "seconds": ("Seconds", "{:,.1f}".format),
@@ -346,10 +343,14 @@ FOOTNOTE = (
 
 
 def _cells(metrics: Mapping[str, Any]) -> list[str]:
-    return [
-        "" if metrics.get(name) is None else write(metrics[name])
-        for name, (_, write) in HEADLINES.items()
-    ]
+    """Write the metrics: what does not apply is left empty, what has no value says so."""
+
+    def cell(name: str, write: Callable[[float], str]) -> str:
+        if name not in metrics:
+            return ""
+        return "not known" if metrics[name] is None else write(metrics[name])
+
+    return [cell(name, write) for name, (_, write) in HEADLINES.items()]
 
 
 def _summary_table(result: CalibrationResult) -> Table:

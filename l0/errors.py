@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 
 SHOWN = 5
 
@@ -27,12 +27,10 @@ def first_few(items: Iterable[object], total: int | None = None) -> str:
     str
         For example ``'a', 'b', 'c', 'd', 'e' and 12 more``.
     """
-    if total is None:
-        items = list(items)
-        total = len(items) if isinstance(items, Sized) else 0
-    shown = [repr(item) for item, _ in zip(items, range(SHOWN), strict=False)]
-    rest = total - len(shown)
-    return ", ".join(shown) + (f" and {rest:,} more" if rest > 0 else "")
+    items = list(items)
+    shown = items[:SHOWN]
+    rest = (len(items) if total is None else total) - len(shown)
+    return ", ".join(map(repr, shown)) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def closest(name: object, options: Iterable[object]) -> str:

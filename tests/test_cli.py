@@ -1,5 +1,6 @@
 """The command line from end to end: what it writes, what it says, and how it ends."""
 
+import html
 import json
 import os
 import re
@@ -18,9 +19,10 @@ import pytest
 from typer.testing import CliRunner
 
 import l0
-from l0.calibration import SELECTORS, CalibrationResult
+from l0.calibration import SELECTORS, CalibrationProblem, CalibrationResult
 from l0.calibration.losses import LOSSES
 from l0.cli import app
+from l0.numerals import percent
 
 RESULT_FILES = {
     "calibration_log.csv", "history.csv", "metrics.json", "report.html", "run.json",
@@ -82,7 +84,12 @@ def test_calibrate_writes_every_file_and_says_where(files):
     assert result.targets.num_rows == result.metrics["n_targets"]
     assert ended.stdout.splitlines()[-1] == "Written to l0-result/report.html"
     assert re.search(r"Records +400 +40 *\n", ended.stdout)
-    assert f"{result.metrics['loss']:.2%}" in ended.stdout
+    for title, name in (("targets", "loss"), (r"no target\*", "untargeted_capped_error")):
+        row = rf"Mean error on {title} .* {re.escape(percent(result.metrics[name]))} *\n"
+        assert re.search(row, ended.stdout)
+    assert re.search(
+        rf"sample size +{result.metrics['effective_sample_size']:.0f} *\n", ended.stdout
+    )
     assert max(map(len, ended.stdout.splitlines())) <= 80
     assert ended.stderr == ""
 
@@ -157,6 +164,34 @@ def test_report_renders_a_saved_result_anew(files):
     assert json.loads(l0_("report", "l0-result", "--json").stdout)["n_records"] == 40
 
 
+def test_the_table_and_the_report_show_the_same_loss_before(files):
+    said = l0_("calibrate", *files, "--n-records", 40).stdout
+    page = Path("l0-result/report.html").read_text()
+    before = re.search(r"; (\S+) under the design weights", page).group(1)
+    assert re.search(rf"Mean error on targets +{html.escape(before)} ", html.escape(said))
+
+
+def test_nearly_all_is_not_all_and_what_is_not_known_says_so(tmp_path, monkeypatch):
+    problem = CalibrationProblem.from_matrix(np.eye(3), np.ones(3), np.ones(3))
+    result = problem.solve(epochs=1)
+    result.metrics["within_1pct"] = 31_999 / 32_000
+    result.save(tmp_path / "out")
+    said = l0_("report", tmp_path / "out").stdout
+    assert re.search(r"Targets within 1% +100% +>99.9% *\n", said)
+    assert re.search(r"Mean error on no target\* +not known *\n", said)
+    assert re.search(r"Effective sample size +3 *\n", said)
+
+
+def test_report_of_a_damaged_folder_is_refused_in_one_line(tmp_path):
+    problem = CalibrationProblem.from_matrix(np.eye(3), np.ones(3), np.ones(3))
+    problem.solve(epochs=1).save(tmp_path / "out")
+    (tmp_path / "out" / "metrics.json").write_text("{")
+    ended = l0_("report", tmp_path / "out")
+    assert ended.exit_code == 2
+    (line,) = ended.stderr.splitlines()
+    assert re.match(r"l0: cannot read '.*metrics.json' \(.*\); restore it or calibrate", line)
+
+
 def test_demo_calibrates_the_bundled_survey(monkeypatch, files, source, survey):
     paths = l0.datasets.CPS(source / "h.parquet", source / "p.parquet", source / "targets.csv")
     for frame, path in ((survey.households, paths.tax_units), (survey.persons, paths.persons)):
@@ -179,8 +214,11 @@ def test_demo_calibrates_the_bundled_survey(monkeypatch, files, source, survey):
         (["--bounds", "a,b"], "'--bounds': 'a,b' is not of the form LOW,HIGH"),
         (["--members", "people.csv"], "'--members': 'people.csv' is not of the form NAME=FILE"),
         (["--members", "person=other.csv"], "`--members` names a table twice"),
-        (["--n-records", "0"], "`n_records` is 0; it must be from 1 to the number of records, 400"),
-        (["--n-records", "401"], "`n_records` is 401; it must be from 1 to"),
+        (
+            ["--n-records", "0"],
+            "`n_records` is 0; it must be a whole number from 1 to the number of records, 400",
+        ),
+        (["--n-records", "401"], "`n_records` is 401; it must be a whole number from 1 to"),
         (["--n-records", "many"], "'--n-records'"),
         (["--key", "hosehold"], "no column 'hosehold' to use as the `key`; closest: 'household'"),
         (["--weight", "weights"], "no column 'weights' to use as the design `weight`"),

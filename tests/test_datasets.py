@@ -7,6 +7,7 @@ import pytest
 
 from l0.calibration import CalibrationProblem
 from l0.datasets import cps_paths, load_cps
+from l0.errors import InputError
 
 ROWS = (277_262, 539_425, 1_776)
 
@@ -21,6 +22,11 @@ def test_three_tables_of_the_kind_asked_for(kind):
 
 def test_without_a_kind_they_are_arrow_tables():
     assert all(isinstance(table, pa.Table) for table in load_cps())
+
+
+def test_a_kind_that_there_is_not_is_named():
+    with pytest.raises(InputError, match="`kind` is 'dask'; pass one of 'pandas', 'polars', 'pya"):
+        load_cps("dask")
 
 
 def test_licence_and_provenance_stand_beside_the_files():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,6 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l0.errors import InputError
+
+if TYPE_CHECKING:
+    from l0.calibration.problem import CalibrationProblem
+
+#: Share of a target's scale by which rounding may miss it.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -99,18 +106,24 @@ class Bounds:
         -------
         lowest, highest : ndarray of float64, shape (m,)
         """
-        highest = self._highest(matrix, design_weights, n_records)
-        return -self._highest(-matrix, design_weights, n_records), highest
+        highest = self._highest(matrix, design_weights, n_records, sign=1)
+        return -self._highest(matrix, design_weights, n_records, sign=-1), highest
 
     def _highest(
-        self, matrix: sp.csr_array, design_weights: NDArray[np.float64], n_records: int
+        self,
+        matrix: sp.csr_array,
+        design_weights: NDArray[np.float64],
+        n_records: int,
+        sign: Literal[1, -1],
     ) -> NDArray[np.float64]:
+        """Largest total of ``sign * matrix``."""
         if math.isinf(self.high) and self.low == 0:
             # One entry above 0 will do: no need of arrays as long as the entries.
-            return np.where(matrix.max(axis=1).toarray().ravel() > 0, np.inf, 0.0)
+            extreme = matrix.max(axis=1) if sign > 0 else -matrix.min(axis=1)
+            return np.where(extreme.toarray().ravel() > 0, np.inf, 0.0)
         m, n = matrix.shape
         row = np.repeat(np.arange(m), np.diff(matrix.indptr))
-        contribution = matrix.data * design_weights[matrix.indices]
+        contribution = sign * matrix.data * design_weights[matrix.indices]
         positive = contribution > 0
         best = np.where(positive, self.high, self.low) * contribution
         # Records without an entry stand between the gains and the losses.
@@ -119,6 +132,31 @@ class Bounds:
         place = np.where(best < 0, rank + absent, rank)
         counted = np.where(place < n_records, best, 0.0)
         return np.asarray(np.bincount(row, counted, minlength=m), dtype=np.float64)
+
+
+def unreachable(problem: CalibrationProblem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:
+    """Say for each target why no weights can hit it; nothing where some can.
+
+    Returns
+    -------
+    ndarray of str, shape (m,)
+    """
+    lowest, highest = bounds.reach(problem.matrix, problem.design_weights, n_records)
+    allowed = (ROUNDING + problem.tolerance) * problem.scales
+    who = f"{n_records:,} records"
+    reasons = []
+    for value, low, high, slack in zip(problem.values, lowest, highest, allowed, strict=True):
+        if low == high == 0 and value != 0:
+            reasons.append("no record behind it")
+        elif value > high + slack:
+            bound = f"{who} give at most {high:,.6g} within the bounds"
+            reasons.append("no record adds to it" if high == 0 else bound)
+        elif value < low - slack:
+            bound = f"{who} give at least {low:,.6g} within the bounds"
+            reasons.append("no record takes away from it" if low == 0 else bound)
+        else:
+            reasons.append("")
+    return np.array(reasons)
 
 
 def _rank_within_rows(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from l0.calibration.problem import CalibrationProblem
+from l0.calibration.provenance import describe_source
 from l0.calibration.recorder import Progress
 from l0.calibration.result import CalibrationResult
 from l0.calibration.selectors import Selector
@@ -92,23 +90,15 @@ def calibrate(
     problem = CalibrationProblem.from_frames(
         records, targets, key=key, weight=weight, members=members
     )
+    inputs = {
+        "records": describe_source(records),
+        "targets": describe_source(targets),
+        "members": {name: describe_source(member) for name, member in (members or {}).items()},
+    }
     result = problem.solve(
         n_records, method, loss=loss, bounds=bounds, seed=seed, device=device, epochs=epochs,
         progress=progress,
     )  # fmt: skip
     result.run["columns"] = {"key": key, "weight": weight}
-    result.run["inputs"] = {
-        "records": _describe(records),
-        "targets": _describe(targets),
-        "members": {name: _describe(member) for name, member in (members or {}).items()},
-    }
+    result.run["inputs"] = inputs
     return result
-
-
-def _describe(source: Any) -> dict[str, Any]:
-    """Say where an input came from: a file's path and digest, or a frame's type and shape."""
-    if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"path": str(Path(source)), "sha256": digest}
-    return {"frame": type(source).__module__.split(".")[0], "shape": list(source.shape)}

@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from l0.calibration.numerals import amount, percent
+from l0.numerals import amount, percent
 
 #: Narrow, so that text is still readable where the page shrinks a chart to the width of a phone.
 WIDTH, HEIGHT = 440, 286

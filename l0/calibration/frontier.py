@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from l0.calibration.account import appraise
 from l0.calibration.problem import CalibrationProblem
 from l0.calibration.recorder import Progress
 from l0.calibration.refit import refit
 from l0.calibration.selectors import Path
-from l0.calibration.solve import account, check_n_records, make_task
+from l0.calibration.solve import check_n_records, check_reachable, make_task
 from l0.calibration.tables import Kind, native
 from l0.errors import InputError
 from l0.files import whole_file
@@ -25,6 +26,8 @@ from l0.progress import progress_bar
 @dataclass(frozen=True, eq=False)
 class Frontier:
     """One row a budget, the largest first; the columns are the metrics of `CalibrationResult`.
+
+    `seconds` are counted from the start of the pass.
 
     Attributes
     ----------
@@ -159,13 +162,13 @@ def trace(
         raise InputError("`n_records` is empty; name at least one budget")
     rows = []
     with progress_bar(progress) as listener:
-        # Bounds that leave a target reachable for the largest budget leave it in the loss for all.
-        task, reasons = make_task(
+        task, _ = make_task(
             problem, budgets[0], loss=loss, bounds=bounds, seed=seed, device=device, epochs=epochs,
             listener=listener,
         )  # fmt: skip
         for budget, selection in zip(budgets, Path().frontier(task, budgets), strict=True):
-            ratios = refit(task, selection)
-            result = account(task, selection.records, ratios, reasons, {"n_records": budget})
-            rows.append(result.metrics)
+            reasons = check_reachable(problem, task.bounds, budget)
+            task.count_only(reasons == "")
+            metrics, _ = appraise(task, selection.records, refit(task, selection), reasons)
+            rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)

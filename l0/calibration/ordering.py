@@ -7,14 +7,15 @@ Finite Populations, section 3.7).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import heapq
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from l0.calibration.roles import Roles
+from l0.calibration.roles import Labels, Roles
 from l0.calibration.survey import Survey
 from l0.calibration.tables import as_numbers
 
@@ -27,6 +28,9 @@ LARGE = 0.95
 LEAF_DRAWS = 1.0
 #: How many levels of a column get an indicator, the most frequent ones.
 INDICATORS = 50
+#: How many features the records are cut by, those of the largest variance: a file of hundreds of
+#: columns must fit in memory, and the others would hardly ever be chosen.
+FEATURES = 64
 #: How many of a record's narrowest targets a bare matrix is sorted by.
 NARROWEST = 3
 
@@ -38,7 +42,8 @@ class SurveyOrdering:
     The labels with the most levels (a geography, as a rule) divide the records first. Then each
     group is cut in two at the mean of the feature that varies most in it, until one draw is
     expected from a group. Features are the amounts, as shares of a large amount, and an
-    indicator for every level of the other labels (the most frequent `INDICATORS` of each).
+    indicator for every level of the other labels (the most frequent `INDICATORS` of each); the
+    `FEATURES` that vary most among the expected draws are used.
 
     Parameters
     ----------
@@ -53,20 +58,38 @@ class SurveyOrdering:
         """Order the records for a draw with these inclusion probabilities."""
         n = len(probabilities)
         labels = sorted(self.roles.labels, key=lambda column: -len(column.levels))
-        table = self.survey.records.table
-        features = [_share_of_large(as_numbers(table.column(name))) for name in self.roles.amounts]
-        for column in labels[1:]:
-            # A column of many levels must not outweigh the amounts: its indicators shrink.
-            size = np.float32(np.sqrt(2 / len(column.levels)))
-            frequent = np.argsort(-np.bincount(column.codes), kind="stable")[:INDICATORS]
-            features += [(column.codes == level) * size for level in np.sort(frequent)]
+        widest = heapq.nlargest(  # holds no more than these at a time
+            FEATURES,
+            enumerate(self._features(labels[1:])),
+            key=lambda placed: _variance(placed[1], probabilities),
+        )
+        features = [feature for _, feature in sorted(widest, key=lambda placed: placed[0])]
         group = labels[0].codes if labels else np.zeros(n, dtype=np.int64)
         n_groups = 0
         while len(levels := np.unique(group)) > n_groups:
             n_groups = len(levels)
             group = _cut(np.searchsorted(levels, group), n_groups, features, probabilities)
-        last = features[-1] if features else np.zeros(n)
-        return np.lexsort([last, group])
+        if not self.roles.amounts:
+            return np.argsort(group, kind="stable")
+        # Within a leaf by an amount: it tells apart records that share all their indicators.
+        return np.lexsort((self._amount(self.roles.amounts[-1]), group))
+
+    def _features(self, labels: list[Labels]) -> Iterator[NDArray[np.float32]]:
+        for name in self.roles.amounts:
+            yield self._amount(name)
+        for column in labels:
+            # A column of many levels must not outweigh the amounts: its indicators shrink.
+            size = np.float32(np.sqrt(2 / len(column.levels)))
+            frequent = np.argsort(-np.bincount(column.codes), kind="stable")[:INDICATORS]
+            for level in np.sort(frequent):
+                yield (column.codes == level) * size
+
+    def _amount(self, name: str) -> NDArray[np.float32]:
+        """Take an amount as a share of a large one."""
+        amounts = as_numbers(self.survey.records.table.column(name))
+        size = np.abs(np.nan_to_num(amounts, nan=0.0, posinf=0.0, neginf=0.0))
+        large = np.quantile(size[size > 0], LARGE) if size.any() else 1.0
+        return np.minimum(size / large, 1.0).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -98,10 +121,9 @@ class SharedTargetsOrdering:
         return np.lexsort(narrowest[::-1])
 
 
-def _share_of_large(amounts: NDArray[np.float64]) -> NDArray[np.float32]:
-    size = np.abs(np.nan_to_num(amounts, nan=0.0, posinf=0.0, neginf=0.0))
-    large = np.quantile(size[size > 0], LARGE) if size.any() else 1.0
-    return np.minimum(size / large, 1.0).astype(np.float32)
+def _variance(feature: NDArray[np.float32], weight: NDArray[np.float64]) -> float:
+    draws = max(float(weight.sum()), np.finfo(float).tiny)  # nobody may be there to be drawn
+    return float(weight @ feature**2 / draws - (weight @ feature / draws) ** 2)
 
 
 def _cut(

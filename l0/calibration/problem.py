@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +16,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from l0.calibration.ordering import Ordering, SharedTargetsOrdering, SurveyOrdering
 from l0.calibration.roles import classify
-from l0.calibration.survey import check_weights, read_survey
-from l0.calibration.tables import Kind
+from l0.calibration.survey import check_keys, check_weights, read_survey
+from l0.calibration.tables import Kind, plain
 from l0.calibration.targets import compile_targets, read_targets, shares
 from l0.calibration.untargeted import Auxiliary, MatrixAuxiliary, SurveyAuxiliary
 from l0.errors import InputError, first_few
 
 if TYPE_CHECKING:
     from l0.calibration.result import CalibrationResult
+
+
+#: A value this small a share of the weighted sum of absolute entries counts as a total of 0: it
+#: is what rounding leaves of amounts that cancel.
+FLOOR = 1e-9
+#: How many entries `scales` copies at a time.
+BLOCK = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +53,7 @@ class CalibrationProblem:
     importance : ndarray of float64, shape (m,)
         Shares of the loss; they add up to one.
     tolerance : ndarray of float64, shape (m,)
-        Relative error up to which a target costs nothing.
+        Relative error up to which a target costs nothing in the fit; the reported loss counts it.
     keys : pyarrow.Array, shape (n,)
     key : str or None
         Name of the key column; None where records are known by row number.
@@ -102,7 +110,9 @@ class CalibrationProblem:
             means "all". Labels match by value, not by type: 1, 1.0 and the text "1" ask for the
             same level of a numeric column, but "01" and "1" are two codes in a column of text.
             With `group`, every group counts the same in the loss, times the `importance` of its
-            targets; a relative error within `tolerance` costs nothing.
+            targets; a relative error within `tolerance` costs nothing in the fit, and the reported
+            loss counts it. Errors are shares of the value; a value under 1e-9 of the survey's own
+            total of absolute amounts counts as 0 (see `scales`).
         key : str, optional
             Column that identifies a record in all tables. Without it records are known by row
             number, and their order matters.
@@ -157,8 +167,8 @@ class CalibrationProblem:
         A: Any,
         values: ArrayLike,
         weights: ArrayLike,
-        names: Sequence[str] | None = None,
-        groups: Sequence[str] | None = None,
+        names: Iterable[Any] | None = None,
+        groups: Iterable[Any] | None = None,
         keys: ArrayLike | None = None,
         auxiliary: Any = None,
     ) -> CalibrationProblem:
@@ -173,9 +183,9 @@ class CalibrationProblem:
             The totals to hit.
         weights : array, shape (n,)
             Design weights.
-        names : sequence of str, length m, optional
-            Must be unique; by default ``target 0``, ``target 1``, ...
-        groups : sequence of str, length m, optional
+        names : iterable, length m, optional
+            Must be unique, as text; by default ``target 0``, ``target 1``, ...
+        groups : iterable, length m, optional
             With it every group counts the same in the loss.
         keys : array, shape (n,), optional
             Unique keys of the records; by default their positions.
@@ -196,19 +206,21 @@ class CalibrationProblem:
         m, n = matrix.shape
         totals = _checked_vector(values, m, "values", "rows")
         w0 = _checked_vector(weights, n, "weights", "columns")
-        key_array = pa.array(np.arange(n) if keys is None else keys, from_pandas=True)
-        if len(key_array) != n:
-            raise InputError(f"`keys` has {len(key_array):,} entries for {n:,} columns of `A`")
-        if pc.any(key_array.is_null(nan_is_null=True)).as_py() or len(pc.unique(key_array)) < n:
-            raise InputError("`keys` must be unique and not null")
-        check_weights(w0, "weights", key_array)
-        named = [f"target {row}" for row in range(m)] if names is None else [str(x) for x in names]
-        for labels, argument in ((named, "names"), (groups, "groups")):
-            if labels is not None and len(labels) != m:
-                raise InputError(f"`{argument}` has {len(labels):,} entries for {m:,} rows of `A`")
+        key_array = plain(pa.array(np.arange(n) if keys is None else keys, from_pandas=True))
+        _check_length(len(key_array), n, "keys", "columns")
+        check_keys(key_array, "`keys`", "positions")
+        check_weights(w0, "`weights`", key_array)
+        # As lists: a pandas Series would be indexed by its labels, not by position.
+        named = [f"target {row}" for row in range(m)] if names is None else list(map(str, names))
+        grouped = None if groups is None else list(map(str, groups))
+        _check_length(len(named), m, "names", "rows")
+        if grouped is not None:
+            _check_length(len(grouped), m, "groups", "rows")
         if len(set(named)) < m:
             twice = sorted(name for name, times in Counter(named).items() if times > 1)
-            raise InputError(f"`names` repeats {first_few(twice)}; names must be unique")
+            raise InputError(
+                f"`names` repeats {first_few(twice)}; names must be unique: rename them"
+            )
         by_key = np.arange(n)
         if keys is not None:
             by_key = pc.sort_indices(key_array).to_numpy().astype(np.int64)
@@ -218,13 +230,14 @@ class CalibrationProblem:
             by_name = np.argsort(np.array(named), kind="stable")
             matrix, totals = matrix[by_name], totals[by_name]
         matrix = _narrow(matrix)
-        importance = shares(np.ones(m), groups, named)[by_name]
+        importance = shares(np.ones(m), grouped, named)[by_name]
         extra = None
         if auxiliary is not None:
             statistics = _checked_matrix(auxiliary, "auxiliary")
             if statistics.shape[1] != n:
                 raise InputError(
-                    f"`auxiliary` has {statistics.shape[1]:,} columns where `A` has {n:,}"
+                    f"`auxiliary` has {statistics.shape[1]:,} columns where `A` has {n:,}; "
+                    "pass one for each record"
                 )
             extra = MatrixAuxiliary(statistics[:, by_key])
         return cls(
@@ -232,7 +245,7 @@ class CalibrationProblem:
             values=totals,
             design_weights=w0,
             names=[named[row] for row in by_name],
-            groups=["all"] * m if groups is None else [str(groups[row]) for row in by_name],
+            groups=["all"] * m if grouped is None else [grouped[row] for row in by_name],
             importance=importance,
             tolerance=np.zeros(m),
             keys=key_array,
@@ -254,18 +267,20 @@ class CalibrationProblem:
         """Number of targets, m."""
         return int(self.matrix.shape[0])
 
-    @property
+    @cached_property
     def scales(self) -> NDArray[np.float64]:
         """What an error of each target is measured against, shape (m,).
 
         The target's absolute value; for a target of value 0 the design-weighted sum of absolute
         entries, so that its relative error is the share of the survey's own total that is left.
+        A value within `FLOOR` of that sum, the residue of rounding, counts as 0.
         """
-        scales = np.abs(self.values)
-        zero = np.flatnonzero(scales == 0)
-        if zero.size:
-            scales[zero] = abs(self.matrix[zero]) @ self.design_weights
-        return np.where(scales == 0, 1.0, scales)
+        size = np.abs(self.values)
+        own = _absolute_totals(self.matrix, self.design_weights)
+        scales = np.where(size <= FLOOR * own, own, size)
+        scales[scales == 0] = 1.0
+        scales.flags.writeable = False  # every caller shares it
+        return scales
 
     def estimate(
         self, weights: NDArray[np.float64], records: NDArray[np.int64] | None = None
@@ -295,6 +310,19 @@ class CalibrationProblem:
         from l0.calibration.solve import solve
 
         return solve(self, n_records, method, **options)
+
+
+def _absolute_totals(matrix: sp.csr_array, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``abs(matrix) @ weights``, a block of rows at a time: the whole would be copied."""
+    m = matrix.shape[0]
+    totals = np.empty(m)
+    first = 0
+    while first < m:
+        fits = np.searchsorted(matrix.indptr, int(matrix.indptr[first]) + BLOCK, side="right") - 1
+        last = max(first + 1, int(fits))  # a row may hold more than a block
+        totals[first:last] = abs(matrix[first:last]) @ weights
+        first = last
+    return totals
 
 
 def _narrow(matrix: sp.csr_array) -> sp.csr_array:
@@ -330,7 +358,7 @@ def _checked_matrix(source: Any, argument: str) -> sp.csr_array:
         bad = np.unique(rows[~np.isfinite(matrix.data)])
         raise InputError(
             f"`{argument}` has NaN or infinite entries in {bad.size:,} rows "
-            f"({first_few(bad.tolist())})"
+            f"({first_few(bad.tolist())}); fill them or drop the rows"
         )
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
@@ -344,12 +372,22 @@ def _checked_vector(
     try:
         vector = np.asarray(source, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"`{argument}` must be numbers: {error}") from None
-    if vector.shape != (length,):
-        raise InputError(f"`{argument}` has shape {vector.shape} for {length:,} {what} of `A`")
+        raise InputError(f"`{argument}` must be numbers; cast them ({error})") from None
+    if vector.ndim != 1:
+        raise InputError(f"`{argument}` has shape {vector.shape}; pass one dimension")
+    _check_length(len(vector), length, argument, what)
     bad = np.flatnonzero(~np.isfinite(vector))
     if bad.size:
         raise InputError(
-            f"`{argument}` is NaN or infinite at {bad.size:,} positions ({first_few(bad.tolist())})"
+            f"`{argument}` is NaN or infinite at {bad.size:,} positions "
+            f"({first_few(bad.tolist())}); give each a number or drop it"
         )
     return vector
+
+
+def _check_length(found: int, expected: int, argument: str, what: str) -> None:
+    if found != expected:
+        raise InputError(
+            f"`{argument}` has {found:,} entries for {expected:,} {what} of `A`; "
+            f"pass one for each of the {what}"
+        )

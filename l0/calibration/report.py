@@ -16,8 +16,8 @@ from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
 from l0.calibration import charts
-from l0.calibration.metrics import score
-from l0.calibration.numerals import amount, percent, signed
+from l0.calibration.metrics import fit_metrics
+from l0.numerals import amount, percent, signed
 
 if TYPE_CHECKING:
     from l0.calibration.result import CalibrationResult
@@ -64,15 +64,12 @@ def _fit(table: pa.Table) -> dict[str, Any]:
     """Compare the design weights of all records (before) with the result (after) on the targets."""
     importance = _numbers(table, "importance")
     after = _numbers(table, "relative_error")
-    before = _errors_before(table)
-    table = table.append_column("before", pa.array(before))
+    before = _numbers(table, "design_relative_error")
     unreachable = np.array(table.column("status").to_pylist()) == "unreachable"
     size = np.abs(after)
     off = np.flatnonzero(~unreachable & (size > 0))
     return {
-        "loss_before": score(before, importance),
-        "within_1pct_before": float((np.abs(before) <= 0.01).mean()),
-        "within_10pct_before": float((np.abs(before) <= 0.10).mean()),
+        "before": fit_metrics(before, importance),
         "even": bool(np.ptp(importance) <= 1e-9 * importance.max()),
         "chart": charts.cumulative(
             {"before": np.abs(before), "after": size},
@@ -85,19 +82,6 @@ def _fit(table: pa.Table) -> dict[str, Any]:
         "worst": _rows(table, off[np.argsort(-size[off], kind="stable")][:WORST]),
         "unreachable": _rows(table, np.flatnonzero(unreachable)[:WORST]),
     }
-
-
-def _errors_before(table: pa.Table) -> NDArray[np.float64]:
-    """Relative errors of the design weights, on the scales that the result's errors have."""
-    value, error = _numbers(table, "value"), _numbers(table, "error")
-    relative, design = _numbers(table, "relative_error"), _numbers(table, "design_estimate")
-    scale = np.abs(value)
-    # A target of 0 has the survey's own total as its scale; where the error is 0, too, that is
-    # the design estimate, unless amounts of both signs cancel in it.
-    told = (scale == 0) & (relative != 0)
-    scale[told] = error[told] / relative[told]
-    scale = np.where(scale == 0, np.abs(design), scale)
-    return (design - value) / np.where(scale == 0, 1.0, scale)
 
 
 def _groups(

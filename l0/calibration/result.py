@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,36 @@ from numpy.typing import NDArray
 
 from l0.calibration.survey import find_keys
 from l0.calibration.tables import Kind, column, native, plain, read_table
-from l0.errors import InputError
+from l0.errors import InputError, first_few
 from l0.files import whole_file, whole_folder
 
-CSV_TABLES = ("targets", "untargeted", "history", "calibration_log")
-RUN_FILE = "run.json"
+#: What `CalibrationResult.load` reads, in the order it is written: each file, and the columns or
+#: entries without which it is no file of this version.
+LAYOUT = {
+    "weights.parquet": ("weight", "design_weight", "row"),
+    "targets.csv": (
+        "name", "value", "estimate", "error", "relative_error", "group", "status", "reason",
+        "importance", "design_estimate", "design_relative_error",
+    ),
+    "untargeted.csv": (
+        "statistic", "variable", "by", "reference", "estimate", "relative_error", "support",
+    ),
+    "history.csv": ("stage", "epoch", "n_records", "loss", "seconds"),
+    "calibration_log.csv": (
+        "target_name", "estimate", "target", "epoch", "error", "rel_error", "abs_error",
+        "rel_abs_error", "loss",
+    ),
+    "metrics.json": (
+        "n_records", "n_candidates", "n_targets", "n_unreachable", "loss", "median_error",
+        "max_error", "within_1pct", "within_10pct", "untargeted_median_error",
+        "untargeted_capped_error", "effective_sample_size", "design_effect", "max_weight_ratio",
+        "top_1pct_weight_share", "seconds",
+    ),
+    "run.json": ("key", "arguments", "problem_sha256", "threads", "versions"),
+}  # fmt: skip
+CSV_TABLES = tuple(name.removesuffix(".csv") for name in LAYOUT if name.endswith(".csv"))
 #: All that `CalibrationResult.save` writes to a folder.
-RESULT_FILES = (
-    "weights.parquet",
-    *(f"{name}.csv" for name in CSV_TABLES),
-    "metrics.json",
-    RUN_FILE,
-    "report.html",
-)
+RESULT_FILES = (*LAYOUT, "report.html")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,15 +65,22 @@ class CalibrationResult:
         Their weights.
     metrics : dict
         `n_records` (k), `n_candidates`, `n_targets`, `n_unreachable`;
-        `loss` (mean over all targets of the relative error capped at 1, unreachable ones
-        counted), `median_error`, `max_error`, `within_1pct`, `within_10pct` (shares of the
-        targets);
+        `loss` (mean over all targets, unreachable ones counted, of the relative error capped at
+        1, weighted by importance), `median_error`, `max_error`, `within_1pct`, `within_10pct`
+        (shares of the targets, all alike);
         `untargeted_median_error`, `untargeted_capped_error` (on statistics that are no target,
         against the dense calibrated file; None without auxiliary statistics);
         `effective_sample_size` (Kish), `design_effect` (k over it), `max_weight_ratio` (largest
-        w / w0), `top_1pct_weight_share`; `seconds`.
+        w / w0), `top_1pct_weight_share`;
+        `seconds` (by the clock, for choosing and weighing the records; reading the inputs and
+        compiling the targets come before and are left out).
     run : dict
         What it takes to repeat the run: arguments, seed, versions, digests of the inputs.
+    tables : dict of str to pyarrow.Table
+        ``weights`` (key, `weight`, `design_weight`), ``targets``, ``untargeted`` (where there
+        is one), ``history`` and ``calibration_log``: what the frames are made of.
+    kind : {"pandas", "polars", "pyarrow"}
+        Of the frames that the properties give.
     """
 
     indices: NDArray[np.int64]
@@ -79,10 +104,10 @@ class CalibrationResult:
         """Frame of all targets in the order they came.
 
         `name`, `value`, `estimate`, `error` (estimate - value), `relative_error` (error over
-        |value|; for a value of 0 over the design-weighted total), `group`, `status` (``met``
-        within the larger of 1% and its tolerance, ``missed``, ``unreachable``), `reason` (why
-        unreachable), `importance`, and `design_estimate` and `design_relative_error`, those of the
-        design weights.
+        |value|; for a value of 0 over the design-weighted total of absolute entries), `group`,
+        `status` (``met`` within the larger of 1% and its tolerance, ``missed``,
+        ``unreachable``), `reason` (why unreachable), `importance` (shares that add up to one),
+        and `design_estimate` and `design_relative_error`, those of the design weights.
         """
         return native(self.tables["targets"], self.kind)
 
@@ -150,7 +175,18 @@ class CalibrationResult:
         )
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the report: one HTML file that opens without a network."""
+        """Write the report: one HTML file that opens without a network.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write, whole or not at all; one that is there is replaced.
+
+        Raises
+        ------
+        OSError
+            Where there is no room or no permission; nothing is left behind.
+        """
         from l0.calibration.report import render
 
         with whole_file(path) as draft:
@@ -183,7 +219,7 @@ class CalibrationResult:
             for name in CSV_TABLES:
                 if name in self.tables:
                     _write_csv(self.tables[name], draft / f"{name}.csv")
-            for name, content in (("metrics.json", self.metrics), (RUN_FILE, self.run)):
+            for name, content in (("metrics.json", self.metrics), ("run.json", self.run)):
                 text = json.dumps(content, indent=2, allow_nan=False) + "\n"
                 (draft / name).write_text(text, encoding="utf-8")
             (draft / "report.html").write_text(render(self), encoding="utf-8")
@@ -192,28 +228,52 @@ class CalibrationResult:
     def load(cls, folder: str | os.PathLike[str]) -> CalibrationResult:
         """Read a saved result; its frames are pyarrow tables.
 
+        Parameters
+        ----------
+        folder : str or Path
+            One that `save` wrote.
+
+        Returns
+        -------
+        CalibrationResult
+
         Raises
         ------
         InputError
-            Where the folder holds no saved result.
+            Where the folder holds no saved result, or one that is damaged or was written by
+            another version; names the files and what they lack.
         """
         path = Path(folder)
-        if not (path / RUN_FILE).is_file():
+        if not (path / "run.json").is_file():
             raise InputError(
-                f"{str(path)!r} holds no saved result (no {RUN_FILE}); "
+                f"{str(path)!r} holds no saved result (no run.json); "
                 "name a folder that `save` wrote"
             )
-        tables = {}
-        for name in CSV_TABLES:
-            if (path / f"{name}.csv").exists():
-                tables[name] = _read_csv(path / f"{name}.csv")
-        weights = pa.parquet.read_table(path / "weights.parquet")
-        tables["weights"] = weights.drop_columns(["row"])
+        missing = [name for name in LAYOUT if not (path / name).is_file()]
+        content = {name: _read(path / name) for name in LAYOUT if name not in missing}
+        metrics = content.get("metrics.json", {})
+        if "untargeted.csv" in missing and metrics.get("untargeted_capped_error") is None:
+            missing.remove("untargeted.csv")  # there never was one
+        if missing:
+            raise InputError(
+                f"{str(path)!r} lacks {first_few(missing)}; restore them or calibrate again"
+            )
+        for name, count in (("weights.parquet", "n_records"), ("targets.csv", "n_targets")):
+            rows = content[name].num_rows
+            if rows != metrics[count]:
+                raise InputError(
+                    f"{str(path / name)!r} has {rows:,} rows, where metrics.json says "
+                    f"{metrics[count]}; restore them or calibrate again"
+                )
+        weights = content["weights.parquet"]
         return cls(
             indices=weights.column("row").to_numpy(),
-            metrics=json.loads((path / "metrics.json").read_text(encoding="utf-8")),
-            run=json.loads((path / RUN_FILE).read_text(encoding="utf-8")),
-            tables=tables,
+            metrics=metrics,
+            run=content["run.json"],
+            tables={
+                **{name: content[f"{name}.csv"] for name in CSV_TABLES if f"{name}.csv" in content},
+                "weights": weights.drop_columns(["row"]),
+            },
         )
 
 
@@ -244,6 +304,35 @@ def _write_csv(table: pa.Table, path: Path) -> None:
         # pyarrow quotes the names, which plain readers of the log do not expect.
         file.write(quoted.readline().replace(b'"', b""))
         shutil.copyfileobj(quoted, file)
+
+
+def _read(path: Path) -> Any:
+    """Read a file of a saved result, and make sure that it holds what this version needs."""
+    readers: dict[str, Callable[[Path], Any]] = {
+        ".parquet": pa.parquet.read_table, ".csv": _read_csv, ".json": _read_json,
+    }  # fmt: skip
+    try:
+        content = readers[path.suffix](path)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"cannot read {str(path)!r} ({reason}); restore it or calibrate again"
+        ) from None
+    names = content.column_names if isinstance(content, pa.Table) else content
+    lacking = [name for name in LAYOUT[path.name] if name not in names]
+    if lacking:
+        raise InputError(
+            f"{str(path)!r} has no {first_few(lacking)}: another version of l0 wrote it; "
+            "calibrate again"
+        )
+    return content
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError("it holds no JSON object")
+    return content
 
 
 def _read_csv(path: Path) -> pa.Table:

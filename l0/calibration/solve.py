@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from itertools import compress
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from l0.calibration.bounds import Bounds
+from l0.calibration.account import account
+from l0.calibration.bounds import Bounds, unreachable
 from l0.calibration.losses import get_loss
-from l0.calibration.metrics import fit_metrics, weight_metrics
 from l0.calibration.problem import CalibrationProblem
 from l0.calibration.recorder import Progress, Recorder
 from l0.calibration.refit import refit
 from l0.calibration.result import CalibrationResult
 from l0.calibration.selectors import Selector, get_selector
 from l0.calibration.task import Task
-from l0.calibration.untargeted import untargeted_metrics
 from l0.errors import InputError, first_few
 from l0.progress import progress_bar
 
 EPOCHS = 400
-#: A target counts as met within this relative error, or within its tolerance if that is larger.
-MET = 0.01
 
 
 def solve(
@@ -46,14 +39,18 @@ def solve(
 ) -> CalibrationResult:
     """Choose `n_records` records and weigh them (`l0.calibrate` documents the options)."""
     selector = get_selector(method)
-    budget = check_n_records(n_records, problem.n_records)
+    n = problem.n_records
+    budget = n if n_records is None else check_n_records(n_records, n)
     with progress_bar(progress) as listener:
         task, reasons = make_task(
             problem, budget, loss=loss, bounds=bounds, seed=seed, device=device, epochs=epochs,
             listener=listener,
         )  # fmt: skip
+        if problem.auxiliary is not None:
+            # The account compares with it: fitted now, so that history and log end with the refit.
+            _ = task.reference
         if n_records is None:
-            records, ratios = np.arange(problem.n_records), task.reference
+            records, ratios = np.arange(n), task.reference
         else:
             selection = selector.select(task, budget)
             records, ratios = selection.records, refit(task, selection)
@@ -69,18 +66,9 @@ def solve(
         return account(task, records, ratios, reasons, arguments)
 
 
-def check_n_records(n_records: int | None, n_candidates: int) -> int:
-    """Check a budget; None means all records."""
-    if n_records is None:
-        return n_candidates
-    if isinstance(n_records, bool) or not isinstance(n_records, (int, np.integer)):
-        raise InputError(f"`n_records` is {n_records!r}; it must be a whole number or None")
-    if not 1 <= n_records <= n_candidates:
-        raise InputError(
-            f"`n_records` is {n_records:,}; it must be from 1 to the number of records, "
-            f"{n_candidates:,}"
-        )
-    return int(n_records)
+def check_n_records(n_records: int, n_candidates: int) -> int:
+    """Check a budget against the number of records."""
+    return _whole_number(n_records, "n_records", 1, n_candidates)
 
 
 def make_task(
@@ -102,142 +90,42 @@ def make_task(
     reasons : ndarray of str, shape (m,)
         Why a target is unreachable; empty where it is not.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"`seed` is {seed!r}; it must be a whole number of 0 or more")
-    epochs = EPOCHS if epochs is None else epochs
-    if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 1:
-        raise InputError(f"`epochs` is {epochs!r}; it must be a whole number of 1 or more")
     limits = Bounds.parse(bounds)
-    reasons = unreachable(problem, limits, n_records)
-    if not problem.importance[reasons == ""].any():
-        lost = reasons != ""
-        raise InputError(
-            "`targets`: none that counts can be reached "
-            f"({first_few(list(compress(problem.names, lost)))}: {reasons[lost][0]}); "
-            "check the labels" + (" and widen `bounds`" if limits.active else "")
-        )
+    reasons = check_reachable(problem, limits, n_records)
     task = Task(
         problem,
         loss=get_loss(loss),
         bounds=limits,
-        epochs=int(epochs),
+        epochs=_whole_number(EPOCHS if epochs is None else epochs, "epochs", 1),
         reachable=reasons == "",
-        generator=np.random.default_rng(seed),
+        generator=np.random.default_rng(_whole_number(seed, "seed", 0)),
         device=_device(device),
         recorder=Recorder(problem, listener),
     )
     return task, reasons
 
 
-def unreachable(problem: CalibrationProblem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:
-    """Say for each target why no weights can hit it; nothing where some can.
-
-    Returns
-    -------
-    ndarray of str, shape (m,)
-    """
-    lowest, highest = bounds.reach(problem.matrix, problem.design_weights, n_records)
-    rounding = 1e-9 * problem.scales
-    reasons = []
-    for value, low, high, slack in zip(problem.values, lowest, highest, rounding, strict=True):
-        if low == high == 0 and value != 0:
-            reasons.append("no record behind it")
-        elif value > high + slack:
-            reasons.append(
-                "no record adds to it" if high == 0 else f"at most {high:,.6g} within the bounds"
-            )
-        elif value < low - slack:
-            reasons.append(
-                "no record takes away from it"
-                if low == 0
-                else f"at least {low:,.6g} within the bounds"
-            )
-        else:
-            reasons.append("")
-    return np.array(reasons)
+def check_reachable(
+    problem: CalibrationProblem, bounds: Bounds, n_records: int
+) -> NDArray[np.str_]:
+    """Find the unreachable targets (`unreachable`), and insist that some others count."""
+    reasons = unreachable(problem, bounds, n_records)
+    if not problem.importance[reasons == ""].any():
+        lost = reasons != ""
+        raise InputError(
+            "`targets`: none that counts can be reached "
+            f"({first_few(list(compress(problem.names, lost)))}: {reasons[lost][0]}); "
+            "check the labels" + (" and widen `bounds`" if bounds.active else "")
+        )
+    return reasons
 
 
-def account(
-    task: Task,
-    records: NDArray[np.int64],
-    ratios: NDArray[np.float64],
-    reasons: NDArray[np.str_],
-    arguments: dict[str, Any],
-) -> CalibrationResult:
-    """Turn fitted ratios into a result: weights in the caller's order, metrics, tables."""
-    problem = task.problem
-    w0 = problem.design_weights[records]
-    weights = task.bounds.weights(ratios, w0)
-    everyone = np.zeros(problem.n_records)
-    everyone[records] = weights
-    estimate = problem.estimate(everyone)
-    error = (estimate - problem.values) / problem.scales
-    untargeted = None
-    if problem.auxiliary is not None:
-        untargeted = problem.auxiliary.compare(task.reference * problem.design_weights, everyone)
-    rows = problem.record_order[records]
-    as_came = np.argsort(rows)
-    tables = {
-        "weights": pa.table(
-            {
-                problem.key or "record": problem.keys.take(records[as_came]),
-                "weight": weights[as_came],
-                "design_weight": w0[as_came],
-            }
-        ),
-        "targets": _target_table(problem, estimate, error, reasons),
-        "history": task.recorder.history(),
-        "calibration_log": task.recorder.log(),
-    }
-    if untargeted is not None:
-        tables["untargeted"] = untargeted
-    metrics = {
-        "n_records": len(records),
-        "n_candidates": problem.n_records,
-        "n_targets": problem.n_targets,
-        "n_unreachable": int((reasons != "").sum()),
-        **fit_metrics(error, problem.importance),
-        **untargeted_metrics(untargeted),
-        **weight_metrics(weights, w0),
-        "seconds": task.recorder.seconds,
-    }
-    run = {
-        "key": problem.key,
-        "arguments": arguments,
-        "problem_sha256": _digest(problem),
-        "threads": torch.get_num_threads(),
-        "versions": _versions(),
-    }
-    return CalibrationResult(
-        indices=rows[as_came], metrics=metrics, run=run, tables=tables, kind=problem.kind
-    )
-
-
-def _target_table(
-    problem: CalibrationProblem,
-    estimate: NDArray[np.float64],
-    error: NDArray[np.float64],
-    reasons: NDArray[np.str_],
-) -> pa.Table:
-    met = np.abs(error) <= np.maximum(MET, problem.tolerance)
-    design_estimate = problem.estimate(problem.design_weights)
-    status = np.where(reasons != "", "unreachable", np.where(met, "met", "missed"))
-    table = pa.table(
-        {
-            "name": pa.array(problem.names, pa.string()),
-            "value": problem.values,
-            "estimate": estimate,
-            "error": estimate - problem.values,
-            "relative_error": error,
-            "group": pa.array(problem.groups, pa.string()),
-            "status": pa.array(status.tolist(), pa.string()),
-            "reason": pa.array(reasons.tolist(), pa.string()),
-            "importance": problem.importance,
-            "design_estimate": design_estimate,
-            "design_relative_error": (design_estimate - problem.values) / problem.scales,
-        }
-    )
-    return table.take(np.argsort(problem.target_order))
+def _whole_number(value: Any, argument: str, least: int, most: int | None = None) -> int:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        span = f"from {least} to the number of records, {most:,}" if most else f"of {least} or more"
+        raise InputError(f"`{argument}` is {value!r}; it must be a whole number {span}")
+    return int(value)
 
 
 def _device(device: str | torch.device | None) -> torch.device:
@@ -250,24 +138,3 @@ def _device(device: str | torch.device | None) -> torch.device:
         reason = str(error).splitlines()[0]
         raise InputError(f"`device` {device!r} cannot be used here ({reason}); try 'cpu'") from None
     return wanted
-
-
-def _digest(problem: CalibrationProblem) -> str:
-    """Fingerprint of the compiled problem: the same rows in any order give the same."""
-    digest = hashlib.sha256()
-    matrix = problem.matrix
-    for array in (matrix.indptr, matrix.indices, matrix.data, problem.values,
-                  problem.design_weights, problem.importance, problem.tolerance):  # fmt: skip
-        digest.update(np.ascontiguousarray(array).data)
-    digest.update("\n".join(problem.names).encode())
-    return digest.hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in ("l0-python", "torch", "numpy", "scipy", "pyarrow", "narwhals"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # run from a source tree that was not installed
-            versions[package] = "unknown"
-    return versions

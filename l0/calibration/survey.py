@@ -127,7 +127,9 @@ def read_survey(
             raise InputError(
                 f"`key` column is named {key!r}, as a column of the result is; rename it"
             )
-        keys = _checked_keys(column(table, key, "records", "the `key`"), key)
+        keys = check_keys(
+            plain(column(table, key, "records", "the `key`")), f"`key` column {key!r}", "rows"
+        )
         order = pc.sort_indices(keys).to_numpy().astype(np.int64)
         keys, table = keys.take(order), table.take(order)
     weights = None if weight is None else _checked_weights(table, weight, keys)
@@ -147,42 +149,63 @@ def read_survey(
     )
 
 
-def _checked_keys(values: pa.ChunkedArray, key: str) -> pa.Array:
-    values = plain(values)
-    rows = _null_rows(values)
-    if rows.size:
+def check_keys(keys: pa.Array, what: str, places: str) -> pa.Array:
+    """Insist on unique keys, none of them null.
+
+    Parameters
+    ----------
+    keys : pyarrow.Array
+    what : str
+        What holds them, as the error begins: ``"`key` column 'id'"``.
+    places : str
+        What the error counts the nulls in: "rows" or "positions".
+    """
+    null = _null_rows(keys)
+    if null.size:
         raise InputError(
-            f"`key` column {key!r} is null in {rows.size:,} rows of `records` "
-            f"(rows {first_few(rows.tolist())}); every record needs a key"
+            f"{what} is null in {null.size:,} {places} ({places} {first_few(null.tolist())}); "
+            "give every record a key or drop it"
         )
-    counts = pc.value_counts(values)
-    if len(counts) < len(values):
+    counts = pc.value_counts(keys)
+    if len(counts) < len(keys):
         twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
         raise InputError(
-            f"`key` column {key!r} repeats {len(twice):,} keys in `records` "
-            f"({first_few(twice.slice(0, 5).to_pylist(), len(twice))}); keys must be unique"
+            f"{what} repeats {len(twice):,} keys "
+            f"({first_few(twice.slice(0, 5).to_pylist(), len(twice))}); keys must be unique: "
+            "drop the repeated records or number them"
         )
-    return values
+    return keys
 
 
 def _checked_weights(table: pa.Table, weight: str, keys: pa.Array) -> NDArray[np.float64]:
     column(table, weight, "records", "the design `weight`")
     values = table.column(weight)
     if not is_number(values.type):
-        raise InputError(f"`weight` column {weight!r} is {values.type}, not a number")
-    return check_weights(as_numbers(values), weight, keys)
+        raise InputError(
+            f"`weight` column {weight!r} is {values.type}, not a number; cast it or name another"
+        )
+    return check_weights(as_numbers(values), f"`weight` column {weight!r}", keys)
 
 
-def check_weights(weights: NDArray[np.float64], name: str, keys: pa.Array) -> NDArray[np.float64]:
-    """Insist on positive, finite design weights; the error names the records that break it."""
-    for bad, what in (
+def check_weights(weights: NDArray[np.float64], what: str, keys: pa.Array) -> NDArray[np.float64]:
+    """Insist on positive, finite design weights.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (n,)
+    what : str
+        What holds them, as the error begins: ``"`weight` column 'w'"``.
+    keys : pyarrow.Array, shape (n,)
+        The error names the records that break the rule.
+    """
+    for bad, how in (
         (~np.isfinite(weights), "null, NaN or infinite"),
         (weights <= 0, "zero or negative"),
     ):
         if bad.any():
             where = keys.filter(pa.array(bad)).slice(0, 5).to_pylist()
             raise InputError(
-                f"`weight` {name!r} has {int(bad.sum()):,} {what} values (records "
+                f"{what} has {int(bad.sum()):,} {how} values (records "
                 f"{first_few(where, int(bad.sum()))}); design weights must be positive: "
                 "drop these records or give them a weight"
             )

@@ -15,7 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from l0.errors import InputError, closest
+from l0.errors import InputError, closest, first_few
 
 Kind = Literal["pandas", "polars", "pyarrow"]
 
@@ -65,7 +65,10 @@ def native(table: pa.Table, kind: Kind | str) -> Any:
     """Give an Arrow table as a frame of the wanted kind (see `read_table`)."""
     if kind == "pyarrow":
         return table
-    return nw.from_arrow(table, backend=cast(Kind, kind)).to_native()
+    try:
+        return nw.from_arrow(table, backend=cast(Kind, kind)).to_native()
+    except ModuleNotFoundError:
+        raise ImportError(f"{kind} frames need {kind}: pip install {kind}") from None
 
 
 def column(table: pa.Table, name: str, argument: str, meaning: str) -> pa.ChunkedArray:
@@ -207,7 +210,7 @@ def _read_file(path: Path, argument: str, column_types: dict[str, pa.DataType] |
     if path.is_dir():
         raise InputError(f"`{argument}`: {str(path)!r} is a folder; pass a .parquet or .csv file")
     if path.stat().st_size == 0:
-        raise InputError(f"`{argument}`: the file {str(path)!r} is empty")
+        raise InputError(f"`{argument}`: the file {str(path)!r} is empty; write it again")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     try:
         if suffixes[-1:] in ([".parquet"], [".pq"]):
@@ -216,7 +219,9 @@ def _read_file(path: Path, argument: str, column_types: dict[str, pa.DataType] |
             return _read_csv(path, argument, column_types)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise InputError(f"`{argument}`: cannot read {str(path)!r}: {error}") from None
-    raise InputError(f"`{argument}`: {str(path)!r} is neither a .parquet nor a .csv file")
+    raise InputError(
+        f"`{argument}`: {str(path)!r} is neither a .parquet nor a .csv file; convert it"
+    )
 
 
 def _read_csv(path: Path, argument: str, column_types: dict[str, pa.DataType] | None) -> pa.Table:
@@ -229,7 +234,7 @@ def _read_csv(path: Path, argument: str, column_types: dict[str, pa.DataType] | 
     not_text = [field.name for field in table.schema if pa.types.is_binary(field.type)]
     if not_text:
         raise InputError(
-            f"`{argument}`: column {not_text[0]!r} of {str(path)!r} is not UTF-8 text; "
+            f"`{argument}`: columns {first_few(not_text)} of {str(path)!r} are not UTF-8 text; "
             "save the file as UTF-8"
         )
     whole = [field.name for field in table.schema if pa.types.is_integer(field.type)]
@@ -255,4 +260,6 @@ def _read_typed(path: Path, types: dict[str, pa.DataType]) -> pa.Table:
 def _check_unique(names: list[str], argument: str) -> None:
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
-        raise InputError(f"`{argument}` has the column {repeated[0]!r} more than once; rename one")
+        raise InputError(
+            f"`{argument}` has the columns {first_few(repeated)} more than once; rename all but one"
+        )

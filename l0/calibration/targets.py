@@ -36,6 +36,12 @@ from l0.errors import InputError, closest, first_few
 COUNT = "count"
 NUMBERS = ("value", "importance", "tolerance")
 RESERVED = ("name", "entity", "variable", *NUMBERS, "group", "source")
+#: What the columns of text that are no label do, as an error says it.
+TEXTS = {
+    "name": "name the targets",
+    "group": "group the loss",
+    "source": "say where the totals are from",
+}
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ def read_targets(source: Any, survey: Survey) -> Targets:
     table, _ = read_table(source, "targets", {name: pa.float64() for name in NUMBERS})
     for name, meaning in (("variable", "what is added up"), ("value", "the published total")):
         column(table, name, "targets", meaning)
+    _check_swallowed(table, survey)
     label_columns = _label_columns(table, survey)
     variables = _optional_text(table, "variable")
     stated = _optional_text(table, "entity")
@@ -168,13 +175,14 @@ def cells(
         codes, levels = _coded(targets, rows, name, entity, survey)
         known = {level: code for code, level in enumerate(levels)}
         wanted = [targets.labels[row][place][1] for row in rows]
-        for row, level in zip(rows, wanted, strict=True):
-            if level not in known:
-                raise InputError(
-                    f"`targets` ask for level {level!r} of column {name!r} (target "
-                    f"{targets.names[row]!r}), which no row has; "
-                    f"{closest(level, levels)}"
-                )
+        lost = {row: level for row, level in zip(rows, wanted, strict=True) if level not in known}
+        if lost:
+            missing = list(dict.fromkeys(lost.values()))
+            raise InputError(
+                f"`targets` ask for {first_few(missing)} in column {name!r} (targets "
+                f"{first_few([targets.names[row] for row in lost])}), which no row has; correct "
+                f"or drop them; for {missing[0]!r}, {closest(missing[0], levels)}"
+            )
         # One column at a time, keeping only the cells that a target asks for: their number
         # never exceeds the number of targets, however many columns there are.
         flat = cell_of_target * len(levels) + np.array([known[level] for level in wanted])
@@ -220,6 +228,25 @@ def shares(
     return importance / math.fsum(importance)  # exactly rounded, whatever order the rows have
 
 
+def _check_swallowed(table: pa.Table, survey: Survey) -> None:
+    """Refuse a column that reads like a label but has another use, which would hide it."""
+    for name, use in TEXTS.items():
+        if name not in table.column_names or not is_label(table.column(name).type):
+            continue
+        asked = {text for text in as_text(table.column(name)) if text is not None}
+        for entity in (survey.records, *survey.members.values()):
+            if not asked or name not in entity.table.column_names:
+                continue
+            values = entity.table.column(name)
+            if is_label(values.type) and {as_level(text, values.type) for text in asked} <= set(
+                encode(values)[1]
+            ):
+                raise InputError(
+                    f"`targets` column {name!r} is also a column of `{entity.argument}`; rename "
+                    f"it in both to use it as a label, or in `{entity.argument}` to {use}"
+                )
+
+
 def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
     known = set(survey.records.table.column_names)
     for member in survey.members.values():
@@ -228,9 +255,9 @@ def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
     unknown = [name for name in columns if name not in known]
     if unknown:
         raise InputError(
-            f"`targets` has the label column {unknown[0]!r}, which is a column of neither "
-            f"`records` nor `members`; {closest(unknown[0], known | set(RESERVED))} "
-            "(drop or rename it)"
+            f"`targets` has the label columns {first_few(unknown)}, which neither `records` nor "
+            f"`members` have; drop or rename them; for {unknown[0]!r}, "
+            f"{closest(unknown[0], known | set(RESERVED))}"
         )
     return columns
 
@@ -244,7 +271,7 @@ def _optional_text(table: pa.Table, name: str) -> list[str]:
 def _checked_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArray[np.float64]:
     values = table.column(name)
     if not is_number(values.type):
-        raise InputError(f"`targets` column {name!r} is {values.type}, not a number")
+        raise InputError(f"`targets` column {name!r} is {values.type}, not a number; cast it")
     numbers = as_numbers(values)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:
@@ -326,19 +353,28 @@ def _labels(
 def _check_unique(
     definitions: list[tuple[Any, ...]], values: NDArray[np.float64], names: list[str]
 ) -> None:
-    value_of: dict[Any, float] = {}
-    for definition, value, name in zip(definitions, values.tolist(), names, strict=True):
-        if value_of.setdefault(definition, value) != value:
-            raise InputError(
-                f"`targets` give {describe(*definition)!r} twice with different values "
-                f"({value_of[definition]:,g} and {value:,g}, the latter named {name!r}); keep one"
-            )
+    row_of: dict[Any, int] = {}
+    twice = [
+        f"{describe(*definition)}: {values[first]:,g} ({names[first]}), {values[row]:,g} "
+        f"({names[row]})"
+        for row, definition in enumerate(definitions)
+        if values[first := row_of.setdefault(definition, row)] != values[row]
+    ]
+    if twice:
+        raise InputError(
+            f"`targets` give different values for one target ({first_few(twice)}); keep one"
+        )
     definition_of: dict[str, Any] = {}
-    for definition, name in zip(definitions, names, strict=True):
-        if definition_of.setdefault(name, definition) != definition:
-            raise InputError(
-                f"`targets` use the name {name!r} for two different targets; rename one"
-            )
+    reused = [
+        name
+        for definition, name in zip(definitions, names, strict=True)
+        if definition_of.setdefault(name, definition) != definition
+    ]
+    if reused:
+        raise InputError(
+            f"`targets` use one name for different targets ({first_few(dict.fromkeys(reused))}); "
+            "rename all but one"
+        )
 
 
 def _coded(
@@ -399,7 +435,6 @@ def _sum_cells(
     # bit, whatever order they came in.
     used = used[np.lexsort((measure[used], record[used]))]
     entries = (measure[used], (cell_of_unit[used], record[used]))
-    summed = sp.coo_array(entries, shape=shape).tocsr()
-    summed.sum_duplicates()
+    summed = sp.coo_array(entries, shape=shape).tocsr()  # adds up the entries of a place
     summed.eliminate_zeros()
     return summed

@@ -55,10 +55,14 @@ class Task:
         self.generator = generator
         self.device = device
         self.recorder = recorder
-        importance = np.where(reachable, problem.importance, 0.0)
-        self._importance = self.tensor(importance / importance.sum())
         self._tolerance = self.tensor(problem.tolerance)
         self._goal = self.tensor(problem.values / problem.scales)
+        self.count_only(reachable)
+
+    def count_only(self, reachable: NDArray[np.bool_]) -> None:
+        """Let these targets, a mask of shape (m,), count in the loss, and no others."""
+        importance = np.where(reachable, self.problem.importance, 0.0)
+        self._importance = self.tensor(importance / importance.sum())
 
     def tensor(self, array: NDArray[np.float64]) -> Tensor:
         """Move an array to the device as float32."""

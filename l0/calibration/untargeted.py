@@ -7,10 +7,10 @@ of each pair of them. The dense calibrated file, which keeps all records, is the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,8 +25,15 @@ from l0.calibration.targets import COUNT, Targets, cells, describe, patterns
 #: A cell counts when its effective support (sum c)^2 / sum c^2 of the contributions c = w x is
 #: at least this: then even a Poisson sample of the whole file knows it to within about 10%.
 SUPPORT = 100.0
+#: How many columns of labels are paired, and how many amounts are added up: those of a target
+#: first, then the first ones of the file. The work grows with the square of the one times the
+#: other, and a file may bring dozens of codes and a hundred replicate weights.
+PAIRED_LABELS = 10
+AMOUNTS = 20
 #: How a statistic names the records whose label is empty.
 NO_LEVEL = "(none)"
+
+T = TypeVar("T")
 
 
 class Auxiliary(Protocol):
@@ -60,9 +67,10 @@ class SurveyAuxiliary:
     """Counts and totals by labels and pairs of labels, made from the records.
 
     A null, NaN or infinite amount counts as nothing: totals are over the records where it is known.
-    Left out are cells with a support under `SUPPORT`, and cells that the targets say: where
-    every record of the cell is in a target of the same variable, of one pattern of labels that
-    is as fine as the cell or finer.
+    No more than `PAIRED_LABELS` columns are paired and no more than `AMOUNTS` amounts added up.
+    Left out are pairs of more cells than there are records, cells with a support under `SUPPORT`,
+    and cells that the targets say: where every record of the cell is in a target of the same
+    variable, of one pattern of labels that is as fine as the cell or finer.
 
     Parameters
     ----------
@@ -77,29 +85,46 @@ class SurveyAuxiliary:
 
     def compare(self, reference: NDArray[np.float64], weights: NDArray[np.float64]) -> pa.Table:
         """See `Auxiliary.compare`."""
-        table = self.survey.records.table
         chosen = np.flatnonzero(weights)
-        parts: list[pa.Table] = []
-        for variable in (COUNT, *self.roles.amounts):
-            x = np.ones(len(weights)) if variable == COUNT else as_numbers(table.column(variable))
-            x = np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
-            contribution, kept = reference * x, weights[chosen] * x[chosen]
-            targeted = list(self._targeted(variable))
-            for columns in self._cells():
-                codes, size = _cell_codes(columns, len(weights))
-                total = _add_up(codes, contribution, size)
-                squares = _add_up(codes, contribution**2, size)
+        used = set(self.targets.variables)
+        variables = [COUNT, *_first(self.roles.amounts, lambda name: name in used, AMOUNTS)]
+        amounts = [self._amount(variable) for variable in variables]
+        contributions = [reference * amount for amount in amounts]
+        kept = [weights[chosen] * amount[chosen] for amount in amounts]
+        targeted = [list(self._targeted(variable)) for variable in variables]
+        parts: list[list[pa.Table]] = [[] for _ in variables]
+        # Variables inside: the cells of a record are looked up once for all of them.
+        for columns in self._cells(len(weights)):
+            codes, size = _cell_codes(columns, len(weights))
+            if columns and np.bincount(codes).max() < SUPPORT:
+                continue  # support is at most the number of records
+            codes_chosen = codes[chosen]
+            for place, variable in enumerate(variables):
+                total = _add_up(codes, contributions[place], size)
+                squares = _add_up(codes, contributions[place] ** 2, size)
                 support = np.divide(total**2, squares, out=np.zeros(size), where=squares > 0)
-                shown = (support >= SUPPORT) & ~self._said(columns, codes, size, targeted)
-                estimate = _add_up(codes[chosen], kept, size)
-                parts.append(
+                shown = (support >= SUPPORT) & ~self._said(columns, codes, size, targeted[place])
+                estimate = _add_up(codes_chosen, kept[place], size)
+                parts[place].append(
                     _rows(variable, columns, np.flatnonzero(shown), total, estimate, support)
                 )
-        return pa.concat_tables(parts)
+        return pa.concat_tables([part for of_variable in parts for part in of_variable])
 
-    def _cells(self) -> Iterator[tuple[Labels, ...]]:
-        for n_labels in (0, 1, 2):
-            yield from combinations(self.roles.labels, n_labels)
+    def _amount(self, variable: str) -> NDArray[np.float64]:
+        table = self.survey.records.table
+        if variable == COUNT:
+            return np.ones(table.num_rows)
+        return np.nan_to_num(as_numbers(table.column(variable)), nan=0.0, posinf=0.0, neginf=0.0)
+
+    def _cells(self, n: int) -> Iterator[tuple[Labels, ...]]:
+        yield ()
+        for column in self.roles.labels:
+            yield (column,)
+        used = {name for labels in self.targets.labels for name, _ in labels}
+        paired = _first(self.roles.labels, lambda column: column.name in used, PAIRED_LABELS)
+        for one, other in combinations(paired, 2):
+            if len(one.levels) * len(other.levels) <= n:
+                yield one, other
 
     def _targeted(self, variable: str) -> Iterator[tuple[frozenset[str], NDArray[np.bool_]]]:
         """Patterns with targets of this variable: their columns, and who is in a target."""
@@ -160,6 +185,12 @@ def untargeted_metrics(table: pa.Table | None) -> dict[str, float | None]:
         "untargeted_median_error": float(np.median(error)),
         "untargeted_capped_error": float(np.minimum(error, 1.0).mean()),
     }
+
+
+def _first(items: list[T], wanted: Callable[[T], bool], most: int) -> list[T]:
+    """Take so many items, the wanted ones before the others, in the order they have."""
+    places = sorted(range(len(items)), key=lambda place: not wanted(items[place]))[:most]
+    return [items[place] for place in sorted(places)]
 
 
 def _cell_codes(columns: tuple[Labels, ...], n: int) -> tuple[NDArray[np.int64], int]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pyarrow as pa
+
+from l0.errors import InputError, first_few
 
 __all__ = ["CPS", "cps_paths", "load_cps"]
 
@@ -20,7 +22,15 @@ class CPS(NamedTuple):
 
 
 def cps_paths() -> CPS:
-    """Paths of the bundled files."""
+    """Paths of the bundled files.
+
+    Returns
+    -------
+    tax_units, persons : Path
+        Parquet files.
+    targets : Path
+        A CSV file.
+    """
     folder = Path(str(files("l0.datasets")))
     return CPS(
         folder / "cps_tax_units.parquet", folder / "cps_persons.parquet", folder / "us_targets.csv"
@@ -44,9 +54,18 @@ def load_cps(kind: str = "pyarrow") -> CPS:
         Head, spouse and dependents with an age band, tied by `tax_unit_id`.
     targets : frame, 1,776 rows
         Totals published by the Census Bureau, the IRS and the USDA, each with its source.
-    """
-    from l0.calibration.tables import native, read_table
 
+    Raises
+    ------
+    InputError
+        Where `kind` is none of these.
+    ImportError
+        Where the package of that kind is not installed.
+    """
+    from l0.calibration.tables import Kind, native, read_table
+
+    if kind not in get_args(Kind):
+        raise InputError(f"`kind` is {kind!r}; pass one of {first_few(get_args(Kind))}")
     paths = cps_paths()
     return CPS(
         tax_units=native(read_table(paths.tax_units, "tax_units")[0], kind),

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.bounds import Bounds
-from l0.calibration.solve import unreachable
+from l0.calibration.bounds import Bounds, unreachable
 from l0.errors import InputError
 from tests.calibration import problems
 
@@ -125,19 +124,27 @@ A = np.array([[1.0, 2, 3, 4], [0, 0, 0, 0], [-1, 0, -1, 0], [1, 0, 0, 0]])
         ([-9, 5, 3, -1], None, 2,
          ["no record takes away from it", "no record behind it", "no record adds to it",
           "no record takes away from it"]),
-        ([141, 0, 0, 21], (0, 2), 2, ["at most 140 within the bounds", "", "",
-                                      "at most 20 within the bounds"]),
+        ([141, 0, 0, 21], (0, 2), 2, ["2 records give at most 140 within the bounds", "",
+                                      "", "2 records give at most 20 within the bounds"]),
         ([140, 0, -40, 0], (0, 2), 2, ["", "", "", ""]),
-        ([14, 0, 1, 4], (0.5, 2), 2, ["at least 15 within the bounds", "", "no record adds to it",
-                                      ""]),
-        ([49, 0, 0, 4], (0.5, 2), 4, ["at least 50 within the bounds", "",
-                                      "at most -10 within the bounds",
-                                      "at least 5 within the bounds"]),
+        ([14, 0, 1, 4], (0.5, 2), 2, ["2 records give at least 15 within the bounds", "",
+                                      "no record adds to it", ""]),
+        ([49, 0, 0, 4], (0.5, 2), 4, ["4 records give at least 50 within the bounds", "",
+                                      "4 records give at most -10 within the bounds",
+                                      "4 records give at least 5 within the bounds"]),
     ],
 )  # fmt: skip
 def test_targets_out_of_reach_get_a_reason(values, bounds, k, reasons):
     problem = CalibrationProblem.from_matrix(A, values, np.full(4, 10.0))
     assert unreachable(problem, Bounds.parse(bounds), k).tolist() == reasons
+
+
+def test_a_target_within_its_tolerance_of_what_bounds_allow_is_in_reach():
+    values = [141.0, 0, 0, 20]
+    problem = CalibrationProblem.from_matrix(A, values, np.full(4, 10.0))
+    patient = replace(problem, tolerance=np.full(4, 0.01))
+    assert unreachable(problem, Bounds(0, 2), 2)[0] != ""
+    assert unreachable(patient, Bounds(0, 2), 2)[0] == ""
 
 
 @pytest.mark.parametrize("bounds", [(0.2, 5), (None, 4.1), (0.3, None), (1 / 3, 7.3)])
@@ -161,7 +168,7 @@ def test_what_bounds_put_out_of_reach_is_left_out_of_the_fit_and_counted_in_the_
         2,
         7,
     ]
-    assert all(targets["reason"][row].startswith("at most ") for row in (2, 7))
+    assert all(targets["reason"][row].startswith("100 records give at most ") for row in (2, 7))
     errors = np.abs(targets["relative_error"])
     assert result.metrics["n_unreachable"] == 2
     assert np.delete(errors, [2, 7]).max() < 0.02

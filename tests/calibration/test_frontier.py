@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from l0.calibration import Frontier, frontier
+from l0.calibration.bounds import Bounds, unreachable
 from l0.calibration.frontier import trace
 from l0.errors import InputError
 from tests.calibration import problems
@@ -22,6 +23,15 @@ def test_a_row_a_budget_the_largest_first(traced):
     assert (np.diff(front.table.column("seconds")) > 0).all()
 
 
+def test_each_budget_has_its_own_targets_out_of_reach():
+    problem = problems.problem()
+    # At 3 times their weight or less, 300 records can give every total; 12 can give some.
+    counts = {k: (unreachable(problem, Bounds(high=3), k) != "").sum() for k in (300, 12)}
+    assert counts[300] == 0 < counts[12] < problem.n_targets
+    front = trace(problem, [300, 12], bounds=(None, 3), epochs=20).table.to_pylist()
+    assert [row["n_unreachable"] for row in front] == list(counts.values())
+
+
 def test_each_row_is_what_the_path_gives_for_that_budget_alone(traced):
     problem, front = traced
     for row in front.table.to_pylist():
@@ -39,8 +49,8 @@ def test_an_empty_list_is_an_error(empty):
 @pytest.mark.parametrize(
     ("budgets", "text"),
     [
-        ([10, 0], "`n_records` is 0; it must be from 1"),
-        ([10, 301], "`n_records` is 301; it must be from 1"),
+        ([10, 0], "`n_records` is 0; it must be a whole number from 1"),
+        ([10, 301], "`n_records` is 301; it must be a whole number from 1"),
         ([10, 2.5], "`n_records` is 2.5; it must be a whole number"),
         (100, "`n_records` is 100; pass a list of budgets"),
     ],

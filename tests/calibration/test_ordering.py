@@ -91,6 +91,25 @@ def test_a_column_of_many_levels_is_no_burden():
     assert sorted(order.tolist()) == list(range(n))
 
 
+def test_of_many_columns_those_that_vary_most_are_used(monkeypatch):
+    generator = np.random.default_rng(0)
+    n = 600
+    flat = {f"flat {i}": 1 + 1e-3 * generator.random(n) for i in range(5)}
+    half = np.where(generator.random(n) < 0.5, 1.0, 0.0)
+    records = pd.DataFrame({"id": range(n), "half": half, **flat})
+    monkeypatch.setattr("l0.calibration.ordering.FEATURES", 1)
+    ordered = half[problem(records).ordering(np.full(n, 2 / n))]
+    assert (ordered[1:] != ordered[:-1]).sum() == 1
+
+
+def test_within_a_leaf_records_stand_by_an_amount_not_by_an_indicator():
+    records = pd.DataFrame(
+        {"id": range(6), "a": list("xxxyyy"), "amount": [3.0, 1, 2, 6, 4, 5], "b": list("pqppqp")}
+    )
+    order = problem(records).ordering(np.full(6, 0.1))  # too few draws to cut a group
+    assert order.tolist() == [1, 2, 0, 4, 5, 3]
+
+
 # A bare matrix
 
 

@@ -12,9 +12,9 @@ import pytest
 import l0
 from l0.calibration import CalibrationProblem
 from l0.calibration.metrics import score
-from l0.calibration.numerals import percent
 from l0.calibration.report import render
 from l0.calibration.result import CalibrationResult
+from l0.numerals import percent
 
 NASTY = '"><script>alert(1)</script>&amp;'
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -32,6 +32,8 @@ def problem(auxiliary=True, n=120):
     weights = rng.uniform(50, 150, n)
     values = matrix @ (weights * rng.uniform(0.5, 1.5, n))
     values[5], values[6], values[7] = 0.0, -values[6], 10.0
+    matrix[4] *= rng.choice([-1, 1], n)
+    values[4] = 0.0  # of amounts of both signs, which nearly cancel
     return CalibrationProblem.from_matrix(
         matrix,
         values,
@@ -81,6 +83,14 @@ def test_before_is_the_design_weights_on_the_scales_of_the_result(page):
     p = problem()
     errors = (p.estimate(p.design_weights) - p.values) / p.scales
     assert f"{percent(score(errors, p.importance))} under the design weights" in words(page)
+
+
+def test_a_target_that_is_0_but_for_rounding_is_one_of_0_before_and_after():
+    weights = np.array([1.0, 2.0, 3.0, 4.0])
+    matrix = np.array([np.ones(4), [1, -1, 1, -1]])
+    result = CalibrationProblem.from_matrix(matrix, [10, 1e-13], weights).solve(epochs=2)
+    # -2 of a total of absolute entries of 10, and the other target is hit: (0 + 20%) / 2
+    assert "10% under the design weights" in words(render(result))
 
 
 def test_names_and_keys_stay_text(page):
@@ -153,7 +163,8 @@ def large(n_targets=32_000, n_statistics=20_000, n_records=57_000):
              "value": value, "estimate": value * (1 + relative), "error": value * relative,
              "relative_error": relative, "group": [f"group {i % 900}" for i in range(n_targets)],
              **{name: [text] * n_targets for name, text in texts.items()},
-             "importance": np.full(n_targets, 1 / n_targets), "design_estimate": value * 1.2}
+             "importance": np.full(n_targets, 1 / n_targets), "design_estimate": value * 1.2,
+             "design_relative_error": np.full(n_targets, 0.2)}
         ),
         "untargeted": pa.table(
             {"statistic": [f"statistic {i}" for i in range(n_statistics)],

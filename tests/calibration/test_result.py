@@ -245,3 +245,75 @@ def test_what_is_no_saved_result_is_named(tmp_path):
         CalibrationResult.load(tmp_path)
     with pytest.raises(InputError, match="holds no saved result"):
         CalibrationResult.load(tmp_path / "nowhere")
+
+
+def test_a_folder_holds_the_columns_and_entries_that_loading_asks_for(result, tmp_path):
+    result.save(tmp_path / "out")
+    loaded = CalibrationResult.load(tmp_path / "out")
+    for name in module.CSV_TABLES:
+        assert tuple(loaded.tables[name].column_names) == module.LAYOUT[f"{name}.csv"]
+    assert tuple(loaded.metrics) == module.LAYOUT["metrics.json"]
+    assert {*module.LAYOUT["run.json"]} <= {*loaded.run}
+
+
+def test_missing_files_are_named(result, tmp_path):
+    result.save(tmp_path / "out")
+    for name in ("weights.parquet", "untargeted.csv"):
+        (tmp_path / "out" / name).unlink()
+    with pytest.raises(InputError, match=r"lacks 'weights.parquet', 'untargeted.csv'; restore"):
+        CalibrationResult.load(tmp_path / "out")
+    (tmp_path / "out" / "metrics.json").unlink()
+    with pytest.raises(InputError, match=r"lacks 'weights.parquet', 'metrics.json'; restore"):
+        CalibrationResult.load(tmp_path / "out")
+
+
+DAMAGE = {
+    "cut short": lambda content: content[: content.rfind(b",")],
+    "emptied": lambda content: b"",
+    "bytes that are no text": lambda content: b"\xff\xfe" + content,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", module.LAYOUT)
+def test_a_damaged_file_is_named_in_one_line(result, tmp_path, name, damage):
+    result.save(tmp_path / "out")
+    path = tmp_path / "out" / name
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    with pytest.raises(InputError, match=rf"{name}' .*calibrate again$") as caught:
+        CalibrationResult.load(tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "rows"), [("targets.csv", 8), ("weights.parquet", 30)])
+def test_rows_that_are_gone_are_noticed(result, tmp_path, name, rows):
+    result.save(tmp_path / "out")
+    metrics = {**result.metrics, "n_targets": 9, "n_records": 31}
+    other = {"targets.csv": "n_records", "weights.parquet": "n_targets"}[name]
+    metrics[other] = result.metrics[other]
+    (tmp_path / "out" / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(InputError, match=rf"{name}' has {rows} rows, where metrics.json says "):
+        CalibrationResult.load(tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", '"key arguments"'])
+def test_json_that_is_no_object_is_named(result, tmp_path, content):
+    result.save(tmp_path / "out")
+    (tmp_path / "out" / "run.json").write_text(content)
+    with pytest.raises(InputError, match=r"run.json' \(it holds no JSON object\); restore"):
+        CalibrationResult.load(tmp_path / "out")
+
+
+def test_another_layout_is_named_with_what_it_lacks(result, tmp_path):
+    result.save(tmp_path / "out")
+    run = {"arguments": {}, "versions": {}}
+    (tmp_path / "out" / "run.json").write_text(json.dumps(run))
+    with pytest.raises(
+        InputError, match=r"run.json' has no 'key', 'problem_sha256', 'threads': another version"
+    ):
+        CalibrationResult.load(tmp_path / "out")
+    result.save(tmp_path / "out")
+    table = result.tables["targets"].drop_columns(["design_relative_error"])
+    pa.csv.write_csv(table, tmp_path / "out" / "targets.csv")
+    with pytest.raises(InputError, match=r"targets.csv' has no 'design_relative_error': another"):
+        CalibrationResult.load(tmp_path / "out")

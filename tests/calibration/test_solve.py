@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from l0.calibration import CalibrationProblem
+from l0.calibration.account import appraise
 from l0.calibration.metrics import fit_metrics, weight_metrics
 from l0.errors import InputError
 from tests.calibration import problems
@@ -21,10 +22,13 @@ def problem():
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"n_records": 0}, r"`n_records` is 0; it must be from 1 to .* 300"),
-        ({"n_records": -3}, r"`n_records` is -3; it must be from 1"),
-        ({"n_records": 301}, r"`n_records` is 301; it must be from 1 to the number of records"),
-        ({"n_records": 10.0}, r"`n_records` is 10.0; it must be a whole number or None"),
+        ({"n_records": 0}, r"`n_records` is 0; it must be a whole number from 1 to .* 300"),
+        ({"n_records": -3}, r"`n_records` is -3; it must be a whole number from 1"),
+        (
+            {"n_records": 301},
+            r"`n_records` is 301; it must be a whole number from 1 to the number of records",
+        ),
+        ({"n_records": 10.0}, r"`n_records` is 10.0; it must be a whole number from 1"),
         ({"n_records": "10"}, r"`n_records` is '10'; it must be a whole number"),
         ({"n_records": True}, r"`n_records` is True; it must be a whole number"),
         ({"n_records": False}, r"`n_records` is False; it must be a whole number"),
@@ -114,6 +118,25 @@ def test_a_callable_gets_the_state_at_increasing_epochs(problem, method):
     assert all(0 <= state.loss <= 1 and state.n_records >= 30 for state in seen)
     assert result.tables["history"].to_pylist() == [vars(state) for state in seen]
     assert seen[-1].loss == pytest.approx(result.metrics["loss"], abs=0.01)
+
+
+@pytest.mark.parametrize("method", ["hybrid", "path", "hard_concrete", "random", "pps"])
+def test_history_and_log_end_with_the_refit_when_the_dense_file_is_fitted_too(method):
+    given = problems.parts()
+    problem = CalibrationProblem.from_matrix(**given, auxiliary=given["A"][:3])
+    tables = problem.solve(30, method, epochs=100).tables
+    assert tables["history"].column("stage").to_pylist()[-1] == "refit"
+    last = tables["calibration_log"].slice(len(tables["calibration_log"]) - len(given["values"]))
+    np.testing.assert_allclose(
+        last.column("estimate"), tables["targets"].column("estimate"), rtol=0.01
+    )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+def test_a_fit_that_diverges_is_an_error_and_not_a_result(problem, bad):
+    task = problems.task(problem)
+    with pytest.raises(InputError, match="the fit diverged: some weights are not positive"):
+        appraise(task, np.arange(2), np.array([1.0, bad]), np.full(problem.n_targets, ""))
 
 
 def test_what_a_listener_raises_ends_the_fit(problem):

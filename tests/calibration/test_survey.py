@@ -109,7 +109,7 @@ def test_members_that_are_no_dictionary():
 def test_duplicate_keys():
     with pytest.raises(
         InputError,
-        match=r"`key` column 'id' repeats 2 keys in `records` \('b', 'a'\); keys must be",
+        match=r"`key` column 'id' repeats 2 keys \('b', 'a'\); keys must be unique: drop",
     ):
         read_survey(records(["b", "a", "a", "b", "c"]), key="id")
 
@@ -119,7 +119,7 @@ def test_duplicate_keys():
 )
 def test_null_keys(keys):
     with pytest.raises(
-        InputError, match=r"`key` column 'id' is null in 2 rows of `records` \(rows 1, 3\); every"
+        InputError, match=r"`key` column 'id' is null in 2 rows \(rows 1, 3\); give every record"
     ):
         read_survey(pa.table({"id": keys}), key="id")
 
@@ -184,7 +184,7 @@ def test_missing_weight_column():
 
 
 def test_weights_that_are_text():
-    with pytest.raises(InputError, match=r"`weight` column 'w' is string, not a number"):
+    with pytest.raises(InputError, match=r"`weight` column 'w' is string, not a number; cast it"):
         read_survey(records(w=["1", "2", "3"]), weight="w")
 
 
@@ -197,7 +197,9 @@ def test_weights_that_are_text():
     ],
 )
 def test_bad_weights_name_the_records(weights, what):
-    with pytest.raises(InputError, match=rf"`weight` 'w' has {what}; design weights must be"):
+    with pytest.raises(
+        InputError, match=rf"`weight` column 'w' has {what}; design weights must be"
+    ):
         read_survey(records(w=weights), key="id", weight="w")
 
 

@@ -87,7 +87,7 @@ def test_typed_csv_reads_all_other_columns_as_text(tmp_path):
 
 def test_csv_that_is_not_utf8_is_named(tmp_path):
     path = write(tmp_path / "a.csv", "town,n\nOrléans,1\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"`records`: column 'town' of .* is not UTF-8 text"):
+    with pytest.raises(InputError, match=r"`records`: columns 'town' of .* are not UTF-8 text"):
         read_table(path, "records")
 
 
@@ -113,7 +113,7 @@ def test_missing_file():
         ("a.csv", "\n\n", r"`records`: cannot read '.*a.csv': .*[Ee]mpty"),
         ("a.csv", "x,y\n", r"`records` has no rows; pass at least one"),
         ("a.csv", "x,y\n1,2\n3\n", r"`records`: cannot read '.*a.csv': .*columns"),
-        ("a.csv", "x,x\n1,2\n", r"`records` has the column 'x' more than once; rename one"),
+        ("a.csv", "x,x\n1,2\n", r"`records` has the columns 'x' more than once; rename all"),
         ("a.parquet", "not parquet", r"`records`: cannot read '.*a.parquet'"),
         ("a.csv.gz", "not gzip", r"`records`: cannot read '.*a.csv.gz'"),
         ("a.xlsx", "x", r"`records`: '.*a.xlsx' is neither a .parquet nor a .csv file"),
@@ -174,7 +174,9 @@ def test_empty_frames(frame):
     ],
 )
 def test_repeated_columns_are_named(frame):
-    with pytest.raises(InputError, match="`records` has the column 'x' more than once; rename one"):
+    with pytest.raises(
+        InputError, match="`records` has the columns 'x' more than once; rename all"
+    ):
         read_table(frame, "records")
 
 
@@ -293,3 +295,12 @@ def test_unused_categories_are_no_levels():
     codes, levels = encode(read_table(frame, "records")[0].column("x"))
     assert levels == ["b"]
     np.testing.assert_array_equal(codes, [0, -1, 0])
+
+
+def test_a_kind_that_is_not_installed_says_how_to_install_it(monkeypatch):
+    def missing(*_, **__):
+        raise ModuleNotFoundError("No module named 'polars'")
+
+    monkeypatch.setattr("narwhals.from_arrow", missing)
+    with pytest.raises(ImportError, match="polars frames need polars: pip install polars"):
+        native(pa.table({"x": [1]}), "polars")

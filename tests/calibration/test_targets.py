@@ -359,12 +359,12 @@ def test_empty_targets():
         ),
         (
             [{"stat": "CA"}],
-            r"`targets` has the label column 'stat', which is a column of neither `records` nor "
-            r"`members`; closest: 'state'.* \(drop or rename it\)",
+            r"`targets` has the label columns 'stat', which neither `records` nor `members` have; "
+            r"drop or rename them; for 'stat', closest: 'state'",
         ),
         (
             [{"importence": "1"}],
-            r"`targets` has the label column 'importence', .*; closest: 'importance'",
+            r"`targets` has the label columns 'importence', .* closest: 'importance'",
         ),
         (
             [{"age": "18+"}],
@@ -373,12 +373,17 @@ def test_empty_targets():
         ),
         (
             [{"state": "CAA"}],
-            r"`targets` ask for level 'CAA' of column 'state' \(target 'count by state=CAA'\), "
-            r"which no row has; closest: 'CA'",
+            r"`targets` ask for 'CAA' in column 'state' \(targets 'count by state=CAA'\), "
+            r"which no row has; correct or drop them; for 'CAA', closest: 'CA'",
         ),
         (
             [{"state": "CA "}],
-            r"`targets` ask for level 'CA ' .*; closest: 'CA'",
+            r"`targets` ask for 'CA ' .* closest: 'CA'",
+        ),
+        (
+            [{"state": "XX"}, {"state": "YY"}, {"state": "XX", "variable": "x"}],
+            r"`targets` ask for 'XX', 'YY' in column 'state' \(targets 'count by state=XX', "
+            r"'count by state=YY'",
         ),
         (
             [{"value": None}, {"value": np.nan, "state": "CO"}, {"value": np.inf, "state": "NY"}],
@@ -388,12 +393,12 @@ def test_empty_targets():
         ),
         (
             [{"name": "a", "value": 1.0}, {"name": "b", "value": 2.0}],
-            r"`targets` give 'count by state=CA' twice with different values \(1 and 2, the latter "
-            r"named 'b'\); keep one",
+            r"`targets` give different values for one target \('count by state=CA: 1 \(a\), "
+            r"2 \(b\)'\); keep one",
         ),
         (
             [{"name": "a"}, {"name": "a", "state": "NY"}],
-            r"`targets` use the name 'a' for two different targets; rename one",
+            r"`targets` use one name for different targets \('a'\); rename all but one",
         ),
         (
             [{"importance": -1.0}],
@@ -436,7 +441,9 @@ def test_a_typo_in_entity_is_caught(stated, typo, rows):
 
 def test_values_that_are_text():
     table = target_table({}).set_column(2, "value", pa.array(["1,000"]))
-    with pytest.raises(InputError, match=r"`targets` column 'value' is string, not a number"):
+    with pytest.raises(
+        InputError, match=r"`targets` column 'value' is string, not a number; cast it"
+    ):
         read_targets(table, read_survey(RECORDS))
 
 
@@ -467,3 +474,24 @@ def test_a_bad_number_matters_only_where_a_target_adds_it_up(bad):
     assert compile_targets(fine, survey).nnz == 1
     with pytest.raises(InputError, match=r"`records` column 'y' has 1 null, NaN .*\(records 1\)"):
         compile_targets(read_targets(target_table({"variable": "y"}), survey), survey)
+
+
+@pytest.mark.parametrize("name", ["group", "name", "source"])
+@pytest.mark.parametrize("holder", ["records", "members"])
+def test_a_column_that_would_hide_a_label_is_refused(name, holder):
+    records, persons = RECORDS, PERSONS
+    if holder == "records":
+        records = records.append_column(name, pa.array(range(len(records))))
+    else:
+        persons = persons.append_column(name, pa.array(range(len(persons))))
+    survey = read_survey(records, key="id", members={"person": persons})
+    argument = "records" if holder == "records" else r"members\['person'\]"
+    with pytest.raises(
+        InputError,
+        match=rf"`targets` column '{name}' is also a column of `{argument}`; rename it in both to "
+        rf"use it as a label, or in `{argument}` to ",
+    ):
+        read_targets(target_table({name: "1"}, {"state": "NY"}), survey)
+    # No label: one cell is no level, or none is filled.
+    read_targets(target_table({name: "1"}, {name: "other", "state": "NY"}), survey)
+    read_targets(target_table({name: None}), survey)

@@ -173,6 +173,35 @@ def test_an_amount_named_count_is_not_taken_for_the_number_of_records(survey):
     assert statistics.loc["count", "reference"] == pytest.approx(survey.households["weight"].sum())
 
 
+def test_a_survey_of_hundreds_of_columns_is_bounded():
+    generator = np.random.default_rng(0)
+    n = 2000
+    records = pd.DataFrame(
+        {
+            "id": range(n),
+            **{f"code {i}": generator.choice(["a", "b"], n) for i in range(50)},
+            "county": generator.choice([f"c{i}" for i in range(15)], n),
+            **{f"replicate {i}": generator.lognormal(0, 0.1, n) for i in range(80)},
+            "income": generator.lognormal(0, 0.1, n),
+        }
+    )
+    targets = pd.DataFrame(
+        [
+            {"variable": "income", "code 49": "a", "value": 1.0},
+            {"variable": "count", "county": "c1"},
+        ]
+    ).fillna({"value": 1.0})
+    problem = CalibrationProblem.from_frames(records, targets, key="id")
+    table = problem.auxiliary.compare(np.ones(n), np.ones(n)).to_pandas()
+    amounts = [name for name in dict.fromkeys(table["variable"]) if name != "count"]
+    assert amounts == [*(f"replicate {i}" for i in range(untargeted.AMOUNTS - 1)), "income"]
+    pairs = {tuple(by.split(", ")) for by in table["by"] if "," in by}
+    # `county` is first in line, and its 30 cells with any other hold 67 records each.
+    paired = [*(f"code {i}" for i in range(untargeted.PAIRED_LABELS - 2)), "code 49"]
+    assert pairs == set(itertools.combinations(paired, 2))
+    assert {f"code {i}" for i in range(50)} <= set(table["by"])
+
+
 # From a matrix
 
 

@@ -50,6 +50,7 @@ def systematic(
     ndarray of int64, shape (k,)
         Positions in ascending order.
     """
+    order = order[probabilities[order] > 0]
     upto = np.cumsum(probabilities[order])
     n_draws = round(float(upto[-1]))
     ticks = (generator.random() + np.arange(n_draws)) * (upto[-1] / n_draws)

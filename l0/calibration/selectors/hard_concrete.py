@@ -20,6 +20,9 @@ from l0.calibration.refit import Selection
 from l0.calibration.task import Task
 from l0.hard_concrete import HardConcrete
 
+#: Base ratio of a record whose gate is among the k most probable and closed all the same.
+LEAST_BASE = 1e-3
+
 
 @dataclass(frozen=True)
 class HardConcreteGates:
@@ -77,11 +80,13 @@ class HardConcreteGates:
             (task.datafit(estimates) + multiplier * violation).backward()
             optimizer.step()
             over = float(violation.detach())
-            multiplier = max(0.0, multiplier + self.dual_rate * over) if over > 0 else 0.0
-            if (epoch + 1) % every == 0:
+            multiplier = multiplier + self.dual_rate * over if over > 0 else 0.0
+            if (epoch + 1) % every == 0 or epoch + 1 == epochs:
                 n_open = max(n_records, gates.get_num_active())
-                task.recorder.snapshot("select", every, n_open, estimates.detach().cpu().numpy())
+                task.recorder.snapshot(
+                    "select", epoch % every + 1, n_open, estimates.detach().cpu().numpy()
+                )
         probability = gates.get_active_prob().detach().cpu().double().numpy()
         records = np.sort(np.argsort(-probability, kind="stable")[:n_records])
-        ratios = log_ratios.detach().cpu().double().exp().numpy()
-        return Selection(records, ratios[records], self.mu)
+        ratios = (gates.eval()() * log_ratios.exp()).detach().cpu().double().numpy()
+        return Selection(records, np.maximum(ratios[records], LEAST_BASE), self.mu)

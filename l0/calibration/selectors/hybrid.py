@@ -59,7 +59,8 @@ class Hybrid:
         n_left = min(n_records - 1, round(max((1 - self.share) * n_records, needed)))
         n_drawn = n_records - n_left
         weights = task.reference * task.problem.design_weights
-        drawn = self._draw(task, self._drawable(task, weights, n_drawn), n_drawn)
+        drawable = self._drawable(task, weights, n_drawn)
+        drawn = self._draw(task, weights, drawable, n_drawn)
         base = self._base(task, weights, drawn, n_drawn)
         if not n_left:
             return Selection(drawn, base, self.mu)
@@ -73,7 +74,9 @@ class Hybrid:
         n_more = n_left - len(chosen)
         if n_more:
             rest = _without(task.problem.n_records, np.concatenate([drawn, chosen]))
-            drawn = np.concatenate([drawn, self._draw(task, rest, n_more)])
+            drawable = np.intersect1d(drawable, rest, assume_unique=True)
+            more = self._draw(task, weights, drawable if len(drawable) >= n_more else rest, n_more)
+            drawn = np.concatenate([drawn, more])
             base = self._base(task, weights, drawn, n_drawn + n_more)
         records, ratios = np.concatenate([drawn, chosen]), np.concatenate([base, ratios])
         ascending = np.argsort(records)
@@ -89,15 +92,21 @@ class Hybrid:
         drawable = np.flatnonzero(influence <= self.overshoot)
         return drawable if len(drawable) >= n_drawn else np.arange(task.problem.n_records)
 
-    def _draw(self, task: Task, candidates: NDArray[np.int64], n_drawn: int) -> NDArray[np.int64]:
+    def _draw(
+        self,
+        task: Task,
+        weights: NDArray[np.float64],
+        candidates: NDArray[np.int64],
+        n_drawn: int,
+    ) -> NDArray[np.int64]:
         q = np.zeros(task.problem.n_records)
-        weights = task.reference[candidates] * task.problem.design_weights[candidates]
-        q[candidates] = inclusion_probabilities(weights, n_drawn)
+        q[candidates] = inclusion_probabilities(weights[candidates], n_drawn)
         return systematic(q, task.problem.ordering(q), task.generator)
 
     def _base(
         self, task: Task, weights: NDArray[np.float64], drawn: NDArray[np.int64], n_drawn: int
     ) -> NDArray[np.float64]:
+        # With q over all records the drawn stand for those too that could not be drawn.
         q = inclusion_probabilities(weights, n_drawn)
         return self.damping * task.reference[drawn] / q[drawn]
 

@@ -176,6 +176,8 @@ class Path:
             if math.isfinite(highest):
                 with torch.no_grad():
                     gate.v.clamp_(-highest, highest)
+            if beside is not None:
+                task.bounds.clamp_log_(beside.log_ratios)
         return estimates.detach().cpu().numpy()
 
     def _optimizer(self, gate: HadamardGate, beside: _Beside | None) -> torch.optim.Optimizer:

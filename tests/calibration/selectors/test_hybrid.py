@@ -46,6 +46,23 @@ def test_the_share_is_drawn_and_the_rest_is_left_to_the_path(share):
     assert left == ([] if share == 1 else [(n_drawn, [100 - n_drawn])])
 
 
+def test_the_too_influential_are_never_drawn_not_even_to_fill_up():
+    given = problems.parts(n=400, m=3)
+    A = given["A"].toarray()
+    A[0, 7] = 1e4 * A[0].sum()  # one record that would overshoot a target hundreds of times
+    task = problems.task(CalibrationProblem.from_matrix(**{**given, "A": A}), epochs=60)
+
+    class Nobody(Path):
+        def walk(self, task, records, start, budgets, companions=None):
+            yield records[: budgets[0]], np.zeros(budgets[0])
+
+    for seed in range(10):
+        task.generator = np.random.default_rng(seed)
+        selection = Hybrid(path=Nobody()).select(task, 300)
+        assert len(np.unique(selection.records)) == 300
+        assert 7 not in selection.records
+
+
 def test_small_budgets_go_to_the_targets_first():
     problem = problems.problem(n=400, m=60)
     few, many = Hybrid(per_target=0), Hybrid(per_target=0.45)

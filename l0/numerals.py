@@ -1,4 +1,4 @@
-"""How the report writes numbers: short, and never rounded up to a claim that is not so."""
+"""How the report and the command line write numbers: short, and never more than is so."""
 
 from __future__ import annotations
 

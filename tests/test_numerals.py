@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l0.calibration.numerals import amount, percent, signed
+from l0.numerals import amount, percent, signed
 
 
 @given(st.floats(0, 1))
