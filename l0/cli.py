@@ -330,13 +330,13 @@ HEADLINES: dict[str, tuple[str, Callable[[float], str]]] = {
     "loss": ("Mean error on targets", percent),
     "within_1pct": ("Targets within 1%", percent),
     "within_10pct": ("Targets within 10%", percent),
-    "untargeted_capped_error": ("Mean error on no target*", percent),
+    "untargeted_capped_error": ("Mean untargeted error*", percent),
     "effective_sample_size": ("Effective sample size", _count),
     "max_weight_ratio": ("Largest weight ratio", "{:,.1f}".format),
     "seconds": ("Seconds", "{:,.1f}".format),
 }
 FOOTNOTE = (
-    "* Totals and counts of the records that are no target, against the file in which all "
+    "* On totals and counts that are no target, against the file in which all "
     "records are calibrated. All errors are relative and count at most 100%. "
     "A weight ratio is the final over the design weight."
 )

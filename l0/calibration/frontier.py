@@ -137,8 +137,8 @@ def frontier(
     problem = CalibrationProblem.from_frames(
         records, targets, key=key, weight=weight, members=members
     )
-    return trace(
-        problem, n_records, loss=loss, bounds=bounds, seed=seed, device=device, epochs=epochs,
+    return problem.frontier(
+        n_records, loss=loss, bounds=bounds, seed=seed, device=device, epochs=epochs,
         progress=progress,
     )  # fmt: skip
 

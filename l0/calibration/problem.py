@@ -23,7 +23,9 @@ from l0.calibration.untargeted import Auxiliary, MatrixAuxiliary, SurveyAuxiliar
 from l0.errors import InputError, first_few
 
 if TYPE_CHECKING:
+    from l0.calibration.frontier import Frontier
     from l0.calibration.result import CalibrationResult
+    from l0.calibration.selectors import Selector
 
 
 #: A value this small a share of the weighted sum of absolute entries counts as a total of 0: it
@@ -304,12 +306,48 @@ class CalibrationProblem:
         return np.asarray(self.matrix @ weights, dtype=np.float64)
 
     def solve(
-        self, n_records: int | None = None, method: Any = "hybrid", **options: Any
+        self, n_records: int | None = None, method: str | Selector = "hybrid", **options: Any
     ) -> CalibrationResult:
-        """Choose `n_records` records and weigh them; `l0.calibrate` documents the options."""
+        """Choose `n_records` records and weigh them.
+
+        Parameters
+        ----------
+        n_records : int, optional
+            How many to keep; None keeps and calibrates all.
+        method : str or Selector, default "hybrid"
+        **options
+            `loss`, `bounds`, `seed`, `device`, `epochs` and `progress`, as in `l0.calibrate`.
+
+        Returns
+        -------
+        CalibrationResult
+
+        Raises
+        ------
+        InputError
+            For options that cannot be, and where no target can be reached.
+        """
         from l0.calibration.solve import solve
 
         return solve(self, n_records, method, **options)
+
+    def frontier(self, n_records: Sequence[int], **options: Any) -> Frontier:
+        """Trace what budgets cost, in one pass of the path.
+
+        Parameters
+        ----------
+        n_records : sequence of int
+            Budgets, in any order.
+        **options
+            `loss`, `bounds`, `seed`, `device`, `epochs` and `progress`, as in `l0.calibrate`.
+
+        Returns
+        -------
+        Frontier
+        """
+        from l0.calibration.frontier import trace
+
+        return trace(self, n_records, **options)
 
 
 def _absolute_totals(matrix: sp.csr_array, weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from tests.calibration import problems
 @pytest.fixture(scope="module")
 def traced():
     problem = problems.problem()
-    return problem, trace(problem, [40, 150, 300, 40], epochs=60)
+    return problem, problem.frontier([40, 150, 300, 40], epochs=60)
 
 
 def test_a_row_a_budget_the_largest_first(traced):
