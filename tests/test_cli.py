@@ -178,7 +178,7 @@ def test_nearly_all_is_not_all_and_what_is_not_known_says_so(tmp_path, monkeypat
     result.save(tmp_path / "out")
     said = l0_("report", tmp_path / "out").stdout
     assert re.search(r"Targets within 1% +100% +>99.9% *\n", said)
-    assert re.search(r"Mean error on no target\* +not known *\n", said)
+    assert re.search(r"Mean untargeted error\* +not known *\n", said)
     assert re.search(r"Effective sample size +3 *\n", said)
 
 
