@@ -84,8 +84,11 @@ def test_calibrate_writes_every_file_and_says_where(files):
     assert result.targets.num_rows == result.metrics["n_targets"]
     assert ended.stdout.splitlines()[-1] == "Written to l0-result/report.html"
     assert re.search(r"Records +400 +40 *\n", ended.stdout)
-    for title, name in (("targets", "loss"), (r"no target\*", "untargeted_capped_error")):
-        row = rf"Mean error on {title} .* {re.escape(percent(result.metrics[name]))} *\n"
+    for title, name in (
+        ("Mean error on targets", "loss"),
+        (r"Mean untargeted error\*", "untargeted_capped_error"),
+    ):
+        row = rf"{title} .* {re.escape(percent(result.metrics[name]))} *\n"
         assert re.search(row, ended.stdout)
     assert re.search(
         rf"sample size +{result.metrics['effective_sample_size']:.0f} *\n", ended.stdout
