@@ -16,7 +16,7 @@ from l0.calibration.problem import CalibrationProblem
 from l0.calibration.recorder import Progress
 from l0.calibration.refit import refit
 from l0.calibration.selectors import Path
-from l0.calibration.solve import check_n_records, check_reachable, make_task
+from l0.calibration.solve import Options, check_n_records, check_reachable, make_task
 from l0.calibration.tables import Kind, native
 from l0.errors import InputError
 from l0.files import whole_file
@@ -146,15 +146,10 @@ def frontier(
 def trace(
     problem: CalibrationProblem,
     n_records: Sequence[int],
-    *,
-    loss: str = "capped",
-    bounds: tuple[float | None, float | None] | None = None,
-    seed: int = 0,
-    device: str | torch.device | None = None,
-    epochs: int | None = None,
-    progress: bool | Callable[[Progress], None] | None = None,
+    options: Options,
+    progress: bool | Callable[[Progress], None] | None,
 ) -> Frontier:
-    """Trace the frontier of a compiled problem (see `frontier`)."""
+    """Trace the frontier of a compiled problem (see `CalibrationProblem.frontier`)."""
     if np.ndim(n_records) != 1:
         raise InputError(f"`n_records` is {n_records!r}; pass a list of budgets")
     budgets = sorted({check_n_records(k, problem.n_records) for k in n_records}, reverse=True)
@@ -162,10 +157,7 @@ def trace(
         raise InputError("`n_records` is empty; name at least one budget")
     rows = []
     with progress_bar(progress) as listener:
-        task, _ = make_task(
-            problem, budgets[0], loss=loss, bounds=bounds, seed=seed, device=device, epochs=epochs,
-            listener=listener,
-        )  # fmt: skip
+        task, _ = make_task(problem, budgets[0], options, listener)
         for budget, selection in zip(budgets, Path().frontier(task, budgets), strict=True):
             reasons = check_reachable(problem, task.bounds, budget)
             task.count_only(reasons == "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from l0.errors import InputError, first_few
 
 if TYPE_CHECKING:
     from l0.calibration.frontier import Frontier
+    from l0.calibration.recorder import Progress
     from l0.calibration.result import CalibrationResult
     from l0.calibration.selectors import Selector
 
@@ -306,7 +307,12 @@ class CalibrationProblem:
         return np.asarray(self.matrix @ weights, dtype=np.float64)
 
     def solve(
-        self, n_records: int | None = None, method: str | Selector = "hybrid", **options: Any
+        self,
+        n_records: int | None = None,
+        method: str | Selector = "hybrid",
+        *,
+        progress: bool | Callable[[Progress], None] | None = None,
+        **options: Any,
     ) -> CalibrationResult:
         """Choose `n_records` records and weigh them.
 
@@ -315,8 +321,9 @@ class CalibrationProblem:
         n_records : int, optional
             How many to keep; None keeps and calibrates all.
         method : str or Selector, default "hybrid"
+        progress : bool or callable, optional
         **options
-            `loss`, `bounds`, `seed`, `device`, `epochs` and `progress`, as in `l0.calibrate`.
+            `loss`, `bounds`, `seed`, `device` and `epochs`, as in `l0.calibrate`.
 
         Returns
         -------
@@ -327,27 +334,35 @@ class CalibrationProblem:
         InputError
             For options that cannot be, and where no target can be reached.
         """
-        from l0.calibration.solve import solve
+        from l0.calibration.solve import Options, solve
 
-        return solve(self, n_records, method, **options)
+        return solve(self, n_records, method, Options(**options), progress)
 
-    def frontier(self, n_records: Sequence[int], **options: Any) -> Frontier:
+    def frontier(
+        self,
+        n_records: Sequence[int],
+        *,
+        progress: bool | Callable[[Progress], None] | None = None,
+        **options: Any,
+    ) -> Frontier:
         """Trace what budgets cost, in one pass of the path.
 
         Parameters
         ----------
         n_records : sequence of int
             Budgets, in any order.
+        progress : bool or callable, optional
         **options
-            `loss`, `bounds`, `seed`, `device`, `epochs` and `progress`, as in `l0.calibrate`.
+            `loss`, `bounds`, `seed`, `device` and `epochs`, as in `l0.calibrate`.
 
         Returns
         -------
         Frontier
         """
         from l0.calibration.frontier import trace
+        from l0.calibration.solve import Options
 
-        return trace(self, n_records, **options)
+        return trace(self, n_records, Options(**options), progress)
 
 
 def _absolute_totals(matrix: sp.csr_array, weights: NDArray[np.float64]) -> NDArray[np.float64]:

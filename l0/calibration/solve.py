@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import compress
 from typing import Any
 
@@ -25,27 +26,30 @@ from l0.progress import progress_bar
 EPOCHS = 400
 
 
+@dataclass(frozen=True)
+class Options:
+    """The options of a fit, with their defaults (`l0.calibrate` documents them)."""
+
+    loss: str = "capped"
+    bounds: tuple[float | None, float | None] | None = None
+    seed: int = 0
+    device: str | torch.device | None = None
+    epochs: int | None = None
+
+
 def solve(
     problem: CalibrationProblem,
-    n_records: int | None = None,
-    method: str | Selector = "hybrid",
-    *,
-    loss: str = "capped",
-    bounds: tuple[float | None, float | None] | None = None,
-    seed: int = 0,
-    device: str | torch.device | None = None,
-    epochs: int | None = None,
-    progress: bool | Callable[[Progress], None] | None = None,
+    n_records: int | None,
+    method: str | Selector,
+    options: Options,
+    progress: bool | Callable[[Progress], None] | None,
 ) -> CalibrationResult:
-    """Choose `n_records` records and weigh them (`l0.calibrate` documents the options)."""
+    """Choose `n_records` records and weigh them (see `CalibrationProblem.solve`)."""
     selector = get_selector(method)
     n = problem.n_records
     budget = n if n_records is None else check_n_records(n_records, n)
     with progress_bar(progress) as listener:
-        task, reasons = make_task(
-            problem, budget, loss=loss, bounds=bounds, seed=seed, device=device, epochs=epochs,
-            listener=listener,
-        )  # fmt: skip
+        task, reasons = make_task(problem, budget, options, listener)
         if problem.auxiliary is not None:
             # The account compares with it: fitted now, so that history and log end with the refit.
             _ = task.reference
@@ -57,9 +61,9 @@ def solve(
         arguments = {
             "n_records": None if n_records is None else budget,
             "method": method if isinstance(method, str) else repr(method),
-            "loss": loss,
+            "loss": options.loss,
             "bounds": task.bounds.pair,
-            "seed": int(seed),
+            "seed": int(options.seed),
             "device": str(task.device),
             "epochs": task.epochs,
         }
@@ -74,12 +78,7 @@ def check_n_records(n_records: int, n_candidates: int) -> int:
 def make_task(
     problem: CalibrationProblem,
     n_records: int,
-    *,
-    loss: str,
-    bounds: tuple[float | None, float | None] | None,
-    seed: int,
-    device: str | torch.device | None,
-    epochs: int | None,
+    options: Options,
     listener: Callable[[Progress], None] | None,
 ) -> tuple[Task, NDArray[np.str_]]:
     """Check the options of a fit and set it up.
@@ -90,16 +89,16 @@ def make_task(
     reasons : ndarray of str, shape (m,)
         Why a target is unreachable; empty where it is not.
     """
-    limits = Bounds.parse(bounds)
+    limits = Bounds.parse(options.bounds)
     reasons = check_reachable(problem, limits, n_records)
     task = Task(
         problem,
-        loss=get_loss(loss),
+        loss=get_loss(options.loss),
         bounds=limits,
-        epochs=_whole_number(EPOCHS if epochs is None else epochs, "epochs", 1),
+        epochs=_whole_number(EPOCHS if options.epochs is None else options.epochs, "epochs", 1),
         reachable=reasons == "",
-        generator=np.random.default_rng(_whole_number(seed, "seed", 0)),
-        device=_device(device),
+        generator=np.random.default_rng(_whole_number(options.seed, "seed", 0)),
+        device=_device(options.device),
         recorder=Recorder(problem, listener),
     )
     return task, reasons

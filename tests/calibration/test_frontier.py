@@ -4,7 +4,6 @@ import pytest
 
 from l0.calibration import Frontier, frontier
 from l0.calibration.bounds import Bounds, unreachable
-from l0.calibration.frontier import trace
 from l0.errors import InputError
 from tests.calibration import problems
 
@@ -28,7 +27,7 @@ def test_each_budget_has_its_own_targets_out_of_reach():
     # At 3 times their weight or less, 300 records can give every total; 12 can give some.
     counts = {k: (unreachable(problem, Bounds(high=3), k) != "").sum() for k in (300, 12)}
     assert counts[300] == 0 < counts[12] < problem.n_targets
-    front = trace(problem, [300, 12], bounds=(None, 3), epochs=20).table.to_pylist()
+    front = problem.frontier([300, 12], bounds=(None, 3), epochs=20).table.to_pylist()
     assert [row["n_unreachable"] for row in front] == list(counts.values())
 
 
@@ -43,7 +42,7 @@ def test_each_row_is_what_the_path_gives_for_that_budget_alone(traced):
 @pytest.mark.parametrize("empty", [[], (), np.array([], dtype=int)])
 def test_an_empty_list_is_an_error(empty):
     with pytest.raises(InputError, match="`n_records` is empty; name at least one budget"):
-        trace(problems.problem(), empty)
+        problems.problem().frontier(empty)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +56,7 @@ def test_an_empty_list_is_an_error(empty):
 )
 def test_bad_budgets_are_named(budgets, text):
     with pytest.raises(InputError, match=text):
-        trace(problems.problem(), budgets)
+        problems.problem().frontier(budgets)
 
 
 def test_the_frame_is_of_the_kind_that_came_in(survey, convert):
