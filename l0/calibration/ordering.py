@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -107,17 +108,23 @@ class SharedTargetsOrdering:
 
     def __call__(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
         """Order the records; the probabilities do not matter here."""
+        return self._order
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
         m, n = self.matrix.shape
-        width = np.diff(self.matrix.indptr)
-        by_width = np.argsort(np.argsort(width, kind="stable"), kind="stable")
-        columns = self.matrix.tocsc()
-        rank = by_width[columns.indices]
-        record = np.repeat(np.arange(n), np.diff(columns.indptr))
-        order = np.lexsort([rank, record])
-        place = np.arange(len(record)) - columns.indptr[record].astype(np.int64)
+        by_width = np.argsort(np.diff(self.matrix.indptr), kind="stable")
+        pattern = sp.csr_array(
+            (np.ones(self.matrix.nnz, np.int8), self.matrix.indices, self.matrix.indptr),
+            shape=(m, n),
+        )
+        # With the rows in order of width, each column lists its narrowest targets first.
+        columns = pattern[by_width].tocsc()
+        starts, counts = columns.indptr[:-1], np.diff(columns.indptr)
         narrowest = np.full((NARROWEST, n), m, dtype=np.int64)
-        kept = place < NARROWEST
-        narrowest[place[kept], record[kept]] = columns.indices[order][kept]
+        for place in range(NARROWEST):
+            there = counts > place
+            narrowest[place, there] = by_width[columns.indices[starts[there] + place]]
         return np.lexsort(narrowest[::-1])
 
 
