@@ -8,6 +8,12 @@ from numpy.typing import NDArray
 from l0.calibration.losses import SCORE_CAP
 
 
+def capped_error(error: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Size of relative errors, each counted up to 100%: ``min(|e|, 1)``."""
+    size: NDArray[np.float64] = np.abs(error, dtype=np.float64)
+    return np.minimum(size, SCORE_CAP)
+
+
 def score(error: NDArray[np.floating], importance: NDArray[np.float64]) -> float:
     """Mean capped relative error, ``sum_j p_j min(|e_j|, 1)``: the `loss` of every result.
 
@@ -18,7 +24,7 @@ def score(error: NDArray[np.floating], importance: NDArray[np.float64]) -> float
     importance : ndarray, shape (m,)
         Shares p that add up to one.
     """
-    cost = np.minimum(np.abs(error, dtype=np.float64), SCORE_CAP)
+    cost = capped_error(error)
     # Not `@`: BLAS would wake threads of its own, which spin on and hold up the fit's for 30 ms.
     return float((cost * importance).sum())
 

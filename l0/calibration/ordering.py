@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.roles import Labels, Roles
 from l0.calibration.survey import Survey
-from l0.calibration.tables import as_numbers
+from l0.calibration.tables import known_numbers
 
 #: Takes the inclusion probabilities, shape (n,), and gives the records in order, int64 (n,).
 Ordering = Callable[[NDArray[np.float64]], NDArray[np.int64]]
@@ -87,8 +87,7 @@ class SurveyOrdering:
 
     def _amount(self, name: str) -> NDArray[np.float32]:
         """Take an amount as a share of a large one."""
-        amounts = as_numbers(self.survey.records.table.column(name))
-        size = np.abs(np.nan_to_num(amounts, nan=0.0, posinf=0.0, neginf=0.0))
+        size = np.abs(known_numbers(self.survey.records.table.column(name)))
         large = np.quantile(size[size > 0], LARGE) if size.any() else 1.0
         return np.minimum(size / large, 1.0).astype(np.float32)
 

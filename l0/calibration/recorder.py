@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -37,6 +38,19 @@ class Progress:
     n_records: int
     loss: float
     seconds: float
+
+
+def due(epoch: int, epochs: int, times: int) -> int:
+    """Say whether a snapshot is due after an epoch: some `times` over a fit, and at its end.
+
+    Returns
+    -------
+    int
+        Epochs since the last snapshot where one is due, else 0.
+    """
+    every = max(1, math.ceil(epochs / times))
+    at_an_end = (epoch + 1) % every == 0 or epoch + 1 == epochs
+    return epoch % every + 1 if at_an_end else 0
 
 
 class Recorder:

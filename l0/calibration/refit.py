@@ -10,7 +10,6 @@ as a penalty in place of a constraint, so that totals which contradict each othe
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from l0.calibration.recorder import due
 
 if TYPE_CHECKING:
     from l0.calibration.task import Task
@@ -69,6 +70,37 @@ class EntropyDistance:
         return self._share @ (log_q.exp() * (log_q - 1) + 1)
 
 
+class Pulled:
+    """A selection as tensors: log ratios to fit, their estimates, and their pull to the base.
+
+    Parameters
+    ----------
+    task : Task
+    selection : Selection
+
+    Attributes
+    ----------
+    log_ratios : Tensor, shape (k,)
+        log u, which starts at log g.
+    """
+
+    def __init__(self, task: Task, selection: Selection) -> None:
+        self._map = task.linear_map.subset(selection.records)
+        log_base = task.tensor(np.log(selection.base))
+        weight = selection.base * task.problem.design_weights[selection.records]
+        self._distance = EntropyDistance(log_base, task.tensor(weight))
+        self._mu = selection.mu
+        self.log_ratios = log_base.clone().requires_grad_()
+
+    def estimates(self) -> Tensor:
+        """Scaled estimates of these records, shape (m,)."""
+        return self._map(self.log_ratios.exp())
+
+    def penalty(self) -> Tensor:
+        """Mu D(u, g), shape ()."""
+        return self._mu * self._distance(self.log_ratios)
+
+
 def refit(task: Task, selection: Selection, stage: str = "refit") -> NDArray[np.float64]:
     """Fit the ratios of the selected records.
 
@@ -84,29 +116,22 @@ def refit(task: Task, selection: Selection, stage: str = "refit") -> NDArray[np.
     ndarray of float64, shape (k,)
         Ratios u > 0; within the bounds up to rounding.
     """
-    records = selection.records
-    linear_map = task.linear_map.subset(records)
-    log_base = task.tensor(np.log(selection.base))
-    distance = EntropyDistance(
-        log_base, task.tensor(selection.base * task.problem.design_weights[records])
-    )
-    log_ratios = log_base.clone().requires_grad_()
-    optimizer = torch.optim.Adam([log_ratios], lr=LEARNING_RATE, fused=True)
+    pulled = Pulled(task, selection)
+    optimizer = torch.optim.Adam([pulled.log_ratios], lr=LEARNING_RATE, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, task.epochs)
-    every = max(1, math.ceil(task.epochs / SNAPSHOTS))
-    task.bounds.clamp_log_(log_ratios)
+    task.bounds.clamp_log_(pulled.log_ratios)
     for epoch in range(task.epochs):
-        estimates = linear_map(log_ratios.exp())
+        estimates = pulled.estimates()
         optimizer.zero_grad()
-        (task.datafit(estimates) + selection.mu * distance(log_ratios)).backward()
+        (task.datafit(estimates) + pulled.penalty()).backward()
         optimizer.step()
         schedule.step()
-        task.bounds.clamp_log_(log_ratios)
-        if (epoch + 1) % every == 0 or epoch + 1 == task.epochs:
+        task.bounds.clamp_log_(pulled.log_ratios)
+        if since := due(epoch, task.epochs, SNAPSHOTS):
             task.recorder.snapshot(
-                stage, epoch % every + 1, len(records), estimates.detach().cpu().numpy()
+                stage, since, len(selection.records), estimates.detach().cpu().numpy()
             )
-    return log_ratios.detach().cpu().double().exp().numpy()
+    return pulled.log_ratios.detach().cpu().double().exp().numpy()
 
 
 def calibrate_all(task: Task) -> NDArray[np.float64]:

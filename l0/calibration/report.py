@@ -16,7 +16,8 @@ from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
 from l0.calibration import charts
-from l0.calibration.metrics import fit_metrics
+from l0.calibration.metrics import capped_error, fit_metrics
+from l0.calibration.tables import as_numbers
 from l0.numerals import amount, percent, signed
 
 if TYPE_CHECKING:
@@ -62,9 +63,9 @@ def render(result: CalibrationResult) -> str:
 
 def _fit(table: pa.Table) -> dict[str, Any]:
     """Compare the design weights of all records (before) with the result (after) on the targets."""
-    importance = _numbers(table, "importance")
-    after = _numbers(table, "relative_error")
-    before = _numbers(table, "design_relative_error")
+    importance = as_numbers(table.column("importance"))
+    after = as_numbers(table.column("relative_error"))
+    before = as_numbers(table.column("design_relative_error"))
     unreachable = np.array(table.column("status").to_pylist()) == "unreachable"
     size = np.abs(after)
     off = np.flatnonzero(~unreachable & (size > 0))
@@ -91,11 +92,11 @@ def _groups(
     importance: NDArray[np.float64],
     unreachable: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    cost = importance * np.minimum(np.abs(after), 1)
+    cost = importance * capped_error(after)
     group = _Groups(table.column("group"))
     columns = {
-        "before": group.mean(np.minimum(np.abs(before), 1)),
-        "after": group.mean(np.minimum(np.abs(after), 1)),
+        "before": group.mean(capped_error(before)),
+        "after": group.mean(capped_error(after)),
         "within_1pct": group.mean(np.abs(after) <= 0.01),
         "unreachable": group.sum(unreachable),
         "loss_share": group.sum(cost) / (cost.sum() or 1.0),
@@ -110,9 +111,9 @@ def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
     """Compare the result with the dense calibrated file on what was no target."""
     if table is None or not table.num_rows:
         return None
-    size = np.abs(_numbers(table, "relative_error"))
-    support = _numbers(table, "support")
-    capped = np.minimum(size, 1)
+    size = np.abs(as_numbers(table.column("relative_error")))
+    support = as_numbers(table.column("support"))
+    capped = capped_error(size)
     parts = {}
     for name, group in (
         ("variables", _Groups(table.column("variable"))),
@@ -161,7 +162,7 @@ def _missing_reason(untargeted: pa.Table | None) -> str:
 
 
 def _weights(table: pa.Table) -> dict[str, Any]:
-    weight, design = _numbers(table, "weight"), _numbers(table, "design_weight")
+    weight, design = as_numbers(table.column("weight")), as_numbers(table.column("design_weight"))
     ratio = weight / design
     table = table.append_column("ratio", pa.array(ratio))
     table = table.append_column("share", pa.array(weight / weight.sum()))
@@ -183,8 +184,8 @@ def _weights(table: pa.Table) -> dict[str, Any]:
 
 def _course(table: pa.Table) -> dict[str, Any]:
     stages = table.column("stage").to_pylist()
-    epochs = _numbers(table, "epoch")
-    loss = _numbers(table, "loss")
+    epochs = as_numbers(table.column("epoch"))
+    loss = as_numbers(table.column("loss"))
     dense = [value for value, stage in zip(loss, stages, strict=True) if stage == "dense"]
     return {
         "stages": list(dict.fromkeys(stages)),
@@ -194,7 +195,7 @@ def _course(table: pa.Table) -> dict[str, Any]:
             label="Loss on the targets along the run",
         ),
         "count_chart": charts.course(
-            epochs, _numbers(table, "n_records"), stages, is_share=False,
+            epochs, as_numbers(table.column("n_records")), stages, is_share=False,
             unit="Records that have a weight", label="Number of records along the run",
         ),
         "rows": table.to_pylist(),
@@ -224,10 +225,6 @@ class _Groups:
             {"name": self.names[i], **{name: column[i].item() for name, column in columns.items()}}
             for i in order
         ]
-
-
-def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
-    return np.array(table.column(name).to_numpy(), dtype=np.float64)
 
 
 def _rows(table: pa.Table, rows: NDArray[np.int64]) -> list[dict[str, Any]]:

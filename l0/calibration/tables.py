@@ -115,6 +115,11 @@ def as_numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.ascontiguousarray(pc.cast(values, pa.float64(), safe=False).to_numpy())
 
 
+def known_numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Take a numeric column as float64, 0 where a number is null, NaN or infinite."""
+    return np.nan_to_num(as_numbers(values), nan=0.0, posinf=0.0, neginf=0.0)
+
+
 def plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     """One array in place of chunks, dictionaries decoded, so that values compare by value."""
     if pa.types.is_dictionary(values.type):

@@ -17,9 +17,10 @@ import pyarrow as pa
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l0.calibration.metrics import capped_error
 from l0.calibration.roles import Labels, Roles
 from l0.calibration.survey import Survey
-from l0.calibration.tables import as_numbers
+from l0.calibration.tables import known_numbers
 from l0.calibration.targets import COUNT, Targets, cells, describe, patterns
 
 #: A cell counts when its effective support (sum c)^2 / sum c^2 of the contributions c = w x is
@@ -102,7 +103,7 @@ class SurveyAuxiliary:
             for place, variable in enumerate(variables):
                 total = _add_up(codes, contributions[place], size)
                 squares = _add_up(codes, contributions[place] ** 2, size)
-                support = np.divide(total**2, squares, out=np.zeros(size), where=squares > 0)
+                support = _support(total, squares)
                 shown = (support >= SUPPORT) & ~self._said(columns, codes, size, targeted[place])
                 estimate = _add_up(codes_chosen, kept[place], size)
                 parts[place].append(
@@ -114,7 +115,7 @@ class SurveyAuxiliary:
         table = self.survey.records.table
         if variable == COUNT:
             return np.ones(table.num_rows)
-        return np.nan_to_num(as_numbers(table.column(variable)), nan=0.0, posinf=0.0, neginf=0.0)
+        return known_numbers(table.column(variable))
 
     def _cells(self, n: int) -> Iterator[tuple[Labels, ...]]:
         yield ()
@@ -172,7 +173,7 @@ class MatrixAuxiliary:
             [""] * p,
             total,
             estimate,
-            np.divide(total**2, squares, out=np.zeros(p), where=squares > 0),
+            _support(total, squares),
         )
 
 
@@ -180,10 +181,10 @@ def untargeted_metrics(table: pa.Table | None) -> dict[str, float | None]:
     """Median and mean capped relative error of a table of `Auxiliary.compare`; None without one."""
     if table is None or not table.num_rows:
         return {"untargeted_median_error": None, "untargeted_capped_error": None}
-    error = np.abs(table.column("relative_error").to_numpy())
+    error = table.column("relative_error").to_numpy()
     return {
-        "untargeted_median_error": float(np.median(error)),
-        "untargeted_capped_error": float(np.minimum(error, 1.0).mean()),
+        "untargeted_median_error": float(np.median(np.abs(error))),
+        "untargeted_capped_error": float(capped_error(error).mean()),
     }
 
 
@@ -200,6 +201,11 @@ def _cell_codes(columns: tuple[Labels, ...], n: int) -> tuple[NDArray[np.int64],
         codes = codes * len(column.levels) + column.codes
         size *= len(column.levels)
     return codes, size
+
+
+def _support(total: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Effective support (sum c)^2 / sum c^2; 0 where there is no contribution c."""
+    return np.divide(total**2, squares, out=np.zeros(len(total)), where=squares > 0)
 
 
 def _add_up(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from l0.calibration.recorder import Recorder
+from l0.calibration.recorder import Recorder, due
 from tests.calibration import problems
 
 COLUMNS = [
@@ -48,3 +48,13 @@ def test_the_log_has_a_row_a_target_and_snapshot(problem):
     np.testing.assert_allclose(rows["rel_error"], [0.5, 0, -0.5, 0, 0.25, 3], atol=1e-12)
     np.testing.assert_allclose(rows["rel_abs_error"], np.abs(rows["rel_error"]))
     np.testing.assert_allclose(rows["loss"], [1 / 3] * 3 + [1.25 / 3] * 3)
+
+
+@pytest.mark.parametrize("epochs", [1, 7, 8, 100])
+@pytest.mark.parametrize("times", [1, 8, 16])
+def test_snapshots_fall_due_evenly_and_cover_the_whole_fit(epochs, times):
+    since = [due(epoch, epochs, times) for epoch in range(epochs)]
+    assert sum(since) == epochs
+    assert since[-1] > 0
+    assert 1 <= np.count_nonzero(since) <= times
+    assert len({gap for gap in since[:-1] if gap}) <= 1

@@ -16,10 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from l0.calibration.recorder import due
 from l0.calibration.refit import Selection
 from l0.calibration.task import Task
 from l0.hard_concrete import HardConcrete
 
+#: Snapshots it takes for the history.
+SNAPSHOTS = 16
 #: Base ratio of a record whose gate is among the k most probable and closed all the same.
 LEAST_BASE = 1e-3
 
@@ -70,7 +73,6 @@ class HardConcreteGates:
             fused=True,
         )
         multiplier = 0.0
-        every = max(1, epochs // 16)
         for epoch in range(epochs):
             eased = min(1.0, (epoch + 1) / (self.easing * epochs))
             budget = n * (n_records / n) ** eased
@@ -81,11 +83,9 @@ class HardConcreteGates:
             optimizer.step()
             over = float(violation.detach())
             multiplier = multiplier + self.dual_rate * over if over > 0 else 0.0
-            if (epoch + 1) % every == 0 or epoch + 1 == epochs:
+            if since := due(epoch, epochs, SNAPSHOTS):
                 n_open = max(n_records, gates.get_num_active())
-                task.recorder.snapshot(
-                    "select", epoch % every + 1, n_open, estimates.detach().cpu().numpy()
-                )
+                task.recorder.snapshot("select", since, n_open, estimates.detach().cpu().numpy())
         probability = gates.get_active_prob().detach().cpu().double().numpy()
         records = np.sort(np.argsort(-probability, kind="stable")[:n_records])
         ratios = (gates.eval()() * log_ratios.exp()).detach().cpu().double().numpy()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.refit import Selection
 from l0.calibration.selectors.designs import inclusion_probabilities, systematic
-from l0.calibration.selectors.path import Companions, Path
+from l0.calibration.selectors.path import Path
 from l0.calibration.task import Task
 
 
@@ -59,13 +59,14 @@ class Hybrid:
         n_left = min(n_records - 1, round(max((1 - self.share) * n_records, needed)))
         n_drawn = n_records - n_left
         weights = task.reference * task.problem.design_weights
-        drawable = self._drawable(task, weights, n_drawn)
+        q = inclusion_probabilities(weights, n_drawn)
+        drawable = self._drawable(task, q, n_drawn)
         drawn = self._draw(task, weights, drawable, n_drawn)
-        base = self._base(task, weights, drawn, n_drawn)
+        base = self._base(task, drawn, q)
+        companions = Selection(drawn, base, self.mu)
         if not n_left:
-            return Selection(drawn, base, self.mu)
+            return companions
         others = _without(task.problem.n_records, drawn)
-        companions = Companions(drawn, base, self.mu)
         chosen, ratios = next(
             self.path.walk(task, others, self.start * task.reference[others], [n_left], companions)
         )
@@ -77,16 +78,13 @@ class Hybrid:
             drawable = np.intersect1d(drawable, rest, assume_unique=True)
             more = self._draw(task, weights, drawable if len(drawable) >= n_more else rest, n_more)
             drawn = np.concatenate([drawn, more])
-            base = self._base(task, weights, drawn, n_drawn + n_more)
+            base = self._base(task, drawn, inclusion_probabilities(weights, n_drawn + n_more))
         records, ratios = np.concatenate([drawn, chosen]), np.concatenate([base, ratios])
         ascending = np.argsort(records)
         return Selection(records[ascending], ratios[ascending], self.mu)
 
-    def _drawable(
-        self, task: Task, weights: NDArray[np.float64], n_drawn: int
-    ) -> NDArray[np.int64]:
+    def _drawable(self, task: Task, q: NDArray[np.float64], n_drawn: int) -> NDArray[np.int64]:
         """Records that may be drawn: all but the too influential, or all where too few are left."""
-        q = inclusion_probabilities(weights, n_drawn)
         # A record's weight w / q contributes (w / q) a / scale = (u / q) A to each target.
         influence = task.linear_map.largest_entries() * task.reference / q
         drawable = np.flatnonzero(influence <= self.overshoot)
@@ -104,10 +102,9 @@ class Hybrid:
         return systematic(q, task.problem.ordering(q), task.generator)
 
     def _base(
-        self, task: Task, weights: NDArray[np.float64], drawn: NDArray[np.int64], n_drawn: int
+        self, task: Task, drawn: NDArray[np.int64], q: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         # With q over all records the drawn stand for those too that could not be drawn.
-        q = inclusion_probabilities(weights, n_drawn)
         return self.damping * task.reference[drawn] / q[drawn]
 
 

@@ -4,8 +4,9 @@ Ratios are u = |v|^L (`HadamardGate`), and Adam minimises over v
 
     datafit(A u) + (lambda / n) sum_i v_i^2,
 
-that is, the fit under the quasi-norm sum_i u_i^(2/L), while lambda grows geometrically. Records
-that fall under a threshold leave for good, so that the cost falls with the support.
+that is, the fit under the quasi-norm sum_i u_i^(2/L), while lambda grows geometrically. Whenever a
+share of the records has fallen under a threshold they leave for good, so that the cost falls with
+the support.
 """
 
 from __future__ import annotations
@@ -17,30 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from l0.calibration.operator import LinearMap
-from l0.calibration.refit import EntropyDistance, Selection
+from l0.calibration.refit import Pulled, Selection
 from l0.calibration.task import Task
 from l0.hadamard import HadamardGate
-
-
-@dataclass(frozen=True)
-class Companions:
-    """Records whose choice is settled, fitted along with the path and free of its penalty.
-
-    Attributes
-    ----------
-    records : ndarray of int64, shape (c,)
-    base : ndarray of float64, shape (c,)
-        Ratios they start from and stay close to.
-    mu : float
-        Strength of that pull.
-    """
-
-    records: NDArray[np.int64]
-    base: NDArray[np.float64]
-    mu: float
 
 
 @dataclass(frozen=True)
@@ -102,7 +84,7 @@ class Path:
         records: NDArray[np.int64],
         start: NDArray[np.float64],
         budgets: Sequence[int],
-        companions: Companions | None = None,
+        companions: Selection | None = None,
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
         """Run the path and give the largest ratios whenever the support has come down to a budget.
 
@@ -115,7 +97,8 @@ class Path:
             Their ratios at the start.
         budgets : sequence of int
             In descending order, each at most n.
-        companions : Companions, optional
+        companions : Selection, optional
+            Records whose choice is settled, fitted along with the path and free of its penalty.
 
         Yields
         ------
@@ -124,7 +107,7 @@ class Path:
         """
         n_candidates = len(records)
         linear_map = task.linear_map.subset(records)
-        beside = None if companions is None else _Beside(task, companions)
+        beside = None if companions is None else Pulled(task, companions)
         gate = HadamardGate(
             n_candidates, self.depth, task.tensor(np.maximum(start, self.threshold))
         )
@@ -157,7 +140,7 @@ class Path:
         task: Task,
         gate: HadamardGate,
         linear_map: LinearMap,
-        beside: _Beside | None,
+        beside: Pulled | None,
         optimizer: torch.optim.Optimizer,
         strength: float,
         epochs: int,
@@ -180,24 +163,6 @@ class Path:
                 task.bounds.clamp_log_(beside.log_ratios)
         return estimates.detach().cpu().numpy()
 
-    def _optimizer(self, gate: HadamardGate, beside: _Beside | None) -> torch.optim.Optimizer:
+    def _optimizer(self, gate: HadamardGate, beside: Pulled | None) -> torch.optim.Optimizer:
         parameters = [gate.v] if beside is None else [gate.v, beside.log_ratios]
         return torch.optim.Adam(parameters, lr=self.learning_rate, fused=True)
-
-
-class _Beside:
-    """The companions as tensors: log ratios that are fitted, and their pull to the base."""
-
-    def __init__(self, task: Task, companions: Companions) -> None:
-        self._map = task.linear_map.subset(companions.records)
-        log_base = task.tensor(np.log(companions.base))
-        weights = companions.base * task.problem.design_weights[companions.records]
-        self._distance = EntropyDistance(log_base, task.tensor(weights))
-        self._mu = companions.mu
-        self.log_ratios = log_base.clone().requires_grad_()
-
-    def estimates(self) -> Tensor:
-        return self._map(self.log_ratios.exp())
-
-    def penalty(self) -> Tensor:
-        return self._mu * self._distance(self.log_ratios)

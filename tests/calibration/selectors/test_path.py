@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from l0.calibration.selectors.path import Companions, Path
+from l0.calibration.refit import Selection
+from l0.calibration.selectors.path import Path
 from tests.calibration import problems
 
 
@@ -56,7 +57,7 @@ def test_companions_take_part_in_the_fit_and_are_not_chosen():
     problem = problems.problem()
     task = problems.task(problem, epochs=60)
     others = np.arange(100, 300)
-    companions = Companions(np.arange(100), np.full(100, 2.9), 0.1)
+    companions = Selection(np.arange(100), np.full(100, 2.9), 0.1)
     with_them = next(Path().walk(task, others, np.full(200, 0.3), [20], companions))
     alone = next(Path().walk(task, others, np.full(200, 0.3), [20]))
     assert set(with_them[0]) <= set(others)
