@@ -9,35 +9,86 @@ if TYPE_CHECKING:
         CalibrationProblem,
         CalibrationResult,
         Frontier,
+        SparseCalibrationWeights,
         calibrate,
         frontier,
     )
     from l0.errors import InputError
+    from l0.gates import FeatureGate, HybridGate, L0Gate, SampleGate
     from l0.hadamard import HadamardGate
     from l0.hard_concrete import HardConcrete
+    from l0.layers import L0Conv2d, L0DepthwiseConv2d, L0Linear, SparseMLP, prune_model
+    from l0.linear_model import SparseL0Linear
+    from l0.penalties import (
+        PenaltyTracker,
+        compute_l0_penalty,
+        compute_l0l2_penalty,
+        compute_l2_penalty,
+        get_active_parameter_count,
+        get_sparsity_stats,
+    )
+    from l0.temperature import TemperatureScheduler, update_temperatures
 
 __all__ = [
     "CalibrationProblem",
     "CalibrationResult",
+    "FeatureGate",
     "Frontier",
     "HadamardGate",
     "HardConcrete",
+    "HybridGate",
     "InputError",
+    "L0Conv2d",
+    "L0DepthwiseConv2d",
+    "L0Gate",
+    "L0Linear",
+    "PenaltyTracker",
+    "SampleGate",
+    "SparseCalibrationWeights",
+    "SparseL0Linear",
+    "SparseMLP",
+    "TemperatureScheduler",
     "calibrate",
     "calibration",
+    "compute_l0_penalty",
+    "compute_l0l2_penalty",
+    "compute_l2_penalty",
     "datasets",
     "frontier",
+    "get_active_parameter_count",
+    "get_sparsity_stats",
+    "prune_model",
+    "update_temperatures",
 ]
 
 _HOMES = {
     "CalibrationProblem": "l0.calibration",
     "CalibrationResult": "l0.calibration",
+    "FeatureGate": "l0.gates",
     "Frontier": "l0.calibration",
     "HadamardGate": "l0.hadamard",
     "HardConcrete": "l0.hard_concrete",
+    "HybridGate": "l0.gates",
     "InputError": "l0.errors",
+    "L0Conv2d": "l0.layers",
+    "L0DepthwiseConv2d": "l0.layers",
+    "L0Gate": "l0.gates",
+    "L0Linear": "l0.layers",
+    "PenaltyTracker": "l0.penalties",
+    "SampleGate": "l0.gates",
+    "SparseCalibrationWeights": "l0.calibration",
+    "SparseL0Linear": "l0.linear_model",
+    "SparseMLP": "l0.layers",
+    "TemperatureScheduler": "l0.temperature",
     "calibrate": "l0.calibration",
+    "compute_l0_penalty": "l0.penalties",
+    "compute_l0l2_penalty": "l0.penalties",
+    "compute_l2_penalty": "l0.penalties",
     "frontier": "l0.calibration",
+    "get_active_parameter_count": "l0.penalties",
+    "get_sparsity_stats": "l0.penalties",
+    "prune_model": "l0.layers",
+    "update_temperatures": "l0.temperature",
 }
 
 

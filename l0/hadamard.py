@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from l0.errors import first_few
+from l0.precision import at_least_float32
+from l0.scalars import whole_number
 
 
 class HadamardGate(nn.Module):
@@ -84,8 +86,7 @@ class HadamardGate(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(n_items, Integral) or n_items < 1:
-            raise ValueError(f"`n_items` must be an integer of at least 1, got {n_items!r}")
+        n_items = whole_number(n_items, "n_items", 1)
         if not isinstance(depth, Integral) or depth < 2:
             raise ValueError(
                 f"`depth` must be an integer of at least 2, got {depth!r}: "
@@ -98,7 +99,7 @@ class HadamardGate(nn.Module):
             raise ValueError(f"`init` must be of a floating dtype, got {z.dtype}; pass `dtype`")
         _check_values(z, n_items, "init")
         c = torch.ones(n_items, dtype=z.dtype) if costs is None else costs.detach()
-        c = c.to(device=z.device, dtype=_wide(z).dtype, copy=True)
+        c = c.to(device=z.device, dtype=at_least_float32(z).dtype, copy=True)
         _check_values(c, n_items, "costs")
 
         self.depth = int(depth)
@@ -126,7 +127,7 @@ class HadamardGate(nn.Module):
         Tensor, shape ()
             In float32 or better.
         """
-        return (_wide(self.costs) * _wide(self.v).square()).sum()
+        return (at_least_float32(self.costs) * at_least_float32(self.v).square()).sum()
 
     @torch.no_grad()
     def get_open(self, threshold: float = 1e-3) -> Tensor:
@@ -215,11 +216,6 @@ class HadamardGate(nn.Module):
     def extra_repr(self) -> str:
         """Return the settings, for printing."""
         return f"n_items={len(self.v)}, depth={self.depth}"
-
-
-def _wide(x: Tensor) -> Tensor:
-    # Costs are counts of parameters, and float16 ends at 65,504.
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _check_values(x: Tensor, n_items: int, name: str) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral
 
 import torch
 from torch import Tensor, nn
+
+from l0.precision import at_least_float32
+from l0.scalars import whole_number
 
 
 def logistic_noise(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -158,9 +160,9 @@ class HardConcrete(nn.Module):
                 + ("neither" if n_items is None else "both")
             )
         rows, name = (input_dim, "input_dim") if n_items is None else (n_items, "n_items")
-        self.gate_size: tuple[int, ...] = (_check_size(rows, name),)
+        self.gate_size: tuple[int, ...] = (whole_number(rows, name, 1),)
         if output_dim is not None:
-            self.gate_size += (_check_size(output_dim, "output_dim"),)
+            self.gate_size += (whole_number(output_dim, "output_dim", 1),)
         if not 0 < stretch < math.inf:
             raise ValueError(
                 f"`stretch` must be positive and finite, got {stretch}: without it no gate is "
@@ -220,8 +222,7 @@ class HardConcrete(nn.Module):
         Tensor, shape `gate_size`, with trailing ones up to ``len(input_shape)`` axes
             Gates in [0, 1].
         """
-        noise = logistic_noise(self._log_alpha(), generator) if self.training else 0.0
-        z = self._gates(noise)
+        z = self._gates(logistic_noise(self._log_alpha, generator) if self.training else 0.0)
         if input_shape is not None:
             z = z.reshape(z.shape + (1,) * (len(input_shape) - z.ndim))
         return z
@@ -244,7 +245,7 @@ class HardConcrete(nn.Module):
         Tensor, shape `gate_size`
             Probabilities in [0, 1].
         """
-        return open_probability(self._log_alpha(), self.temperature, self.gamma, self.zeta)
+        return open_probability(self._log_alpha, self.temperature, self.gamma, self.zeta)
 
     @torch.no_grad()
     def get_open(self) -> Tensor:
@@ -285,16 +286,10 @@ class HardConcrete(nn.Module):
             f"stretch={self.stretch}, init_mean={self.init_mean}"
         )
 
+    @property
     def _log_alpha(self) -> Tensor:
-        # Half precision resolves neither the noise nor a sum of many probabilities.
-        return self.qz_logits.to(torch.promote_types(self.qz_logits.dtype, torch.float32))
+        return at_least_float32(self.qz_logits)
 
     def _gates(self, noise: Tensor | float) -> Tensor:
-        z = hard_concrete(self._log_alpha(), noise, self.temperature, self.gamma, self.zeta)
+        z = hard_concrete(self._log_alpha, noise, self.temperature, self.gamma, self.zeta)
         return z.to(self.qz_logits.dtype)
-
-
-def _check_size(value: object, name: str) -> int:
-    if not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"`{name}` must be an integer of at least 1, got {value!r}")
-    return int(value)

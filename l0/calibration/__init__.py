@@ -14,6 +14,7 @@ from l0.calibration.selectors import (
     Random,
     Selector,
 )
+from l0.calibration.sparse_weights import SparseCalibrationWeights
 
 __all__ = [
     "SELECTORS",
@@ -27,6 +28,7 @@ __all__ = [
     "Progress",
     "Random",
     "Selector",
+    "SparseCalibrationWeights",
     "calibrate",
     "frontier",
 ]

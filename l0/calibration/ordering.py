@@ -8,7 +8,7 @@ Finite Populations, section 3.7).
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -59,17 +59,9 @@ class SurveyOrdering:
         """Order the records for a draw with these inclusion probabilities."""
         n = len(probabilities)
         labels = sorted(self.roles.labels, key=lambda column: -len(column.levels))
-        widest = heapq.nlargest(  # holds no more than these at a time
-            FEATURES,
-            enumerate(self._features(labels[1:])),
-            key=lambda placed: _variance(placed[1], probabilities),
-        )
-        features = [feature for _, feature in sorted(widest, key=lambda placed: placed[0])]
+        features = _most_variable(self._features(labels[1:]), probabilities)
         group = labels[0].codes if labels else np.zeros(n, dtype=np.int64)
-        n_groups = 0
-        while len(levels := np.unique(group)) > n_groups:
-            n_groups = len(levels)
-            group = _cut(np.searchsorted(levels, group), n_groups, features, probabilities)
+        group = _grow(group, features, probabilities)
         if not self.roles.amounts:
             return np.argsort(group, kind="stable")
         # Within a leaf by an amount: it tells apart records that share all their indicators.
@@ -90,6 +82,28 @@ class SurveyOrdering:
         size = np.abs(known_numbers(self.survey.records.table.column(name)))
         large = np.quantile(size[size > 0], LARGE) if size.any() else 1.0
         return np.minimum(size / large, 1.0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class FeatureOrdering:
+    """Order rows by the same tree over features that are numbers already.
+
+    Of many features the `FEATURES` that vary most among the expected draws are used. Rows of one
+    leaf stand by the first feature.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (p, n)
+        On one scale: the tree cuts where the variance is largest.
+    """
+
+    features: NDArray[np.float32]
+
+    def __call__(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Order the rows for a draw with these inclusion probabilities."""
+        features = _most_variable(self.features, probabilities)
+        group = _grow(np.zeros(len(probabilities), dtype=np.int64), features, probabilities)
+        return np.lexsort((self.features[0], group))
 
 
 @dataclass(frozen=True)
@@ -127,9 +141,30 @@ class SharedTargetsOrdering:
         return np.lexsort(narrowest[::-1])
 
 
+def _most_variable(
+    features: Iterable[NDArray[np.float32]], weight: NDArray[np.float64]
+) -> list[NDArray[np.float32]]:
+    """Take the `FEATURES` that vary most, in their order; no more are held at a time."""
+    widest = heapq.nlargest(
+        FEATURES, enumerate(features), key=lambda placed: _variance(placed[1], weight)
+    )
+    return [feature for _, feature in sorted(widest, key=lambda placed: placed[0])]
+
+
 def _variance(feature: NDArray[np.float32], weight: NDArray[np.float64]) -> float:
     draws = max(float(weight.sum()), np.finfo(float).tiny)  # nobody may be there to be drawn
     return float(weight @ feature**2 / draws - (weight @ feature / draws) ** 2)
+
+
+def _grow(
+    group: NDArray[np.int64], features: list[NDArray[np.float32]], weight: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Cut groups until none can be cut; number them so that those cut last stand side by side."""
+    n_groups = 0
+    while len(levels := np.unique(group)) > n_groups:
+        n_groups = len(levels)
+        group = _cut(np.searchsorted(levels, group), n_groups, features, weight)
+    return group
 
 
 def _cut(

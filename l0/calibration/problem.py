@@ -20,7 +20,9 @@ from l0.calibration.survey import check_keys, check_weights, read_survey
 from l0.calibration.tables import Kind, plain
 from l0.calibration.targets import compile_targets, read_targets, shares
 from l0.calibration.untargeted import Auxiliary, MatrixAuxiliary, SurveyAuxiliary
+from l0.checks import check_length, checked_matrix, checked_vector
 from l0.errors import InputError, first_few
+from l0.linear_map import narrow
 
 if TYPE_CHECKING:
     from l0.calibration.frontier import Frontier
@@ -142,7 +144,7 @@ class CalibrationProblem:
         matrix = compile_targets(table, survey)
         roles = classify(survey, {name for labels in table.labels for name, _ in labels})
         by_name = np.array(sorted(range(len(table.names)), key=table.sort_key))
-        matrix = _narrow(matrix[by_name])
+        matrix = narrow(matrix[by_name])
         values = table.values[by_name]
         weights = survey.weights
         if weights is None:
@@ -205,20 +207,20 @@ class CalibrationProblem:
         InputError
             Where shapes do not fit, or numbers are not finite.
         """
-        matrix = _checked_matrix(A, "A")
+        matrix = checked_matrix(A, "A")
         m, n = matrix.shape
-        totals = _checked_vector(values, m, "values", "rows")
-        w0 = _checked_vector(weights, n, "weights", "columns")
+        totals = checked_vector(values, m, "values", "rows of `A`")
+        w0 = checked_vector(weights, n, "weights", "columns of `A`")
         key_array = plain(pa.array(np.arange(n) if keys is None else keys, from_pandas=True))
-        _check_length(len(key_array), n, "keys", "columns")
+        check_length(len(key_array), n, "keys", "columns of `A`")
         check_keys(key_array, "`keys`", "positions")
         check_weights(w0, "`weights`", key_array)
         # As lists: a pandas Series would be indexed by its labels, not by position.
         named = [f"target {row}" for row in range(m)] if names is None else list(map(str, names))
         grouped = None if groups is None else list(map(str, groups))
-        _check_length(len(named), m, "names", "rows")
+        check_length(len(named), m, "names", "rows of `A`")
         if grouped is not None:
-            _check_length(len(grouped), m, "groups", "rows")
+            check_length(len(grouped), m, "groups", "rows of `A`")
         if len(set(named)) < m:
             twice = sorted(name for name, times in Counter(named).items() if times > 1)
             raise InputError(
@@ -232,11 +234,11 @@ class CalibrationProblem:
         if names is not None:
             by_name = np.argsort(np.array(named), kind="stable")
             matrix, totals = matrix[by_name], totals[by_name]
-        matrix = _narrow(matrix)
+        matrix = narrow(matrix)
         importance = shares(np.ones(m), grouped, named)[by_name]
         extra = None
         if auxiliary is not None:
-            statistics = _checked_matrix(auxiliary, "auxiliary")
+            statistics = checked_matrix(auxiliary, "auxiliary")
             if statistics.shape[1] != n:
                 raise InputError(
                     f"`auxiliary` has {statistics.shape[1]:,} columns where `A` has {n:,}; "
@@ -378,15 +380,6 @@ def _absolute_totals(matrix: sp.csr_array, weights: NDArray[np.float64]) -> NDAr
     return totals
 
 
-def _narrow(matrix: sp.csr_array) -> sp.csr_array:
-    """Sorted int32 indices where they suffice: half the memory to read for each product."""
-    matrix.sort_indices()
-    if max(matrix.nnz, *matrix.shape) < np.iinfo(np.int32).max:
-        matrix.indices = matrix.indices.astype(np.int32, copy=False)
-        matrix.indptr = matrix.indptr.astype(np.int32, copy=False)
-    return matrix
-
-
 def _even_weights(matrix: sp.csr_array, values: NDArray[np.float64]) -> NDArray[np.float64]:
     unweighted = np.asarray(matrix.sum(axis=1)).ravel()
     usable = unweighted * values > 0
@@ -396,51 +389,3 @@ def _even_weights(matrix: sp.csr_array, values: NDArray[np.float64]) -> NDArray[
             "name a column of design weights"
         )
     return np.full(matrix.shape[1], np.median(values[usable] / unweighted[usable]))
-
-
-def _checked_matrix(source: Any, argument: str) -> sp.csr_array:
-    if np.ndim(source) != 2 or 0 in np.shape(source):
-        raise InputError(
-            f"`{argument}` has shape {np.shape(source)}; it needs two dimensions, none empty"
-        )
-    matrix = sp.csr_array(source)
-    if matrix.dtype != np.float32:
-        matrix = matrix.astype(np.float64)
-    if not np.isfinite(matrix.data).all():
-        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        bad = np.unique(rows[~np.isfinite(matrix.data)])
-        raise InputError(
-            f"`{argument}` has NaN or infinite entries in {bad.size:,} rows "
-            f"({first_few(bad.tolist())}); fill them or drop the rows"
-        )
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
-    return matrix
-
-
-def _checked_vector(
-    source: ArrayLike, length: int, argument: str, what: str
-) -> NDArray[np.float64]:
-    try:
-        vector = np.asarray(source, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"`{argument}` must be numbers; cast them ({error})") from None
-    if vector.ndim != 1:
-        raise InputError(f"`{argument}` has shape {vector.shape}; pass one dimension")
-    _check_length(len(vector), length, argument, what)
-    bad = np.flatnonzero(~np.isfinite(vector))
-    if bad.size:
-        raise InputError(
-            f"`{argument}` is NaN or infinite at {bad.size:,} positions "
-            f"({first_few(bad.tolist())}); give each a number or drop it"
-        )
-    return vector
-
-
-def _check_length(found: int, expected: int, argument: str, what: str) -> None:
-    if found != expected:
-        raise InputError(
-            f"`{argument}` has {found:,} entries for {expected:,} {what} of `A`; "
-            f"pass one for each of the {what}"
-        )

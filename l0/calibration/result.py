@@ -104,7 +104,7 @@ class CalibrationResult:
         """Frame of all targets in the order they came.
 
         `name`, `value`, `estimate`, `error` (estimate - value), `relative_error` (error over
-        |value|; for a value of 0 over the design-weighted total of absolute entries), `group`,
+        ``|value|``; for a value of 0 over the design-weighted total of absolute entries), `group`,
         `status` (``met`` within the larger of 1% and its tolerance, ``missed``,
         ``unreachable``), `reason` (why unreachable), `importance` (shares that add up to one),
         and `design_estimate` and `design_relative_error`, those of the design weights.

@@ -20,6 +20,7 @@ from l0.calibration.refit import refit
 from l0.calibration.result import CalibrationResult
 from l0.calibration.selectors import Selector, get_selector
 from l0.calibration.task import Task
+from l0.checks import checked_device
 from l0.errors import InputError, first_few
 from l0.progress import progress_bar
 
@@ -98,7 +99,7 @@ def make_task(
         epochs=_whole_number(EPOCHS if options.epochs is None else options.epochs, "epochs", 1),
         reachable=reasons == "",
         generator=np.random.default_rng(_whole_number(options.seed, "seed", 0)),
-        device=_device(options.device),
+        device=checked_device(options.device),
         recorder=Recorder(problem, listener),
     )
     return task, reasons
@@ -125,15 +126,3 @@ def _whole_number(value: Any, argument: str, least: int, most: int | None = None
         span = f"from {least} to the number of records, {most:,}" if most else f"of {least} or more"
         raise InputError(f"`{argument}` is {value!r}; it must be a whole number {span}")
     return int(value)
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        wanted = torch.device(device)
-        torch.empty(0, device=wanted)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"`device` {device!r} cannot be used here ({reason}); try 'cpu'") from None
-    return wanted

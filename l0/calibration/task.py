@@ -11,10 +11,10 @@ from torch import Tensor
 
 from l0.calibration.bounds import Bounds
 from l0.calibration.losses import Loss
-from l0.calibration.operator import LinearMap
 from l0.calibration.problem import CalibrationProblem
 from l0.calibration.recorder import Recorder
 from l0.calibration.refit import calibrate_all
+from l0.linear_map import LinearMap
 
 
 class Task:

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from l0.calibration.operator import LinearMap
 from l0.calibration.refit import Pulled, Selection
 from l0.calibration.task import Task
 from l0.hadamard import HadamardGate
+from l0.linear_map import LinearMap
 
 
 @dataclass(frozen=True)

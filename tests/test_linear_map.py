@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from l0.calibration.operator import BLOCK_ROWS, LinearMap
+from l0.linear_map import BLOCK_ROWS, LinearMap
 
 entries = st.sampled_from([0.0, 0.0, 0.0, 1.0, -2.5, 1e-3, 4e5])
 factors = st.floats(0.01, 100)
@@ -28,7 +28,7 @@ def maps(draw):
 def test_value_and_gradient_are_those_of_the_dense_matrix(both, seed):
     dense, linear_map = both
     m, n = dense.shape
-    assert (linear_map.n_targets, linear_map.n_records) == (m, n)
+    assert linear_map.shape == (m, n)
     rng = np.random.default_rng(seed)
     u, g = rng.uniform(0, 3, n), rng.normal(size=m)
     ratios = torch.tensor(u, dtype=torch.float32, requires_grad=True)
@@ -50,7 +50,7 @@ def test_a_subset_is_a_slice(both, data):
     n = dense.shape[1]
     kept = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))))
     part = linear_map.subset(kept)
-    assert part.n_records == len(kept)
+    assert part.shape == (len(dense), len(kept))
     for column, record in enumerate(kept):
         unit = torch.zeros(len(kept))
         unit[column] = 1
