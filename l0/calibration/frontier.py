@@ -19,7 +19,7 @@ from l0.calibration.selectors import Path
 from l0.calibration.solve import Options, check_n_records, check_reachable, make_task
 from l0.calibration.tables import Kind, native
 from l0.errors import InputError
-from l0.files import whole_file
+from l0.plots import BLUE, matplotlib, save_figure
 from l0.progress import progress_bar
 
 
@@ -60,10 +60,6 @@ class Frontier:
         ImportError
             Without matplotlib, with the command that installs it.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError:
-            raise ImportError("plots need matplotlib: pip install 'l0-python[plot]'") from None
         budgets = self.table.column("n_records").to_pylist()
         panels = {
             "loss": "Loss on the targets, %",
@@ -73,7 +69,7 @@ class Frontier:
         shown = {
             name: title for name, title in panels.items() if self.table.column(name).null_count == 0
         }
-        figure = Figure(figsize=(4 * len(shown), 3.4), layout="constrained")
+        figure = matplotlib("figure").Figure(figsize=(4 * len(shown), 3.4), layout="constrained")
         for axes, (name, title) in zip(
             figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True
         ):
@@ -83,7 +79,7 @@ class Frontier:
                 budgets,
                 [100 * value for value in values] if percent else values,
                 "o-",
-                color="#0072B2",
+                color=BLUE,
             )
             axes.set_xscale("log")
             if not percent:
@@ -94,8 +90,7 @@ class Frontier:
             axes.set_xlabel("Records kept")
             axes.grid(alpha=0.3)
         if path is not None:
-            with whole_file(path) as draft:
-                figure.savefig(draft, dpi=150)
+            save_figure(figure, path)
         return figure
 
 
