@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from l0.precision import at_least_float32
 from l0.scalars import whole_number
@@ -36,7 +37,7 @@ def logistic_noise(like: Tensor, generator: torch.Generator | None = None) -> Te
     device = like.device if generator is None else generator.device
     u = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=device)
     # rand returns multiples of eps / 2 in [0, 1), so this only moves the rare exact 0.
-    return torch.logit(u, eps=torch.finfo(u.dtype).eps / 2).to(like.device)
+    return u.logit_(eps=torch.finfo(u.dtype).eps / 2).to(like.device)
 
 
 def hard_concrete(
@@ -58,8 +59,11 @@ def hard_concrete(
     Tensor, the shape of `log_alpha`
         Gates in [0, 1].
     """
-    s = torch.sigmoid((noise + log_alpha) / temperature)  # eq. 10
-    return (s * (zeta - gamma) + gamma).clamp(0, 1)  # eq. 10 (stretch) and 11 (hard sigmoid)
+    # In place where the tensor is fresh: at millions of gates new memory costs as much as sigmoid.
+    s = (noise + log_alpha).div_(temperature).sigmoid_()  # eq. 10
+    stretched = (s * (zeta - gamma)).add_(gamma)  # eq. 10
+    # Not clamp, whose gradient takes four passes over memory where this one takes one.
+    return F.hardtanh(stretched, 0, 1)  # eq. 11 (hard sigmoid)
 
 
 def open_probability(log_alpha: Tensor, temperature: float, gamma: float, zeta: float) -> Tensor:

@@ -8,6 +8,7 @@ import copy
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
@@ -15,14 +16,20 @@ import torch
 from l0 import (
     FeatureGate,
     HybridGate,
+    L0Conv2d,
     L0DepthwiseConv2d,
     L0Linear,
+    PenaltyTracker,
     SampleGate,
     SparseCalibrationWeights,
     SparseL0Linear,
+    SparseMLP,
     TemperatureScheduler,
     compute_l2_penalty,
+    get_active_parameter_count,
+    get_sparsity_stats,
     prune_model,
+    update_temperatures,
 )
 
 N_TARGETS, N_RECORDS = 6, 40
@@ -118,13 +125,13 @@ def test_an_empty_target_is_refused(job):
     matrix, y = job
     matrix = matrix.tolil()
     matrix[4] = 0
-    with pytest.raises(ValueError, match="empty target.*4"):
+    with pytest.raises(ValueError, match=r"`M`.*\b4\b"):
         calibration().fit(matrix.tocsr(), y, epochs=1)
 
 
 def test_no_targets_are_refused():
     """0.6.2 let the penalty alone close the gates."""
-    with pytest.raises(ValueError, match="target"):
+    with pytest.raises(ValueError, match="`M`"):
         calibration().fit(sp.csr_matrix((0, N_RECORDS)), np.zeros(0), epochs=1)
 
 
@@ -175,7 +182,7 @@ def test_chunks_with_logging_and_checkpoints_give_the_weights_of_one_long_fit(jo
     chunked = calibration(**options)
     for _ in range(3):
         chunked.fit(*job, epochs=100, loss_type="relative")
-        chunked.get_weights(deterministic=True)
+        chunked.get_weights()
         chunked.get_active_weights()
         chunked.get_sparsity()
         chunked.predict(job[0])
@@ -200,6 +207,16 @@ def test_jitter_comes_once_unless_it_is_asked_for_again(job):
     assert moved() < 0.01
     model.log_weight_jitter_sd = 0.0
     assert moved() < 0.01
+
+
+def test_the_linear_model_goes_on_too(job):
+    """0.6.2 drew its weights anew at every call and forgot what it had learnt."""
+    x = job[0].T.tocsr()
+    y = np.asarray(x.sum(axis=1)).ravel()
+    long = SparseL0Linear(N_TARGETS, seed=0).fit(x, y, epochs=40)
+    chunked = SparseL0Linear(N_TARGETS, seed=0).fit(x, y, epochs=20).fit(x, y, epochs=20)
+    assert torch.equal(chunked.weight, long.weight)
+    assert torch.equal(chunked.log_alpha, long.log_alpha)
 
 
 # A seed covers everything that is drawn
@@ -361,6 +378,45 @@ def test_weight_decay_leaves_the_gates_alone():
     """0.6.2 took `weight_gates.qz_logits` for a weight and drew every gate to one half."""
     layer = L0Linear(3, 2, init_sparsity=0.01)
     torch.testing.assert_close(compute_l2_penalty(layer), layer.weight.square().sum())
+
+
+def test_active_weights_are_weights_in_channels_too():
+    """0.6.2 counted open channels beside the total number of weights."""
+    layer = L0Conv2d(3, 4, 3, structured=True, init_sparsity=1e-6)
+    (stats,) = get_sparsity_stats(layer).values()
+    assert stats["active_params"] == pytest.approx(stats["total_params"], rel=1e-4)
+
+
+def test_active_weights_are_rounded_once():
+    """0.6.2 cut the expected number of every layer down to a whole one: to 0 here."""
+    model = torch.nn.Sequential(*(L0Linear(1, 1) for _ in range(10)))
+    assert get_active_parameter_count(model) == 8  # 10 times 0.77
+
+
+def test_a_new_temperature_reaches_everything_that_shows_it():
+    """0.6.2 left the `temperature` of the gate around the gates as it was."""
+    gate = SampleGate(10, 5)
+    update_temperatures(gate, 0.9)
+    assert gate.temperature == gate.gates.temperature == 0.9
+
+
+def test_a_perceptron_takes_images_in_any_layout():
+    """0.6.2 raised a RuntimeError about strides."""
+    images = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    model = SparseMLP(60, 4, 2).eval()
+    assert torch.equal(model(images), model(images.contiguous()))
+
+
+def test_histories_of_different_lengths_can_be_saved(tmp_path):
+    """0.6.2 raised a ValueError at the end of the run, and wrote nothing."""
+    tracker = PenaltyTracker()
+    for epoch in range(3):
+        tracker.log("loss", 0.5 * epoch)
+    tracker.log("sparsity", 0.25)
+    tracker.save_to_csv(str(tmp_path / "log.csv"))
+    frame = pd.read_csv(tmp_path / "log.csv")
+    assert frame["loss"].tolist() == [0.0, 0.5, 1.0]
+    assert frame["sparsity"].dropna().tolist() == [0.25]
 
 
 # The state of a model

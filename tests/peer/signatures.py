@@ -23,23 +23,22 @@ def parameters(function):
 
 
 def methods(cls):
-    """Give the constructor and the public methods that the package itself defines."""
+    """Give the public methods that the package itself defines."""
     return {
-        name: getattr(cls, name)
-        for name, _ in inspect.getmembers(cls, inspect.isfunction)
-        if (name == "__init__" or not name.startswith("_"))
-        and getattr(cls, name).__module__.startswith("l0.")
+        name: function
+        for name, function in inspect.getmembers(cls, inspect.isfunction)
+        if not name.startswith("_") and function.__module__.startswith("l0.")
     }
 
 
 def describe():
-    """Give the signatures of all public names, and the home of each."""
+    """Give the signatures of all public functions, constructors and methods."""
     signatures = {}
     for name in l0.__all__:
         value = getattr(l0, name)
-        if inspect.isclass(value):
-            for method, function in methods(value).items():
-                signatures[f"{name}.{method}"] = parameters(function)
+        if inspect.isclass(value) and not issubclass(value, Exception):
+            signatures[name] = parameters(value.__init__)
+            signatures |= {f"{name}.{key}": parameters(f) for key, f in methods(value).items()}
         elif inspect.isfunction(value):
             signatures[name] = parameters(value)
     return signatures
