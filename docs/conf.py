@@ -1,0 +1,58 @@
+"""How Sphinx builds the documentation: every code cell runs, and every warning is an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+EXTENSIONS = str(Path(__file__).parent / "_extensions")
+sys.path.insert(0, EXTENSIONS)
+
+project = "l0"
+author = "The l0 developers"
+version = release = installed_version("l0-python")
+extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_nb", "mathml"]
+exclude_patterns = ["_build"]
+
+# Cells run anew in every build: what a cache holds may come from an older version of the package.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_execution_in_temp = True
+nb_execution_timeout = 240
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
+nb_merge_streams = True  # one print after another is one box
+# No cell makes widgets, and their scripts would be fetched from the network.
+nb_ipywidgets_js = {}
+
+# For cells: the commands of this environment, as wide as a page, and `_extensions/cells.py`.
+os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"]
+os.environ["COLUMNS"] = "88"
+os.environ["PYTHONPATH"] = EXTENSIONS
+
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
+myst_heading_anchors = 3
+
+# The names that autodoc finds are documented where users import them from.
+add_module_names = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings name the types, with shapes and units
+autodoc_inherit_docstrings = False
+default_role = "code"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+html_theme = "furo"
+html_title = "l0"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_math_renderer = "mathml"
+html_copy_source = False
+html_show_copyright = False
+html_show_sourcelink = False
+html_theme_options = {"navigation_with_keys": True}
+pygments_style = "friendly"

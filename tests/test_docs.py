@@ -1,0 +1,34 @@
+"""The documentation, as far as it can be checked without building it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import l0
+import l0.calibration
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+DIRECTIVE = re.compile(r"^\.\. auto(?:function|class|exception|data|module):: (\S+)", re.M)
+DOCUMENTED = {
+    name.removeprefix("l0.")
+    for page in (DOCS / "api").glob("*.md")
+    for name in DIRECTIVE.findall(page.read_text(encoding="utf-8"))
+}
+
+
+@pytest.mark.parametrize("name", sorted({*l0.__all__, *l0.calibration.__all__} - {"calibration"}))
+def test_every_public_name_is_in_the_reference(name):
+    assert name in DOCUMENTED
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_page_is_in_the_table_of_contents_and_runs_its_code(page):
+    text = page.read_text(encoding="utf-8")
+    name = page.relative_to(DOCS).with_suffix("").as_posix()
+    assert name == "index" or re.search(f"^{name}$", (DOCS / "index.md").read_text(), re.M)
+    # Without this line a page is plain text, and its cells are shown without being run.
+    assert ("{code-cell}" in text) == ("file_format: mystnb" in text)
+    # A fence that names Python is shown, not run.
+    assert "```python" not in text
