@@ -103,7 +103,7 @@ class FeatureOrdering:
         """Order the rows for a draw with these inclusion probabilities."""
         features = _most_variable(self.features, probabilities)
         group = _grow(np.zeros(len(probabilities), dtype=np.int64), features, probabilities)
-        return np.lexsort((self.features[0], group))
+        return np.lexsort((*self.features[:1], group))
 
 
 @dataclass(frozen=True)

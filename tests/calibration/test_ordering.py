@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.ordering import NARROWEST, SharedTargetsOrdering
+from l0.calibration.ordering import NARROWEST, FeatureOrdering, SharedTargetsOrdering
 
 TARGETS = pd.DataFrame({"variable": ["count"], "value": [100.0]})
 
@@ -108,6 +108,32 @@ def test_within_a_leaf_records_stand_by_an_amount_not_by_an_indicator():
     )
     order = problem(records).ordering(np.full(6, 0.1))  # too few draws to cut a group
     assert order.tolist() == [1, 2, 0, 4, 5, 3]
+
+
+# A table of numbers
+
+
+@given(
+    features=hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 4), st.integers(1, 30)),
+        elements=st.sampled_from([0.0, 1.0, -2.5]),
+    ),
+    share=st.sampled_from([1e-12, 0.2, 1.0]),
+)
+@settings(deadline=None, max_examples=60)
+def test_every_row_of_numbers_has_one_place(features, share):
+    n = features.shape[1]
+    order = FeatureOrdering(features)(np.full(n, share))
+    assert sorted(order.tolist()) == list(range(n))
+    assert order.dtype == np.int64
+
+
+def test_alike_rows_of_numbers_stand_together():
+    features = np.random.default_rng(0).normal(size=(3, 2000)).astype(np.float32)
+    stretch = stretches(FeatureOrdering(features)(np.full(2000, 0.1)), 200)
+    for feature in features:
+        assert spread_within(feature, stretch) < 0.3  # 1 in an order by chance
 
 
 # A bare matrix
