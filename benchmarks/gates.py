@@ -245,7 +245,7 @@ def main() -> int:
     """Run all comparisons, and fail where a limit was missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=11, help="how many, from 0")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     tables = {name: compare_rows(name, options.seeds) for name in FILES}

@@ -32,3 +32,11 @@ def test_every_page_is_in_the_table_of_contents_and_runs_its_code(page):
     assert ("{code-cell}" in text) == ("file_format: mystnb" in text)
     # A fence that names Python is shown, not run.
     assert "```python" not in text
+
+
+def test_the_code_in_readme_that_needs_no_file_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS.parent / "README.md").read_text(), re.DOTALL)
+    runnable = [block for block in blocks if "read_parquet" not in block]
+    assert runnable
+    for block in runnable:
+        exec(block, {})
