@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from l0 import calibration, datasets
+    from l0 import calibration, datasets, networks
     from l0.calibration import (
         CalibrationProblem,
         CalibrationResult,
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from l0.hard_concrete import HardConcrete
     from l0.layers import L0Conv2d, L0DepthwiseConv2d, L0Linear, SparseMLP, prune_model
     from l0.linear_model import SparseL0Linear
+    from l0.networks import Bytes, Macs, Params, Sparsifier, Units, sparsify
     from l0.penalties import (
         PenaltyTracker,
         compute_l0_penalty,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from l0.temperature import TemperatureScheduler, update_temperatures
 
 __all__ = [
+    "Bytes",
     "CalibrationProblem",
     "CalibrationResult",
     "FeatureGate",
@@ -42,12 +44,16 @@ __all__ = [
     "L0DepthwiseConv2d",
     "L0Gate",
     "L0Linear",
+    "Macs",
+    "Params",
     "PenaltyTracker",
     "SampleGate",
     "SparseCalibrationWeights",
     "SparseL0Linear",
     "SparseMLP",
+    "Sparsifier",
     "TemperatureScheduler",
+    "Units",
     "calibrate",
     "calibration",
     "compute_l0_penalty",
@@ -57,11 +63,14 @@ __all__ = [
     "frontier",
     "get_active_parameter_count",
     "get_sparsity_stats",
+    "networks",
     "prune_model",
+    "sparsify",
     "update_temperatures",
 ]
 
 _HOMES = {
+    "Bytes": "l0.networks",
     "CalibrationProblem": "l0.calibration",
     "CalibrationResult": "l0.calibration",
     "FeatureGate": "l0.gates",
@@ -74,12 +83,16 @@ _HOMES = {
     "L0DepthwiseConv2d": "l0.layers",
     "L0Gate": "l0.gates",
     "L0Linear": "l0.layers",
+    "Macs": "l0.networks",
+    "Params": "l0.networks",
     "PenaltyTracker": "l0.penalties",
     "SampleGate": "l0.gates",
     "SparseCalibrationWeights": "l0.calibration",
     "SparseL0Linear": "l0.linear_model",
     "SparseMLP": "l0.layers",
+    "Sparsifier": "l0.networks",
     "TemperatureScheduler": "l0.temperature",
+    "Units": "l0.networks",
     "calibrate": "l0.calibration",
     "compute_l0_penalty": "l0.penalties",
     "compute_l0l2_penalty": "l0.penalties",
@@ -88,6 +101,7 @@ _HOMES = {
     "get_active_parameter_count": "l0.penalties",
     "get_sparsity_stats": "l0.penalties",
     "prune_model": "l0.layers",
+    "sparsify": "l0.networks",
     "update_temperatures": "l0.temperature",
 }
 
@@ -95,7 +109,7 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     # Names are imported on first use (PEP 562): `import l0` and `l0 --help` stay quick, and who
     # wants a gate does not load what surveys need.
-    if name in ("calibration", "datasets"):
+    if name in ("calibration", "datasets", "networks"):
         return import_module(f"l0.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'l0' has no attribute {name!r}")

@@ -1,0 +1,227 @@
+"""What a model costs as a function of which units are open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from l0.networks.kinds import kind_of, multiplied_weight
+from l0.networks.units import Structure, units_of_channels
+
+Measure = Literal["params", "macs", "units", "bytes"]
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """Cost of a layer with a channels that come in and b that go out: pair a b + ins a + outs b."""
+
+    pair: float = 0.0
+    ins: float = 0.0
+    outs: float = 0.0
+
+    def of(self, n_in: int, n_out: int) -> float:
+        """Return the cost."""
+        return self.pair * n_in * n_out + self.ins * n_in + self.outs * n_out
+
+
+def layer_cost(module: nn.Module, measure: Measure, places: float) -> LayerCost:
+    """Return the cost of one layer of a known kind.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Other than of the kind "fixed".
+    measure : str
+        "params" counts parameters; "bytes" the memory of parameters and buffers; "macs"
+        multiply-adds per example.
+    places : float
+        How often the layer is applied to one example.
+
+    Returns
+    -------
+    LayerCost
+        Independent of how many channels the layer has now.
+    """
+    kind = kind_of(module)
+    assert kind is not None
+    if measure == "macs":
+        weight = multiplied_weight(module)
+        tensors = [] if weight is None else [weight]
+        each = dict.fromkeys(map(id, tensors), places)
+    else:
+        tensors = list(module.parameters())
+        if measure == "bytes":  # a counter of batches does not grow with the channels
+            tensors += [buffer for buffer in module.buffers() if buffer.ndim]
+        each = {id(t): 1 if measure == "params" else t.element_size() for t in tensors}
+    total = sum(each[id(t)] * t.numel() for t in tensors)
+    if kind.role == "through":
+        return LayerCost(ins=total / kind.n_in)
+    if kind.role == "source":
+        return LayerCost(outs=total / kind.n_out)
+    flat = sum(each[id(t)] * t.numel() for t in tensors if t.ndim == 1)  # biases
+    return LayerCost((total - flat) / (kind.n_in * kind.n_out), outs=flat / kind.n_out)
+
+
+def count(model: nn.Module, measure: Measure, places: dict[str, float]) -> int:
+    """Count the cost of a real model.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Without gates.
+    measure : str
+        "params", "bytes" or "macs".
+    places : dict of str to float
+        How often each layer is applied to one example.
+
+    Returns
+    -------
+    int
+        Multiply-adds are those of linear layers and convolutions.
+    """
+    if measure == "params":
+        return sum(p.numel() for p in model.parameters())
+    if measure == "bytes":
+        tensors = (*model.parameters(), *model.buffers())
+        return sum(t.numel() * t.element_size() for t in tensors)
+    total = 0.0
+    for name, times in places.items():
+        weight = multiplied_weight(model.get_submodule(name))
+        if weight is not None:
+            total += times * weight.numel()
+    return round(total)
+
+
+class CostModel:
+    r"""One measure of cost, for some layers, as a differentiable function of open units.
+
+    .. math::
+        C(o) = C_0 + \sum_l p_l a_l b_l + q_l a_l + r_l b_l
+
+    with a_l and b_l the numbers of open channels that go into and come out of layer l: sums over
+    the channels of the openness o of their unit, times that of the unit that selects them. It is
+    exact where every unit is open or closed.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Without gates.
+    structure : Structure
+        Its units and places.
+    measure : str
+        "params", "macs", "units" or "bytes".
+    layers : set of str, optional
+        Count only these layers; everything by default.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        structure: Structure,
+        measure: Measure,
+        layers: set[str] | None = None,
+    ) -> None:
+        groups = structure.groups
+        self.n_units = sum(group.n_units for group in groups)
+        self._flat = torch.zeros(self.n_units, dtype=torch.float64)
+        self._constant = 0.0
+        sides: dict[tuple[str, str], Tensor] = {}
+        if measure == "units":
+            made_by = [{m.module for m in g.producers or g.consumers} for g in groups]
+            counts = [float(layers is None or bool(made & layers)) for made in made_by]
+            sizes = torch.tensor([group.n_units for group in groups])
+            self._flat = torch.tensor(counts, dtype=torch.float64).repeat_interleave(sizes)
+        else:
+            self._constant = self._total(model, structure, measure, layers)
+            sides = {
+                key: units
+                for key, units in units_of_channels(model, groups).items()
+                if layers is None or key[0] in layers
+            }
+        number = {key: i for i, key in enumerate(sides)}
+        self._units = torch.cat([torch.zeros(0, 2, dtype=torch.long), *sides.values()])
+        sizes = torch.tensor([len(units) for units in sides.values()], dtype=torch.long)
+        self._sides = torch.arange(len(sides)).repeat_interleave(sizes)
+        linear = [0.0] * len(sides)
+        pairs: list[tuple[int, int, float]] = []
+        for name in dict.fromkeys(name for name, _ in sides):
+            module = model.get_submodule(name)
+            kind = kind_of(module)
+            assert kind is not None
+            cost = layer_cost(module, measure, structure.places[name])
+            self._constant -= cost.of(kind.n_in, kind.n_out)
+            a, b = number.get((name, "in")), number.get((name, "out"))
+            if a is None:
+                self._constant += cost.ins * kind.n_in
+            else:
+                linear[a] = cost.ins + (cost.pair * kind.n_out if b is None else 0)
+            if b is None:
+                self._constant += cost.outs * kind.n_out
+            else:
+                linear[b] = cost.outs + (cost.pair * kind.n_in if a is None else 0)
+            if a is not None and b is not None:
+                pairs.append((a, b, cost.pair))
+        self._linear = torch.tensor(linear, dtype=torch.float64)
+        self._a = torch.tensor([a for a, _, _ in pairs], dtype=torch.long)
+        self._b = torch.tensor([b for _, b, _ in pairs], dtype=torch.long)
+        self._pair = torch.tensor([c for _, _, c in pairs], dtype=torch.float64)
+        self.total = round(self.marginal(torch.ones(self.n_units))[0])
+
+    def __call__(self, openness: Tensor) -> Tensor:
+        """Return the cost.
+
+        Parameters
+        ----------
+        openness : Tensor, shape (n_units,)
+            Of the units of all groups, one group after the other; on the CPU.
+
+        Returns
+        -------
+        Tensor of float64, shape ()
+        """
+        return self._cost(openness.double())[0]
+
+    def marginal(self, openness: Tensor) -> tuple[float, Tensor]:
+        """Return the cost and its gradient: what one more unit of each sort costs.
+
+        Returns
+        -------
+        cost : float
+        gradient : Tensor of float64, shape (n_units,)
+        """
+        o = openness.double()
+        cost, channels, factors = self._cost(o)
+        slope = self._linear.clone()
+        slope.index_add_(0, self._a, self._pair * channels[self._b])
+        slope.index_add_(0, self._b, self._pair * channels[self._a])
+        each = slope[self._sides]
+        gradient = torch.cat([self._flat, self._flat.new_zeros(1)])
+        gradient.index_add_(0, self._units[:, 0], each * factors[:, 1])
+        gradient.index_add_(0, self._units[:, 1], each * factors[:, 0])
+        return float(cost), gradient[:-1]
+
+    def _cost(self, o: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        factors = torch.cat([o, o.new_ones(1)])[self._units]
+        channels = torch.zeros_like(self._linear)
+        channels = channels.index_add(0, self._sides, factors[:, 0] * factors[:, 1])
+        pairs = self._pair * channels[self._a] * channels[self._b]
+        cost = self._constant + (self._linear * channels).sum() + pairs.sum()
+        return cost + (self._flat * o).sum(), channels, factors
+
+    @staticmethod
+    def _total(
+        model: nn.Module, structure: Structure, measure: Measure, layers: set[str] | None
+    ) -> float:
+        if layers is None:
+            return float(count(model, measure, structure.places))
+        total = 0.0
+        for name in layers & structure.places.keys():
+            kind = kind_of(model.get_submodule(name))
+            assert kind is not None
+            if kind.role != "fixed":
+                cost = layer_cost(model.get_submodule(name), measure, structure.places[name])
+                total += cost.of(kind.n_in, kind.n_out)
+        return total

@@ -1,0 +1,265 @@
+"""Gates on the units of a model, and how they act on its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from l0.hadamard import HadamardGate
+from l0.hard_concrete import HardConcrete, hard_concrete, logistic_noise
+from l0.networks.kinds import weight_axis_in
+from l0.networks.units import UnitGroup, units_of_channels
+from l0.precision import at_least_float32
+
+#: A Hadamard gate below this is as good as closed.
+CLOSED_BELOW = 1e-3
+
+
+class UnitGate(nn.Module):
+    """The gates of one group of units; a subclass is a family of gates.
+
+    Parameters
+    ----------
+    n_units : int
+        Number of units.
+
+    Attributes
+    ----------
+    alive : Tensor of bool, shape (n_units,)
+        False where a unit was closed for good.
+    """
+
+    alive: Tensor
+    #: Whether a gate that counts as closed stays so, and may be closed for good.
+    settles: ClassVar[bool]
+
+    def __init__(self, n_units: int) -> None:
+        super().__init__()
+        self.register_buffer("alive", torch.ones(n_units, dtype=torch.bool))
+
+    def draw(self, generator: torch.Generator) -> None:
+        """Draw the noise of one step of training, where there is any."""
+
+    def forward(self) -> Tensor:
+        """Return the gate values, 0 for closed units.
+
+        Returns
+        -------
+        Tensor, shape (n_units,)
+            One draw serves all layers until :meth:`draw` makes the next.
+        """
+        return self.values() * self.alive
+
+    def values(self) -> Tensor:
+        """Return the gates of all units, whether alive or not."""
+        raise NotImplementedError
+
+    def settled(self) -> Tensor:
+        """Return the values of evaluation mode, 0 where a gate counts as closed."""
+        raise NotImplementedError
+
+    def openness(self) -> Tensor:
+        """Tell how open each gate is, between 0 and 1, for the budget."""
+        raise NotImplementedError
+
+    def undecided(self) -> Tensor:
+        """Tell which gates are neither open nor closed."""
+        raise NotImplementedError
+
+    def penalty(self, costs: Tensor) -> Tensor:
+        """Return what being open costs, differentiable.
+
+        Parameters
+        ----------
+        costs : Tensor, shape (n_units,)
+            Of each unit; 0 for closed ones.
+        """
+        raise NotImplementedError
+
+
+class HadamardUnits(UnitGate):
+    """Deterministic gates: see :class:`l0.HadamardGate`."""
+
+    settles = True
+
+    def __init__(self, n_units: int, start_open: bool) -> None:
+        super().__init__(n_units)
+        self.gate = HadamardGate(n_units, init=1.0 if start_open else 0.5)
+
+    def values(self) -> Tensor:
+        """Return z."""
+        z: Tensor = self.gate()
+        return z
+
+    @torch.no_grad()
+    def settled(self) -> Tensor:
+        """Return z, 0 below the threshold."""
+        z = self()
+        return torch.where(z < CLOSED_BELOW, 0, z)
+
+    @torch.no_grad()
+    def openness(self) -> Tensor:
+        """Tell which gates are open."""
+        return (self.settled() > 0).float()
+
+    @torch.no_grad()
+    def undecided(self) -> Tensor:
+        """Tell which gates are open, but not by a factor of ten from closed."""
+        z = self.settled()
+        return (z > 0) & (z < 10 * CLOSED_BELOW)
+
+    def penalty(self, costs: Tensor) -> Tensor:
+        """Return sum c v^2."""
+        self.gate.costs.copy_(costs)
+        return self.gate.get_penalty()
+
+
+class HardConcreteUnits(UnitGate):
+    """Stochastic gates: see :class:`l0.HardConcrete`."""
+
+    settles = False
+
+    def __init__(self, n_units: int, start_open: bool) -> None:
+        super().__init__(n_units)
+        self.gate = HardConcrete(n_units, temperature=2 / 3, init_mean=0.99 if start_open else 0.5)
+        # No buffer: DistributedDataParallel would give the noise of one rank to all.
+        self.noise = torch.zeros(n_units)
+
+    def draw(self, generator: torch.Generator) -> None:
+        """Draw the noise of one step of training."""
+        self.noise = logistic_noise(at_least_float32(self.gate.qz_logits.detach()), generator)
+
+    def values(self) -> Tensor:
+        """Return a sample in training mode, the medians in evaluation mode."""
+        if not self.training:
+            return self._gates(0.0)
+        return self._gates(self.noise.to(self.gate.qz_logits.device))
+
+    @torch.no_grad()
+    def settled(self) -> Tensor:
+        """Return the medians."""
+        return self._gates(0.0) * self.alive
+
+    @torch.no_grad()
+    def openness(self) -> Tensor:
+        """Return the probability that each gate is open."""
+        return self.gate.get_active_prob() * self.alive
+
+    @torch.no_grad()
+    def undecided(self) -> Tensor:
+        """Tell which gates are open with a probability between 0.05 and 0.95."""
+        probability = self.openness()
+        return (probability > 0.05) & (probability < 0.95)
+
+    def penalty(self, costs: Tensor) -> Tensor:
+        """Return sum c P(open)."""
+        return (costs * self.gate.get_active_prob()).sum()
+
+    def _gates(self, noise: Tensor | float) -> Tensor:
+        gate, log_alpha = self.gate, self.gate.qz_logits
+        z = hard_concrete(
+            at_least_float32(log_alpha), noise, gate.temperature, gate.gamma, gate.zeta
+        )
+        return z.to(log_alpha.dtype)
+
+
+#: The families of gates by name.
+FAMILIES: dict[str, type[HadamardUnits | HardConcreteUnits]] = {
+    "hadamard": HadamardUnits,
+    "hard_concrete": HardConcreteUnits,
+}
+
+
+class GatedWeight(nn.Module):
+    """Multiplies a layer's weight by the gates of the channels that come in.
+
+    So a closed unit is the same as a removed one whatever stands between the layers: biases,
+    norms and padding do not matter, because nothing reads the channel.
+
+    Parameters
+    ----------
+    gates : list of UnitGate
+        Those that act on the weight.
+    owned : list of UnitGate
+        Those that become submodules here: of all the layers that a gate acts on, one holds it, so
+        that the model's parameters and its state have it once.
+    index : Tensor of int64, shape (n_channels, 2)
+        For each channel along the weight's axis, the one or two units whose gates act on it; the
+        number of units stands for none.
+    axis, ndim : int
+        Of the channels in the weight, and of the weight.
+    """
+
+    index: Tensor
+
+    def __init__(
+        self, gates: list[UnitGate], owned: list[UnitGate], index: Tensor, axis: int, ndim: int
+    ) -> None:
+        super().__init__()
+        self._gates = tuple(gates)
+        self.gates = nn.ModuleList(owned)
+        self._shape = [1] * ndim
+        self._shape[axis] = -1
+        n_units = sum(len(gate.alive) for gate in gates)
+        index = index[:, (index < n_units).any(0)]
+        self._in_order = torch.equal(index.squeeze(1), torch.arange(n_units))
+        self._all_gated = bool((index < n_units).all())
+        self.register_buffer("index", index, persistent=False)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the gated weight."""
+        z = self._gates[0]() if len(self._gates) == 1 else torch.cat([g() for g in self._gates])
+        if not self._in_order:
+            if not self._all_gated:
+                z = torch.cat([z, z.new_ones(1)])
+            columns = self.index.unbind(1)
+            z = z[columns[0]] if len(columns) == 1 else z[columns[0]] * z[columns[1]]
+        return weight * z.view(self._shape).to(weight.dtype)
+
+
+def attach(model: nn.Module, groups: Sequence[UnitGroup], gates: Sequence[UnitGate]) -> None:
+    """Let gates act on the weights of the layers that use their units, in place."""
+    units = units_of_channels(model, groups)
+    consumers = dict.fromkeys(member.module for group in groups for member in group.consumers)
+    free = {id(gate) for gate in gates}
+    for name in consumers:
+        module = model.get_submodule(name)
+        weight, axis = module.weight, weight_axis_in(module)
+        assert isinstance(weight, Tensor)
+        # The groups of a grouped convolution have the same units at the same positions.
+        index = units[name, "in"][: weight.shape[axis]]
+        acting, local = [], torch.full_like(index, -1)
+        start = n_local = 0
+        for group, gate in zip(groups, gates, strict=True):
+            if any(member.module == name for member in group.consumers):
+                here = (index >= start) & (index < start + group.n_units)
+                local[here] = index[here] - start + n_local
+                acting.append(gate)
+                n_local += group.n_units
+            start += group.n_units
+        local[local < 0] = n_local
+        owned = [gate for gate in acting if id(gate) in free]
+        free -= {id(gate) for gate in owned}
+        gated = GatedWeight(acting, owned, local, axis, weight.ndim).to(weight.device)
+        parametrize.register_parametrization(module, "weight", gated.train(module.training))
+
+
+def fold(model: nn.Module) -> None:
+    """Write the gates into the weights they act on, in place, and remove them."""
+    for module in list(model.modules()):
+        if not parametrize.is_parametrized(module, "weight"):
+            continue
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        parametrizations = module.parametrizations
+        assert isinstance(parametrizations, nn.ModuleDict)
+        original = parametrizations["weight"].original
+        assert isinstance(original, Tensor)
+        # Not remove_parametrizations: it takes the weight from the class, which deep copies share.
+        del module._modules["parametrizations"]
+        module.__class__ = type(module).__bases__[0]
+        module.weight = nn.Parameter(weight.detach(), requires_grad=original.requires_grad)

@@ -1,0 +1,100 @@
+"""Compact models on disk: a state_dict, and the sizes that it fits."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from torch import nn
+
+from l0.errors import InputError, first_few
+from l0.files import whole_file
+from l0.networks.compact import Select
+
+
+def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Write a compact model: its state_dict, and the sizes of its modules.
+
+    Parameters
+    ----------
+    model : nn.Module
+        From :meth:`Sparsifier.compact`, trained further or not.
+    path : str or Path
+        The file; plain tensors and numbers, which `torch.load` reads with ``weights_only=True``.
+    """
+    sizes = {name: _sizes(module) for name, module in model.named_modules()}
+    selects = {
+        name.rpartition(".")[0]: (module.axis, len(module.index))
+        for name, module in model.named_modules()
+        if isinstance(module, Select)
+    }
+    saved = {
+        "sizes": {name: size for name, size in sizes.items() if size},
+        "selects": selects,
+        "state": model.state_dict(),
+    }
+    with whole_file(path) as draft:
+        torch.save(saved, draft)
+
+
+def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
+    """Shrink a fresh model to a saved one, and fill it.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Of the architecture that was sparsified, with any weights; changed in place.
+    path : str or Path
+        A file from :func:`save`.
+
+    Returns
+    -------
+    nn.Module
+        The same model.
+
+    Raises
+    ------
+    InputError
+        If the file holds a model of another architecture.
+    """
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    saved = torch.load(path, map_location=device, weights_only=True)
+    names = {name for name, _ in model.named_modules()}
+    for name, (axis, n) in saved["selects"].items():
+        if name in names:
+            parent, _, last = name.rpartition(".")
+            select = Select(torch.zeros(n, dtype=torch.long, device=device), axis)
+            module = nn.Sequential(select, model.get_submodule(name))
+            setattr(model.get_submodule(parent), last, module)
+    modules = dict(model.named_modules())
+    unknown = [name for name in saved["sizes"] if name not in modules]
+    state = model.state_dict()
+    unknown += sorted(state.keys() ^ saved["state"].keys())
+    if unknown:
+        raise InputError(
+            f"`model` and {os.fspath(path)!r} differ in {first_few(unknown)}; give a model of the "
+            "architecture that was sparsified"
+        )
+    for name, sizes in saved["sizes"].items():
+        for attribute, size in sizes.items():
+            if getattr(modules[name], attribute, None) != size:
+                setattr(modules[name], attribute, size)
+    for key, value in saved["state"].items():
+        name, _, last = key.rpartition(".")
+        old = getattr(modules[name], last)
+        if old.shape != value.shape:
+            new = torch.empty_like(value, dtype=old.dtype)
+            trained = isinstance(old, nn.Parameter)
+            setattr(modules[name], last, nn.Parameter(new, old.requires_grad) if trained else new)
+    model.load_state_dict(saved["state"])
+    return model
+
+
+def _sizes(module: nn.Module) -> dict[str, Any]:
+    """Return the whole numbers that a module keeps about itself."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if type(value) is int and not name.startswith("_")
+    }

@@ -1,0 +1,98 @@
+"""Drawing up the report of a sparsifier."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from l0.networks.compact import compacted
+from l0.networks.cost import CostModel, Measure
+from l0.networks.report import BudgetRow, Change, GroupRow, LayerRow, Report, milliseconds
+
+if TYPE_CHECKING:
+    from l0.networks.sparsifier import Sparsifier
+
+
+def summarise(sparsifier: Sparsifier, latency: bool) -> Report:
+    """Draw up a report; see :meth:`Sparsifier.report`."""
+    structure, gates = sparsifier.structure, sparsifier.gates
+    sizes = [group.n_units for group in structure.groups]
+    planned, expected = sparsifier.planned(), sparsifier.openness()
+    full = compacted(
+        sparsifier.model, structure.groups, [torch.ones(n, dtype=torch.bool) for n in sizes]
+    )
+
+    def change(cost: CostModel) -> Change:
+        return Change(cost.total, float(cost(expected)), float(cost(planned)))
+
+    measures: dict[str, Measure] = {
+        "units": "units",
+        "parameters": "params",
+        "multiply-adds": "macs",
+        "bytes": "bytes",
+    }
+    totals = {name: change(CostModel(full, structure, m)) for name, m in measures.items()}
+    if latency:
+        small = compacted(sparsifier.model, structure.groups, planned.split(sizes))
+        before = milliseconds(full, sparsifier.example_inputs)
+        after = milliseconds(small, sparsifier.example_inputs)
+        totals["milliseconds"] = Change(before, after, after)
+    groups = [
+        GroupRow(group.name, group.n_units, int(left.sum()), int(gate.undecided().sum()))
+        for group, gate, left in zip(structure.groups, gates, planned.split(sizes), strict=True)
+    ]
+    touched = dict.fromkeys(m.module for group in structure.groups for m in group.members)
+    layers = [
+        LayerRow(
+            name,
+            change(CostModel(full, structure, "params", {name})),
+            change(CostModel(full, structure, "macs", {name})),
+        )
+        for name in structure.places
+        if name in touched
+    ]
+    budgets = [
+        BudgetRow(str(constraint), constraint.limit, change(constraint.cost), multiplier.value)
+        for constraint, multiplier in zip(
+            sparsifier.constraints, sparsifier.multipliers, strict=True
+        )
+    ]
+    return Report(
+        totals,
+        budgets,
+        groups,
+        layers,
+        list(structure.left_out),
+        deepcopy(sparsifier.history),
+        _warnings(sparsifier, planned, budgets),
+    )
+
+
+def _warnings(sparsifier: Sparsifier, planned: Tensor, budgets: list[BudgetRow]) -> list[str]:
+    found = []
+    steps, z = sparsifier.steps, sparsifier.settled()
+    over = [row for row in budgets if row.change.expected > row.limit]
+    since, earlier = sparsifier.earlier[0]
+    if steps == 0:
+        found.append("no step was taken: call step() after each step of the optimiser")
+    elif over and steps - since >= 200 and float((z - earlier).abs().max()) < 0.01:
+        found.append(
+            f"the gates have not moved in {steps - since} steps: raise gate_lr, and check that the "
+            "optimiser was made of param_groups() and the loss includes penalty()"
+        )
+    still_open = int((~planned & (z > 0)).sum())
+    if still_open and steps:
+        found.append(
+            f"compact() will close {still_open} units that are still open: train for longer, raise "
+            "gate_lr, or call finish() now and train on"
+        )
+    found += [
+        f"the budget of {row.limit:,} {row.name} is used to {row.change.after / row.limit:.0%}: "
+        "lower gate_lr, or ease the budget in for longer with total_steps"
+        for row in budgets
+        if steps and row.change.after < 0.8 * min(row.limit, row.change.before)
+    ]
+    return found

@@ -1,0 +1,136 @@
+"""Every kind of layer: removed is the same as closed, and counts are real."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from l0.layers import L0Conv2d, L0DepthwiseConv2d, L0Linear
+from l0.networks import Macs, Params, sparsify
+from tests.networks.test_sparsify import measured
+
+
+class SqueezeExcite(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.down, self.up = nn.Linear(n, 4), nn.Linear(4, n)
+
+    def forward(self, x):
+        return x * self.up(F.relu(self.down(x.mean((2, 3))))).sigmoid()[:, :, None, None]
+
+
+class Dense(nn.Module):
+    """Concatenates what it gets and what it makes of it."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.conv = nn.Conv2d(n_in, n_out, 3, padding=1)
+
+    def forward(self, x):
+        return torch.cat([x, self.conv(x)], 1)
+
+
+class Twice(nn.Module):
+    """Uses one layer two times."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.again, self.last = nn.Linear(5, 6), nn.Linear(6, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.last(self.again(self.again(self.first(x)).tanh()))
+
+
+def head(n, n_out=3):
+    return [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * n, n_out)]
+
+
+ODD = {
+    "conv1d": (
+        nn.Sequential(
+            nn.Conv1d(2, 6, 3), nn.BatchNorm1d(6), nn.ReLU(), nn.Conv1d(6, 5, 3, padding=1),
+            nn.AdaptiveMaxPool1d(1), nn.Flatten(), nn.Linear(5, 2),
+        ),
+        (2, 2, 9),
+    ),
+    "conv3d": (
+        nn.Sequential(
+            nn.Conv3d(1, 4, 2), nn.BatchNorm3d(4), nn.Conv3d(4, 6, 2), nn.Flatten(),
+            nn.Linear(6 * 8, 2),
+        ),
+        (2, 1, 4, 4, 4),
+    ),
+    "transposed": (
+        nn.Sequential(
+            nn.Conv2d(2, 6, 3), nn.ReLU(), nn.ConvTranspose2d(6, 8, 4, stride=2), nn.ReLU(),
+            nn.ConvTranspose2d(8, 4, 3, groups=2), nn.PReLU(4), nn.Conv2d(4, 2, 1),
+        ),
+        (2, 2, 8, 8),
+    ),
+    "grouped": (
+        nn.Sequential(
+            nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 12, 3, groups=4), nn.ReLU(),
+            nn.Conv2d(12, 6, 1, groups=2), *head(6),
+        ),
+        (2, 3, 8, 8),
+    ),
+    "depthwise multiplier": (
+        nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 12, 3, groups=4), nn.ReLU(), *head(12)),
+        (2, 3, 6, 6),
+    ),
+    "norms": (
+        nn.Sequential(
+            nn.Conv2d(3, 8, 3), nn.GroupNorm(4, 8), nn.ReLU(), nn.Conv2d(8, 6, 3),
+            nn.InstanceNorm2d(6, affine=True, track_running_stats=True), nn.PReLU(6), *head(6),
+        ),
+        (2, 3, 8, 8),
+    ),
+    "squeeze and excite": (
+        nn.Sequential(nn.Conv2d(3, 8, 3), SqueezeExcite(8), nn.Conv2d(8, 6, 1), *head(6)),
+        (2, 3, 6, 6),
+    ),
+    "concatenated": (
+        nn.Sequential(nn.Conv2d(3, 4, 1), Dense(4, 3), Dense(7, 3), nn.BatchNorm2d(10), *head(10)),
+        (2, 3, 6, 6),
+    ),
+    "pixel shuffle": (
+        nn.Sequential(nn.Conv2d(3, 8, 1), nn.PixelShuffle(2), nn.ReLU(), nn.Conv2d(2, 3, 1)),
+        (2, 3, 4, 4),
+    ),
+    "used twice": (Twice(), (2, 5)),
+    "gates of their own": (
+        nn.Sequential(
+            L0Conv2d(2, 6, 3, structured=True), nn.ReLU(), L0DepthwiseConv2d(6, 3),
+            L0Conv2d(6, 5, 1), *head(5, 8), nn.ReLU(), L0Linear(8, 7), L0Linear(7, 2),
+        ),
+        (2, 2, 8, 8),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("budget", [Params(0.7), Macs(0.7)], ids=lambda b: b.measure)
+@pytest.mark.parametrize("name", ODD)
+def test_removed_is_the_same_as_closed(name, budget):
+    torch.manual_seed(5)
+    model, shape = ODD[name]
+
+    model = copy.deepcopy(model).double().eval()
+    for module in model.modules():  # norms that do nothing would hide a mistake
+        for tensor in (getattr(module, "running_mean", None), getattr(module, "bias", None)):
+            if tensor is not None:
+                nn.init.normal_(tensor)
+    inputs = torch.randn(shape, dtype=torch.float64)
+    sparsifier = sparsify(model, inputs, budget)
+    left_out = {left.name for left in sparsifier.structure.left_out}
+    assert len(left_out) == 1, sparsifier.structure.left_out  # the last layer
+    with torch.no_grad():
+        for gate in sparsifier.gates:
+            gate.gate.v.uniform_(0.3, 1.2)
+    small = sparsifier.compact()
+    assert torch.allclose(model(inputs), small(inputs), atol=1e-10)
+    assert not torch.equal(sparsifier.alive(), torch.ones_like(sparsifier.alive()))
+    (constraint,) = sparsifier.constraints
+    cost = float(constraint.cost(sparsifier.alive()))
+    assert cost == measured(small, inputs, budget.measure) <= constraint.limit

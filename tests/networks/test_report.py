@@ -1,0 +1,65 @@
+"""What the report says."""
+
+import pytest
+import torch
+
+from l0.networks import Macs, Params, Units, sparsify
+from tests.networks.test_sparsify import make, measured, train
+
+
+def test_it_counts_what_the_compact_model_has():
+    model, inputs = make("resnet")
+    sparsifier = sparsify(model, inputs, Macs(0.5), total_steps=20)
+    train(model, inputs, sparsifier, 10)
+    report = sparsifier.report()
+    small = sparsifier.compact()
+    assert report.totals["parameters"].after == measured(small, inputs, "params")
+    assert report.totals["multiply-adds"].after == measured(small, inputs, "macs")
+    assert report.totals["bytes"].after == measured(small, inputs, "bytes")
+    assert report.totals["units"].after == sum(row.kept for row in report.groups)
+    assert report.totals["milliseconds"].before > 0
+    assert report.totals["parameters"].after == sum(row.params.after for row in report.layers)
+    for row in report.layers:
+        layer = small.get_submodule(row.name)
+        assert row.params.after == sum(p.numel() for p in layer.parameters())
+    assert report.budgets[0].change.after <= report.budgets[0].limit
+
+
+def test_it_changes_nothing():
+    model, inputs = make("separable")
+    sparsifier = sparsify(model, inputs, Params(0.5), gates="hard_concrete")
+    model.train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    sparsifier.report()
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert all(module.training for module in model.modules())
+
+
+def test_the_text_has_every_layer_and_what_was_left_out():
+    model, inputs = make("lenet")
+    sparsifier = sparsify(model, inputs, {"fc1": Units(0.5), "conv*": Macs(0.4)})
+    text = str(sparsifier.report(latency=False))
+    for word in ("conv1", "conv2", "fc1", "units of fc1", "multiply-adds of conv*"):
+        assert word in text
+    assert "No gates on fc2: they reach the model's output." in text
+    assert "milliseconds" not in text
+
+
+def test_warnings_say_what_to_change():
+    model, inputs = make("mlp")
+    sparsifier = sparsify(model, inputs, Params(0.3), total_steps=10)
+    assert "call step()" in sparsifier.report(latency=False).warnings[0]
+    train(model, inputs, sparsifier, 450, gate_lr=0.0)
+    moved, still_open = sparsifier.report(latency=False).warnings
+    assert "have not moved in 250 steps: raise gate_lr" in moved
+    assert "still open" in still_open
+
+
+def test_the_history_is_plotted(tmp_path):
+    pytest.importorskip("matplotlib")
+    model, inputs = make("mlp")
+    sparsifier = sparsify(model, inputs, Params(0.5), total_steps=20)
+    train(model, inputs, sparsifier, 10)
+    figure = sparsifier.report(latency=False).plot(tmp_path / "history.png")
+    assert (tmp_path / "history.png").stat().st_size > 0
+    assert len(figure.axes) == 2

@@ -1,0 +1,180 @@
+"""The training loop: budgets held, runs resumed, ranks in step."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from l0.errors import InputError
+from l0.networks import Params, Units, sparsify
+from tests.networks.nets import NETS
+from tests.networks.test_sparsify import make, train
+
+
+def teacher(n_alive=5, n_dead=7):
+    """A network with dead units planted: nothing reads them."""
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(6, n_alive + n_dead), nn.Tanh(), nn.Linear(n_alive + n_dead, 3))
+    dead = torch.randperm(n_alive + n_dead)[:n_dead]
+    with torch.no_grad():
+        model[2].weight[:, dead] = 0
+        model[2].weight[:, model[2].weight.abs().sum(0) > 0] += 0.5
+    return model, dead
+
+
+def test_dead_units_of_a_teacher_are_found():
+    model, dead = teacher()
+    clean = copy.deepcopy(model)
+    x = torch.randn(256, 6)
+    sparsifier = sparsify(model, x[:2], Units(5), total_steps=200)
+    optimizer = torch.optim.Adam(sparsifier.param_groups(lr=0.0, gate_lr=0.02))
+    for _ in range(300):
+        loss = F.mse_loss(model(x), clean(x)) + sparsifier.penalty()
+        loss.backward()
+        optimizer.step()
+        sparsifier.step()
+        optimizer.zero_grad()
+    small = sparsifier.compact()
+    (gate,) = sparsifier.gates
+    assert sorted((~gate.alive).nonzero().flatten().tolist()) == sorted(dead.tolist())
+    assert small[0].out_features == 5
+    assert small[0].weight.equal(clean[0].weight[gate.alive])
+
+
+@pytest.mark.parametrize("gates", ["hadamard", "hard_concrete"])
+def test_training_meets_the_budget_before_the_end(gates):
+    model, inputs = make("lenet")
+    sparsifier = sparsify(model, inputs, Params(0.5), gates=gates, total_steps=100)
+    train(model, inputs, sparsifier, 150, gate_lr=0.05)
+    (constraint,) = sparsifier.constraints
+    open_now = sparsifier.settled() > 0
+    assert float(constraint.cost(open_now)) <= 1.1 * constraint.limit
+    assert all(
+        part.any() for part in open_now.split([g.n_units for g in sparsifier.structure.groups])
+    )
+
+
+def test_closed_units_stay_closed():
+    model, inputs = make("mlp")
+    sparsifier = sparsify(model, inputs, Params(0.5), total_steps=20)
+    sparsifier.finish()
+    before = sparsifier.alive()
+    train(model, inputs, sparsifier, 10)
+    assert torch.equal(before, sparsifier.alive())
+    assert not sparsifier.settled()[~before].any()
+    small = sparsifier.compact()
+    assert torch.allclose(model.eval()(inputs), small.eval()(inputs), atol=1e-12)
+
+
+@pytest.mark.parametrize("gates", ["hadamard", "hard_concrete"])
+def test_a_resumed_run_is_the_unbroken_run(gates, tmp_path):
+    def start():
+        model, inputs = make("lenet")
+        sparsifier = sparsify(model, inputs, Params(0.3), gates=gates, total_steps=20)
+        optimizer = torch.optim.Adam(sparsifier.param_groups(lr=1e-3, gate_lr=0.05))
+        return model, inputs, sparsifier, optimizer
+
+    def go(model, inputs, sparsifier, optimizer, steps):
+        for _ in range(steps):
+            loss = model(inputs).square().mean() + sparsifier.penalty()
+            loss.backward()
+            optimizer.step()
+            sparsifier.step()
+            optimizer.zero_grad()
+        return model.state_dict()
+
+    run = start()
+    go(*run, 10)
+    parts = (run[0], run[2], run[3])
+    torch.save([part.state_dict() for part in parts], tmp_path / "run.pt")
+    expected = go(*run, 10)
+    model, inputs, sparsifier, optimizer = start()
+    states = torch.load(tmp_path / "run.pt", weights_only=True)
+    for part, state in zip((model, sparsifier, optimizer), states, strict=True):
+        part.load_state_dict(state)
+    found = go(model, inputs, sparsifier, optimizer, 10)
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    assert sparsifier.history == run[2].history
+    other, inputs = make("mlp")
+    with pytest.raises(InputError, match="`state` belongs to another model"):
+        sparsify(other, inputs, Params(0.5)).load_state_dict(states[1])
+
+
+def test_noise_is_drawn_once_a_step_and_leaves_the_global_generator_alone():
+    model, inputs = make("transformer")
+    torch.manual_seed(0)
+    sparsifier = sparsify(model, inputs, Params(0.5), gates="hard_concrete", start_open=False)
+    model.train()
+    first = model(inputs)
+    assert torch.equal(first, model(inputs))
+    sparsifier.step()
+    assert not torch.equal(first, model(inputs))
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_gradient_accumulation_and_mixed_precision():
+    model, inputs = (make() for make in NETS["lenet"])
+    sparsifier = sparsify(model, inputs, Params(0.5), total_steps=20)
+    optimizer = torch.optim.Adam(sparsifier.param_groups(lr=1e-3, gate_lr=0.05))
+    for _ in range(10):
+        for part in inputs.split(1):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = model(part).float().square().mean()
+            ((loss + sparsifier.penalty()) / 3).backward()
+        assert all(p.grad is not None for p in model.parameters())
+        optimizer.step()
+        sparsifier.step()
+        optimizer.zero_grad()
+    small = sparsifier.compact()
+    assert torch.allclose(model.eval()(inputs), small.eval()(inputs), atol=1e-5)
+
+
+def test_parameter_groups_cover_the_model_once():
+    model, inputs = make("resnet")
+    sparsifier = sparsify(model, inputs, Params(0.5))
+    own, gates = sparsifier.param_groups(lr=1e-3, weight_decay=0.1)
+    ids = [id(p) for group in (own, gates) for p in group["params"]]
+    assert sorted(ids) == sorted(id(p) for p in model.parameters())
+    assert (own["weight_decay"], gates["weight_decay"]) == (0.1, 0.0)
+    assert gates["lr"] > own["lr"]
+    assert len(gates["params"]) == len(sparsifier.gates)
+    gate_keys = [key for key in model.state_dict() if key.endswith("gate.v")]
+    assert len(gate_keys) == len(sparsifier.gates)
+
+
+def _rank(rank, folder):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
+    )
+    for gates in ("hadamard", "hard_concrete"):
+        model, inputs = make("lenet")
+        sparsifier = sparsify(model, inputs, Params(0.4), gates=gates, total_steps=10)
+        parallel = nn.parallel.DistributedDataParallel(model)
+        optimizer = torch.optim.Adam(sparsifier.param_groups(lr=1e-3, gate_lr=0.05))
+        for _ in range(6):
+            loss = (parallel(inputs + rank) - rank).square().mean() + sparsifier.penalty()
+            noise = getattr(sparsifier.gates[0], "noise", torch.zeros(1))  # what the pass used
+            loss.backward()
+            optimizer.step()
+            sparsifier.step()
+            optimizer.zero_grad()
+        multipliers = [multiplier.value for multiplier in sparsifier.multipliers]
+        torch.save((model.state_dict(), multipliers, noise), f"{folder}/{gates}{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_keep_the_same_gates_and_multiplier(tmp_path):
+    torch.multiprocessing.spawn(_rank, (str(tmp_path),), nprocs=2)
+    for gates in ("hadamard", "hard_concrete"):
+        (a, a_multipliers, a_noise), (b, b_multipliers, b_noise) = (
+            torch.load(tmp_path / f"{gates}{rank}.pt") for rank in (0, 1)
+        )
+        assert all(torch.equal(a[key], b[key]) for key in a)
+        assert a_multipliers == b_multipliers
+        assert a_multipliers[0] > 0
+        assert torch.equal(a_noise, b_noise) == (gates == "hadamard")

@@ -1,0 +1,180 @@
+"""From a model to a smaller one: budgets held, outputs equal, counts real."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from l0.errors import InputError
+from l0.networks import Bytes, Macs, Params, Units, sparsify
+from tests.networks.nets import NETS
+
+BUDGETS = [Params(0.4), Macs(0.4), Units(0.5), Bytes(0.4)]
+
+
+def make(name):
+    torch.manual_seed(1)
+    model, inputs = (make() for make in NETS[name])
+    inputs = inputs.double() if inputs.is_floating_point() else inputs
+    return model.double(), inputs
+
+
+def train(model, inputs, sparsifier, steps, gate_lr=0.02):
+    """A few steps towards random targets; returns the losses."""
+    generator = torch.Generator().manual_seed(2)
+    target = torch.randn(model(inputs).shape, generator=generator, dtype=torch.float64)
+    optimizer = torch.optim.Adam(sparsifier.param_groups(lr=1e-3, gate_lr=gate_lr))
+    losses = []
+    for _ in range(steps):
+        loss = (model(inputs) - target).square().mean()
+        losses.append(float(loss.detach()))
+        (loss + sparsifier.penalty()).backward()
+        optimizer.step()
+        sparsifier.step()
+        optimizer.zero_grad()
+    return losses
+
+
+def measured(small, inputs, measure):
+    """What the real object costs, counted independently of the package."""
+    if measure == "params":
+        return sum(p.numel() for p in small.parameters())
+    if measure == "bytes":
+        tensors = [*small.parameters(), *small.buffers()]
+        return sum(t.numel() * t.element_size() for t in tensors)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        small.eval()(inputs)
+    return counter.get_total_flops() / 2 / len(inputs)
+
+
+@pytest.mark.parametrize("gates", ["hadamard", "hard_concrete"])
+@pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.measure)
+@pytest.mark.parametrize("name", NETS)
+def test_the_compact_model_meets_the_budget_and_equals_the_gated_one(name, budget, gates):
+    model, inputs = make(name)
+    sparsifier = sparsify(model, inputs, budget, gates=gates, total_steps=10)
+    train(model, inputs, sparsifier, 5)
+    small = sparsifier.compact()
+    (constraint,) = sparsifier.constraints
+    predicted = float(constraint.cost(sparsifier.alive()))
+    assert predicted <= constraint.limit
+    if budget.measure == "units":
+        assert predicted == sum(int(gate.alive.sum()) for gate in sparsifier.gates)
+    else:
+        assert predicted == measured(small, inputs, budget.measure)
+    with torch.no_grad():
+        assert torch.allclose(model.eval()(inputs), small.eval()(inputs), atol=1e-10)
+    kinds = {type(module) for module in make(name)[0].modules()}
+    assert {type(module) for module in small.modules()} <= kinds
+    assert not any("parametrizations" in key for key in small.state_dict())
+    # The gated model can be trained on.
+    train(model.train(), inputs, sparsifier, 2)
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("gates", ["hadamard", "hard_concrete"])
+def test_the_outputs_stay_the_same_at_first(name, gates):
+    model, inputs = make(name)
+    before = model.eval()(inputs)
+    sparsify(model, inputs, Params(0.5), gates=gates)
+    assert torch.allclose(before, model(inputs), atol=1e-12)
+
+
+def test_features_are_selected_before_a_layer():
+    model, inputs = make("lenet")
+    sparsifier = sparsify(model, inputs, Params(0.2), inputs="fc1", total_steps=10)
+    train(model, inputs, sparsifier, 5)
+    with torch.no_grad():
+        sparsifier.gates[-1].gate.v[::3] = 0
+    small = sparsifier.compact()
+    assert isinstance(small.fc1, nn.Sequential)
+    assert float(sparsifier.constraints[0].cost(sparsifier.alive())) == measured(
+        small, inputs, "params"
+    )
+    assert torch.allclose(model.eval()(inputs), small.eval()(inputs), atol=1e-10)
+
+
+def test_budgets_by_layer():
+    model, inputs = make("resnet")
+    budget = {"3": Params(0.5), "5.conv1": Units(3), "4*": Macs(0.3)}
+    sparsifier = sparsify(model, inputs, budget)
+    small = sparsifier.compact()
+    assert small.get_submodule("5.conv1").out_channels <= 3
+    models = (small, make("resnet")[0])
+    blocks = [sum(p.numel() for p in m.get_submodule("3").parameters()) for m in models]
+    assert blocks[0] <= 0.5 * blocks[1]
+    assert torch.allclose(model.eval()(inputs), small.eval()(inputs), atol=1e-10)
+
+
+def test_include_and_exclude():
+    model, inputs = make("transformer")
+    sparsifier = sparsify(model, inputs, Params(0.9), include="layers.*", exclude="*.attention")
+    assert [g.name for g in sparsifier.structure.groups] == ["layers.0.up", "layers.1.up"]
+    reasons = {left.name: left.reason for left in sparsifier.structure.left_out}
+    a = "layers.0.attention"
+    assert reasons[f"{a}.q, {a}.k, {a}.v"] == "`exclude` names them"
+
+
+class Fixed(nn.Module):
+    """Writes a size into its code; moves the channels of another layer by a fixed number."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(4, 6), nn.Linear(6, 8), nn.Linear(8, 3)
+        self.d = nn.Linear(3, 2)
+
+    def forward(self, x):
+        x = self.b(self.a(x).view(-1, 6)).roll(3, -1)
+        return self.d(self.c(x).relu())
+
+
+def test_groups_whose_removal_shows_are_left_out_and_named():
+    sparsifier = sparsify(Fixed(), torch.randn(4, 4), Params(0.9))
+    assert [group.name for group in sparsifier.structure.groups] == ["c"]
+    reasons = {left.name: left.reason for left in sparsifier.structure.left_out}
+    assert "view(-1, 800)" in reasons["a"]
+    assert "order or number" in reasons["b"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"budget": 0.5}, "`budget` must be one of Params"),
+        ({"budget": {}}, "`budget` must be one of Params"),
+        ({"budget": {"9": Params(0.5)}}, "'9', which matches no layer"),
+        ({"budget": {"0": 0.5}}, r"`budget\['0'\]` must be one of"),
+        (
+            {"budget": Params(20)},
+            "20 parameters of 422, but one unit .* make 23, a share of 0.0545",
+        ),
+        ({"gates": "hadamar"}, "`gates` is 'hadamar'; closest: 'hadamard'"),
+        ({"include": "fc*"}, r"`include` names 'fc\*', which matches no layer"),
+        ({"exclude": ["0", "9"]}, "`exclude` names '9'"),
+        ({"inputs": "9"}, "`inputs` names '9'"),
+        ({"exclude": "*"}, "no unit that can be removed"),
+        ({"include": ["0", "4"]}, "`include` names '4', but 4: they reach the model's output"),
+        ({"total_steps": 0}, "`total_steps`"),
+        ({"example_inputs": torch.ones(2, 3)}, "`example_inputs` do not run"),
+    ],
+)
+def test_bad_input_leaves_the_model_as_it_was(change, message):
+    model = NETS["mlp"][0]()
+    before = {name: id(p) for name, p in model.named_parameters()}
+    arguments = {"example_inputs": torch.randn(2, 12), "budget": Params(0.5)} | change
+    with pytest.raises(InputError, match=message):
+        sparsify(model, **arguments)
+    assert before == {name: id(p) for name, p in model.named_parameters()}
+    assert all(type(module) in (nn.Sequential, nn.Linear, nn.ReLU) for module in model.modules())
+
+
+@pytest.mark.parametrize("amount", [0, -1, float("nan"), float("inf"), True])
+def test_bad_amounts(amount):
+    with pytest.raises(InputError, match="`budget`"):
+        Params(amount)
+
+
+def test_a_model_gets_gates_once():
+    model, inputs = make("mlp")
+    sparsify(model, inputs, Params(0.5))
+    with pytest.raises(InputError, match="has gates already"):
+        sparsify(model, inputs, Params(0.5))
