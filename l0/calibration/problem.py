@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from l0.calibration.compile import compile_targets
 from l0.calibration.ordering import Ordering, SharedTargetsOrdering, SurveyOrdering
 from l0.calibration.roles import classify
 from l0.calibration.survey import check_keys, check_weights, read_survey
 from l0.calibration.tables import Kind, plain
-from l0.calibration.targets import compile_targets, read_targets, shares
+from l0.calibration.targets import read_targets, shares
 from l0.calibration.untargeted import Auxiliary, MatrixAuxiliary, SurveyAuxiliary
 from l0.checks import check_length, checked_matrix, checked_vector
 from l0.errors import InputError, first_few

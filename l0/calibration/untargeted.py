@@ -17,11 +17,12 @@ import pyarrow as pa
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l0.calibration.compile import COUNT, cells, patterns
 from l0.calibration.metrics import capped_error
 from l0.calibration.roles import Labels, Roles
 from l0.calibration.survey import Survey
 from l0.calibration.tables import known_numbers
-from l0.calibration.targets import COUNT, Targets, cells, describe, patterns
+from l0.calibration.targets import Targets, describe
 
 #: A cell counts when its effective support (sum c)^2 / sum c^2 of the contributions c = w x is
 #: at least this: then even a Poisson sample of the whole file knows it to within about 10%.
