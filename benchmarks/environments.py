@@ -11,26 +11,37 @@ import torch
 
 PEER = "l0-python==0.6.2"
 
+#: Where environments and data are kept between runs.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "l0-benchmarks"
+
 
 def peer_python(*others: str) -> Path:
     """Give the Python of an environment with l0-python 0.6.2 and the version of torch we run.
 
-    It lies in the user's cache folder, and the first call makes it. `others` are put in beside
-    l0-python, whatever versions of Python they declare.
+    `others` are put in beside l0-python, whatever versions of Python they declare.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    home = cache / "l0-benchmarks" / PEER.replace("==", "-")
-    python = home / "bin" / "python"
     torch_pin = f"torch=={torch.__version__.split('+')[0]}"
-    for package in (PEER, *others):
+    words = ("--ignore-requires-python", torch_pin)
+    return python_with(PEER.replace("==", "-"), PEER, *others, words=words)
+
+
+def python_with(name: str, *packages: str, words: tuple[str, ...] = ()) -> Path:
+    """Give the Python of an environment with some packages, none of them ours.
+
+    It lies in the user's cache folder, and the first call makes it. `words` go to pip beside each
+    package.
+    """
+    home = CACHE / name
+    python = home / "bin" / "python"
+    for package in packages:
         ready = home / f"ready-{package}"
         if ready.exists():
             continue
         print(f"installing {package} into {home}", file=sys.stderr)
-        if package == PEER:
+        if package == packages[0]:
             call(sys.executable, "-m", "venv", "--clear", home)
         pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        call(*pip, "--ignore-requires-python", package, torch_pin)
+        call(*pip, package, *words)
         ready.touch()
     return python
 

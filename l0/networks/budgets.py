@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 from torch import nn
 
-from l0.errors import InputError, closest
+from l0.errors import InputError, closest, first_few
 from l0.networks.cost import CostModel, Measure
 from l0.networks.patterns import matching
 from l0.networks.units import Structure
@@ -46,8 +47,8 @@ class Budget:
         """Return the largest whole cost within the budget, where the model costs `total` now."""
         if self.amount > 1:
             return math.floor(self.amount)
-        # A share of 0.07 of 100 is 7, though 0.07 * 100 is a bit more.
-        return math.floor(self.amount * total + 1e-9 * total)
+        # As written: 0.29 of 100 is 29, though the float 0.29 * 100 is a bit less.
+        return math.floor(Fraction(str(self.amount)) * total)
 
 
 class Params(Budget):
@@ -92,15 +93,17 @@ class Constraint:
         return self.budget.noun if self.pattern is None else f"{self.budget.noun} of {self.pattern}"
 
 
-def constraints(
-    budget: Budget | Mapping[str, Budget], model: nn.Module, structure: Structure
-) -> list[Constraint]:
+#: Budgets of the model, or of layers by the patterns that their names match.
+Asked = Budget | Sequence[Budget] | Mapping[str, Budget | Sequence[Budget]]
+
+
+def constraints(budget: Asked, model: nn.Module, structure: Structure) -> list[Constraint]:
     """Turn what the user asks for into constraints.
 
     Parameters
     ----------
-    budget : Budget or mapping of str to Budget
-        For the model, or for the layers whose names match patterns.
+    budget : Budget, sequence of Budget, or mapping of str to either
+        For the model, or for the layers whose names match patterns. Of several, each is held.
     model : nn.Module
         Without gates.
     structure : Structure
@@ -113,28 +116,44 @@ def constraints(
     Raises
     ------
     InputError
-        If it is neither, or a pattern matches no layer.
+        If it is none of these, names a measure twice, or a pattern matches no layer.
     """
-    if isinstance(budget, Budget):
-        cost = CostModel(model, structure, budget.measure)
-        return [Constraint(None, budget, cost, budget.limit(cost.total))]
-    if not isinstance(budget, Mapping) or not budget:
-        raise InputError(
-            f"`budget` must be one of Params, Macs, Units and Bytes, or a dict of them by the "
-            f"names of layers, got {budget!r}; write l0.Params(0.1), say"
-        )
+    if not isinstance(budget, Mapping):
+        return _of_layers(budget, "budget", None, model, structure)
+    if not budget:
+        raise InputError("`budget` is empty; write l0.Params(0.1), say")
     found = []
-    for pattern, one in budget.items():
-        if not isinstance(one, Budget):
-            raise InputError(
-                f"`budget[{pattern!r}]` must be one of Params, Macs, Units and Bytes, got {one!r}"
-            )
-        layers = matching(pattern, structure.places)
-        if not layers:
+    for pattern, asked in budget.items():
+        if not matching(pattern, structure.places):
             raise InputError(
                 f"`budget` names {pattern!r}, which matches no layer; "
                 f"{closest(pattern, structure.places)}"
             )
-        cost = CostModel(model, structure, one.measure, layers)
-        found.append(Constraint(pattern, one, cost, one.limit(cost.total)))
+        found += _of_layers(asked, f"budget[{pattern!r}]", pattern, model, structure)
     return found
+
+
+def _of_layers(
+    asked: Budget | Sequence[Budget],
+    name: str,
+    pattern: str | None,
+    model: nn.Module,
+    structure: Structure,
+) -> list[Constraint]:
+    """Give the constraints of the layers that match a pattern, of all where it is None."""
+    budgets = list(asked) if isinstance(asked, Sequence) else [asked]
+    if not budgets or not all(isinstance(one, Budget) for one in budgets):
+        raise InputError(
+            f"`{name}` must be one of Params, Macs, Units and Bytes, a list of them, or a dict of "
+            f"either by the names of layers, got {asked!r}; write l0.Params(0.1), say"
+        )
+    nouns = [one.noun for one in budgets]
+    twice = sorted({noun for noun in nouns if nouns.count(noun) > 1})
+    if twice:
+        raise InputError(f"`{name}` names {first_few(twice)} more than once; keep the smallest")
+    layers = None if pattern is None else matching(pattern, structure.places)
+    costs = [CostModel(model, structure, one.measure, layers) for one in budgets]
+    return [
+        Constraint(pattern, one, cost, one.limit(cost.total))
+        for one, cost in zip(budgets, costs, strict=True)
+    ]

@@ -26,7 +26,8 @@ class Closing:
         self._sizes = [group.n_units for group in groups]
         self._n_units = sum(self._sizes)
         consumers = {member.module for group in groups for member in group.consumers}
-        read = [
+        read = [torch.zeros(0, 2, dtype=torch.long)]
+        read += [
             units
             for (name, side), units in units_of_channels(model, groups).items()
             if side == "in" and name in consumers
@@ -34,9 +35,10 @@ class Closing:
         # For each channel that a layer reads, its unit and the unit that selects it.
         self._read = torch.cat(read)
         both = (self._read < self._n_units).all(1)
-        selected = torch.cat([units[:, 1] for units in read])
+        selected = self._read[:, 1]
         # Selecting groups first: what they keep decides which unit below them is kept.
         starts = torch.tensor([0, *self._sizes]).cumsum(0).tolist()
+        self._weights = torch.cat([torch.full((g.n_units,), g.weights is not None) for g in groups])
         self._groups: list[tuple[int, int, Tensor | None]] = []
         for group, start, end in zip(groups, starts, starts[1:], strict=False):
             pairs = self._read[both & (selected >= start) & (selected < end)]
@@ -51,7 +53,7 @@ class Closing:
         alive : Tensor of bool, shape (n_units,)
             Units that were not closed.
         z : Tensor, shape (n_units,)
-            Gate values.
+            Gate values, or other scores of the units.
 
         Returns
         -------
@@ -82,15 +84,15 @@ class Closing:
         read = self._read[there[self._read].all(1)]
         reached = torch.zeros_like(there)
         reached[read.flatten()] = True
-        return alive & (reached[:-1] | self.kept(alive, z))
+        return alive & (reached[:-1] | self._weights | self.kept(alive, z))
 
     def closed(
         self, constraint: Constraint, alive: Tensor, candidates: Tensor, z: Tensor
     ) -> Tensor:
         """Close as few candidates as a budget asks for, or all where that is not enough.
 
-        Those go first that give least for what they cost: in the order of gate value per marginal
-        cost. One unit stays in every group.
+        Those go first that give least for what they cost: in the order of score per marginal cost.
+        One unit stays in every group.
 
         Parameters
         ----------
@@ -99,7 +101,7 @@ class Closing:
         alive, candidates : Tensor of bool, shape (n_units,)
             Units that are there, and those among them that may be closed.
         z : Tensor, shape (n_units,)
-            Gate values.
+            Gate values, or other scores of the units.
 
         Returns
         -------

@@ -8,7 +8,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from l0.networks.gating import fold
+from l0.networks.gating import fold, ungated_weight
 from l0.networks.kinds import kind_of, shrink
 from l0.networks.units import UnitGroup, units_of_channels
 
@@ -55,7 +55,8 @@ def compacted(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tens
     Returns
     -------
     nn.Module
-        Modules of the same classes, with fewer channels.
+        Modules of the same classes, with fewer channels; or with zeros, where single weights have
+        gates.
     """
     small = deepcopy(model)
     training = {name: module.training for name, module in small.named_modules()}
@@ -70,6 +71,9 @@ def compacted(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tens
     for name in dict.fromkeys(name for name, _ in stays):
         _shrink(small, name, stays.get((name, "in")), stays.get((name, "out")))
     for group, alive in zip(groups, keep, strict=True):
+        if group.weights is not None:
+            weight = ungated_weight(small.get_submodule(group.weights))
+            weight.data[~alive.to(weight.device).view_as(weight)] = 0
         if group.producers:
             _set_heads(small, group, int(alive.sum()))
     return small
@@ -97,7 +101,8 @@ def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
     """Write the new number of heads where attention written by hand keeps it.
 
     Units of several channels each are heads, as a rule. Their layers' parent then counts them in
-    an attribute with "head" in its name, and may hold their joint width in another.
+    an attribute with "head" in its name, and may hold their joint width in another. Where one layer
+    makes queries, keys and values, their width is a third of what it gives, and "split" by it.
     """
     producer = group.producers[0]
     width, n_units = len(producer.positions), group.n_units
@@ -105,5 +110,9 @@ def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
         return
     parent = small.get_submodule(producer.module.rpartition(".")[0])
     for name, value in vars(parent).items():
-        if "head" in name and type(value) is int and value in (n_units, width):
+        if type(value) is not int or not ("head" in name or "split" in name):
+            continue
+        # The size of one head may happen to equal their number; it stays.
+        of_one = value == n_units and ("dim" in name or "size" in name)
+        if value in (n_units, width, width / 3) and not of_one:
             setattr(parent, name, value // n_units * n_kept)

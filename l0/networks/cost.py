@@ -50,12 +50,11 @@ def layer_cost(module: nn.Module, measure: Measure, places: float) -> LayerCost:
     if measure == "macs":
         weight = multiplied_weight(module)
         tensors = [] if weight is None else [weight]
-        each = dict.fromkeys(map(id, tensors), places)
     else:
         tensors = list(module.parameters())
         if measure == "bytes":  # a counter of batches does not grow with the channels
             tensors += [buffer for buffer in module.buffers() if buffer.ndim]
-        each = {id(t): 1 if measure == "params" else t.element_size() for t in tensors}
+    each = {id(t): _entry_cost(t, measure, places) for t in tensors}
     total = sum(each[id(t)] * t.numel() for t in tensors)
     if kind.role == "through":
         return LayerCost(ins=total / kind.n_in)
@@ -63,6 +62,13 @@ def layer_cost(module: nn.Module, measure: Measure, places: float) -> LayerCost:
         return LayerCost(outs=total / kind.n_out)
     flat = sum(each[id(t)] * t.numel() for t in tensors if t.ndim == 1)  # biases
     return LayerCost((total - flat) / (kind.n_in * kind.n_out), outs=flat / kind.n_out)
+
+
+def _entry_cost(tensor: Tensor, measure: Measure, places: float) -> float:
+    """Return the cost of one entry of a layer's parameter or buffer."""
+    if measure == "macs":
+        return places
+    return 1 if measure == "params" else tensor.element_size()
 
 
 def count(model: nn.Module, measure: Measure, places: dict[str, float]) -> int:
@@ -130,7 +136,7 @@ class CostModel:
         self._constant = 0.0
         sides: dict[tuple[str, str], Tensor] = {}
         if measure == "units":
-            made_by = [{m.module for m in g.producers or g.consumers} for g in groups]
+            made_by = [g.made_by or {m.module for m in g.consumers} for g in groups]
             counts = [float(layers is None or bool(made & layers)) for made in made_by]
             sizes = torch.tensor([group.n_units for group in groups])
             self._flat = torch.tensor(counts, dtype=torch.float64).repeat_interleave(sizes)
@@ -141,6 +147,7 @@ class CostModel:
                 for key, units in units_of_channels(model, groups).items()
                 if layers is None or key[0] in layers
             }
+            self._take_weights(model, structure, measure, layers)
         number = {key: i for i, key in enumerate(sides)}
         self._units = torch.cat([torch.zeros(0, 2, dtype=torch.long), *sides.values()])
         sizes = torch.tensor([len(units) for units in sides.values()], dtype=torch.long)
@@ -210,6 +217,21 @@ class CostModel:
         pairs = self._pair * channels[self._a] * channels[self._b]
         cost = self._constant + (self._linear * channels).sum() + pairs.sum()
         return cost + (self._flat * o).sum(), channels, factors
+
+    def _take_weights(
+        self, model: nn.Module, structure: Structure, measure: Measure, layers: set[str] | None
+    ) -> None:
+        """Count weights with gates of their own one by one, where all of them were counted."""
+        start = 0
+        for group in structure.groups:
+            name = group.weights
+            if name is not None and (layers is None or name in layers):
+                weight = multiplied_weight(model.get_submodule(name))
+                assert weight is not None
+                each = _entry_cost(weight, measure, structure.places[name])
+                self._flat[start : start + group.n_units] = each
+                self._constant -= each * group.n_units
+            start += group.n_units
 
     @staticmethod
     def _total(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from l0.networks.kinds import Kind, weight_groups
 from l0.networks.probe import OUTPUT, Marks, Probe
 from l0.networks.units import LeftOut, Member, Structure, UnitGroup
 
-# Why units cannot be removed, strongest reason first.
+# Why units cannot be removed, strongest reason first; the last may do no harm, as where a buffer
+# turns the channels of every head alike.
 _REASONS = (
     "they reach the model's output",
     "they meet the model's input, which keeps its width",
-    "they pass through nn.MultiheadAttention, whose width is fixed by its number of heads",
+    "they pass through nn.MultiheadAttention with keys of its own, hooks or shared weights",
     "they share a parameter with another layer",
     "they meet a parameter or buffer that belongs to no layer of a known kind",
 )
@@ -110,12 +112,12 @@ class _Graph:
                 continue
             taken[group.name] = taken.get(group.name, 0) + 1
             if taken[group.name] > 1:
-                group = UnitGroup(**{**vars(group), "name": f"{group.name} #{taken[group.name]}"})
-            reason = _why_not(group, flag)
+                group = replace(group, name=f"{group.name} #{taken[group.name]}")
+            reason = _why_not(group, flag & ~_AT_LOOSE)
             if reason:
                 left_out.append(LeftOut(group.name, reason))
             else:
-                found.append(group)
+                found.append(replace(group, doubt=_why_not(group, flag)))
         return found, left_out
 
     def _group(self, units: list[np.ndarray]) -> UnitGroup:

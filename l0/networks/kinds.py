@@ -47,10 +47,18 @@ def is_depthwise(module: nn.Module) -> bool:
     return isinstance(module, _ConvNd) and module.groups == module.in_channels > 1
 
 
+def is_transposed_linear(module: nn.Module) -> bool:
+    """Tell whether a module is the linear layer of GPT-2 in `transformers`, weight (in, out)."""
+    return any(cls.__name__ == "Conv1D" and hasattr(module, "nf") for cls in type(module).__mro__)
+
+
 def kind_of(module: nn.Module) -> Kind | None:
     """Return what is known of a module, None where nothing is."""
     if isinstance(module, nn.Linear | L0Linear):
         return Kind("dense", module.in_features, module.out_features, -1, -1)
+    if is_transposed_linear(module):
+        n_in, n_out = _weight(module).shape
+        return Kind("dense", n_in, n_out, -1, -1)
     if isinstance(module, _ConvNd):
         axis = -len(module.kernel_size) - 1
         role: Role = "through" if is_depthwise(module) else "dense"
@@ -80,12 +88,12 @@ def multiplied_weight(module: nn.Module) -> Tensor | None:
         return module.depthwise_conv.weight
     if isinstance(module, nn.Linear | _ConvNd | L0Linear | L0Conv2d):
         return module.weight
-    return None
+    return _weight(module) if is_transposed_linear(module) else None
 
 
 def weight_axis_in(module: nn.Module) -> int:
     """Return the axis of a dense layer's weight that runs over the channels that come in."""
-    return 0 if isinstance(module, _ConvTransposeNd) else 1
+    return 0 if isinstance(module, _ConvTransposeNd) or is_transposed_linear(module) else 1
 
 
 def weight_groups(module: nn.Module) -> int:
@@ -104,6 +112,12 @@ def shrink(module: nn.Module, keep_in: Tensor, keep_out: Tensor) -> None:
         Positions of the channels that stay, in order. Layers that keep channels apart look at
         `keep_in` only, sources at `keep_out` only.
     """
+    if is_transposed_linear(module):
+        _select(module, "weight", 0, keep_in)
+        _select(module, "weight", 1, keep_out)
+        _select(module, "bias", 0, keep_out)
+        vars(module).update(nx=len(keep_in), nf=len(keep_out))
+        return
     for types, remove in _SHRINK:
         if isinstance(module, types):
             remove(module, keep_in, keep_out)
@@ -200,6 +214,12 @@ _SHRINK: tuple[tuple[type | tuple[type, ...], Callable[..., None]], ...] = (
     (nn.GroupNorm, _shrink_group_norm),
     (nn.PReLU, _shrink_prelu),
 )
+
+
+def _weight(module: nn.Module) -> Tensor:
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return weight
 
 
 def _select(module: nn.Module, name: str, axis: int, keep: Tensor) -> None:

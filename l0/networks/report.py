@@ -62,7 +62,7 @@ class BudgetRow:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a model; :meth:`Sparsifier.report` makes one, and `print` writes it.
+    """What became of a model; :meth:`l0.Sparsifier.report` makes one, and `print` writes it.
 
     Attributes
     ----------

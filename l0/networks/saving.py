@@ -10,6 +10,7 @@ from torch import nn
 
 from l0.errors import InputError, first_few
 from l0.files import whole_file
+from l0.networks.attention import open_attention
 from l0.networks.compact import Select
 
 
@@ -19,7 +20,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     model : nn.Module
-        From :meth:`Sparsifier.compact`, trained further or not.
+        From :meth:`l0.Sparsifier.compact`, trained further or not.
     path : str or Path
         The file; plain tensors and numbers, which `torch.load` reads with ``weights_only=True``.
     """
@@ -60,6 +61,7 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     saved = torch.load(path, map_location=device, weights_only=True)
+    open_attention(model)
     names = {name for name, _ in model.named_modules()}
     for name, (axis, n) in saved["selects"].items():
         if name in names:

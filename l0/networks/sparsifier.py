@@ -11,14 +11,18 @@ from l0.errors import InputError
 from l0.networks.budgets import Constraint
 from l0.networks.closing import Closing
 from l0.networks.compact import compacted
-from l0.networks.gating import UnitGate
 from l0.networks.multiplier import Multiplier
 from l0.networks.report import Report
+from l0.networks.scores import unit_scores
 from l0.networks.summary import summarise
+from l0.networks.unit_gates import UnitGate
 from l0.networks.units import Structure
 
 #: The target is eased in over this share of the steps, or over this many where nothing is said.
 _RAMP_SHARE, _RAMP = 0.3, 1000
+
+#: From this share of the steps on the budget is met, so that the rest mends what closing broke.
+_MET_SHARE = 0.6
 
 _LOOK_BACK = 200
 
@@ -62,6 +66,7 @@ class Sparsifier:
         self.history: list[dict[str, Any]] = []
         self._sizes = [group.n_units for group in structure.groups]
         self._ramp = _RAMP if total_steps is None else max(1, round(_RAMP_SHARE * total_steps))
+        self._met = None if total_steps is None else max(1, round(_MET_SHARE * total_steps))
         self.multipliers = [Multiplier(c.cost.total, c.limit, self._ramp) for c in constraints]
         self.steps = 0
         #: Gates as they were some hundred steps ago, to see whether they move.
@@ -112,9 +117,14 @@ class Sparsifier:
         return torch.stack([gate.penalty(price) for gate, price in prices]).sum()
 
     def step(self) -> None:
-        """Follow a step of the optimiser: close what is settled, and set the price of the next."""
+        """Follow a step of the optimiser: close what is settled, and set the price of the next.
+
+        After three fifths of `total_steps`, :meth:`finish` closes what the price has not.
+        """
         self.steps += 1
         self._close_settled()
+        if self.steps == self._met:
+            self.finish()
         openness = self.openness()
         prices = torch.zeros_like(openness)
         record: dict[str, Any] = {"step": self.steps}
@@ -155,10 +165,10 @@ class Sparsifier:
             One group after the other.
         """
         alive, z = self.alive(), self.settled()
-        closing = self._closing
-        alive = closing.used(alive & ((z > 0) | closing.kept(alive, z)), z)
+        closing, scores = self._closing, unit_scores(self.model, self.structure.groups, z)
+        alive = closing.used(alive & ((z > 0) | closing.kept(alive, scores)), scores)
         for constraint in self.constraints:
-            alive = closing.used(closing.closed(constraint, alive, alive, z), z)
+            alive = closing.used(closing.closed(constraint, alive, alive, scores), scores)
         return alive
 
     def compact(self) -> nn.Module:
@@ -233,7 +243,10 @@ class Sparsifier:
         for multiplier, saved in zip(self.multipliers, state["multipliers"], strict=True):
             multiplier.value = saved
         self.steps = state["step"]
-        self._prices = state["prices"]
+        prices = state["prices"]
+        if prices is not None:  # perhaps saved on another device
+            prices = [p.to(g.alive.device) for p, g in zip(prices, self.gates, strict=True)]
+        self._prices = prices
         self.history = [dict(record) for record in state["history"]]
         self._draw()
 

@@ -44,7 +44,9 @@ def summarise(sparsifier: Sparsifier, latency: bool) -> Report:
         GroupRow(group.name, group.n_units, int(left.sum()), int(gate.undecided().sum()))
         for group, gate, left in zip(structure.groups, gates, planned.split(sizes), strict=True)
     ]
-    touched = dict.fromkeys(m.module for group in structure.groups for m in group.members)
+    touched = {name for group in structure.groups for name in group.made_by} | {
+        member.module for group in structure.groups for member in group.members
+    }
     layers = [
         LayerRow(
             name,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from l0.networks.kinds import Kind, kind_of
+from l0.networks.kinds import Kind, kind_of, multiplied_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,8 @@ class UnitGroup:
     """Units of one sort: made by the same layers, and used by the same layers.
 
     Units that no layer makes are the features that come into one layer, each by itself: closing
-    one drops it from what this layer reads.
+    one drops it from what this layer reads. Or they are the entries of one layer's weight, which
+    are set to 0.
 
     Attributes
     ----------
@@ -49,6 +51,10 @@ class UnitGroup:
     producers, consumers, through : tuple of Member
         Layers that make the units, that use them, and that treat each by itself (batch norm,
         depthwise convolution).
+    weights : str, optional
+        The layer whose weight has the units as its entries; nothing else is then in the group.
+    doubt : str, optional
+        Why removal may fail, if it does; only trying tells.
     """
 
     name: str
@@ -56,17 +62,48 @@ class UnitGroup:
     producers: tuple[Member, ...]
     consumers: tuple[Member, ...]
     through: tuple[Member, ...] = ()
+    weights: str | None = None
+    doubt: str | None = None
 
     @property
     def members(self) -> tuple[Member, ...]:
         """All of them."""
         return (*self.producers, *self.consumers, *self.through)
 
+    @property
+    def made_by(self) -> set[str]:
+        """The layers that make the units or hold the weights; none make features."""
+        if self.weights is not None:
+            return {self.weights}
+        return {member.module for member in self.producers}
+
 
 def features_of(name: str, kind: Kind) -> UnitGroup:
     """Make each feature that comes into a layer a unit of its own."""
     each = torch.arange(kind.n_in)
     return UnitGroup(f"{name} inputs", kind.n_in, (), (Member(name, "in", each, each),))
+
+
+def single_weights(model: nn.Module, structure: Structure) -> Structure:
+    """Make each entry of each layer's weight a unit, in place of what can be removed.
+
+    Returns
+    -------
+    Structure
+        Layers that share their weight with another are left out.
+    """
+    owners = Counter(id(p) for module in model.modules() for p in module._parameters.values())
+    groups, left_out = [], []
+    for name in structure.places:
+        module = model.get_submodule(name)
+        weight = module._parameters.get("weight")
+        if weight is None or weight is not multiplied_weight(module):
+            continue
+        if owners[id(weight)] > 1:
+            left_out.append(LeftOut(name, "it shares its weight with another layer"))
+        else:
+            groups.append(UnitGroup(name, weight.numel(), (), (), weights=name))
+    return Structure(groups, left_out, structure.places)
 
 
 def units_of_channels(

@@ -134,3 +134,72 @@ def test_removed_is_the_same_as_closed(name, budget):
     (constraint,) = sparsifier.constraints
     cost = float(constraint.cost(sparsifier.alive()))
     assert cost == measured(small, inputs, budget.measure) <= constraint.limit
+
+
+class Bag(nn.Module):
+    """Embeddings that meet no norm."""
+
+    def __init__(self, embedding):
+        super().__init__()
+        self.embedding, self.hidden, self.last = embedding, nn.Linear(6, 8), nn.Linear(8, 2)
+
+    def forward(self, tokens):
+        x = self.embedding(tokens)
+        return self.last(self.hidden(x if x.ndim == 2 else x.mean(1)).relu())
+
+
+@pytest.mark.parametrize(
+    "make", [nn.Embedding, nn.EmbeddingBag, lambda n, d: nn.Embedding(n, d, padding_idx=0)]
+)
+def test_embeddings_lose_dimensions(make):
+    torch.manual_seed(0)
+    model, tokens = Bag(make(9, 6)).double(), torch.randint(0, 9, (3, 5))
+    sparsifier = sparsify(model, tokens, Params(0.5))
+    assert [group.name for group in sparsifier.structure.groups] == ["embedding", "hidden"]
+    small = sparsifier.compact()
+    assert small.embedding.embedding_dim < 6
+    assert torch.allclose(model.eval()(tokens), small.eval()(tokens), atol=1e-12)
+    assert sum(p.numel() for p in small.parameters()) <= sparsifier.constraints[0].limit
+
+
+def small_language_models():
+    transformers = pytest.importorskip("transformers")
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 50}
+    special = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    return {
+        "gpt2": lambda: transformers.GPT2LMHeadModel(
+            transformers.GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=50, **special)
+        ),
+        "bert": lambda: transformers.BertForSequenceClassification(
+            transformers.BertConfig(hidden_size=32, intermediate_size=48, **sizes)
+        ),
+        "llama": lambda: transformers.LlamaForCausalLM(
+            transformers.LlamaConfig(
+                hidden_size=32, intermediate_size=48, num_key_value_heads=2, **sizes, **special
+            )
+        ),
+    }
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "heads"), [("gpt2", 4), ("bert", 4), ("llama", 2)])
+def test_heads_and_hidden_units_of_language_models(name, heads):
+    torch.manual_seed(0)
+    model = small_language_models()[name]().eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, 0.1, 0.3)
+    inputs = {"input_ids": torch.randint(3, 50, (2, 9))}
+    with torch.no_grad():
+        before = model(**inputs).logits
+    sparsifier = sparsify(model, inputs, Params(0.7))
+    units = {group.name: group.n_units for group in sparsifier.structure.groups}
+    attention = [n for name, n in units.items() if "attn" in name or "attention.self" in name]
+    assert attention == [heads, heads]
+    for gate in sparsifier.gates:
+        gate.alive[::2] = False
+    small = sparsifier.compact()
+    with torch.no_grad():
+        gated, found = model(**inputs).logits, small(**inputs).logits
+    assert not torch.allclose(before, gated, atol=0.1)
+    assert torch.allclose(gated, found, atol=1e-4)
+    assert sum(p.numel() for p in small.parameters()) <= sparsifier.constraints[0].limit

@@ -47,7 +47,7 @@ def test_the_text_has_every_layer_and_what_was_left_out():
 
 def test_warnings_say_what_to_change():
     model, inputs = make("mlp")
-    sparsifier = sparsify(model, inputs, Params(0.3), total_steps=10)
+    sparsifier = sparsify(model, inputs, Params(0.3), total_steps=1000)
     assert "call step()" in sparsifier.report(latency=False).warnings[0]
     train(model, inputs, sparsifier, 450, gate_lr=0.0)
     moved, still_open = sparsifier.report(latency=False).warnings

@@ -60,12 +60,13 @@ def test_compact_models_are_copied_and_pickled(name):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_compact_models_go_to_onnx():
+@pytest.mark.parametrize("name", NETS)
+def test_compact_models_go_to_onnx(name):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
     from onnx.reference import ReferenceEvaluator
 
-    small, inputs = small_one("mlp")
+    small, inputs = small_one(name)
     program = torch.onnx.export(small, (inputs,), dynamo=True, verbose=False)
     onnx.checker.check_model(program.model_proto)
     session = ReferenceEvaluator(program.model_proto)

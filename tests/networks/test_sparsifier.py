@@ -56,6 +56,22 @@ def test_training_meets_the_budget_before_the_end(gates):
     )
 
 
+def test_after_three_fifths_of_the_steps_the_budget_is_met_however_slow_the_gates():
+    model, inputs = make("lenet")
+    sparsifier = sparsify(model, inputs, Params(0.5), total_steps=10)
+    (constraint,) = sparsifier.constraints
+    train(model, inputs, sparsifier, 5, gate_lr=0.0)
+    assert float(constraint.cost(sparsifier.settled() > 0)) == constraint.cost.total
+    train(model, inputs, sparsifier, 1, gate_lr=0.0)
+    before = sparsifier.alive()
+    assert float(constraint.cost(before)) <= constraint.limit
+    train(model, inputs, sparsifier, 4)
+    assert not sparsifier.penalty()
+    small = sparsifier.compact()
+    assert torch.equal(before, sparsifier.alive())
+    assert torch.allclose(model.eval()(inputs), small.eval()(inputs), atol=1e-12)
+
+
 def test_closed_units_stay_closed():
     model, inputs = make("mlp")
     sparsifier = sparsify(model, inputs, Params(0.5), total_steps=20)
@@ -156,7 +172,7 @@ def _rank(rank, folder):
         sparsifier = sparsify(model, inputs, Params(0.4), gates=gates, total_steps=10)
         parallel = nn.parallel.DistributedDataParallel(model)
         optimizer = torch.optim.Adam(sparsifier.param_groups(lr=1e-3, gate_lr=0.05))
-        for _ in range(6):
+        for _ in range(5):  # one less than after which the budget is met
             loss = (parallel(inputs + rank) - rank).square().mean() + sparsifier.penalty()
             noise = getattr(sparsifier.gates[0], "noise", torch.zeros(1))  # what the pass used
             loss.backward()

@@ -115,32 +115,10 @@ def test_include_and_exclude():
     assert reasons[f"{a}.q, {a}.k, {a}.v"] == "`exclude` names them"
 
 
-class Fixed(nn.Module):
-    """Writes a size into its code; moves the channels of another layer by a fixed number."""
-
-    def __init__(self):
-        super().__init__()
-        self.a, self.b, self.c = nn.Linear(4, 6), nn.Linear(6, 8), nn.Linear(8, 3)
-        self.d = nn.Linear(3, 2)
-
-    def forward(self, x):
-        x = self.b(self.a(x).view(-1, 6)).roll(3, -1)
-        return self.d(self.c(x).relu())
-
-
-def test_groups_whose_removal_shows_are_left_out_and_named():
-    sparsifier = sparsify(Fixed(), torch.randn(4, 4), Params(0.9))
-    assert [group.name for group in sparsifier.structure.groups] == ["c"]
-    reasons = {left.name: left.reason for left in sparsifier.structure.left_out}
-    assert "view(-1, 800)" in reasons["a"]
-    assert "order or number" in reasons["b"]
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"budget": 0.5}, "`budget` must be one of Params"),
-        ({"budget": {}}, "`budget` must be one of Params"),
         ({"budget": {"9": Params(0.5)}}, "'9', which matches no layer"),
         ({"budget": {"0": 0.5}}, r"`budget\['0'\]` must be one of"),
         (

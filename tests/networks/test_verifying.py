@@ -1,0 +1,85 @@
+"""What is tried out before it gets gates."""
+
+import pytest
+import torch
+from torch import nn
+
+from l0.networks import Params, sparsify
+
+
+class Fixed(nn.Module):
+    """Writes a size into its code; moves the channels of another layer by a fixed number."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(4, 6), nn.Linear(6, 8), nn.Linear(8, 3)
+        self.d = nn.Linear(3, 2)
+
+    def forward(self, x):
+        x = self.b(self.a(x).view(-1, 6)).roll(3, -1)
+        return self.d(self.c(x).relu())
+
+
+def test_groups_whose_removal_shows_are_left_out_and_named():
+    sparsifier = sparsify(Fixed(), torch.randn(4, 4), Params(0.9))
+    assert [group.name for group in sparsifier.structure.groups] == ["c"]
+    reasons = {left.name: left.reason for left in sparsifier.structure.left_out}
+    assert "view(-1, 800)" in reasons["a"]
+    assert "order or number" in reasons["b"]
+
+
+class Scaled(nn.Module):
+    """Multiplies the channels of a layer by a parameter of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(4, 6), nn.Linear(6, 5), nn.Linear(5, 2)
+        self.scale = nn.Parameter(torch.ones(6))
+
+    def forward(self, x):
+        return self.c(self.b(self.a(x) * self.scale))
+
+
+def test_a_parameter_of_no_layer_with_an_entry_for_each_channel_keeps_them():
+    structure = sparsify(Scaled(), torch.randn(3, 4), Params(0.9)).structure
+    assert [group.name for group in structure.groups] == ["b"]
+    reasons = {left.name: left.reason for left in structure.left_out}
+    assert "parameter or buffer" in reasons["a"]
+
+
+class Rotary(nn.Module):
+    """Attention whose heads are all turned by the same buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.out = nn.Linear(6, 24), nn.Linear(8, 3)
+        self.register_buffer("angle", torch.rand(7, 2))
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        q, k, v = (y.unflatten(-1, (-1, 2)).transpose(1, 2) for y in (q, k, v))
+        q, k = (y * self.angle.cos() + y.flip(-1) * self.angle.sin() for y in (q, k))
+        y = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+
+def test_a_buffer_that_treats_all_heads_alike_does_no_harm():
+    torch.manual_seed(0)
+    model, x = Rotary().double(), torch.randn(2, 7, 6, dtype=torch.float64)
+    sparsifier = sparsify(model, x, Params(0.6))
+    (group,) = sparsifier.structure.groups
+    assert (group.name, group.n_units) == ("qkv", 4)
+    small = sparsifier.compact()
+    assert small.qkv.out_features == 12
+    assert torch.allclose(model.eval()(x), small.eval()(x))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_size_of_the_outputs_does_not_hide_a_mistake(scale):
+    torch.manual_seed(0)
+    model = Fixed()
+    with torch.no_grad():
+        model.d.weight.mul_(scale)
+        model.d.bias.mul_(scale)
+    groups = sparsify(model, torch.randn(4, 4), Params(0.9)).structure.groups
+    assert [group.name for group in groups] == ["c"]
