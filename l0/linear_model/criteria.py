@@ -1,0 +1,40 @@
+"""What more columns must gain: information criteria for the number of columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from scipy.special import gammaln
+
+from l0.errors import InputError, closest
+
+#: Of n rows, p columns (or groups) in all, k of them chosen, and d parameters: the penalty.
+CRITERIA: dict[str, Callable[[float, int, int, int], float]] = {
+    # Zhu et al. 2020, PNAS 117(52), "A polynomial algorithm for best-subset selection".
+    "gic": lambda n, p, k, d: d * math.log(max(p, 2)) * max(1.0, math.log(math.log(n))),
+    # Schwarz 1978, Annals of Statistics 6(2).
+    "bic": lambda n, p, k, d: d * math.log(n),
+    # Chen & Chen 2008, Biometrika 95(3), with gamma = 1.
+    "ebic": lambda n, p, k, d: (
+        d * math.log(n) + 2 * (gammaln(p + 1) - gammaln(k + 1) - gammaln(p - k + 1))
+    ),
+}
+
+
+def penalty(name: str, n: float, p: int, k: int, d: int) -> float:
+    """The penalty that a criterion adds to minus twice the log-likelihood.
+
+    Parameters
+    ----------
+    name : {"gic", "bic", "ebic"}
+    n : float
+        Rows, each counted as often as its weight says.
+    p, k : int
+        Columns (or groups) in all, and chosen.
+    d : int
+        Slopes.
+    """
+    if name not in CRITERIA:
+        raise InputError(f"`criterion` {name!r} is not known; {closest(name, CRITERIA)}")
+    return float(CRITERIA[name](max(n, 3.0), p, k, d))

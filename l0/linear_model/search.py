@@ -1,0 +1,208 @@
+"""The search for the units that explain most: starts, exchanges and kicks, size by size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from l0.linear_model.design import Positions
+from l0.linear_model.problem import Problem
+from l0.linear_model.statistics import Matrix
+
+#: Units that the search goes on with, besides twice the largest size.
+SCREENED = 300
+#: Kicks that a size gets when it is searched hard, and the share of its units they throw out.
+KICKS, THROWN = 10, 0.5
+#: Steps of the forward stagewise start, each a share of the largest correlation.
+STEPS, STEP = 200, 0.05
+
+
+def forward(problem: Problem, start: Positions, size: int, banned: Positions) -> Positions:
+    """Add the unit that gains most until there are `size`, or none adds anything of its own."""
+    chosen = start
+    while len(chosen) < size:
+        gains = problem.exchange(chosen).adds()
+        gains[banned] = -np.inf
+        best = largest(problem, gains)
+        if gains[best] == -np.inf:
+            break
+        chosen = np.append(chosen, best)
+    return chosen
+
+
+def largest(problem: Problem, gains: Matrix) -> int:
+    """The first of the largest gains: where several are alike, rounding must not decide."""
+    return int(np.argmax(gains >= gains.max(initial=-np.inf) - problem.statistics.rounding))
+
+
+def improved(problem: Problem, chosen: Positions) -> tuple[float, Positions]:
+    """Make the best exchange, again and again, until none gains; what is explained, and by what."""
+    least = problem.statistics.rounding
+    exchange = problem.exchange(chosen)
+    # Where all is explained, other choices may do it too, and rounding must not decide.
+    while exchange.value < problem.statistics.total - least:
+        gain, out, new = exchange.best_swap()
+        if gain <= least:
+            break
+        chosen = exchange.chosen.copy()
+        chosen[out] = new
+        other = problem.exchange(chosen)
+        # What a gain promises may be rounding: going on regardless might go round in circles.
+        if other.value <= exchange.value + least / 2:
+            break
+        exchange = other
+    return exchange.value, exchange.chosen
+
+
+def screen(problem: Problem, size: int) -> Positions:
+    """The units that came closest to being added on the way to `size`, and those that were."""
+    room = SCREENED + 2 * size
+    if problem.n_units <= room:
+        return np.arange(problem.n_units)
+    merit = np.zeros(problem.n_units)
+    merit[problem.kept] = np.inf
+    chosen = problem.kept
+    while len(chosen) <= size:
+        gains = problem.exchange(chosen).adds()
+        best = largest(problem, gains)
+        if not gains[best] > 0:
+            break
+        merit = np.maximum(merit, gains / gains.max())
+        chosen = np.append(chosen, best)
+    return np.sort(np.argpartition(-merit, room)[:room])
+
+
+class Search:
+    """The best choice known of each size, and ways to better ones.
+
+    Choices of neighbouring sizes start each other: the best unit is added to the smaller, the
+    least one dropped from the larger. A size is searched hard by forward stagewise regression as
+    another start, and by kicks: half of the units are thrown out at random and barred while the
+    rest is filled up, and exchanges start again (iterated local search). The draws come from a
+    generator of its own, so that the same data give the same choice.
+
+    Parameters
+    ----------
+    problem : Problem
+    sizes : iterable of int
+        Whole numbers from the number of units kept on, one after the other.
+
+    Attributes
+    ----------
+    chosen : dict of int to ndarray of int64
+        Screened units, those kept first. Sizes that the columns' rank does not allow are not there.
+    value : dict of int to float
+        What they explain.
+    """
+
+    def __init__(self, problem: Problem, sizes: Iterable[int]) -> None:
+        self.problem = problem
+        self.sizes = list(sizes)
+        self.chosen: dict[int, Positions] = {}
+        self.value: dict[int, float] = {}
+        self.units = screen(problem, self.sizes[-1])
+        self.screened = problem.restricted(self.units)
+        self._hard: set[int] = set()
+        self._generator = np.random.default_rng(0)
+        self._follow()
+
+    def harder(self, size: int) -> bool:
+        """Search a size hard, and those beside it after it; whether that was new."""
+        if size in self._hard or size not in self.chosen:
+            return False
+        self._hard.add(size)
+        statistics = self.problem.statistics
+        if self.value[size] >= statistics.total - statistics.rounding:
+            return True
+        better = self._offer(self._stagewise(size))
+        kept = len(self.problem.kept)
+        for _ in range(KICKS if size > kept else 0):
+            chosen = self.chosen[size]
+            free = self._generator.permutation(np.arange(kept, size))
+            out = free[: max(1, round(THROWN * len(free)))]
+            better |= self._offer(forward(self.screened, np.delete(chosen, out), size, chosen[out]))
+        if better:
+            self._spread(size)
+        return True
+
+    def finish(self, size: int) -> Positions:
+        """Go on with exchanges for any unit, screened out or not; the choice of units."""
+        self.value[size], chosen = improved(self.problem, self.units[self.chosen[size]])
+        return chosen
+
+    def _follow(self) -> None:
+        none = np.empty(0, np.int64)
+        chosen = self.screened.kept
+        for size in self.sizes:
+            chosen = forward(self.screened, chosen, size, none)
+            if len(chosen) not in self.chosen:
+                self._offer(chosen)
+            if len(chosen) < size:
+                break
+            chosen = self.chosen[size]
+        if len(self.chosen) > 1:
+            self._down(max(self.chosen))
+
+    def _offer(self, start: Positions) -> bool:
+        """Improve a start, and keep it where it beats the best of its size."""
+        size = len(start)
+        value, chosen = improved(self.screened, start)
+        if size in self.value and value <= self.value[size] + self.problem.statistics.rounding:
+            return False
+        self.value[size], self.chosen[size] = value, chosen
+        return True
+
+    def _spread(self, size: int) -> None:
+        """Start the neighbours anew, as long as that betters them."""
+        none = np.empty(0, np.int64)
+        larger = size
+        while larger + 1 in self.chosen and self._offer(
+            forward(self.screened, self.chosen[larger], larger + 1, none)
+        ):
+            larger += 1
+        while size - 1 in self.chosen and self._offer(self._less(size)):
+            size -= 1
+
+    def _down(self, size: int) -> None:
+        while size - 1 in self.chosen:
+            self._offer(self._less(size))
+            size -= 1
+
+    def _less(self, size: int) -> Positions:
+        chosen = self.chosen[size]
+        losses = self.screened.exchange(chosen).drops()
+        return np.delete(chosen, largest(self.screened, -losses))
+
+    def _stagewise(self, size: int) -> Positions:
+        """The units that small steps along the largest correlation move most."""
+        statistics = self.screened.statistics
+        slopes, residual = np.zeros_like(statistics.cross), statistics.cross.copy()
+        step = STEP * np.sqrt(_squares(residual).max(initial=0.0))
+        for _ in range(STEPS if step > 0 else 0):
+            column = int(_squares(residual).argmax())
+            move = step * residual[column] / np.linalg.norm(residual[column])
+            slopes[column] += move
+            residual -= np.outer(statistics.rows(np.array([column]))[0], move)
+        merit = self._by_unit(_squares(slopes))
+        merit[self.screened.kept] = -1.0
+        order = np.argsort(-merit, kind="stable")[: int(np.sum(merit > 0))]
+        kept = self.screened.kept
+        start = np.concatenate([kept, order[: max(0, size - len(kept))]])
+        return forward(self.screened, self._independent(start), size, np.empty(0, np.int64))
+
+    def _independent(self, chosen: Positions) -> Positions:
+        """Those of some units that add something to the ones before them."""
+        found = self.screened.kept
+        for unit in chosen[len(found) :]:
+            if self.screened.exchange(found).adds()[unit] > -np.inf:
+                found = np.append(found, unit)
+        return found
+
+    def _by_unit(self, values: Matrix) -> Matrix:
+        groups = self.screened.groups
+        return np.array([values[m].sum() for m in groups.members]) if groups else values
+
+
+def _squares(values: Matrix) -> Matrix:
+    return np.asarray(np.einsum("ij,ij->i", values, values))

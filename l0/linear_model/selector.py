@@ -1,0 +1,116 @@
+"""A transformer that passes on the best columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.feature_selection import SelectorMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from l0.errors import InputError, closest
+from l0.linear_model.classifier import L0Classifier
+from l0.linear_model.regressor import L0Regressor
+
+ESTIMATORS = {"squared": L0Regressor, "logistic": L0Classifier}
+
+
+class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
+    """Pass on the columns that an `L0Regressor` or `L0Classifier` chooses.
+
+    Parameters
+    ----------
+    n_features : int, optional
+        How many columns (or groups) to pass on. Without it, `criterion` or `cv` says.
+    loss : {"squared", "logistic"}, default "squared"
+        Whether `y` is numbers, as for `L0Regressor`, or classes, as for `L0Classifier`.
+    criterion, cv, max_features, groups, must_keep
+        As in `L0Regressor`.
+    l2 : float, optional
+        As there; None is that estimator's own.
+
+    Attributes
+    ----------
+    estimator_ : L0Regressor or L0Classifier
+        The model that chose, fitted: its `path_`, `swap_gap_` and so on, and predictions.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from l0.linear_model import L0Selector
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> selector = L0Selector(n_features=3).set_output(transform="pandas")
+    >>> list(selector.fit_transform(X, y).columns)
+    ['bmi', 'bp', 's5']
+    """
+
+    def __init__(
+        self,
+        n_features: int | None = None,
+        *,
+        loss: str = "squared",
+        criterion: str | None = None,
+        cv: Any = None,
+        max_features: int | None = None,
+        l2: float | None = None,
+        groups: ArrayLike | None = None,
+        must_keep: Iterable[Any] | None = None,
+    ) -> None:
+        self.n_features = n_features
+        self.loss = loss
+        self.criterion = criterion
+        self.cv = cv
+        self.max_features = max_features
+        self.l2 = l2
+        self.groups = groups
+        self.must_keep = must_keep
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> L0Selector:
+        """Choose columns.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or frame, shape (n, p)
+        y : array, shape (n,)
+        sample_weight : array, shape (n,), optional
+            How often each row counts.
+
+        Returns
+        -------
+        L0Selector
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            As the estimator raises, and for another `loss`.
+        """
+        if self.loss not in ESTIMATORS:
+            raise InputError(f"`loss` {self.loss!r} is not known; {closest(self.loss, ESTIMATORS)}")
+        validate_data(self, X, skip_check_array=True)
+        settings = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name != "loss" and not (name == "l2" and value is None)
+        }
+        self.estimator_ = ESTIMATORS[self.loss](**settings).fit(X, y, sample_weight)
+        return self
+
+    def _get_support_mask(self) -> NDArray[np.bool_]:
+        check_is_fitted(self)
+        mask = np.zeros(self.n_features_in_, dtype=bool)
+        mask[self.estimator_.support_] = True
+        return mask

@@ -1,0 +1,96 @@
+from itertools import combinations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.linear_model import LogisticRegression
+
+from l0.linear_model import L0Classifier, L0Selector
+from tests.linear_model.problems import planted
+
+
+def classes(seed, n=150, p=12, k=3, n_classes=2, noise=0.5):
+    x, score, support = planted(seed, n=n, p=p, k=k, noise=noise)
+    if n_classes == 2:
+        return x, np.where(score > 0, "yes", "no"), support
+    generator = np.random.default_rng(seed)
+    scores = x[:, support] @ generator.normal(0, 2, (k, n_classes))
+    return x, (scores + noise * generator.gumbel(size=scores.shape)).argmax(1), support
+
+
+def objective(x, y, columns, l2):
+    """What the classifier lowers, at scikit-learn's own fit on some columns."""
+    size = x[:, columns].std(axis=0)
+    z = (x[:, columns] - x[:, columns].mean(axis=0)) / size
+    fit = LogisticRegression(C=1 / (l2 * len(y)), tol=1e-10, max_iter=2000).fit(z, y)
+    p = fit.predict_proba(z)[np.arange(len(y)), np.searchsorted(fit.classes_, y)]
+    return -np.mean(np.log(p)) + l2 / 2 * np.sum(fit.coef_**2), fit.coef_ / size
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_fit_is_that_of_logistic_regression(n_classes):
+    x, y, _ = classes(0, n_classes=n_classes)
+    model = L0Classifier(n_features=3, l2=0.01).fit(x, y)
+    _, slopes = objective(x, y, model.support_, 0.01)
+    np.testing.assert_allclose(model.coef_[:, model.support_], slopes, rtol=1e-4, atol=1e-5)
+    assert model.coef_.shape == (1 if n_classes == 2 else 3, 12)
+    proba = model.predict_proba(x)
+    np.testing.assert_allclose(proba.sum(1), 1)
+    np.testing.assert_array_equal(model.classes_[proba.argmax(1)], model.predict(x))
+    np.testing.assert_allclose(model.predict_log_proba(x), np.log(proba))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_best_subset_is_found(n_classes):
+    exact = 0
+    for seed in range(5):
+        x, y, _ = classes(seed, n=60, p=7, k=3, n_classes=n_classes, noise=2.0)
+        found = L0Classifier(n_features=2, l2=0.01).fit(x, y)
+        assert found.swap_gap_ <= 1e-9
+        own = objective(x, y, found.support_, 0.01)[0]
+        least = min(objective(x, y, list(c), 0.01)[0] for c in combinations(range(7), 2))
+        exact += own <= least + 1e-6
+    assert exact == 5
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_planted_columns_are_found_among_many(n_classes):
+    x, y, support = classes(1, n=300, p=600, k=3, n_classes=n_classes)
+    assert L0Classifier(n_features=3).fit(x, y).support_.tolist() == support.tolist()
+    sparse = L0Classifier(n_features=3).fit(sp.csr_array(x.astype(np.float32)), y)
+    assert sparse.support_.tolist() == support.tolist()
+    assert sparse.coef_.dtype == np.float32
+    selector = L0Selector(n_features=3, loss="logistic").fit(x, y)
+    assert np.flatnonzero(selector.get_support()).tolist() == support.tolist()
+
+
+def test_criterion_and_folds_find_the_size():
+    x, y, support = classes(2, n=300, p=20, noise=1.0)
+    for arguments in ({}, {"criterion": "ebic"}, {"cv": 3}):
+        model = L0Classifier(max_features=6, **arguments).fit(x, y)
+        assert set(model.support_) >= set(support)
+        assert model.coefs_path_.shape == (7, 1, 20)
+        np.testing.assert_array_equal(model.coefs_path_[len(model.support_)], model.coef_)
+
+
+def test_groups_and_columns_that_must_be_kept():
+    x, y, support = classes(3)
+    groups = np.arange(12) // 2
+    model = L0Classifier(n_features=4, groups=groups, must_keep=[0]).fit(x, y)
+    assert set(model.support_ // 2) >= {0, *(support // 2)}
+    assert len(model.support_) == 8
+
+
+def test_classes_that_columns_separate_have_finite_coefficients():
+    x, _, _ = planted(4)
+    y = x[:, 3] > 0
+    model = L0Classifier(n_features=2).fit(x, y)
+    assert 3 in model.support_
+    assert np.isfinite(model.coef_).all()
+    np.testing.assert_array_equal(model.predict(x), y)
+
+
+def test_one_class_is_an_error_that_says_so():
+    x, _, _ = planted(5)
+    with pytest.raises(ValueError, match="one class"):
+        L0Classifier().fit(x, np.zeros(60))

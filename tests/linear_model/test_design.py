@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from l0.linear_model import statistics
+from l0.linear_model.design import standardise
+from l0.linear_model.statistics import Statistics
+
+
+def matrix(seed=0, n=50, p=12, dtype=np.float64):
+    generator = np.random.default_rng(seed)
+    x = generator.normal(3, 2, size=(n, p)) * (generator.random((n, p)) < 0.4)
+    x[:, 4] = 0.0
+    x[:, 5] = 7.1
+    return x.astype(dtype), generator.integers(1, 4, n).astype(float)
+
+
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize("form", [sp.csr_array, sp.csc_array, sp.csr_matrix])
+def test_sparse_columns_are_the_dense_ones(form, centre):
+    x, weights = matrix()
+    dense, sparse = (standardise(m, weights, centre) for m in (x, form(x)))
+    every = np.arange(12)
+    right = np.random.default_rng(1).normal(size=(50, 2))
+    np.testing.assert_allclose(
+        sparse.design.columns(every), dense.design.columns(every), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        sparse.design.products(right), dense.design.products(right), atol=1e-12
+    )
+    np.testing.assert_allclose(sparse.design.gram(), dense.design.gram(), atol=1e-12)
+    np.testing.assert_allclose(sparse.design.squares, dense.design.squares, atol=1e-12)
+    old, new = np.sqrt(dense.weights), np.random.default_rng(2).uniform(0.5, 1, 50)
+    np.testing.assert_allclose(
+        sparse.design.reweighted(old, new, centre).columns(every),
+        dense.design.reweighted(old, new, centre).columns(every),
+        atol=1e-12,
+    )
+
+
+def test_columns_have_mean_zero_and_size_one_and_constants_are_zero():
+    x, weights = matrix()
+    standardised = standardise(x, weights, True)
+    constant = np.array([4, 5])
+    squares = np.ones(12)
+    squares[constant] = 0.0
+    np.testing.assert_allclose(standardised.design.squares, squares, atol=1e-12)
+    np.testing.assert_allclose(
+        standardised.design.products(np.sqrt(standardised.weights)[:, None]), 0, atol=1e-12
+    )
+
+
+def test_single_precision_stays_single():
+    x, weights = matrix(dtype=np.float32)
+    for form in (x, sp.csr_array(x)):
+        columns = standardise(form, weights, True).design.columns(np.array([1, 2]))
+        assert columns.dtype == np.float32
+
+
+def test_rows_on_demand_are_those_of_the_gram_matrix(monkeypatch):
+    x, weights = matrix()
+    design = standardise(x, weights, True).design
+    outcome = np.random.default_rng(3).normal(size=(50, 1))
+    whole = Statistics.of(design, outcome, l2=0.1)
+    monkeypatch.setattr(statistics, "FEW", 0)
+    monkeypatch.setattr(statistics, "MANY", 0)
+    lazy = Statistics.of(design, outcome, l2=0.1)
+    assert lazy.source is design
+    for which in (np.array([3, 1]), np.array([1, 5, 0, 3])):
+        np.testing.assert_allclose(lazy.rows(which), whole.rows(which), atol=1e-12)
+        np.testing.assert_allclose(lazy.block(which), whole.block(which), atol=1e-12)
