@@ -15,7 +15,7 @@ project = "l0"
 author = "The l0 developers"
 version = release = installed_version("l0-python")
 extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_nb", "mathml"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "mnist_results.md"]  # a table that a page includes
 
 # Cells run anew in every build: what a cache holds may come from an older version of the package.
 nb_execution_mode = "force"
