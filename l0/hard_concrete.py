@@ -226,7 +226,8 @@ class HardConcrete(nn.Module):
         Tensor, shape `gate_size`, with trailing ones up to ``len(input_shape)`` axes
             Gates in [0, 1].
         """
-        z = self._gates(logistic_noise(self._log_alpha, generator) if self.training else 0.0)
+        noise = logistic_noise(self._log_alpha, generator) if self.training else 0.0
+        z = self.gates_at(noise).to(self.qz_logits.dtype)
         if input_shape is not None:
             z = z.reshape(z.shape + (1,) * (len(input_shape) - z.ndim))
         return z
@@ -260,7 +261,7 @@ class HardConcrete(nn.Module):
         Tensor of bool, shape `gate_size`
             True where the median gate is above 0.
         """
-        return self._gates(0.0) > 0
+        return self.gates_at(0.0).to(self.qz_logits.dtype) > 0
 
     def get_num_active(self) -> int:
         """Return the number of gates that are open in evaluation mode.
@@ -294,6 +295,17 @@ class HardConcrete(nn.Module):
     def _log_alpha(self) -> Tensor:
         return at_least_float32(self.qz_logits)
 
-    def _gates(self, noise: Tensor | float) -> Tensor:
-        z = hard_concrete(self._log_alpha, noise, self.temperature, self.gamma, self.zeta)
-        return z.to(self.qz_logits.dtype)
+    def gates_at(self, noise: Tensor | float) -> Tensor:
+        """Return the gates of some noise, whatever the mode; 0 gives the medians.
+
+        Parameters
+        ----------
+        noise : Tensor of shape `gate_size`, or float
+            log u - log(1 - u), as `logistic_noise` draws it.
+
+        Returns
+        -------
+        Tensor, shape `gate_size`
+            In [0, 1], in float32 or better.
+        """
+        return hard_concrete(self._log_alpha, noise, self.temperature, self.gamma, self.zeta)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -101,10 +102,14 @@ class LinearMap:
         """Map a vector, float32 of shape (n,), to A x, shape (m,)."""
         return _Product.apply(x, self._matrix, self._transpose, self._place)  # type: ignore[no-any-return,no-untyped-call]
 
+    @cached_property
     def empty_rows(self) -> NDArray[np.bool_]:
-        """Tell which rows have no entry but zeros, shape (m,)."""
-        size = np.asarray(abs(self._host[0]).sum(axis=1)).ravel()
-        return np.asarray(size[self._place.cpu().numpy()] == 0)
+        """Which rows have no entry but zeros, shape (m,)."""
+        matrix = self._host[0]
+        # Not the sum of absolute entries, which would copy them all.
+        extremes = (matrix.max(axis=1), matrix.min(axis=1))
+        largest, smallest = (extreme.toarray().ravel() for extreme in extremes)
+        return np.asarray(((largest == 0) & (smallest == 0))[self._place.cpu().numpy()])
 
     def largest_entries(self) -> NDArray[np.float64]:
         """Largest absolute entry of each column, shape (n,)."""

@@ -317,7 +317,7 @@ def _scales(totals: NDArray[np.float64], loss_type: str) -> NDArray[np.float64]:
 
 
 def _check_not_empty(linear_map: LinearMap, totals: NDArray[np.float64]) -> None:
-    empty = np.flatnonzero(linear_map.empty_rows() & (totals != 0))
+    empty = np.flatnonzero(linear_map.empty_rows & (totals != 0))
     if empty.size:
         raise InputError(
             f"`M` has no entry in {empty.size:,} rows whose total is not 0 "

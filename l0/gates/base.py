@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from l0.hard_concrete import HardConcrete, hard_concrete
-from l0.precision import at_least_float32
+from l0.hard_concrete import HardConcrete
 from l0.scalars import whole_number
 
 #: The open probability that training starts from at most, whatever share is asked for.
@@ -118,7 +117,7 @@ class L0Gate(nn.Module):
             Positions, ascending. As many as there are: the `select` methods of the subclasses
             give the number asked for.
         """
-        return torch.nonzero(self._medians() > threshold).flatten()
+        return torch.nonzero(self.gates.gates_at(0.0) > threshold).flatten()
 
     def get_top_indices(self, k: int) -> Tensor:
         """Tell which k items are most probably open.
@@ -161,11 +160,6 @@ class L0Gate(nn.Module):
         short = max(0.0, 1.01 * self._reach() - float(logits[chosen].min()))
         logits[chosen] += short
         self.gates.qz_logits.copy_(torch.from_numpy(logits))
-
-    def _medians(self) -> Tensor:
-        gates = self.gates
-        log_alpha = at_least_float32(gates.qz_logits)
-        return hard_concrete(log_alpha, 0.0, gates.temperature, gates.gamma, gates.zeta)
 
     def _top(self, k: int) -> NDArray[np.int64]:
         return self.get_top_indices(k).cpu().numpy()

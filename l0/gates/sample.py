@@ -207,7 +207,7 @@ class SampleGate(L0Gate):
     def _factors(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         if np.array_equal(np.flatnonzero(self.ratios), indices):
             return self.ratios[indices]
-        gates = self._medians().detach().cpu().double().numpy()
+        gates = self.gates.gates_at(0.0).detach().cpu().double().numpy()
         factors: NDArray[np.float64] = np.maximum(gates[indices], LEAST_RATIO)
         return factors
 

@@ -26,6 +26,9 @@ from l0.linear_model.statistics import Statistics
 from l0.linear_model.units import checked_size, group_members, kept_units, largest_size
 from l0.scalars import not_negative
 
+#: What scikit-learn's `validate_data` is told of X.
+ACCEPTED: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": (np.float64, np.float32)}
+
 
 @dataclass(frozen=True)
 class Rows:

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.errors import InputError
-from l0.linear_model.base import Model, Rows, SparseLinearModel, original, problem_parts
+from l0.linear_model.base import ACCEPTED, Model, Rows, SparseLinearModel, original, problem_parts
 from l0.linear_model.design import Positions, Standardised
 from l0.linear_model.logistic import LogisticProblem, Outcome
 from l0.linear_model.problem import Problem
@@ -134,8 +134,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
             self,
             X,
             y,
-            accept_sparse=("csr", "csc"),
-            dtype=(np.float64, np.float32),
+            **ACCEPTED,
             ensure_min_samples=2,
         )
         check_classification_targets(y)
@@ -164,9 +163,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         ndarray, shape (n,), or (n, number of classes) with more than two
         """
         check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse=("csr", "csc"), dtype=(np.float64, np.float32), reset=False
-        )
+        X = validate_data(self, X, reset=False, **ACCEPTED)
         scores = np.asarray(X @ self.coef_.T + self.intercept_)
         return scores[:, 0] if len(self.classes_) == 2 else scores
 

@@ -12,7 +12,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.errors import InputError
-from l0.linear_model.base import Model, Rows, SparseLinearModel, original, problem_parts
+from l0.linear_model.base import ACCEPTED, Model, Rows, SparseLinearModel, original, problem_parts
 from l0.linear_model.design import Positions, Standardised
 from l0.linear_model.problem import Problem
 from l0.linear_model.statistics import Statistics
@@ -139,8 +139,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
             self,
             X,
             y,
-            accept_sparse=("csr", "csc"),
-            dtype=(np.float64, np.float32),
+            **ACCEPTED,
             y_numeric=True,
             ensure_min_samples=2,
         )
@@ -165,9 +164,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         ndarray, shape (n,)
         """
         check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse=("csr", "csc"), dtype=(np.float64, np.float32), reset=False
-        )
+        X = validate_data(self, X, reset=False, **ACCEPTED)
         return np.asarray(X @ self.coef_ + X.dtype.type(self.intercept_))
 
     def _outcome(self, standardised: Standardised, y: NDArray[np.float64]) -> tuple[Any, float]:

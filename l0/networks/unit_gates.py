@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from l0.hadamard import HadamardGate
-from l0.hard_concrete import HardConcrete, hard_concrete, logistic_noise
+from l0.hard_concrete import HardConcrete, logistic_noise
 from l0.precision import at_least_float32
 
 #: A Hadamard gate below this is as good as closed.
@@ -156,11 +156,7 @@ class HardConcreteUnits(UnitGate):
         return (costs * self.gate.get_active_prob()).sum()
 
     def _gates(self, noise: Tensor | float) -> Tensor:
-        gate, log_alpha = self.gate, self.gate.qz_logits
-        z = hard_concrete(
-            at_least_float32(log_alpha), noise, gate.temperature, gate.gamma, gate.zeta
-        )
-        return z.to(log_alpha.dtype)
+        return self.gate.gates_at(noise).to(self.gate.qz_logits.dtype)
 
 
 #: The families of gates by name.
