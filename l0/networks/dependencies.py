@@ -12,9 +12,10 @@ import torch
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
-from l0.networks.kinds import Kind, weight_groups
-from l0.networks.probe import OUTPUT, Marks, Probe
+from l0.networks.kinds import Kind, kind_of, weight_groups
+from l0.networks.probe import OUTPUT, Marks, Probe, is_derived
 from l0.networks.units import LeftOut, Member, Structure, UnitGroup
 
 # Why units cannot be removed, strongest reason first; the last may do no harm, as where a buffer
@@ -61,7 +62,26 @@ def find_units(model: nn.Module, example_inputs: Any) -> Structure:
                 graph.tie((name, side), torch.arange(n), (name, side), each)
     _flag(probe, graph, copy)
     groups, left_out = graph.groups()
-    return Structure(groups, left_out, probe.places)
+    return Structure(groups, [*left_out, *_unknown(copy)], probe.places)
+
+
+def _unknown(model: nn.Module, name: str = "") -> Iterator[LeftOut]:
+    """Name the layers that stay as they are, and what to do about it."""
+    weights = [p for p in model.parameters(recurse=False) if p.ndim > 1]
+    parts = dict(model.named_children())
+    if parametrize.is_parametrized(model):
+        yield LeftOut(
+            name or "the model",
+            "its parameters are computed from others, as by weight_norm, and keep their shapes; "
+            "torch.nn.utils.parametrize.remove_parametrizations makes them its own",
+        )
+    elif is_derived(model) or (weights and not parts and kind_of(model) is None):
+        yield LeftOut(
+            name or "the model", f"a layer of the type {type(model).__name__} keeps its size"
+        )
+    elif kind_of(model) is None:
+        for last, part in parts.items():
+            yield from _unknown(part, f"{name}.{last}".lstrip("."))
 
 
 class _Graph:
@@ -81,18 +101,18 @@ class _Graph:
         for i, offset in enumerate(self._offsets.values()):
             self._sides[offset:] = i
         self._flags = np.zeros(self._n, dtype=np.int64)
-        self._edges: list[tuple[np.ndarray, np.ndarray]] = []
+        self._edges = [np.zeros((2, 0), dtype=np.int64)]
 
     def tie(self, a: tuple[str, str], i: Tensor, b: tuple[str, str], j: Tensor) -> None:
         i, j = (end.flatten() for end in torch.broadcast_tensors(i, j))
-        self._edges.append((i.numpy() + self._offsets[a], j.numpy() + self._offsets[b]))
+        self._edges.append(np.stack([i.numpy() + self._offsets[a], j.numpy() + self._offsets[b]]))
 
     def flag(self, key: tuple[str, str], where: Tensor, flag: int) -> None:
         if key in self._offsets:
             self._flags[where.nonzero().flatten().numpy() + self._offsets[key]] |= flag
 
     def groups(self) -> tuple[list[UnitGroup], list[LeftOut]]:
-        a, b = (np.concatenate(ends) for ends in zip(*self._edges, strict=True))
+        a, b = np.concatenate(self._edges, axis=1)
         ties = sparse.coo_matrix((np.ones(len(a)), (a, b)), shape=(self._n, self._n))
         n, component = connected_components(ties, directed=False)
         flags = np.zeros(n, dtype=np.int64)
@@ -100,7 +120,7 @@ class _Graph:
         by_component = np.argsort(component, kind="stable")
         nodes = np.split(by_component, np.cumsum(np.bincount(component, minlength=n))[:-1])
         sorts: dict[tuple[tuple[int, ...], int], list[np.ndarray]] = {}
-        for unit in sorted(nodes, key=lambda unit: int(unit[0])):
+        for unit in sorted(filter(len, nodes), key=lambda unit: int(unit[0])):
             key = (tuple(np.unique(self._sides[unit])), int(flags[component[unit[0]]]))
             sorts.setdefault(key, []).append(unit)
         found: list[UnitGroup] = []
@@ -115,7 +135,7 @@ class _Graph:
                 group = replace(group, name=f"{group.name} #{taken[group.name]}")
             reason = _why_not(group, flag & ~_AT_LOOSE)
             if reason:
-                left_out.append(LeftOut(group.name, reason))
+                left_out.append(LeftOut(group.name or "the model", reason))
             else:
                 found.append(replace(group, doubt=_why_not(group, flag)))
         return found, left_out
@@ -144,7 +164,9 @@ def _why_not(group: UnitGroup, flags: int) -> str | None:
     for i, reason in enumerate(_REASONS):
         if flags >> i & 1:
             return reason
-    return None if group.consumers else "no layer uses them"
+    if group.consumers:
+        return None
+    return "no layer uses them, unless torch.where, nan_to_num or the like hide what they give"
 
 
 def _flag(probe: Probe, graph: _Graph, model: nn.Module) -> None:
@@ -214,7 +236,7 @@ def _decode(probe: Probe, sources: dict[str, int]) -> tuple[Marks, Marks]:
     """
     labels: Marks = {}
     unclear: Marks = {}
-    for bit in range(max(1, (max(sources.values()) - 1).bit_length())):
+    for bit in range(max(1, (max(sources.values(), default=1) - 1).bit_length())):
         digit = {name: (torch.arange(n) >> bit & 1).bool() for name, n in sources.items()}
         ones = probe.run(digit)
         zeros = probe.run({name: ~d for name, d in digit.items()})

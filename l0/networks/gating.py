@@ -115,6 +115,14 @@ def _gate_weight(module: nn.Module, gated: nn.Module) -> None:
     parametrize.register_parametrization(module, "weight", gated)
 
 
+def _has_gates(module: nn.Module) -> bool:
+    if not parametrize.is_parametrized(module, "weight"):
+        return False
+    assert isinstance(module.parametrizations, nn.ModuleDict)
+    parts = module.parametrizations["weight"].children()
+    return any(isinstance(part, GatedWeight | GatedEntries) for part in parts)
+
+
 def ungated_weight(module: nn.Module) -> Tensor:
     """Return a layer's weight, without the gates that act on it."""
     weight = module.weight
@@ -128,7 +136,7 @@ def ungated_weight(module: nn.Module) -> Tensor:
 def fold(model: nn.Module) -> None:
     """Write the gates into the weights they act on, in place, and remove them."""
     for module in list(model.modules()):
-        if not parametrize.is_parametrized(module, "weight"):
+        if not _has_gates(module):  # perhaps a parametrization of the user's, which stays
             continue
         weight, original = module.weight, ungated_weight(module)
         assert isinstance(weight, Tensor)

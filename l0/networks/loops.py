@@ -17,7 +17,7 @@ def holds_gates(optimizer: torch.optim.Optimizer, sparsifier: Sparsifier) -> boo
     InputError
         If the gates share a group with other parameters.
     """
-    gates = {id(p) for gate in sparsifier.gates for p in gate.parameters()}
+    gates = {id(p) for p in sparsifier.gates.parameters()}
     ids = [{id(p) for p in group["params"]} for group in optimizer.param_groups]
     if any(group & gates and group - gates for group in ids):
         raise InputError(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_leaves, tree_map
 
 from l0.errors import InputError
@@ -64,21 +65,25 @@ class Probe:
         self._model = model.eval()
         self._example_inputs = example_inputs
         tensors = [x for x in tree_leaves(example_inputs) if isinstance(x, Tensor)]
-        self._n_examples = len(tensors[0]) if tensors and tensors[0].ndim else 1
+        self._shape = tuple(tensors[0].shape) if tensors else ()
+        self._n_examples = self._shape[0] if self._shape else 1
+        if not self._n_examples:
+            raise self._no_batch()
         self._sources: Mapping[str, Tensor] = {}
         self._calls: Counter[str] = Counter()
         self._marks: Marks = {}
         self._recording = True
         self._outputs: dict[str, list[Any]] = {}
         self.places: dict[str, float] = {}
-        # Weights that are computed from others (weight norm, say) cannot be gated or cut.
-        kinds = {n: None if _is_derived(m) else kind_of(m) for n, m in model.named_modules()}
+        kinds = {n: None if is_derived(m) else kind_of(m) for n, m in model.named_modules()}
         for name, module in model.named_modules():
             kind = kinds[name]
             if kind is not None:
                 module.forward = partial(self._answer, name, module, kind, module.forward)
         try:
-            marks = self.run({})
+            marks = self._run({})
+        except InputError:
+            raise
         except Exception as error:
             raise InputError(
                 f"`example_inputs` do not run through the model: {type(error).__name__}: {error}; "
@@ -103,14 +108,20 @@ class Probe:
         -------
         dict of str to Tensor of bool
             The channels of each layer that a mark reached; OUTPUT has one entry.
+
+        Raises
+        ------
+        InputError
+            If code between the layers does not take NaN.
         """
-        self._sources, self._marks = sources, {}
-        self._calls.clear()
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _no_shortcuts():
-            out = call(self._model, self._example_inputs if inputs is None else inputs)
-        leaves = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
-        self._note(OUTPUT, torch.stack([_any_nan(leaf) for leaf in leaves]).any()[None])
-        return self._marks
+        try:
+            return self._run(sources, inputs)
+        except Exception as error:
+            raise InputError(
+                "`model` cannot be searched for channels that go together: where a layer gives "
+                f"NaN, its code raises {type(error).__name__}: {error}; leave out its checks of "
+                "values, such as validate_args of torch.distributions, until it has gates"
+            ) from error
 
     def run_inputs(self) -> Marks:
         """Mark the model's own floating inputs."""
@@ -128,6 +139,20 @@ class Probe:
             finally:
                 for t, old in zip(tensors, saved, strict=True):
                     t.copy_(old)
+
+    def _run(self, sources: Mapping[str, Tensor], inputs: Any = None) -> Marks:
+        self._sources, self._marks = sources, {}
+        self._calls.clear()
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _no_shortcuts():
+            out = call(self._model, self._example_inputs if inputs is None else inputs)
+        leaves = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        if not leaves:
+            raise InputError(
+                f"`model` returns {type(out).__name__}, in which no tensor is found; let it return "
+                "tensors, in tuples, lists or dicts if there are several"
+            )
+        self._note(OUTPUT, torch.stack([_any_nan(leaf) for leaf in leaves]).any()[None])
+        return self._marks
 
     def _answer(
         self,
@@ -168,8 +193,17 @@ class Probe:
         if isinstance(module, _ConvTransposeNd):  # the kernel is laid on every place that comes in
             places = args[0].numel() / kind.n_in
         else:
-            places = tree_leaves(out)[0].numel() / kind.n_out
+            given = tree_leaves(out)[0]
+            if given.ndim == len(self._shape) == 1:
+                raise self._no_batch()
+            places = given.numel() / kind.n_out
         self.places[name] = self.places.get(name, 0.0) + places / self._n_examples
+
+    def _no_batch(self) -> InputError:
+        return InputError(
+            f"`example_inputs` has the shape {self._shape}; give a batch of one or two examples, "
+            "the first axis of which counts them"
+        )
 
     def _note(self, name: str, mark: Tensor) -> None:
         mark = mark.cpu()
@@ -187,9 +221,11 @@ def _no_shortcuts() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(enabled)
 
 
-def _is_derived(module: nn.Module) -> bool:
+def is_derived(module: nn.Module) -> bool:
+    """Tell whether a layer computes its weight from others, so that it cannot be gated or cut."""
     weight = getattr(module, "weight", None)
-    return weight is not None and "weight" not in module._parameters
+    computed = isinstance(weight, Tensor) and "weight" not in module._parameters
+    return computed or parametrize.is_parametrized(module)
 
 
 def _any_nan(x: Tensor) -> Tensor:
@@ -197,7 +233,7 @@ def _any_nan(x: Tensor) -> Tensor:
 
 
 def _nan_along(x: Tensor, axis: int) -> Tensor:
-    return x.isnan().movedim(axis, 0).flatten(1).any(1)
+    return x.isnan().movedim(axis, 0).reshape(x.shape[axis], -1).any(1)
 
 
 def _copy(x: Any) -> Any:

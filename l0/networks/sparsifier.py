@@ -11,11 +11,11 @@ from l0.errors import InputError
 from l0.networks.budgets import Constraint
 from l0.networks.closing import Closing
 from l0.networks.compact import compacted
+from l0.networks.gate_vector import GateVector
 from l0.networks.multiplier import Multiplier
 from l0.networks.report import Report
 from l0.networks.scores import unit_scores
 from l0.networks.summary import summarise
-from l0.networks.unit_gates import UnitGate
 from l0.networks.units import Structure
 
 #: The target is eased in over this share of the steps, or over this many where nothing is said.
@@ -43,6 +43,8 @@ class Sparsifier:
         The budgets.
     steps : int
         Number of calls of :meth:`step`.
+    gates : GateVector
+        The gates of all groups, also one by one.
     history : list of dict
         Fifty times while the budget is eased in, and as often after: the step, and for each
         constraint its cost and multiplier.
@@ -52,11 +54,10 @@ class Sparsifier:
         self,
         model: nn.Module,
         structure: Structure,
-        gates: list[UnitGate],
+        gates: GateVector,
         constraints: list[Constraint],
         example_inputs: Any,
         total_steps: int | None,
-        seed: int,
     ) -> None:
         self.model = model
         self.example_inputs = example_inputs
@@ -64,17 +65,15 @@ class Sparsifier:
         self.constraints = constraints
         self.gates = gates
         self.history: list[dict[str, Any]] = []
-        self._sizes = [group.n_units for group in structure.groups]
         self._ramp = _RAMP if total_steps is None else max(1, round(_RAMP_SHARE * total_steps))
         self._met = None if total_steps is None else max(1, round(_MET_SHARE * total_steps))
         self.multipliers = [Multiplier(c.cost.total, c.limit, self._ramp) for c in constraints]
         self.steps = 0
         #: Gates as they were some hundred steps ago, to see whether they move.
-        self.earlier: list[tuple[int, Tensor]] = [(0, self.settled())]
+        self.earlier: list[tuple[int, Tensor]] = [(0, gates.settled())]
         self._closing = Closing(model, structure.groups)
-        self._seed = seed
-        self._prices: list[Tensor] | None = None
-        self._draw()
+        self._prices: Tensor | None = None
+        self.gates.draw(0)
 
     def param_groups(
         self, lr: float, gate_lr: float | None = None, weight_decay: float = 0.0
@@ -95,7 +94,7 @@ class Sparsifier:
         -------
         list of dict
         """
-        gates = [p for gate in self.gates for p in gate.parameters()]
+        gates = self.gates.parameters()
         ids = {id(p) for p in gates}
         own = [p for p in self.model.parameters() if id(p) not in ids]
         return [
@@ -111,10 +110,7 @@ class Sparsifier:
         Tensor, shape ()
             0 while the target is met.
         """
-        if self._prices is None:
-            return torch.zeros((), device=self.gates[0].alive.device)
-        prices = zip(self.gates, self._prices, strict=True)
-        return torch.stack([gate.penalty(price) for gate, price in prices]).sum()
+        return self.gates.penalty(self._prices)
 
     def step(self) -> None:
         """Follow a step of the optimiser: close what is settled, and set the price of the next.
@@ -125,7 +121,7 @@ class Sparsifier:
         self._close_settled()
         if self.steps == self._met:
             self.finish()
-        openness = self.openness()
+        openness = self.gates.openness()
         prices = torch.zeros_like(openness)
         record: dict[str, Any] = {"step": self.steps}
         for constraint, multiplier in zip(self.constraints, self.multipliers, strict=True):
@@ -138,15 +134,9 @@ class Sparsifier:
         if self.steps % max(1, self._ramp // 50) == 0:
             self.history.append(record)
         if self.steps % _LOOK_BACK == 0:
-            self.earlier = [self.earlier[-1], (self.steps, self.settled())]
-        self._prices = None
-        if prices.any():
-            prices = prices * self._gather([gate.alive for gate in self.gates])
-            self._prices = [
-                price.to(gate.alive.device, torch.float32)
-                for gate, price in zip(self.gates, prices.split(self._sizes), strict=True)
-            ]
-        self._draw()
+            self.earlier = [self.earlier[-1], (self.steps, self.gates.settled())]
+        self._prices = prices * self.gates.alive() if prices.any() else None
+        self.gates.draw(self.steps)
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -154,7 +144,7 @@ class Sparsifier:
 
         One unit stays in every group. Evaluation then gives what the compact model gives.
         """
-        self._set_alive(self.planned())
+        self.gates.keep(self.planned())
 
     def planned(self) -> Tensor:
         """Tell which units :meth:`finish` would leave open.
@@ -164,7 +154,12 @@ class Sparsifier:
         Tensor of bool, shape (n_units,)
             One group after the other.
         """
-        alive, z = self.alive(), self.settled()
+        alive, z = self.gates.alive(), self.gates.settled()
+        if z.isnan().any():
+            raise InputError(
+                "the training diverged: gates are NaN, and so is no choice of units; go back to a "
+                "checkpoint, and lower the learning rates or clip the gradients"
+            )
         closing, scores = self._closing, unit_scores(self.model, self.structure.groups, z)
         alive = closing.used(alive & ((z > 0) | closing.kept(alive, scores)), scores)
         for constraint in self.constraints:
@@ -209,9 +204,7 @@ class Sparsifier:
         """
         return {
             "step": self.steps,
-            "gates": [
-                {k: v.detach().clone() for k, v in g.state_dict().items()} for g in self.gates
-            ],
+            "gates": self.gates.state(),
             "multipliers": [m.value for m in self.multipliers],
             "prices": self._prices,
             "history": [dict(record) for record in self.history],
@@ -238,52 +231,21 @@ class Sparsifier:
                 f"{len(state['gates'])} groups of gates and {len(state['multipliers'])} budgets, "
                 f"here are {len(self.gates)} and {len(self.constraints)}"
             )
-        for gate, saved in zip(self.gates, state["gates"], strict=True):
-            gate.load_state_dict(saved)
+        self.gates.restore(state["gates"])
         for multiplier, saved in zip(self.multipliers, state["multipliers"], strict=True):
             multiplier.value = saved
         self.steps = state["step"]
         prices = state["prices"]
-        if prices is not None:  # perhaps saved on another device
-            prices = [p.to(g.alive.device) for p, g in zip(prices, self.gates, strict=True)]
-        self._prices = prices
+        self._prices = None if prices is None else prices.cpu()  # loaded to some device
         self.history = [dict(record) for record in state["history"]]
-        self._draw()
-
-    def _gather(self, parts: list[Tensor]) -> Tensor:
-        return torch.cat([part.detach() for part in parts]).cpu().double()
-
-    def alive(self) -> Tensor:
-        """Tell which units were not closed for good; shape (n_units,)."""
-        return self._gather([gate.alive for gate in self.gates]) > 0
-
-    def settled(self) -> Tensor:
-        """Return the gates of evaluation mode, 0 where closed; shape (n_units,)."""
-        return self._gather([gate.settled() for gate in self.gates])
-
-    def openness(self) -> Tensor:
-        """Tell how open each unit counts for the budget; shape (n_units,)."""
-        return self._gather([gate.openness() for gate in self.gates])
-
-    def _set_alive(self, alive: Tensor) -> None:
-        for gate, part in zip(self.gates, alive.split(self._sizes), strict=True):
-            gate.alive.copy_(part)
+        self.gates.draw(self.steps)
 
     def _close_settled(self) -> None:
         """Close for good what the penalty has closed, as long as a budget asks for it."""
-        z = self.settled()
-        alive = self.alive()
+        alive, z = self.gates.alive(), self.gates.settled()
         candidates = alive & (z == 0)
-        if not self.gates[0].settles or not candidates.any():
+        if not self.gates.settles or not candidates.any():
             return
         for constraint in self.constraints:
             alive = self._closing.closed(constraint, alive, candidates & alive, z)
-        self._set_alive(alive)
-
-    def _draw(self) -> None:
-        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-        generator = torch.Generator().manual_seed(
-            (self._seed * 1_000_003 + self.steps) * 65_537 + rank
-        )
-        for gate in self.gates:
-            gate.draw(generator)
+        self.gates.keep(alive)

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from l0.errors import InputError, closest, first_few
 from l0.networks.attention import can_open, open_attention
 from l0.networks.budgets import Asked, Constraint, constraints
 from l0.networks.dependencies import find_units
+from l0.networks.gate_vector import GateVector
 from l0.networks.gating import attach
 from l0.networks.kinds import kind_of, weight_groups
 from l0.networks.patterns import matching, matching_any
@@ -96,8 +97,7 @@ def sparsify(
         raise InputError("`inputs` selects features for units; leave it out for single weights")
     if gates not in FAMILIES:
         raise InputError(f"`gates` is {gates!r}; {closest(gates, FAMILIES)}")
-    if any(isinstance(module, UnitGate) for module in model.modules()):
-        raise InputError("`model` has gates already; sparsify what its sparsifier.compact() gives")
+    _check_model(model)
     if total_steps is not None:
         total_steps = whole_number(total_steps, "total_steps", 1)
     opened = open_attention(deepcopy(model)) if can_open(model) else model
@@ -120,7 +120,39 @@ def sparsify(
         family(group.n_units, start_open).to(example.device) for group in structure.groups
     ]
     attach(open_attention(model), structure.groups, unit_gates)
-    return Sparsifier(model, structure, unit_gates, found, example_inputs, total_steps, seed)
+    vector = GateVector(unit_gates, seed)
+    return Sparsifier(model, structure, vector, found, example_inputs, total_steps)
+
+
+def _check_model(model: nn.Module) -> None:
+    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
+        raise InputError(
+            f"`model` is a {type(model).__name__}; give an nn.Module, and compile or script it "
+            "afterwards"
+        )
+    if type(model) is nn.MultiheadAttention:
+        raise InputError(
+            "`model` is itself an nn.MultiheadAttention, which returns the weights of all its "
+            "heads; put it into a module that returns only what it attends to, and heads can go"
+        )
+    if any(nn.parameter.is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        raise InputError("`model` has lazy layers without sizes; run a batch through it first")
+    if any(isinstance(module, UnitGate) for module in model.modules()):
+        raise InputError("`model` has gates already; sparsify what its sparsifier.compact() gives")
+    # Weights that a hook makes anew at each pass carry a history, with which no model is copied.
+    computed = [
+        f"{name}.{attribute}".lstrip(".")
+        for name, module in model.named_modules()
+        for attribute, value in vars(module).items()
+        if isinstance(value, Tensor)
+        and {f"{attribute}_orig", f"{attribute}_g"} & module._parameters.keys()
+    ]
+    if computed:
+        raise InputError(
+            f"`model` computes {first_few(computed)} in hooks; make them parameters with "
+            "prune.remove, remove_weight_norm or remove_spectral_norm of torch.nn.utils, or use "
+            "torch.nn.utils.parametrizations, whose layers are left as they are"
+        )
 
 
 def _selected(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _NormBase
 
 from l0.networks.compact import compacted
 from l0.networks.cost import CostModel, Measure
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
     from l0.networks.sparsifier import Sparsifier
 
 
+#: Variances were seen to fall by a factor of 10,000 while gates shrank before a norm.
+_FORGOTTEN = 1e-4
+
+
 def summarise(sparsifier: Sparsifier, latency: bool) -> Report:
     """Draw up a report; see :meth:`Sparsifier.report`."""
     structure, gates = sparsifier.structure, sparsifier.gates
     sizes = [group.n_units for group in structure.groups]
-    planned, expected = sparsifier.planned(), sparsifier.openness()
+    planned, expected = sparsifier.planned(), gates.openness()
     full = compacted(
         sparsifier.model, structure.groups, [torch.ones(n, dtype=torch.bool) for n in sizes]
     )
@@ -75,7 +80,7 @@ def summarise(sparsifier: Sparsifier, latency: bool) -> Report:
 
 def _warnings(sparsifier: Sparsifier, planned: Tensor, budgets: list[BudgetRow]) -> list[str]:
     found = []
-    steps, z = sparsifier.steps, sparsifier.settled()
+    steps, z = sparsifier.steps, sparsifier.gates.settled()
     over = [row for row in budgets if row.change.expected > row.limit]
     since, earlier = sparsifier.earlier[0]
     if steps == 0:
@@ -91,6 +96,12 @@ def _warnings(sparsifier: Sparsifier, planned: Tensor, budgets: list[BudgetRow])
             f"compact() will close {still_open} units that are still open: train for longer, raise "
             "gate_lr, or call finish() now and train on"
         )
+    if steps and _remembers(sparsifier):
+        found.append(
+            "batch norm has seen too few batches since the budget was met: until then gates shrink "
+            "what it normalises by orders of magnitude, and its running statistics lag behind; "
+            "renew them with torch.optim.swa_utils.update_bn(batches, small), or train for longer"
+        )
     found += [
         f"the budget of {row.limit:,} {row.name} is used to {row.change.after / row.limit:.0%}: "
         "lower gate_lr, or ease the budget in for longer with total_steps"
@@ -98,3 +109,20 @@ def _warnings(sparsifier: Sparsifier, planned: Tensor, budgets: list[BudgetRow])
         if steps and row.change.after < 0.8 * min(row.limit, row.change.before)
     ]
     return found
+
+
+def _remembers(sparsifier: Sparsifier) -> bool:
+    """Tell whether running statistics still hold a share of how things were under a price."""
+    paid = [
+        record["step"]
+        for record in sparsifier.history
+        if any(value for key, value in record.items() if key.endswith(" multiplier"))
+    ]
+    since = sparsifier.steps - max(paid, default=0)
+    return bool(paid) and any(
+        isinstance(module, _NormBase)
+        and module.track_running_stats
+        # Without a momentum they are means over all batches ever.
+        and (module.momentum is None or (1 - module.momentum) ** since > _FORGOTTEN)
+        for module in sparsifier.model.modules()
+    )

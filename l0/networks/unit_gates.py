@@ -115,7 +115,16 @@ class HadamardUnits(UnitGate):
 
 
 class HardConcreteUnits(UnitGate):
-    """Stochastic gates: see :class:`l0.HardConcrete`."""
+    """Stochastic gates: see :class:`l0.HardConcrete`.
+
+    Notes
+    -----
+    One draw serves the whole batch, because gates act on weights. Draws for each example would have
+    to act on activations, and between layers it is not known which axis counts the examples: a
+    sequence may come first, or windows of an image be stacked as a batch. On small perceptrons and
+    convolutional networks such draws made these gates better, though not as good as Hadamard gates,
+    which have no noise at all.
+    """
 
     settles = False
 

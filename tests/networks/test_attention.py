@@ -184,7 +184,7 @@ def test_heads_and_hidden_units_go(name, budget, gates):
     train(model.train(), inputs, sparsifier, 5)
     small = sparsifier.compact()
     (constraint,) = sparsifier.constraints
-    cost = float(constraint.cost(sparsifier.alive()))
+    cost = float(constraint.cost(sparsifier.gates.alive()))
     assert cost == measured(small, inputs, budget.measure) <= constraint.limit
     with torch.no_grad():
         assert torch.allclose(model.eval()(inputs), small.eval()(inputs), atol=1e-10)

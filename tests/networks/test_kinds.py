@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from l0.layers import L0Conv2d, L0DepthwiseConv2d, L0Linear
-from l0.networks import Macs, Params, sparsify
+from l0.networks import Macs, Params, load, save, sparsify
 from tests.networks.test_sparsify import measured
 
 
@@ -130,9 +130,9 @@ def test_removed_is_the_same_as_closed(name, budget):
             gate.gate.v.uniform_(0.3, 1.2)
     small = sparsifier.compact()
     assert torch.allclose(model(inputs), small(inputs), atol=1e-10)
-    assert not torch.equal(sparsifier.alive(), torch.ones_like(sparsifier.alive()))
+    assert not torch.equal(sparsifier.gates.alive(), torch.ones_like(sparsifier.gates.alive()))
     (constraint,) = sparsifier.constraints
-    cost = float(constraint.cost(sparsifier.alive()))
+    cost = float(constraint.cost(sparsifier.gates.alive()))
     assert cost == measured(small, inputs, budget.measure) <= constraint.limit
 
 
@@ -203,3 +203,19 @@ def test_heads_and_hidden_units_of_language_models(name, heads):
     assert not torch.allclose(before, gated, atol=0.1)
     assert torch.allclose(gated, found, atol=1e-4)
     assert sum(p.numel() for p in small.parameters()) <= sparsifier.constraints[0].limit
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["gpt2", "bert", "llama"])
+def test_language_models_are_saved_and_generate(name, tmp_path):
+    torch.manual_seed(0)
+    make = small_language_models()[name]
+    model, inputs = make().eval(), {"input_ids": torch.randint(3, 50, (2, 9))}
+    small = sparsify(model, inputs, Params(0.7)).compact().eval()
+    save(small, tmp_path / "small.pt")
+    loaded = load(make(), tmp_path / "small.pt").eval()
+    assert torch.equal(small(**inputs).logits, loaded(**inputs).logits)
+    if name != "bert":
+        options = {"max_new_tokens": 4, "do_sample": False}
+        found, expected = (m.generate(inputs["input_ids"], **options) for m in (loaded, model))
+        assert torch.equal(found, expected)

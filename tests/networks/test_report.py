@@ -63,3 +63,15 @@ def test_the_history_is_plotted(tmp_path):
     figure = sparsifier.report(latency=False).plot(tmp_path / "history.png")
     assert (tmp_path / "history.png").stat().st_size > 0
     assert len(figure.axes) == 2
+
+
+def test_it_warns_where_running_statistics_lag_behind():
+    def warned(name, after):
+        model, inputs = make(name)
+        sparsifier = sparsify(model, inputs, Params(0.5), total_steps=20)
+        train(model, inputs, sparsifier, 12 + after)
+        return any("update_bn" in text for text in sparsifier.report(latency=False).warnings)
+
+    assert warned("resnet", after=8)
+    assert not warned("resnet", after=100)
+    assert not warned("lenet", after=8)

@@ -9,12 +9,13 @@ import torch
 from l0.errors import InputError
 from l0.networks import Params, load, save, sparsify
 from tests.networks.nets import NETS
+from tests.networks.test_sparsify import BUDGETS
 
 
-def small_one(name, **options):
+def small_one(name, budget=None, **options):
     torch.manual_seed(4)
     model, inputs = (make() for make in NETS[name])
-    small = sparsify(model, inputs, Params(0.5), **options).compact().eval()
+    small = sparsify(model, inputs, budget or Params(0.5), **options).compact().eval()
     return small, inputs
 
 
@@ -43,10 +44,12 @@ def test_another_architecture_is_refused(tmp_path):
         load(NETS["lenet"][0](), tmp_path / "small.pt")
 
 
+@pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.measure)
 @pytest.mark.parametrize("name", NETS)
-def test_compact_models_are_exported(name):
-    small, inputs = small_one(name)
-    program = torch.export.export(small, (inputs,))
+def test_compact_models_are_exported_and_loaded(name, budget, tmp_path):
+    small, inputs = small_one(name, budget)
+    torch.export.save(torch.export.export(small, (inputs,)), tmp_path / "small.pt2")
+    program = torch.export.load(tmp_path / "small.pt2")
     assert torch.allclose(program.module()(inputs), small(inputs), atol=1e-6)
 
 
@@ -61,14 +64,15 @@ def test_compact_models_are_copied_and_pickled(name):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", NETS)
-def test_compact_models_go_to_onnx(name):
+def test_compact_models_go_to_onnx(name, tmp_path):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
     from onnx.reference import ReferenceEvaluator
 
     small, inputs = small_one(name)
-    program = torch.onnx.export(small, (inputs,), dynamo=True, verbose=False)
-    onnx.checker.check_model(program.model_proto)
-    session = ReferenceEvaluator(program.model_proto)
+    torch.onnx.export(small, (inputs,), dynamo=True, verbose=False).save(tmp_path / "small.onnx")
+    loaded = onnx.load(tmp_path / "small.onnx")
+    onnx.checker.check_model(loaded)
+    session = ReferenceEvaluator(loaded)
     (found,) = session.run(None, {session.input_names[0]: inputs.numpy()})
     assert torch.allclose(torch.from_numpy(found), small(inputs), atol=1e-5)

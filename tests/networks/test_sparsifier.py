@@ -43,13 +43,41 @@ def test_dead_units_of_a_teacher_are_found():
     assert small[0].weight.equal(clean[0].weight[gate.alive])
 
 
+@pytest.mark.parametrize("budget", [Units(7), Params(220)], ids=lambda budget: budget.measure)
+def test_dead_channels_of_a_convolutional_teacher_are_found(budget):
+    torch.manual_seed(3)
+    model = nn.Sequential(
+        nn.Conv2d(2, 6, 3), nn.Tanh(), nn.Conv2d(6, 7, 3), nn.Tanh(), nn.Flatten(),
+        nn.Linear(28, 3),
+    )  # fmt: skip
+    dead = torch.randperm(6)[:3], torch.randperm(7)[:3]
+    with torch.no_grad():
+        model[2].weight[:, dead[0]] = 0
+        model[5].weight.unflatten(1, (7, 4))[:, dead[1]] = 0
+        model[5].weight.mul_(4)
+    clean, x = copy.deepcopy(model), torch.randn(32, 2, 6, 6)
+    y = clean(x).detach()
+    sparsifier = sparsify(model, x[:2], budget, total_steps=800)
+    optimizer = torch.optim.Adam(sparsifier.param_groups(lr=0.0, gate_lr=0.02))
+    for _ in range(480):  # what is too much is then closed
+        (F.mse_loss(model(x), y) + sparsifier.penalty()).backward()
+        optimizer.step()
+        sparsifier.step()
+        optimizer.zero_grad()
+    for gate, planted in zip(sparsifier.gates, dead, strict=True):
+        assert sorted((~gate.alive).nonzero().flatten().tolist()) == sorted(planted.tolist())
+    small = sparsifier.compact()
+    assert (small[0].out_channels, small[2].out_channels) == (3, 4)
+    assert torch.allclose(small(x), y, atol=0.01)
+
+
 @pytest.mark.parametrize("gates", ["hadamard", "hard_concrete"])
 def test_training_meets_the_budget_before_the_end(gates):
     model, inputs = make("lenet")
     sparsifier = sparsify(model, inputs, Params(0.5), gates=gates, total_steps=100)
     train(model, inputs, sparsifier, 150, gate_lr=0.05)
     (constraint,) = sparsifier.constraints
-    open_now = sparsifier.settled() > 0
+    open_now = sparsifier.gates.settled() > 0
     assert float(constraint.cost(open_now)) <= 1.1 * constraint.limit
     assert all(
         part.any() for part in open_now.split([g.n_units for g in sparsifier.structure.groups])
@@ -61,14 +89,14 @@ def test_after_three_fifths_of_the_steps_the_budget_is_met_however_slow_the_gate
     sparsifier = sparsify(model, inputs, Params(0.5), total_steps=10)
     (constraint,) = sparsifier.constraints
     train(model, inputs, sparsifier, 5, gate_lr=0.0)
-    assert float(constraint.cost(sparsifier.settled() > 0)) == constraint.cost.total
+    assert float(constraint.cost(sparsifier.gates.settled() > 0)) == constraint.cost.total
     train(model, inputs, sparsifier, 1, gate_lr=0.0)
-    before = sparsifier.alive()
+    before = sparsifier.gates.alive()
     assert float(constraint.cost(before)) <= constraint.limit
     train(model, inputs, sparsifier, 4)
     assert not sparsifier.penalty()
     small = sparsifier.compact()
-    assert torch.equal(before, sparsifier.alive())
+    assert torch.equal(before, sparsifier.gates.alive())
     assert torch.allclose(model.eval()(inputs), small.eval()(inputs), atol=1e-12)
 
 
@@ -76,10 +104,10 @@ def test_closed_units_stay_closed():
     model, inputs = make("mlp")
     sparsifier = sparsify(model, inputs, Params(0.5), total_steps=20)
     sparsifier.finish()
-    before = sparsifier.alive()
+    before = sparsifier.gates.alive()
     train(model, inputs, sparsifier, 10)
-    assert torch.equal(before, sparsifier.alive())
-    assert not sparsifier.settled()[~before].any()
+    assert torch.equal(before, sparsifier.gates.alive())
+    assert not sparsifier.gates.settled()[~before].any()
     small = sparsifier.compact()
     assert torch.allclose(model.eval()(inputs), small.eval()(inputs), atol=1e-12)
 

@@ -56,7 +56,7 @@ def test_the_compact_model_meets_the_budget_and_equals_the_gated_one(name, budge
     train(model, inputs, sparsifier, 5)
     small = sparsifier.compact()
     (constraint,) = sparsifier.constraints
-    predicted = float(constraint.cost(sparsifier.alive()))
+    predicted = float(constraint.cost(sparsifier.gates.alive()))
     assert predicted <= constraint.limit
     if budget.measure == "units":
         assert predicted == sum(int(gate.alive.sum()) for gate in sparsifier.gates)
@@ -88,7 +88,7 @@ def test_features_are_selected_before_a_layer():
         sparsifier.gates[-1].gate.v[::3] = 0
     small = sparsifier.compact()
     assert isinstance(small.fc1, nn.Sequential)
-    assert float(sparsifier.constraints[0].cost(sparsifier.alive())) == measured(
+    assert float(sparsifier.constraints[0].cost(sparsifier.gates.alive())) == measured(
         small, inputs, "params"
     )
     assert torch.allclose(model.eval()(inputs), small.eval()(inputs), atol=1e-10)
