@@ -1,4 +1,4 @@
-"""Gates that learn: SampleGate beside random subsets, FeatureGate beside correlations.
+"""Gates that learn: SampleGate beside random subsets, FeatureGate beside scores of columns.
 
 ``python benchmarks/gates.py --help`` lists the options; README.md says what is printed.
 """
@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from checks import check
 from numpy.typing import NDArray
+from sklearn.feature_selection import mutual_info_regression
 
 from l0 import CalibrationProblem, FeatureGate, SampleGate
 from l0.calibration.moments import standardise
@@ -215,6 +216,59 @@ def compare_features(seeds: int) -> dict[str, float]:
     return found
 
 
+#: Targets that are no sum of columns, and of how many columns each is made.
+HIDDEN: dict[str, tuple[int, Callable[[Array], Array]]] = {
+    "product": (2, lambda x: x[:, 0] * x[:, 1]),
+    "signs that differ": (2, lambda x: (x[:, 0] > 0) ^ (x[:, 1] > 0)),
+    "square": (1, lambda x: x[:, 0] ** 2),
+    "sin 2x": (1, lambda x: np.sin(2 * x[:, 0])),
+    "sin 3x": (1, lambda x: np.sin(3 * x[:, 0])),
+    "sin 6x": (1, lambda x: np.sin(6 * x[:, 0])),
+    "product of three": (3, lambda x: x[:, 0] * x[:, 1] * x[:, 2]),
+    "all kinds": (4, lambda x: x[:, 0] * x[:, 1] + x[:, 2] ** 2 + x[:, 3]),
+}
+
+
+def hidden(name: str, seed: int) -> tuple[Array, Array, set[int]]:
+    """1,000 rows of 50 columns; a few of them, and noise of 0.3 of the rest's sd, make y."""
+    k, make = HIDDEN[name]
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(1_000, 50))
+    support = generator.permutation(50)[:k]
+    y = make(x[:, support]).astype(float)
+    return x, y / y.std() + 0.3 * generator.normal(size=1_000), set(support.tolist())
+
+
+def compare_nonlinear(seeds: int) -> dict[str, float]:
+    """Print how often exactly the columns are found that a target is made of, and give it."""
+    methods: dict[str, Callable[[Array, Array, int], Array]] = {
+        "linear": lambda x, y, k: FeatureGate(50, k).fit(x, y, n_splits=0).select_features(x)[1],
+        "mutual information": lambda x, y, k: np.argsort(
+            -mutual_info_regression(x, y, random_state=0)
+        )[:k],
+        "nonlinear": lambda x, y, k: (
+            FeatureGate(50, k).fit(x, y, nonlinear=True).select_features(x)[1]
+        ),
+    }
+    print(f"\ntargets of few columns of 50, found exactly in a share of {seeds} seeds\n")
+    print(f"| target | {' | '.join(methods)} | seconds |\n|{'---|' * (len(methods) + 2)}")
+    shares = {}
+    for name in HIDDEN:
+        found, seconds = dict.fromkeys(methods, 0.0), dict.fromkeys(methods, 0.0)
+        for seed in range(seeds):
+            x, y, support = hidden(name, seed)
+            for method, choose in methods.items():
+                started = time.perf_counter()
+                found[method] += (set(choose(x, y, len(support)).tolist()) == support) / seeds
+                seconds[method] += (time.perf_counter() - started) / seeds
+        row = " | ".join(f"{share:.0%}" for share in found.values())
+        print(f"| {name} | {row} | {seconds['nonlinear']:.1f} |")
+        shares[name] = found["nonlinear"]
+    return shares
+
+
+#: Of the targets above, those that a nonlinear fit must find, and how often.
+FOUND = dict.fromkeys(("product", "signs that differ", "square", "sin 2x", "all kinds"), 0.9)
 #: By file, method and another method: the most that its errors may be as shares of the other's.
 LIMITS = {
     ("made up", "SampleGate", "random"): {
@@ -250,6 +304,7 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     tables = {name: compare_rows(name, options.seeds) for name in FILES}
     found = compare_features(options.seeds)
+    nonlinear = compare_nonlinear(options.seeds)
     print()
     passed = [
         check(
@@ -262,6 +317,10 @@ def main() -> int:
         for column, limit in limits.items()
     ]
     passed.append(check("FeatureGate, planted found", found["FeatureGate"], "at least", 9.9))
+    passed += [
+        check(f"FeatureGate, nonlinear, {name} found", nonlinear[name], "at least", limit)
+        for name, limit in FOUND.items()
+    ]
     return 0 if all(passed) else 1
 
 

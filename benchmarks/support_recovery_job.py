@@ -1,7 +1,7 @@
 """Made-up regressions, and what other packages choose of their columns.
 
-`support_recovery.py` imports the first, and runs the second in an environment of its own: a list
-of cells comes in as JSON, and a line of JSON a fit goes out.
+`support_recovery.py` imports the first, and runs the second in an environment of its own: names of
+methods are the arguments, a list of cells comes in as JSON, and a line of JSON a fit goes out.
 """
 
 from __future__ import annotations
@@ -130,5 +130,6 @@ def fits(cells: list[Cell], methods: dict[str, Callable[..., Array]]) -> Iterato
 
 
 if __name__ == "__main__":
-    for found in fits([Cell(*cell) for cell in json.load(sys.stdin)], PEERS):
+    asked = {name: PEERS[name] for name in sys.argv[1:]}
+    for found in fits([Cell(*cell) for cell in json.load(sys.stdin)], asked):
         print(json.dumps(found))

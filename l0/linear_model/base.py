@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import check_cv
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from threadpoolctl import ThreadpoolController
 
 from l0.errors import InputError
 from l0.linear_model.criteria import penalty
@@ -21,60 +23,15 @@ from l0.linear_model.design import Positions, Standardised, standardise
 from l0.linear_model.group_exchange import Groups
 from l0.linear_model.path_plot import draw_path
 from l0.linear_model.problem import Problem
+from l0.linear_model.rows import Model, Rows
 from l0.linear_model.search import Search
 from l0.linear_model.statistics import Statistics
 from l0.linear_model.units import checked_size, group_members, kept_units, largest_size
-from l0.scalars import not_negative
 
-#: What scikit-learn's `validate_data` is told of X.
-ACCEPTED: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": (np.float64, np.float32)}
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What a fit is given, checked.
-
-    Attributes
-    ----------
-    x : ndarray or sparse matrix, shape (n, p)
-    y : ndarray, shape (n,)
-    weights : ndarray of float64, shape (n,)
-        Not negative.
-    """
-
-    x: Any
-    y: NDArray[Any]
-    weights: NDArray[np.float64]
-
-    def take(self, which: Positions) -> Rows:
-        """Some of the rows."""
-        return Rows(self.x[which], self.y[which], self.weights[which])
-
-    def counting(self) -> Rows:
-        """The rows of positive weight."""
-        return self if self.weights.all() else self.take(np.flatnonzero(self.weights))
-
-
-@dataclass(frozen=True)
-class Model:
-    """A linear model of a few columns.
-
-    Attributes
-    ----------
-    columns : ndarray of int64
-        Ascending.
-    coefficients : ndarray of float64, shape (q, p)
-    intercept : ndarray of float64, shape (q,)
-    """
-
-    columns: Positions
-    coefficients: NDArray[np.float64]
-    intercept: NDArray[np.float64]
-
-    def scores(self, x: Any) -> NDArray[np.float64]:
-        """The linear predictor, (n, q)."""
-        few = x[:, self.columns] @ self.coefficients[:, self.columns].T
-        return np.asarray(few + self.intercept)
+#: Where nobody says how many columns to try, a criterion stops so many after its least.
+PATIENCE = 10
+#: The columns of each group if there are groups, and the units that are kept.
+Units = tuple[list[Positions] | None, Positions]
 
 
 class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
@@ -87,7 +44,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         criterion: str | None = None,
         cv: Any = None,
         max_features: int | None = None,
-        l2: float = 0.0,
+        l2: float | None = None,
         fit_intercept: bool = True,
         groups: ArrayLike | None = None,
         must_keep: Iterable[Any] | None = None,
@@ -96,7 +53,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         self.criterion = criterion
         self.cv = cv
         self.max_features = max_features
-        self.l2 = l2
+        self.l2: Any = l2
         self.fit_intercept = fit_intercept
         self.groups = groups
         self.must_keep = must_keep
@@ -127,9 +84,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         return draw_path(self, path)
 
     @abstractmethod
-    def _problem(
-        self, standardised: Standardised, y: NDArray[Any], units: tuple[Any, ...]
-    ) -> Problem:
+    def _problem(self, standardised: Standardised, y: NDArray[Any], units: Units) -> Problem:
         """State the problem of a search."""
 
     @abstractmethod
@@ -157,68 +112,100 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         return Rows(x, y, weights)
 
     def _choose(self, rows: Rows) -> Model:
-        """Search, choose the size, and set the attributes of the path."""
-        if (self.n_features, self.criterion, self.cv).count(None) < 2:
-            raise InputError(
-                "`n_features`, `criterion` and `cv` are three ways to choose the size; pass one"
-            )
-        not_negative(self.l2, "l2")
-        p = rows.x.shape[1]
-        members = group_members(self.groups, p)
-        kept = kept_units(self.must_keep, getattr(self, "feature_names_in_", None), p, members)
-        n_units = p if members is None else len(members)
-        n = float(rows.weights.sum())
-        if self.n_features is not None:
-            sizes = [checked_size(self.n_features, n_units, len(kept), "n_features")]
-        else:
-            largest = largest_size(n, n_units, len(kept))
-            if self.max_features is not None:
-                largest = checked_size(self.max_features, n_units, len(kept), "max_features")
-            sizes = list(range(len(kept), largest + 1))
-
-        held_out = None if self.cv is None else self._held_out(rows, (members, kept), sizes)
-        rows = rows.counting()
+        """Search, choose the size, shrink, and set the attributes of the path."""
+        units, sizes = self._read_arguments(rows)
+        held_out = None if self.cv is None else self._held_out(rows, units, sizes)
+        rows, n = rows.counting(), float(rows.weights.sum())
         standardised = standardise(rows.x, rows.weights, self.fit_intercept)
-        problem = self._problem(standardised, rows.y, (members, kept))
-        search = Search(problem, sizes)
-
-        def cost(size: int) -> float:
-            if self.n_features is not None:
-                return self._deviance(problem, search.value[size], n) / n
-            if held_out is not None:
-                return float(held_out[size - sizes[0]])
-            columns = problem.columns(search.units[search.chosen[size]])
-            slopes = len(columns) * self._slopes_a_column(problem)
-            least = penalty(self.criterion or "gic", n, n_units, size, slopes)
-            return self._deviance(problem, search.value[size], n) + least
-
-        size = min(search.chosen, key=cost)
-        while search.harder(size):
-            size = min(search.chosen, key=cost)
-        if self.n_features is not None and size < sizes[0]:
-            warnings.warn(
-                f"only {size:,} of `n_features` = {sizes[0]:,} are chosen: the others are constant "
-                "or sums of those",
-                stacklevel=3,
-            )
-        chosen = search.finish(size)
+        problem = self._problem(standardised, rows.y, units)
+        with one_thread():
+            path = Search(problem, sizes, enough=self._enough(n))
+            costs = self._costs(path, n, held_out)
+            size = min(costs, key=costs.__getitem__)
+            problem = self._shrunk(path, size, n)
+            last = Search(problem, [size], known=path)
+            last.harder(size)
+            chosen = last.finish(size)
+        if self.n_features is not None:
+            costs = self._costs(last, n, held_out)
+            if size < self.n_features:
+                warnings.warn(
+                    f"only {size:,} of `n_features` = {self.n_features:,} are chosen: the others "
+                    "are constant or sums of those",
+                    stacklevel=3,
+                )
         models = {
-            other: self._model(standardised, rows.y, problem, search.units[units])
-            for other, units in search.chosen.items()
+            other: self._model(
+                standardised, rows.y, self._shrunk(path, other, n), path.units[places]
+            )
+            for other, places in path.chosen.items()
             if other != size
         }
         models[size] = self._model(standardised, rows.y, problem, chosen)
         found = sorted(models)
         self.path_ = [models[other].columns for other in found]
         self.coefs_path_ = np.array([models[other].coefficients for other in found])
-        self.criterion_path_ = np.array([cost(other) for other in found])
+        self.criterion_path_ = np.array([costs[other] for other in found])
         gap = problem.exchange(chosen).best_swap()[0]
         self.swap_gap_ = gap / problem.statistics.total if gap > -np.inf else 0.0
+        self.l2_ = problem.statistics.l2
         return models[size]
 
-    def _held_out(
-        self, rows: Rows, units: tuple[Any, ...], sizes: list[int]
-    ) -> NDArray[np.float64]:
+    def _read_arguments(self, rows: Rows) -> tuple[Units, list[int]]:
+        """The units to choose from, and the sizes to try."""
+        if (self.n_features, self.criterion, self.cv).count(None) < 2:
+            raise InputError(
+                "`n_features`, `criterion` and `cv` are three ways to choose the size; pass one"
+            )
+        p = rows.x.shape[1]
+        members = group_members(self.groups, p)
+        kept = kept_units(self.must_keep, getattr(self, "feature_names_in_", None), p, members)
+        n_units, n_kept = p if members is None else len(members), len(kept)
+        if self.n_features is not None:
+            sizes = [checked_size(self.n_features, n_units, n_kept, "n_features")]
+        else:
+            largest = largest_size(float(rows.weights.sum()), n_units, n_kept)
+            if self.max_features is not None:
+                largest = checked_size(self.max_features, n_units, n_kept, "max_features")
+            sizes = list(range(n_kept, largest + 1))
+        return (members, kept), sizes
+
+    def _costs(
+        self, search: Search, n: float, held_out: NDArray[np.float64] | None
+    ) -> dict[int, float]:
+        """What the choice among the sizes found lowers."""
+        if held_out is not None:
+            return {size: float(held_out[size - len(search.problem.kept)]) for size in search.value}
+        return {size: self._cost(search, size, n) for size in search.value}
+
+    def _cost(self, search: Search, size: int, n: float) -> float:
+        """The criterion of a size, or what is left where the size is given."""
+        problem = search.problem
+        deviance = self._deviance(problem, search.value[size], n)
+        if self.n_features is not None:
+            return deviance / n
+        columns = problem.columns(search.units[search.chosen[size]])
+        slopes = len(columns) * self._slopes_a_column(problem)
+        return deviance + penalty(self.criterion or "gicc", n, problem.n_units, size, slopes)
+
+    def _enough(self, n: float) -> Callable[[Search], bool] | None:
+        """Whether the criterion has long passed its least, if it may say when to stop."""
+        if not (self.n_features is self.cv is self.max_features is None):
+            return None
+        costs: dict[int, float] = {}
+
+        def enough(search: Search) -> bool:
+            size = max(search.value)
+            costs[size] = self._cost(search, size, n)
+            return size - min(costs, key=costs.__getitem__) >= PATIENCE
+
+        return enough
+
+    def _shrunk(self, search: Search, size: int, n: float) -> Problem:
+        """The problem with the ridge that a size needs, if it is to be found."""
+        return search.problem
+
+    def _held_out(self, rows: Rows, units: Units, sizes: list[int]) -> NDArray[np.float64]:
         """Held-out loss of each size, a mean over the rows' weights."""
         folds = check_cv(self.cv, rows.y, classifier=hasattr(self, "classes_"))
         losses = np.zeros(len(sizes))
@@ -226,12 +213,26 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
             part, rest = rows.take(train).counting(), rows.take(test)
             standardised = standardise(part.x, part.weights, self.fit_intercept)
             problem = self._problem(standardised, part.y, units)
-            search = Search(problem, sizes)
+            with one_thread():
+                search = Search(problem, sizes)
             for place, size in enumerate(sizes):
-                chosen = search.units[search.chosen[min(size, max(search.chosen))]]
-                model = self._model(standardised, part.y, problem, chosen)
+                found = min(size, max(search.chosen))
+                shrunk = self._shrunk(search, found, float(part.weights.sum()))
+                chosen = search.units[search.chosen[found]]
+                model = self._model(standardised, part.y, shrunk, chosen)
                 losses[place] += self._loss(model, rest)
         return np.asarray(losses / rows.weights.sum())
+
+
+@functools.cache
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Let BLAS run in one thread: a search multiplies small matrices, and more would only wait."""
+    limit: AbstractContextManager[Any] = _pools().limit(limits=1, user_api="blas")
+    return limit
 
 
 def problem_parts(
@@ -248,14 +249,3 @@ def problem_parts(
                 "leave them out"
             )
     return groups, kept
-
-
-def original(
-    standardised: Standardised,
-    model: tuple[NDArray[np.float64], NDArray[np.float64]],
-    columns: Positions,
-) -> Model:
-    """A model of X from slopes and intercept on standardised columns."""
-    coefficients = standardised.original(model[0], columns)
-    shift = coefficients[:, columns] @ standardised.mean[columns]
-    return Model(np.sort(columns), coefficients, model[1] - shift)

@@ -13,11 +13,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.errors import InputError
-from l0.linear_model.base import ACCEPTED, Model, Rows, SparseLinearModel, original, problem_parts
+from l0.linear_model.base import SparseLinearModel, Units, problem_parts
 from l0.linear_model.design import Positions, Standardised
 from l0.linear_model.logistic import LogisticProblem, Outcome
 from l0.linear_model.problem import Problem
+from l0.linear_model.rows import ACCEPTED, Model, Rows, original
 from l0.linear_model.statistics import Statistics
+from l0.scalars import not_negative
 
 
 class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
@@ -40,12 +42,13 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
     n_features : int, optional
         k. With `groups`, the number of groups. Fewer come, with a warning, where the others are
         constant or sums of those chosen.
-    criterion : {"gic", "bic", "ebic"}, optional
-        Chooses k; "gic" where neither k nor `cv` is given.
+    criterion : {"gicc", "gic", "bic", "ebic"}, optional
+        Chooses k; "gicc" where neither k nor `cv` is given.
     cv : int, splitter or iterable, optional
         Chooses the k of the least log loss on held-out folds.
     max_features : int, optional
-        The largest k that `criterion` and `cv` try; n / log p by default, at most 50.
+        The largest k that `criterion` and `cv` try; n / log p by default, at most 50, and a
+        criterion stops ten columns after its least.
     l2 : float, default 1e-3
         lambda >= 0. Where the chosen columns separate the classes, coefficients are finite only
         with a positive one.
@@ -64,6 +67,8 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         Positions of the chosen columns, ascending.
     n_features_selected_ : int
         How many.
+    l2_ : float
+        The lambda of `coef_`, `l2`.
     swap_gap_ : float
         What the best of the exchanges checked would lower twice the objective by, as a share of
         the indicators' variance: below 1e-9 (1e-6 in float32) none of them helps.
@@ -138,6 +143,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
             ensure_min_samples=2,
         )
         check_classification_targets(y)
+        not_negative(self.l2, "l2")
         rows = self._rows(X, np.asarray(y), sample_weight)
         self.classes_ = np.unique(rows.counting().y)
         if len(self.classes_) < 2:
@@ -206,9 +212,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         several = np.arange(len(self.classes_)) if len(self.classes_) > 2 else np.array([1])
         return np.asarray(y[:, None] == several, dtype=np.float64)
 
-    def _problem(
-        self, standardised: Standardised, y: NDArray[Any], units: tuple[Any, ...]
-    ) -> Problem:
+    def _problem(self, standardised: Standardised, y: NDArray[Any], units: Units) -> Problem:
         outcome = Outcome(self._indicators(y), standardised.weights, self.l2, self.fit_intercept)
         shares = outcome.weights @ outcome.indicators if self.fit_intercept else 0.0
         centred = np.sqrt(outcome.weights)[:, None] * (outcome.indicators - shares)

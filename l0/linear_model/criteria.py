@@ -11,8 +11,16 @@ from l0.errors import InputError, closest
 
 #: Of n rows, p columns (or groups) in all, k of them chosen, and d parameters: the penalty.
 CRITERIA: dict[str, Callable[[float, int, int, int], float]] = {
-    # Zhu et al. 2020, PNAS 117(52), "A polynomial algorithm for best-subset selection".
-    "gic": lambda n, p, k, d: d * math.log(max(p, 2)) * max(1.0, math.log(math.log(n))),
+    # Zhu et al. 2020, PNAS 117(52), "A polynomial algorithm for best-subset selection", where each
+    # column has one slope. The choice among p is of columns: further slopes cost what BIC asks.
+    "gic": lambda n, p, k, d: (
+        k * math.log(max(p, 2)) * max(1.0, math.log(math.log(n))) + (d - k) * math.log(n)
+    ),
+    # With the factor that makes AICc of AIC (Hurvich & Tsai 1989, Biometrika 76(2)): few rows a
+    # column let the residual variance fall too far.
+    "gicc": lambda n, p, k, d: (
+        CRITERIA["gic"](n, p, k, d) * n / (n - d - 1) if n > d + 1 else math.inf
+    ),
     # Schwarz 1978, Annals of Statistics 6(2).
     "bic": lambda n, p, k, d: d * math.log(n),
     # Chen & Chen 2008, Biometrika 95(3), with gamma = 1.
@@ -27,7 +35,7 @@ def penalty(name: str, n: float, p: int, k: int, d: int) -> float:
 
     Parameters
     ----------
-    name : {"gic", "bic", "ebic"}
+    name : {"gicc", "gic", "bic", "ebic"}
     n : float
         Rows, each counted as often as its weight says.
     p, k : int

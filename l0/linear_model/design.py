@@ -73,7 +73,7 @@ class DenseDesign:
         z = self.z * (new / old)[:, None].astype(self.z.dtype)
         if centre:
             mean = (new @ z) / (new @ new)
-            z -= np.outer(new, mean).astype(z.dtype)
+            z -= np.outer(new, mean).astype(z.dtype, copy=False)
         return DenseDesign(z)
 
 

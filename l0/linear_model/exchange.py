@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from l0.linear_model.design import Positions
 from l0.linear_model.statistics import Matrix, Statistics
@@ -29,7 +30,8 @@ class Exchange:
     def __init__(self, statistics: Statistics, chosen: Positions, fixed: int = 0) -> None:
         cross, rows = statistics.cross, statistics.rows(chosen)
         self.statistics, self.chosen, self.fixed = statistics, chosen, fixed
-        self.inverse = np.linalg.inv(rows[:, chosen])
+        self.rows = rows
+        self.inverse = np.asarray(np.linalg.inv(rows[:, chosen]), np.float64)
         #: Of each column on the chosen ones, (k, p), and of the outcomes on them, (k, q).
         self.paths = self.inverse @ rows
         self.slopes = self.inverse @ cross[chosen]
@@ -40,10 +42,11 @@ class Exchange:
         self.residual = cross - rows.T @ self.slopes
         self.residual[chosen] = 0.0
         self._squares = np.einsum("ij,ij->i", self.residual, self.residual)
+        self._spanned = self._spanned_columns()
 
     def adds(self) -> Matrix:
         """What adding each column gains, (p,); -inf for one that adds nothing of its own."""
-        return self._ratio(self._squares, self.left)
+        return self._adds(self._squares)
 
     def drops(self) -> Matrix:
         """What dropping each chosen column loses, (k,); infinite for those that stay."""
@@ -58,8 +61,11 @@ class Exchange:
         # Without chosen column i, column j has more left over, along what only i explained.
         along = self.paths / pivot
         explained = self._squares + 2 * along * (self.slopes @ self.residual.T) + along**2 * slopes
-        gains: Matrix = self._ratio(explained, self.left + along * self.paths) - slopes / pivot
+        gains: Matrix = _ratio(explained, self.left + along * self.paths) - slopes / pivot
         gains[:, self.chosen] = -np.inf
+        gains[:, self._spanned] = np.where(
+            self._own_without_each(), gains[:, self._spanned], -np.inf
+        )
         gains[: self.fixed] = -np.inf
         return gains
 
@@ -71,7 +77,37 @@ class Exchange:
         out, new = divmod(int(gains.argmax()), gains.shape[1])
         return float(gains[out, new]), out, new
 
-    def _ratio(self, squares: Matrix, left: Matrix) -> Matrix:
-        own = left > self.statistics.spanned * self.statistics.diagonal
-        ratio: Matrix = np.divide(squares, left, out=np.full(squares.shape, -np.inf), where=own)
-        return ratio
+    def _adds(self, squares: Matrix) -> Matrix:
+        gains = _ratio(squares, self.left)
+        gains[self.chosen] = gains[self._spanned] = -np.inf
+        return gains
+
+    def _spanned_columns(self) -> Positions:
+        """Columns not chosen that add nothing of their own; a ridge is no part of them."""
+        own = self.left
+        if self.statistics.l2:
+            paths = self._plain_inverse() @ self.rows
+            own = self.statistics.squares - np.einsum("ij,ij->j", self.rows, paths)
+        spanned = own <= self.statistics.spanned * self.statistics.squares
+        spanned[self.chosen] = False
+        return np.flatnonzero(spanned)
+
+    def _own_without_each(self) -> NDArray[np.bool_]:
+        """Whether spanned columns add something where a chosen one is missing, (k, how many)."""
+        inverse = self._plain_inverse()
+        along = inverse @ self.rows[:, self._spanned]
+        own = along**2 / np.diag(inverse)[:, None]
+        return own > self.statistics.spanned * self.statistics.squares[self._spanned]
+
+    def _plain_inverse(self) -> Matrix:
+        if not self.statistics.l2:
+            return self.inverse
+        gram = self.rows[:, self.chosen].copy()
+        gram[np.diag_indices(len(gram))] = self.statistics.squares[self.chosen]
+        return np.asarray(np.linalg.inv(gram), np.float64)
+
+
+def _ratio(squares: Matrix, left: Matrix) -> Matrix:
+    """What is gained along what is left of columns; of nothing, nothing."""
+    ratio: Matrix = np.divide(squares, left, out=np.zeros(squares.shape), where=left > 0)
+    return ratio

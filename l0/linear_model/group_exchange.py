@@ -120,6 +120,16 @@ class GroupExchange:
             along = np.einsum("mab,maq->mbq", axes, residual[members])
             own = variances > self.statistics.spanned * blocks.max(axis=(1, 2))[:, None]
             shares = np.divide((along**2).sum(2), variances, where=own, out=np.zeros(own.shape))
-            gains[which] = np.where(own.any(1), shares.sum(1), -np.inf)
-        gains[self.chosen] = -np.inf
+            gains[which] = shares.sum(1)
+        gains[self._spanned(rest)] = gains[self.chosen] = -np.inf
         return gains
+
+    def _spanned(self, rest: Positions) -> NDArray[np.bool_]:
+        """Whether each group adds nothing of its own; a ridge is no part of it."""
+        rows, squares = self._rows[rest], self.statistics.squares
+        gram = rows[:, self._columns[rest]]
+        gram[np.diag_indices(len(gram))] = squares[self._columns[rest]]
+        paths = np.linalg.pinv(gram, self.statistics.spanned, True) @ rows
+        own = squares - np.einsum("ij,ij->j", rows, paths)
+        some = own > self.statistics.spanned * squares
+        return np.array([not some[columns].any() for columns in self.groups.members])

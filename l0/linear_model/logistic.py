@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from l0.linear_model.design import DenseDesign, Design, Positions
 from l0.linear_model.problem import Problem
-from l0.linear_model.statistics import Matrix, Statistics
+from l0.linear_model.statistics import GramRows, Matrix, Statistics
 
-#: Newton steps, and the relative decrease of the loss below which they stop.
-NEWTON_STEPS, CONVERGED = 100, 1e-12
+#: Newton steps, and the relative decrease of the loss below which one more is the last.
+NEWTON_STEPS, CONVERGED = 100, 1e-9
 #: Exchanges that are checked on the loss itself, the most promising ones: on the way, and of all
 #: columns in the end.
 CHECKED, CHECKED_LAST = 4, 20
@@ -168,22 +168,29 @@ class LogisticProblem(Problem):
         )
 
     def fit(self, chosen: Positions, near: Positions | None = None) -> Fit:
-        """The fit on some units, slopes in their order; `near` is a choice fitted before."""
+        """The fit on some units, slopes in their order.
+
+        `near` is a choice fitted before, to start from; by default the last one that was.
+        """
         key = tuple(chosen.tolist())
         if key not in self._fits:
+            if near is None and self._fits:
+                near = np.array(next(reversed(self._fits)), np.int64)
             columns = self.columns(chosen)
-            start = None
-            if near is not None:
-                old = self.fit(near)
-                slopes = np.zeros((len(columns), old.slopes.shape[1]))
-                place = {column: i for i, column in enumerate(self.columns(near).tolist())}
-                for i, column in enumerate(columns.tolist()):
-                    if column in place:
-                        slopes[i] = old.slopes[place[column]]
-                start = slopes, old.intercept
+            start = None if near is None else self._start(columns, near)
             roots = np.sqrt(self.outcome.weights)[:, None]
             self._fits[key] = self.outcome.fit(self.design.columns(columns) / roots, start)
         return self._fits[key]
+
+    def _start(self, columns: Positions, near: Positions) -> tuple[Matrix, Matrix]:
+        """Slopes of columns, 0 for those that are not in a choice fitted before; the intercept."""
+        old = self.fit(near)
+        slopes = np.zeros((len(columns), old.slopes.shape[1]))
+        place = {column: i for i, column in enumerate(self.columns(near).tolist())}
+        for i, column in enumerate(columns.tolist()):
+            if column in place:
+                slopes[i] = old.slopes[place[column]]
+        return slopes, old.intercept
 
 
 class LogisticExchange:
@@ -200,7 +207,8 @@ class LogisticExchange:
         working = (outcome.weights / new)[:, None] * fit.residual
         working += design.columns(problem.columns(chosen)) @ fit.slopes
         total = float(np.sum(working**2))
-        statistics = Statistics(design.products(working), design.squares, design, total, outcome.l2)
+        rows = GramRows(design)
+        statistics = Statistics(design.products(working), design.squares, rows, total, outcome.l2)
         self.quadratic = Problem(statistics, problem.groups, problem.kept).exchange(chosen)
 
     def adds(self) -> Matrix:

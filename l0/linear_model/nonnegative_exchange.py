@@ -26,7 +26,7 @@ class NonnegativeExchange(Exchange):
 
     def adds(self) -> Matrix:
         """What adding each column gains while the others keep their signs, about."""
-        return self._ratio(np.maximum(self.residual[:, 0], 0.0) ** 2, self.left)
+        return self._adds(np.maximum(self.residual[:, 0], 0.0) ** 2)
 
     def drops(self) -> Matrix:
         """What dropping each chosen column loses; infinite for those that stay."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -49,6 +49,12 @@ class Problem:
             return GroupExchange(self.statistics, self.groups, chosen, fixed)
         kind = NonnegativeExchange if self.nonnegative else Exchange
         return kind(self.statistics, chosen, fixed)
+
+    def with_l2(self, l2: float) -> Problem:
+        """The same with another ridge."""
+        statistics = self.statistics.with_l2(l2)
+        groups = Groups.of(self.groups.members, statistics) if self.groups else None
+        return replace(self, statistics=statistics, groups=groups)
 
     def restricted(self, units: Positions) -> Problem:
         """The same with some units alone, numbered from 0 on; those kept must be among them."""

@@ -12,10 +12,14 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.errors import InputError
-from l0.linear_model.base import ACCEPTED, Model, Rows, SparseLinearModel, original, problem_parts
+from l0.linear_model.base import SparseLinearModel, Units, problem_parts
 from l0.linear_model.design import Positions, Standardised
 from l0.linear_model.problem import Problem
+from l0.linear_model.rows import ACCEPTED, Model, Rows, original
+from l0.linear_model.search import Search
+from l0.linear_model.shrinkage import log_subsets, ridge
 from l0.linear_model.statistics import Statistics
+from l0.scalars import not_negative
 
 
 class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
@@ -36,15 +40,20 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     n_features : int, optional
         k. With `groups`, the number of groups. Fewer come, with a warning, where the others are
         constant or sums of those chosen.
-    criterion : {"gic", "bic", "ebic"}, optional
-        Chooses k. "gic" where neither k nor `cv` is given: best where the signal is weak; "ebic"
-        is stricter with many columns, "bic" is for few columns and many rows.
+    criterion : {"gicc", "gic", "bic", "ebic"}, optional
+        Chooses k, by plain least squares. "gicc" where neither k nor `cv` is given; "gic", without
+        its correction for few rows, takes more columns, "ebic" is the strictest with many columns,
+        "bic" is for few columns and many rows.
     cv : int, splitter or iterable, optional
         Chooses the k of the least squared error on held-out folds.
     max_features : int, optional
-        The largest k that `criterion` and `cv` try; n / log p by default, at most 50.
-    l2 : float, default 0
+        The largest k that `criterion` and `cv` try; n / log p by default, at most 50, and a
+        criterion stops ten columns after its least.
+    l2 : float, optional
         lambda >= 0: shrinks the chosen coefficients. A lone column's is divided by 1 + lambda.
+        0 is plain least squares. By default it grows with the number of subsets there were to
+        choose from, per row, and with the noise that least squares leaves: see
+        `l0.linear_model.shrinkage.ridge`. With many rows or little noise that is next to nothing.
     fit_intercept : bool, default True
     groups : array of length p, optional
         A label for each column; columns of one label enter together.
@@ -61,13 +70,15 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         Positions of the chosen columns, ascending.
     n_features_selected_ : int
         How many.
+    l2_ : float
+        The lambda of `coef_`.
     swap_gap_ : float
         What the best exchange of a chosen column (or group) for another would lower the objective
         by, as a share of y's variance: below 1e-9 (1e-6 in float32) no exchange helps.
     path_ : list of ndarray of int64
         The choice of each size tried, the smallest first; of one size with `n_features`.
     coefs_path_ : ndarray, shape (number of sizes, p)
-        Their coefficients.
+        Their coefficients, each size with a ridge of its own unless `l2` is given.
     criterion_path_ : ndarray, shape (number of sizes,)
         What was minimised: the criterion, the mean squared error on held-out folds, or with
         `n_features` the log of the unexplained share.
@@ -97,7 +108,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         criterion: str | None = None,
         cv: Any = None,
         max_features: int | None = None,
-        l2: float = 0.0,
+        l2: float | None = None,
         fit_intercept: bool = True,
         groups: ArrayLike | None = None,
         must_keep: Iterable[Any] | None = None,
@@ -145,6 +156,8 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         )
         if self.nonnegative and self.groups is not None:
             raise InputError("`nonnegative` and `groups` do not go together; leave one out")
+        if self.l2 is not None:
+            not_negative(self.l2, "l2")
         model = self._choose(self._rows(X, np.asarray(y, np.float64), sample_weight))
         self.support_, self.n_features_selected_ = model.columns, len(model.columns)
         self.coef_ = model.coefficients[0].astype(X.dtype)
@@ -171,11 +184,9 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         mean = float(standardised.weights @ y) if self.fit_intercept else 0.0
         return (np.sqrt(standardised.weights) * (y - mean))[:, None], mean
 
-    def _problem(
-        self, standardised: Standardised, y: NDArray[Any], units: tuple[Any, ...]
-    ) -> Problem:
+    def _problem(self, standardised: Standardised, y: NDArray[Any], units: Units) -> Problem:
         outcome, _ = self._outcome(standardised, y)
-        statistics = Statistics.of(standardised.design, outcome, self.l2)
+        statistics = Statistics.of(standardised.design, outcome, self.l2 or 0.0)
         return Problem(statistics, *problem_parts(statistics, *units), self.nonnegative)
 
     def _model(
@@ -184,13 +195,24 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         columns = problem.columns(chosen)
         outcome, mean = self._outcome(standardised, y)
         z = standardised.design.columns(columns).astype(np.float64)
-        z = np.vstack([z, np.sqrt(self.l2) * np.eye(len(columns))])
+        z = np.vstack([z, np.sqrt(problem.statistics.l2) * np.eye(len(columns))])
         outcome = np.vstack([outcome, np.zeros((len(columns), 1))])
         if self.nonnegative and len(columns):
             slopes = nnls(z, outcome[:, 0])[0][:, None]
         else:
             slopes = np.linalg.lstsq(z, outcome, rcond=None)[0]
         return original(standardised, (slopes, np.array([mean])), columns)
+
+    def _shrunk(self, search: Search, size: int, n: float) -> Problem:
+        problem, total = search.problem, search.problem.statistics.total
+        if self.l2 is not None:
+            return problem
+        n_kept = len(problem.kept)
+        choices = log_subsets(problem.n_units - n_kept, size - n_kept)
+        left = total - search.value[size]
+        return problem.with_l2(
+            ridge(left / total, choices, n) if left > problem.statistics.rounding else 0.0
+        )
 
     def _deviance(self, problem: Problem, value: float, n: float) -> float:
         total, rounding = problem.statistics.total, problem.statistics.rounding

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -87,6 +87,10 @@ class Search:
     problem : Problem
     sizes : iterable of int
         Whole numbers from the number of units kept on, one after the other.
+    known : Search, optional
+        Of a problem with the same units: its choices of these sizes are the start.
+    enough : callable, optional
+        Asked after each size, with the search, whether larger ones need not be tried.
 
     Attributes
     ----------
@@ -96,80 +100,71 @@ class Search:
         What they explain.
     """
 
-    def __init__(self, problem: Problem, sizes: Iterable[int]) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        sizes: Iterable[int],
+        known: Search | None = None,
+        enough: Callable[[Search], bool] | None = None,
+    ) -> None:
         self.problem = problem
         self.sizes = list(sizes)
         self.chosen: dict[int, Positions] = {}
         self.value: dict[int, float] = {}
-        self.units = screen(problem, self.sizes[-1])
+        self.units: Positions = known.units if known else screen(problem, self.sizes[-1])
         self.screened = problem.restricted(self.units)
-        self._hard: set[int] = set()
         self._generator = np.random.default_rng(0)
-        self._follow()
+        if known:
+            for size in self.sizes:
+                self._offer(known.chosen[size], size)
+        else:
+            self._follow(enough)
 
-    def harder(self, size: int) -> bool:
-        """Search a size hard, and those beside it after it; whether that was new."""
-        if size in self._hard or size not in self.chosen:
-            return False
-        self._hard.add(size)
+    def harder(self, size: int) -> None:
+        """Search a size hard."""
         statistics = self.problem.statistics
         if self.value[size] >= statistics.total - statistics.rounding:
-            return True
-        better = self._offer(self._stagewise(size))
-        kept = len(self.problem.kept)
-        for _ in range(KICKS if size > kept else 0):
-            chosen = self.chosen[size]
-            free = self._generator.permutation(np.arange(kept, size))
-            out = free[: max(1, round(THROWN * len(free)))]
-            better |= self._offer(forward(self.screened, np.delete(chosen, out), size, chosen[out]))
-        if better:
-            self._spread(size)
-        return True
+            return
+        self._offer(self._stagewise(size), size)
+        for _ in range(KICKS if size > len(self.problem.kept) else 0):
+            self._offer(self._kicked(size), size)
 
     def finish(self, size: int) -> Positions:
         """Go on with exchanges for any unit, screened out or not; the choice of units."""
         self.value[size], chosen = improved(self.problem, self.units[self.chosen[size]])
         return chosen
 
-    def _follow(self) -> None:
+    def _follow(self, enough: Callable[[Search], bool] | None) -> None:
         none = np.empty(0, np.int64)
         chosen = self.screened.kept
         for size in self.sizes:
             chosen = forward(self.screened, chosen, size, none)
             if len(chosen) not in self.chosen:
-                self._offer(chosen)
-            if len(chosen) < size:
+                self._offer(chosen, len(chosen))
+            if len(chosen) < size or (enough and enough(self)):
                 break
             chosen = self.chosen[size]
-        if len(self.chosen) > 1:
-            self._down(max(self.chosen))
+        for size in sorted(self.chosen, reverse=True)[:-1]:
+            self._offer(self._less(size), size - 1)
 
-    def _offer(self, start: Positions) -> bool:
-        """Improve a start, and keep it where it beats the best of its size."""
-        size = len(start)
+    def _kicked(self, size: int) -> Positions:
+        """The choice of a size with some units thrown out, and others in their place."""
+        chosen, kept = self.chosen[size], len(self.problem.kept)
+        free = self._generator.permutation(np.arange(kept, size))
+        out = free[: max(1, round(THROWN * len(free)))]
+        return forward(self.screened, np.delete(chosen, out), size, chosen[out])
+
+    def _offer(self, start: Positions, size: int) -> None:
+        """Improve a start, and keep it where it fills the size and beats the best known."""
+        if len(start) < size:
+            return
         value, chosen = improved(self.screened, start)
-        if size in self.value and value <= self.value[size] + self.problem.statistics.rounding:
-            return False
-        self.value[size], self.chosen[size] = value, chosen
-        return True
-
-    def _spread(self, size: int) -> None:
-        """Start the neighbours anew, as long as that betters them."""
-        none = np.empty(0, np.int64)
-        larger = size
-        while larger + 1 in self.chosen and self._offer(
-            forward(self.screened, self.chosen[larger], larger + 1, none)
-        ):
-            larger += 1
-        while size - 1 in self.chosen and self._offer(self._less(size)):
-            size -= 1
-
-    def _down(self, size: int) -> None:
-        while size - 1 in self.chosen:
-            self._offer(self._less(size))
-            size -= 1
+        least = self.value.get(size, -np.inf) + self.problem.statistics.rounding
+        if value > least:
+            self.value[size], self.chosen[size] = value, chosen
 
     def _less(self, size: int) -> Positions:
+        """The choice of a size without the unit that loses least."""
         chosen = self.chosen[size]
         losses = self.screened.exchange(chosen).drops()
         return np.delete(chosen, largest(self.screened, -losses))

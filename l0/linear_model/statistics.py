@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -21,6 +22,39 @@ SINGLE = 1e3
 FEW, MANY = 400, 5_000
 
 
+class GramRows:
+    """Rows of Z'Z, each computed from the columns when it is first asked for."""
+
+    def __init__(self, design: Design) -> None:
+        self._design = design
+        n_columns = design.shape[1]
+        self._slots = np.full(n_columns, -1)
+        self._rows = np.empty((0, n_columns))
+        self._held = 0
+
+    def rows(self, which: Positions) -> Matrix:
+        """Some rows, (m, p), which the caller may change."""
+        new = which[self._slots[which] < 0]
+        if len(new):
+            self._compute(new)
+        rows: Matrix = self._rows[self._slots[which]]
+        return rows
+
+    def block(self, which: Positions) -> Matrix:
+        """Products among some columns, (m, m)."""
+        return DenseDesign(self._design.columns(which)).gram()
+
+    def _compute(self, new: Positions) -> None:
+        end = self._held + len(new)
+        if end > len(self._rows):
+            more = np.empty((max(2 * len(self._rows), end, 32), len(self._slots)))
+            more[: self._held] = self._rows[: self._held]
+            self._rows = more
+        self._rows[self._held : end] = self._design.products(self._design.columns(new)).T
+        self._slots[new] = np.arange(self._held, end)
+        self._held = end
+
+
 class Statistics:
     """Z'Z + l2 I, and Z'Y.
 
@@ -33,8 +67,8 @@ class Statistics:
         Z'Y.
     squares : ndarray of float64, shape (p,)
         Diagonal of Z'Z.
-    source : ndarray of float64, shape (p, p), or Design
-        Z'Z, or the columns that it is computed from.
+    source : ndarray of float64, shape (p, p), or GramRows
+        Z'Z, all of it or row by row.
     total : float
         Sum of squares of Y; infinite where nobody knows.
     l2 : float
@@ -56,7 +90,7 @@ class Statistics:
         self,
         cross: Matrix,
         squares: Matrix,
-        source: Matrix | Design,
+        source: Matrix | GramRows,
         total: float = math.inf,
         l2: float = 0.0,
         slack: float = 1.0,
@@ -66,16 +100,13 @@ class Statistics:
         most = np.einsum("ij,ij->i", cross, cross).max(initial=0.0) if total == math.inf else total
         self.spanned, self.rounding = SPANNED * slack, GAIN * slack * float(most)
         self.diagonal = np.where(squares > 0, squares + l2, 0.0)
-        self._slots = np.full(len(squares), -1)
-        self._rows = np.empty((0, len(squares)))
-        self._held = 0
 
     @classmethod
     def of(cls, design: Design, outcome: Matrix, l2: float = 0.0) -> Statistics:
         """Take the statistics of columns, and of outcomes of shape (n, q)."""
         n, p = design.shape
         single = isinstance(design, DenseDesign) and design.z.dtype == np.float32
-        source = design.gram() if p <= FEW or 2 * p <= n and p <= MANY else design
+        source = design.gram() if p <= FEW or 2 * p <= n and p <= MANY else GramRows(design)
         squares = np.diag(source).copy() if isinstance(source, np.ndarray) else design.squares
         return cls(
             design.products(outcome),
@@ -91,8 +122,7 @@ class Statistics:
         if isinstance(self.source, np.ndarray):
             rows = self.source[which]
         else:
-            self._fetch(which[self._slots[which] < 0])
-            rows = self._rows[self._slots[which]]
+            rows = self.source.rows(which)
         rows[np.arange(len(which)), which] = self.diagonal[which]
         return rows
 
@@ -101,9 +131,15 @@ class Statistics:
         if isinstance(self.source, np.ndarray):
             gram = self.source[np.ix_(which, which)]
         else:
-            gram = DenseDesign(self.source.columns(which)).gram()
+            gram = self.source.block(which)
         np.fill_diagonal(gram, self.diagonal[which])
         return gram
+
+    def with_l2(self, l2: float) -> Statistics:
+        """The same with another ridge."""
+        other = copy.copy(self)
+        other.l2, other.diagonal = l2, np.where(self.squares > 0, self.squares + l2, 0.0)
+        return other
 
     def restricted(self, which: Positions) -> Statistics:
         """The statistics of some columns alone."""
@@ -116,16 +152,3 @@ class Statistics:
             self.l2,
             self.slack,
         )
-
-    def _fetch(self, new: Positions) -> None:
-        if not len(new):
-            return
-        assert not isinstance(self.source, np.ndarray)
-        end = self._held + len(new)
-        if end > len(self._rows):
-            more = np.empty((max(2 * len(self._rows), end, 32), len(self.squares)))
-            more[: self._held] = self._rows[: self._held]
-            self._rows = more
-        self._rows[self._held : end] = self.source.products(self.source.columns(new)).T
-        self._slots[new] = np.arange(self._held, end)
-        self._held = end

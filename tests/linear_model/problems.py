@@ -16,12 +16,14 @@ def planted(seed, n=60, p=30, k=3, rho=0.5, noise=0.0):
     return x, y, support
 
 
-def residual(x, y, columns):
-    """Sum of squares that columns and an intercept leave."""
-    z = np.column_stack([np.ones(len(x)), x[:, list(columns)]])
-    return float(np.sum((y - z @ np.linalg.lstsq(z, y, rcond=None)[0]) ** 2))
+def residual(x, y, columns, l2=0.0):
+    """Sum of squares that columns and an intercept leave, with the ridge on them."""
+    z = (x - x.mean(0))[:, list(columns)]
+    z = np.vstack([z, np.sqrt(l2 * len(x)) * np.diag(x[:, list(columns)].std(0))])
+    t = np.concatenate([y - y.mean(), np.zeros(z.shape[1])])
+    return float(np.sum((t - z @ np.linalg.lstsq(z, t, rcond=None)[0]) ** 2))
 
 
-def best(x, y, k):
+def best(x, y, k, l2=0.0):
     """The least that k columns leave."""
-    return min(residual(x, y, columns) for columns in combinations(range(x.shape[1]), k))
+    return min(residual(x, y, columns, l2) for columns in combinations(range(x.shape[1]), k))

@@ -39,7 +39,7 @@ def test_scikit_learn_is_asked_for_by_name():
 
 def test_the_fit_is_least_squares_on_the_chosen_columns():
     x, y, _ = planted(0, noise=1.0)
-    model = L0Regressor(n_features=3).fit(x, y)
+    model = L0Regressor(n_features=3, l2=0).fit(x, y)
     plain = LinearRegression().fit(x[:, model.support_], y)
     np.testing.assert_allclose(model.coef_[model.support_], plain.coef_)
     np.testing.assert_allclose(model.predict(x), plain.predict(x[:, model.support_]))
@@ -48,7 +48,7 @@ def test_the_fit_is_least_squares_on_the_chosen_columns():
     assert through.intercept_ == 0
 
 
-@pytest.mark.parametrize("criterion", ["gic", "bic", "ebic"])
+@pytest.mark.parametrize("criterion", ["gicc", "gic", "bic", "ebic"])
 def test_criteria_find_the_size(criterion):
     x, y, support = planted(1, n=300, p=40, k=4, noise=0.5)
     model = L0Regressor(criterion=criterion).fit(x, y)
@@ -124,7 +124,7 @@ def test_no_coefficient_is_negative_and_the_choice_is_best(seed):
     from scipy.optimize import nnls
 
     x, y, _ = planted(seed, n=40, p=9, k=4, rho=0.7, noise=1.0)
-    model = L0Regressor(n_features=3, nonnegative=True).fit(x, y)
+    model = L0Regressor(n_features=3, l2=0, nonnegative=True).fit(x, y)
     assert (model.coef_ >= 0).all()
     z, t = x - x.mean(0), y - y.mean()
     least = min(nnls(z[:, columns], t)[1] for columns in combinations(range(9), 3))
@@ -161,7 +161,7 @@ def test_edges_are_defined():
         model = L0Regressor(n_features=5).fit(doubled, y)
     assert sorted(model.support_ % 3) == [0, 1, 2]
     with pytest.warns(UserWarning, match="only 9 of"):
-        few = L0Regressor(n_features=20).fit(x[:10], y[:10])
+        few = L0Regressor(n_features=20, l2=0).fit(x[:10], y[:10])
     assert residual(x[:10], y[:10], few.support_) < 1e-9
 
 

@@ -1,32 +1,35 @@
 import numpy as np
 import pytest
 
-from l0.linear_model import L0Regressor
+from l0.linear_model import L0Classifier, L0Regressor
 from tests.linear_model.problems import best, planted, residual
 
 
-def test_the_best_subset_is_found_in_nearly_all_of_a_hundred_problems():
+@pytest.mark.parametrize("l2", [0.0, None])
+def test_the_best_subset_is_found_in_nearly_all_of_a_hundred_problems(l2):
     exact = 0
     for seed in range(100):
         p, k = 8 + seed % 7, 2 + seed % 3
         x, y, _ = planted(seed, n=30, p=p, k=k + 1, rho=0.8, noise=2.0)
-        found = L0Regressor(n_features=k).fit(x, y).support_
-        exact += residual(x, y, found) <= best(x, y, k) * (1 + 1e-9)
+        model = L0Regressor(n_features=k, l2=l2).fit(x, y)
+        found = residual(x, y, model.support_, model.l2_)
+        exact += found <= best(x, y, k, model.l2_) * (1 + 1e-9)
     assert exact >= 99
 
 
+@pytest.mark.parametrize("l2", [0.0, None])
 @pytest.mark.parametrize("p", [60, 900])
-def test_no_exchange_helps_screened_or_not(p):
+def test_no_exchange_helps_screened_or_not(p, l2):
     x, y, _ = planted(0, n=80, p=p, k=6, rho=0.7, noise=1.0)
-    model = L0Regressor(n_features=5).fit(x, y)
+    model = L0Regressor(n_features=5, l2=l2).fit(x, y)
     assert model.swap_gap_ <= 1e-9
-    own = residual(x, y, model.support_)
+    own = residual(x, y, model.support_, model.l2_)
     gaps = []
     for out in model.support_:
         for new in range(p):
             if new not in model.support_:
                 swapped = [*(j for j in model.support_ if j != out), new]
-                gaps.append(own - residual(x, y, swapped))
+                gaps.append(own - residual(x, y, swapped, model.l2_))
     assert max(gaps) <= 1e-9 * own
     assert max(gaps) / np.sum((y - y.mean()) ** 2) == pytest.approx(model.swap_gap_, abs=1e-9)
 
@@ -58,3 +61,11 @@ def test_correlated_columns_are_told_apart():
         y = x[:, support].sum(1) + np.sqrt(10 / 5) * generator.normal(size=200)
         hits.append(len(set(support) & set(L0Regressor(n_features=10).fit(x, y).support_)))
     assert np.mean(hits) >= 9.7
+
+
+@pytest.mark.parametrize("n_features", [3, 30])
+def test_a_size_asked_for_is_the_only_one_on_the_path(n_features):
+    x, y, _ = planted(4, noise=1.0)
+    for model in (L0Regressor(n_features), L0Regressor(n_features, l2=0.1)):
+        assert len(model.fit(x, y).path_) == 1
+    assert len(L0Classifier(n_features).fit(x, y > 0).path_) == 1

@@ -1,0 +1,154 @@
+"""Which columns are found for classes: L0Classifier beside abess and an L1 penalty.
+
+``python benchmarks/classification.py --help`` lists the options; README.md says what is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections import defaultdict
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from checks import check
+from classification_job import Cell, Fit, draw, fits, two_or_more
+from environments import python_with
+from scipy.special import log_softmax
+
+from l0.linear_model import L0Classifier
+
+
+def ours(x: Any, y: Any, **settings: Any) -> Fit:
+    """Fit an L0Classifier."""
+    model = L0Classifier(**settings).fit(x, y)
+    return Fit(model.coef_.T, model.intercept_)
+
+
+OURS = {
+    "L0Classifier, k known": lambda x, y, k: ours(x, y, n_features=k),
+    "L0Classifier, GICc": lambda x, y, k: ours(x, y),
+    "L0Classifier, EBIC": lambda x, y, k: ours(x, y, criterion="ebic"),
+}
+COLUMNS = ("exact", "F1", "fit", "log loss", "accuracy %", "chosen", "seconds")
+#: Rows on which fits are judged.
+FRESH = 5000
+#: Rows a true column below which the best columns of so many fit better than the true ones.
+ENOUGH = 30
+
+
+def peers(cells: list[Cell], threads: int) -> list[dict[str, Any]]:
+    """Run the other packages in their environment."""
+    python = python_with("support-recovery", "abess", "skglm", "scikit-learn")
+    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    printed = subprocess.run(
+        [str(python), str(Path(__file__).with_name("classification_job.py"))],
+        input=json.dumps(cells),
+        env={**os.environ, **limits},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    return [json.loads(line) for line in printed.splitlines()]
+
+
+def measures(found: dict[str, Any]) -> dict[str, float]:
+    """How near a fit is to the truth; README.md says what each is."""
+    cell = Cell(*found["cell"])
+    data, fresh = draw(cell), draw(cell, FRESH)
+    true, chosen = np.flatnonzero(data.slopes.any(axis=1)), np.array(found["columns"], int)
+    scores = fresh.x[:, chosen] @ np.reshape(found["slopes"], (len(chosen), -1))
+    scores = two_or_more(scores + found["intercept"])
+    common = len(set(true) & set(chosen))
+    better = np.nan
+    if len(chosen) == cell.k:
+        better = objective(data.x[:, true], data.y) - objective(data.x[:, chosen], data.y)
+    return {
+        "exact": float(common == len(true) == len(chosen)),
+        "F1": 2 * common / (len(true) + len(chosen)),
+        "fit": better,
+        "log loss": log_loss(scores, fresh.y) - log_loss(two_or_more(fresh.scores), fresh.y),
+        "accuracy %": 100 * float(np.mean(scores.argmax(axis=1) == fresh.y)),
+        "chosen": float(len(chosen)),
+        "seconds": found["seconds"],
+    }
+
+
+def objective(x: Any, y: Any) -> float:
+    """What L0Classifier lowers, with all columns."""
+    return float(L0Classifier(n_features=x.shape[1]).fit(x, y).criterion_path_[-1]) / 2
+
+
+def log_loss(scores: Any, y: Any) -> float:
+    """Mean negative log-likelihood of classes."""
+    return -float(np.mean(log_softmax(scores, axis=1)[np.arange(len(y)), y]))
+
+
+def main() -> int:
+    """Fit all cells, print a row a method and design, and check."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, nargs="+", default=[200, 500, 1000])
+    parser.add_argument("--p", type=int, default=1000)
+    parser.add_argument("--k", type=int, nargs="+", default=[10])
+    parser.add_argument("--rho", type=float, nargs="+", default=[0.5, 0.9])
+    parser.add_argument("--signal", type=float, nargs="+", default=[3.0], help="sd of true scores")
+    parser.add_argument("--classes", type=int, nargs="+", default=[2, 4])
+    parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--ours", action="store_true", help="without the other packages")
+    options = parser.parse_args()
+
+    designs = list(
+        product(options.n, [options.p], options.k, options.rho, options.signal, options.classes)
+    )
+    cells = [Cell(*design, seed) for design in designs for seed in range(options.seeds)]
+    found = list(fits(cells, OURS)) + ([] if options.ours else peers(cells, options.threads))
+    rows: dict[tuple[Any, ...], list[dict[str, float]]] = defaultdict(list)
+    for fit in found:
+        rows[(*fit["cell"][:-1], fit["method"])].append(measures(fit))
+
+    print(f"mean of {options.seeds} seeds; F1 with its standard error\n")
+    print(f"| n, p, k, rho, signal, classes | method | {' | '.join(COLUMNS)} |")
+    print("|---" * (2 + len(COLUMNS)) + "|")
+    for row in sorted(rows, key=lambda row: designs.index(row[:-1])):
+        means = {name: statistics.mean(run[name] for run in rows[row]) for name in COLUMNS}
+        spread = np.std([run["F1"] for run in rows[row]]) / len(rows[row]) ** 0.5
+        written = {name: f"{mean:.3g}" for name, mean in means.items()}
+        written["F1"] = f"{means['F1']:.3f} ± {spread:.3f}"
+        written["fit"] = "" if np.isnan(means["fit"]) else f"{means['fit']:.4f}"
+        print(f"| {', '.join(map(str, row[:-1]))} | {row[-1]} | {' | '.join(written.values())} |")
+    print()
+    return 0 if all([] if options.ours else limits(rows, designs)) else 1
+
+
+def limits(
+    rows: dict[tuple[Any, ...], list[dict[str, float]]], designs: list[tuple[Any, ...]]
+) -> list[bool]:
+    """Check that no design's fit with k known is below abess's, nor its F1 with enough rows."""
+    passed = []
+    for design in designs:
+        n, _, k, rho, signal, classes = design
+        name = f"n {n}, k {k}, rho {rho:g}, signal {signal:g}, {classes} classes"
+        compared = [
+            ("k known", "k known", "fit"),
+            ("k known", "k known", "F1"),
+            ("GICc", "GIC", "F1"),
+        ]
+        for size, other_size, measure in compared if n >= ENOUGH * k else compared[:1]:
+            own = rows[(*design, f"L0Classifier, {size}")]
+            other = rows[(*design, f"abess, {other_size}")]
+            ahead = np.array([a[measure] - b[measure] for a, b in zip(own, other, strict=True)])
+            noise = 2 * ahead.std() / len(ahead) ** 0.5
+            what = f"{measure}, {size}, less abess's, plus two standard errors, {name}"
+            passed.append(check(what, float(ahead.mean() + noise), "at least", 0.0))
+    return passed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Which columns a small network needs to predict an outcome, be it linear in them or not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from l0.calibration.moments import standardise
+from l0.hadamard import HadamardGate
+from l0.linear_model.design import Positions
+
+Matrix = NDArray[np.float64]
+
+#: Networks that are trained side by side, from other weights each, and units in each.
+STARTS, HIDDEN = 4, 64
+#: Steps of the training, and rows in each.
+STEPS, BATCH = 1_000, 256
+#: Of Adam: learning rate, and weight decay times the learning rate in every step.
+RATE, DECAY = 5e-3, 0.2
+#: The penalty is PRICE a gate, eased in up to EASED; from there on inputs close, up to CLOSED.
+PRICE, EASED, CLOSED = 0.03, 0.3, 0.9
+#: Share of the rows, and the most of them, that judge between the networks.
+HELD_OUT, MOST_HELD_OUT = 0.2, 5_000
+#: Weights of the inputs are drawn this much wider than is usual, so that hidden units bend.
+SPREAD = 2.0
+
+
+class GatedNetworks(nn.Module):
+    """Networks of one hidden layer side by side, with a gate on each input of each.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs : int
+    generator : torch.Generator
+        Of the weights at the start.
+
+    Attributes
+    ----------
+    order : Tensor of int64, shape (STARTS, n_inputs)
+        Inputs of each network, those open first.
+    n_open : int
+    """
+
+    def __init__(self, n_inputs: int, n_outputs: int, generator: torch.Generator) -> None:
+        super().__init__()
+
+        def drawn(*shape: int) -> Tensor:
+            return torch.randn(STARTS, *shape, generator=generator, dtype=torch.float32)
+
+        self.first = nn.Parameter(drawn(n_inputs, HIDDEN) * SPREAD / math.sqrt(n_inputs))
+        self.shift = nn.Parameter(drawn(1, HIDDEN))
+        self.last = nn.Parameter(drawn(HIDDEN, n_outputs) / math.sqrt(HIDDEN))
+        self.constant = nn.Parameter(torch.zeros(STARTS, 1, n_outputs, dtype=torch.float32))
+        self.gates = HadamardGate(STARTS * n_inputs, dtype=torch.float32)
+        self.order = torch.arange(n_inputs).expand(STARTS, n_inputs)
+        self.n_open = n_inputs
+
+    def gated_weights(self) -> Tensor:
+        """Weights of the open inputs times their gates, (STARTS, n_open, HIDDEN)."""
+        inputs = self.order[:, : self.n_open]
+        gates: Tensor = self.gates().view(STARTS, -1).gather(1, inputs)
+        return gates[..., None] * self.first.take_along_dim(inputs[..., None], dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predict the outcomes of some rows, (STARTS, rows, n_outputs)."""
+        inputs = x[:, self.order[:, : self.n_open]].transpose(0, 1)
+        hidden = torch.tanh(inputs @ self.gated_weights() + self.shift)
+        predicted: Tensor = hidden @ self.last + self.constant
+        return predicted
+
+    @torch.no_grad()
+    def keep(self, n_open: int) -> None:
+        """Put the open inputs in order of their weights, the largest first, and close the rest."""
+        strongest = self.gated_weights().norm(dim=2).argsort(dim=1, descending=True, stable=True)
+        inputs, closed = self.order[:, : self.n_open], self.order[:, self.n_open :]
+        self.order = torch.cat([inputs.gather(1, strongest), closed], dim=1)
+        self.n_open = n_open
+
+
+@torch.enable_grad()
+def network_order(x: Matrix, outcome: Matrix, k: int) -> Positions:
+    """Train networks whose inputs close one after the other until k are left, and take the best.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n, p)
+        Columns count alike, whatever their scale.
+    outcome : ndarray of float64, shape (n, q)
+        Predicted in least squares.
+    k : int
+        From 1 to p.
+
+    Returns
+    -------
+    ndarray of int64, shape (p,)
+        First the k inputs of the network that predicts rows held out best, by the size of their
+        weights, then the others, those that it closed last before those it closed first.
+    """
+    n, p = x.shape
+    generator = torch.Generator().manual_seed(0)
+    z = torch.from_numpy(standardise(x, np.ones(n))).float()
+    goal = torch.from_numpy(standardise(outcome, np.ones(n))).float()
+    rows = torch.randperm(n, generator=generator)
+    held, used = rows.tensor_split([max(1, min(round(HELD_OUT * n), MOST_HELD_OUT))])
+    networks = GatedNetworks(p, goal.shape[1], generator)
+    weights = [networks.first, networks.last]
+    others = [networks.shift, networks.constant, *networks.gates.parameters()]
+    optimizer = torch.optim.AdamW(
+        [{"params": weights, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}], RATE
+    )
+    for step in range(STEPS):
+        time = step / STEPS
+        closing = min(max(time - EASED, 0.0) / (CLOSED - EASED), 1.0)
+        n_open = max(k, round(p ** (1 - closing) * k**closing))
+        if n_open < networks.n_open:
+            networks.keep(n_open)
+        batch = used[torch.randint(len(used), (min(BATCH, len(used)),), generator=generator)]
+        errors = (networks(z[batch]) - goal[batch]).square().mean(dim=(1, 2))
+        price = PRICE * min(time / EASED, 1.0)
+        loss = errors.sum() + price * networks.gates.get_penalty()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    networks.keep(k)
+    with torch.no_grad():
+        errors = (networks(z[held]) - goal[held]).square().mean(dim=(1, 2))
+    order: Positions = networks.order[int(errors.argmin())].numpy()
+    return order
