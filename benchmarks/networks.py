@@ -18,6 +18,7 @@ from checks import check
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import update_bn
 from torch.utils.flop_counter import FlopCounterMode
 
 import l0
@@ -217,7 +218,10 @@ def train(model: nn.Module, share: float | None, epochs: int, data: Split, lr: f
                 sparsifier.step()
             optimizer.zero_grad()
             schedule.step()
-    return sparsifier.compact() if sparsifier else model
+    left = sparsifier.compact() if sparsifier else model
+    # Evaluation goes by the weights at the end, however short the training was.
+    update_bn(data.x.split(BATCH), left)
+    return left
 
 
 @torch.no_grad()

@@ -105,8 +105,8 @@ class FeatureGate(L0Gate):
 
         Notes
         -----
-        The linear choice is the search of :class:`l0.linear_model.L0Regressor`: no exchange of one column for
-        another predicts better. The same data give the same choice, here and below.
+        The linear choice is the search of :class:`l0.linear_model.L0Regressor`: no exchange of one
+        column for another predicts better. The same data give the same choice, here and below.
 
         The nonlinear one trains four networks of one hidden layer with a Hadamard gate on each
         input (:class:`l0.HadamardGate`), on four fifths of the rows. The gates close one after the
