@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from scipy.special import gammaln
-
 from l0.errors import InputError, closest
+from l0.linear_model.shrinkage import log_subsets
 
 #: Of n rows, p columns (or groups) in all, k of them chosen, and d parameters: the penalty.
 CRITERIA: dict[str, Callable[[float, int, int, int], float]] = {
@@ -24,14 +23,23 @@ CRITERIA: dict[str, Callable[[float, int, int, int], float]] = {
     # Schwarz 1978, Annals of Statistics 6(2).
     "bic": lambda n, p, k, d: d * math.log(n),
     # Chen & Chen 2008, Biometrika 95(3), with gamma = 1.
-    "ebic": lambda n, p, k, d: (
-        d * math.log(n) + 2 * (gammaln(p + 1) - gammaln(k + 1) - gammaln(p - k + 1))
-    ),
+    "ebic": lambda n, p, k, d: d * math.log(n) + 2 * log_subsets(p, k),
 }
 
 
 def penalty(name: str, n: float, p: int, k: int, d: int) -> float:
-    """The penalty that a criterion adds to minus twice the log-likelihood.
+    r"""The penalty that a criterion adds to minus twice the log-likelihood.
+
+    ========  =======================================================================
+    ``gic``   :math:`k \log p \max(1, \log \log n) + (d - k) \log n`
+    ``gicc``  that of ``gic`` times :math:`n / (n - d - 1)`; infinite from n - 1 slopes on
+    ``bic``   :math:`d \log n`
+    ``ebic``  :math:`d \log n + 2 \log \binom{p}{k}`
+    ========  =======================================================================
+
+    GIC is that of Zhu et al. 2020 (PNAS 117(52)), where every column has one slope; further ones
+    cost what BIC asks. The factor of ``gicc`` is the one that makes AICc of AIC (Hurvich & Tsai
+    1989, Biometrika 76(2)). EBIC is Chen & Chen 2008 (Biometrika 95(3)), with gamma = 1.
 
     Parameters
     ----------
@@ -42,6 +50,15 @@ def penalty(name: str, n: float, p: int, k: int, d: int) -> float:
         Columns (or groups) in all, and chosen.
     d : int
         Slopes.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        For another name.
     """
     if name not in CRITERIA:
         raise InputError(f"`criterion` {name!r} is not known; {closest(name, CRITERIA)}")

@@ -42,6 +42,7 @@ class Exchange:
         self.residual = cross - rows.T @ self.slopes
         self.residual[chosen] = 0.0
         self._squares = np.einsum("ij,ij->i", self.residual, self.residual)
+        self._plain_inverse = self._inverse_without_ridge()
         self._spanned = self._spanned_columns()
 
     def adds(self) -> Matrix:
@@ -63,9 +64,9 @@ class Exchange:
         explained = self._squares + 2 * along * (self.slopes @ self.residual.T) + along**2 * slopes
         gains: Matrix = _ratio(explained, self.left + along * self.paths) - slopes / pivot
         gains[:, self.chosen] = -np.inf
-        gains[:, self._spanned] = np.where(
-            self._own_without_each(), gains[:, self._spanned], -np.inf
-        )
+        if len(self._spanned):
+            own = self._own_without_each()
+            gains[:, self._spanned] = np.where(own, gains[:, self._spanned], -np.inf)
         gains[: self.fixed] = -np.inf
         return gains
 
@@ -86,7 +87,7 @@ class Exchange:
         """Columns not chosen that add nothing of their own; a ridge is no part of them."""
         own = self.left
         if self.statistics.l2:
-            paths = self._plain_inverse() @ self.rows
+            paths = self._plain_inverse @ self.rows
             own = self.statistics.squares - np.einsum("ij,ij->j", self.rows, paths)
         spanned = own <= self.statistics.spanned * self.statistics.squares
         spanned[self.chosen] = False
@@ -94,12 +95,11 @@ class Exchange:
 
     def _own_without_each(self) -> NDArray[np.bool_]:
         """Whether spanned columns add something where a chosen one is missing, (k, how many)."""
-        inverse = self._plain_inverse()
-        along = inverse @ self.rows[:, self._spanned]
-        own = along**2 / np.diag(inverse)[:, None]
+        along = self._plain_inverse @ self.rows[:, self._spanned]
+        own = along**2 / np.diag(self._plain_inverse)[:, None]
         return own > self.statistics.spanned * self.statistics.squares[self._spanned]
 
-    def _plain_inverse(self) -> Matrix:
+    def _inverse_without_ridge(self) -> Matrix:
         if not self.statistics.l2:
             return self.inverse
         gram = self.rows[:, self.chosen].copy()

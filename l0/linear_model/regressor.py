@@ -52,8 +52,8 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     l2 : float, optional
         lambda >= 0: shrinks the chosen coefficients. A lone column's is divided by 1 + lambda.
         0 is plain least squares. By default it grows with the number of subsets there were to
-        choose from, per row, and with the noise that least squares leaves: see
-        `l0.linear_model.shrinkage.ridge`. With many rows or little noise that is next to nothing.
+        choose from, per row, and with the noise that least squares leaves, and is next to nothing
+        with many rows or little noise: see :func:`l0.linear_model.shrinkage.ridge`.
     fit_intercept : bool, default True
     groups : array of length p, optional
         A label for each column; columns of one label enter together.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,21 @@ def group_members(groups: ArrayLike | None, n_columns: int) -> list[Positions] |
     """The columns of each group, in order of its first column, from a label for each column."""
     if groups is None:
         return None
-    labels = np.asarray(groups)
+    labels = np.asarray(groups, dtype=object)
     if labels.shape != (n_columns,):
         raise InputError(
             f"`groups` has shape {labels.shape}; pass a label for each of the {n_columns:,} columns"
         )
-    _, first, which = np.unique(labels, return_index=True, return_inverse=True)
-    return [np.flatnonzero(which == group) for group in np.argsort(first)]
+    without = [column for column, label in enumerate(labels) if _missing(label)]
+    if without:
+        raise InputError(
+            f"`groups` has no label for the columns {first_few(without)}; give one that stands "
+            "alone a label of its own"
+        )
+    members: dict[object, list[int]] = {}
+    for column, label in enumerate(labels):
+        members.setdefault(label, []).append(column)
+    return [np.array(columns, np.int64) for columns in members.values()]
 
 
 def kept_units(
@@ -36,14 +45,12 @@ def kept_units(
     members: list[Positions] | None,
 ) -> Positions:
     """The units of the columns that must be kept, which are positions or names."""
+    # What can be read once only would be forgotten at the next fit.
+    if isinstance(must_keep, (str, Iterator)) or not isinstance(must_keep, Iterable | None):
+        raise InputError(f"`must_keep` is {must_keep!r}; pass a list of positions or names")
     asked = [] if must_keep is None else list(must_keep)
     place = {name: position for position, name in enumerate(names)} if names is not None else {}
-    wrong = [
-        column
-        for column in asked
-        if column not in place
-        and not (isinstance(column, (int, np.integer)) and 0 <= column < n_columns)
-    ]
+    wrong = [column for column in asked if not _is_column(column, place, n_columns)]
     if wrong:
         hint = f"; {closest(wrong[0], place)}" if place else ""
         raise InputError(
@@ -75,3 +82,20 @@ def largest_size(n_rows: float, n_units: int, n_kept: int) -> int:
     """
     supported = int(n_rows / np.log(max(n_units, 3)))
     return max(n_kept, min(n_units, supported, LARGEST))
+
+
+def _missing(label: object) -> bool:
+    try:
+        return label is None or bool(label != label)
+    except TypeError:
+        # Whether pandas' NA differs from itself is NA, which is neither true nor false.
+        return True
+
+
+def _is_column(column: object, place: Container[object], n_columns: int) -> bool:
+    """Whether it is a name or a position; True and False are neither, though they are integers."""
+    if isinstance(column, str):
+        return column in place
+    return (
+        isinstance(column, Integral) and not isinstance(column, bool) and 0 <= column < n_columns
+    )

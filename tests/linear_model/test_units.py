@@ -1,0 +1,54 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from l0.errors import InputError
+from l0.linear_model.units import group_members, kept_units
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        list("bbacab"),
+        np.array([2, 2, 0, 1, 0, 2]),
+        pd.Series(pd.Categorical(list("bbacab")), index=range(6, 12)),
+        pl.Series(list("bbacab")),
+        np.array(["b", "b", 1, 2, 1, "b"], dtype=object),
+    ],
+)
+def test_groups_come_in_order_of_their_first_columns(labels):
+    assert [members.tolist() for members in group_members(labels, 6)] == [[0, 1, 5], [2, 4], [3]]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
+def test_columns_without_a_label_are_named(missing):
+    with pytest.raises(InputError, match="`groups` has no label for the columns 1, 3; give"):
+        group_members(["a", missing, "b", missing], 4)
+    with pytest.raises(InputError, match="no label for the columns 0"):
+        group_members(pd.Series([missing, 1, 1], dtype=object), 3)
+
+
+@pytest.mark.parametrize("labels", ["abc", [[0, 1], [2]], {"a": 1}, [(0, 1)] * 3, [1, 2], 7])
+def test_labels_of_another_shape_are_refused(labels):
+    with pytest.raises(InputError, match="`groups` has shape .* a label for each of the 3 columns"):
+        group_members(labels, 3)
+
+
+def test_columns_are_kept_by_position_and_by_name():
+    names, members = ["a", "b", "c"], [np.array([0, 2]), np.array([1])]
+    assert kept_units(["c", np.int64(0), "c"], names, 3, None).tolist() == [0, 2]
+    assert kept_units(np.array(["c", "a"]), names, 3, members).tolist() == [0]
+    assert kept_units(None, None, 3, members).tolist() == []
+
+
+@pytest.mark.parametrize("form", [list, tuple, np.array, pd.Series])
+def test_a_mask_of_what_to_keep_is_refused_and_not_taken_for_positions(form):
+    with pytest.raises(InputError, match=r"`must_keep`.*names columns that are not there.*True"):
+        kept_units(form([False, True, False]), None, 3, None)
+
+
+@pytest.mark.parametrize("asked", ["a", 1, iter([1]), [[1]], 2.5])
+def test_what_is_no_list_of_columns_is_refused(asked):
+    with pytest.raises(InputError, match=r"`must_keep`.*pass"):
+        kept_units(asked, ["a", "b", "c"], 3, None)
