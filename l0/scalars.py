@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 
 from l0.errors import InputError
 
@@ -24,6 +24,6 @@ def positive(value: float, argument: str) -> float:
 
 def not_negative(value: float, argument: str) -> float:
     """Insist on a finite number of at least 0."""
-    if not 0 <= value < math.inf:
+    if not isinstance(value, Real) or not 0 <= value < math.inf:
         raise InputError(f"`{argument}` must be finite and at least 0, got {value!r}")
     return float(value)

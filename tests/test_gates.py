@@ -6,6 +6,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -564,7 +565,9 @@ def test_every_column_may_be_kept(temperature):
         (np.ones((5, 3)), None, r"`X` has shape \(5, 3\); it needs 2 columns, the `n_features`"),
         (np.ones(2), None, "`X` has shape"),
         (np.array([[1.0, np.inf]]), None, "`X` is NaN or infinite .*'column 1'"),
-        (pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}), None, "`X` has columns .*'a=x'.*encode"),
+        (sp.eye_array(2), None, r"`X` is a sparse matrix; pass `X.toarray\(\)`, or .*L0Selector"),
+        (pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}), None, "`X` has columns .*: 'a'; encode"),
+        (pd.DataFrame({"a": ["x", "x"], "b=c": [1, 2]}), None, "`X` has columns .*: 'a'; encode"),
         (np.eye(3)[:, :2], [1.0, 2.0], "`y` has 2 rows and `X` has 3"),
         (np.eye(3)[:, :2], [1.0, 1.0, 1.0], "`y` is constant"),
         (np.eye(3)[:, :2], [1.0, np.nan, 1.0], "`y` is NaN"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import narwhals as nw
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -243,6 +245,11 @@ class FeatureGate(L0Gate):
         self._set_open_probabilities(probabilities, order[:k])
 
     def _check_columns(self, data: Any, argument: str) -> None:
+        if sp.issparse(data):
+            raise InputError(
+                f"`{argument}` is a sparse matrix; pass `{argument}.toarray()`, or choose with "
+                "`l0.linear_model.L0Selector`, which keeps it sparse"
+            )
         found = shape(data)
         if len(found) < 2 or found[-1] != self.n_features:
             raise InputError(
@@ -254,10 +261,12 @@ class FeatureGate(L0Gate):
         self._check_columns(X, "X")
         if is_frame(X):
             columns = as_columns(X, "X")
-            if len(columns.names) != self.n_features:
-                labels = [name for name in columns.names if "=" in name]
+            # Labels have become indicators, under other names than their column's.
+            names = map(str, nw.from_native(X, eager_only=True).columns)
+            labels = [name for name in names if name not in set(columns.names)]
+            if labels:
                 raise InputError(
-                    f"`X` has columns that are no numbers ({first_few(labels)}); encode them first"
+                    f"`X` has columns that are no numbers: {first_few(labels)}; encode them first"
                 )
             return columns.values
         flat = X if isinstance(X, Tensor) else np.asarray(X)

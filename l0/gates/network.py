@@ -81,6 +81,7 @@ class GatedNetworks(nn.Module):
         self.n_open = n_open
 
 
+@torch.inference_mode(False)
 @torch.enable_grad()
 def network_order(x: Matrix, outcome: Matrix, k: int) -> Positions:
     """Train networks whose inputs close one after the other until k are left, and take the best.

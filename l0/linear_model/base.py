@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import check_cv
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
-from threadpoolctl import ThreadpoolController
 
 from l0.errors import InputError
 from l0.linear_model.criteria import penalty
@@ -26,6 +23,7 @@ from l0.linear_model.problem import Problem
 from l0.linear_model.rows import Model, Rows
 from l0.linear_model.search import Search
 from l0.linear_model.statistics import Statistics
+from l0.linear_model.threads import one_thread
 from l0.linear_model.units import checked_size, group_members, kept_units, largest_size
 
 #: Where nobody says how many columns to try, a criterion stops so many after its least.
@@ -109,6 +107,11 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         weights = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64))
         if (weights < 0).any() or not weights.any():
             raise InputError("`sample_weight` must not be negative, and somewhere positive")
+        if not 2 <= weights.sum() < np.inf:
+            raise InputError(
+                f"`sample_weight` has the sum {weights.sum():.3g}, and a weight of 2 is two "
+                "rows; scale it so that it sums to the number of rows that the data are worth"
+            )
         return Rows(x, y, weights)
 
     def _choose(self, rows: Rows) -> Model:
@@ -118,7 +121,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         rows, n = rows.counting(), float(rows.weights.sum())
         standardised = standardise(rows.x, rows.weights, self.fit_intercept)
         problem = self._problem(standardised, rows.y, units)
-        with one_thread():
+        with one_thread:
             path = Search(problem, sizes, enough=self._enough(n))
             costs = self._costs(path, n, held_out)
             size = min(costs, key=costs.__getitem__)
@@ -147,7 +150,8 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         self.coefs_path_ = np.array([models[other].coefficients for other in found])
         self.criterion_path_ = np.array([costs[other] for other in found])
         gap = problem.exchange(chosen).best_swap()[0]
-        self.swap_gap_ = gap / problem.statistics.total if gap > -np.inf else 0.0
+        total = problem.statistics.total
+        self.swap_gap_ = gap / total if total > 0 and gap > -np.inf else 0.0
         self.l2_ = problem.statistics.l2
         return models[size]
 
@@ -156,6 +160,10 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         if (self.n_features, self.criterion, self.cv).count(None) < 2:
             raise InputError(
                 "`n_features`, `criterion` and `cv` are three ways to choose the size; pass one"
+            )
+        if None not in (self.n_features, self.max_features):
+            raise InputError(
+                "`max_features` is for sizes that are tried; leave it out beside `n_features`"
             )
         p = rows.x.shape[1]
         members = group_members(self.groups, p)
@@ -208,12 +216,19 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
     def _held_out(self, rows: Rows, units: Units, sizes: list[int]) -> NDArray[np.float64]:
         """Held-out loss of each size, a mean over the rows' weights."""
         folds = check_cv(self.cv, rows.y, classifier=hasattr(self, "classes_"))
-        losses = np.zeros(len(sizes))
-        for train, test in folds.split(rows.x, rows.y):
+        try:
+            splits = list(folds.split(rows.x, rows.y))
+        except ValueError as error:
+            raise InputError(
+                f"`cv` cannot split these rows: {error} A splitter that asks for groups of rows "
+                "is passed as its splits, `cv=list(splitter.split(X, y, groups))`"
+            ) from error
+        losses, tested = np.zeros(len(sizes)), 0.0
+        for train, test in splits:
             part, rest = rows.take(train).counting(), rows.take(test)
             standardised = standardise(part.x, part.weights, self.fit_intercept)
             problem = self._problem(standardised, part.y, units)
-            with one_thread():
+            with one_thread:
                 search = Search(problem, sizes)
             for place, size in enumerate(sizes):
                 found = min(size, max(search.chosen))
@@ -221,18 +236,10 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
                 chosen = search.units[search.chosen[found]]
                 model = self._model(standardised, part.y, shrunk, chosen)
                 losses[place] += self._loss(model, rest)
-        return np.asarray(losses / rows.weights.sum())
-
-
-@functools.cache
-def _pools() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def one_thread() -> AbstractContextManager[Any]:
-    """Let BLAS run in one thread: a search multiplies small matrices, and more would only wait."""
-    limit: AbstractContextManager[Any] = _pools().limit(limits=1, user_api="blas")
-    return limit
+            tested += rest.weights.sum()
+        if not tested:
+            raise InputError("`cv` holds no row out; pass splits of which the second part has rows")
+        return losses / tested
 
 
 def problem_parts(

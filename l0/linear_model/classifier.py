@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -135,13 +135,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         ValueError
             For NaN, shapes that do not fit, a single class, and arguments out of their range.
         """
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            **ACCEPTED,
-            ensure_min_samples=2,
-        )
+        X, y = validate_data(self, X, y, **ACCEPTED, ensure_min_samples=2)
         check_classification_targets(y)
         not_negative(self.l2, "l2")
         rows = self._rows(X, np.asarray(y), sample_weight)
@@ -184,14 +178,12 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         -------
         ndarray, shape (n, number of classes)
         """
-        scores = self.decision_function(X)
-        if scores.ndim == 1:
-            return np.column_stack([expit(-scores), expit(scores)])
-        return np.asarray(softmax(scores, axis=1))
+        return np.asarray(np.exp(self.predict_log_proba(X)))
 
     def predict_log_proba(self, X: Any) -> NDArray[np.floating[Any]]:
-        """Return the logarithms of `predict_proba`."""
-        return np.asarray(np.log(self.predict_proba(X)))
+        """Return the logarithms of `predict_proba`, finite where those round to 0."""
+        scores = self.decision_function(X)
+        return _log_probabilities(scores.reshape(len(scores), -1))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each row.
@@ -231,11 +223,15 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         return -n * value
 
     def _slopes_a_column(self, problem: Problem) -> int:
-        return max(1, len(self.classes_) - 1)
+        return len(self.classes_) - 1
 
     def _loss(self, model: Model, rows: Rows) -> float:
-        scores = model.scores(rows.x)
-        if scores.shape[1] == 1:
-            scores = np.column_stack([np.zeros(len(scores)), scores])
-        logs = log_softmax(scores, axis=1)
+        logs = _log_probabilities(model.scores(rows.x))
         return float(-rows.weights @ logs[np.arange(len(logs)), rows.y])
+
+
+def _log_probabilities(scores: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Of each class, from linear predictors of all of them, or of the second of two."""
+    if scores.shape[1] == 1:
+        scores = np.column_stack([np.zeros_like(scores), scores])
+    return np.asarray(log_softmax(scores, axis=1))

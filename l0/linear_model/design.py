@@ -54,7 +54,7 @@ class DenseDesign:
     @property
     def squares(self) -> NDArray[np.float64]:
         """Sum of squares of each column."""
-        return np.asarray(np.einsum("ij,ij->j", self.z, self.z), dtype=np.float64)
+        return np.asarray(np.einsum("ij,ij->j", self.z, self.z, dtype=np.float64))
 
     def columns(self, which: Positions) -> Matrix:
         """Some columns."""
@@ -106,7 +106,7 @@ class SparseDesign:
     @property
     def squares(self) -> NDArray[np.float64]:
         """Sum of squares of each column."""
-        return _spread(self.x, self.roots**2, self.mean) / self.scale**2
+        return _spread(self.x, self.roots**2, self.mean, self.scale)
 
     def columns(self, which: Positions) -> Matrix:
         """Some columns, written out."""
@@ -121,12 +121,12 @@ class SparseDesign:
 
     def gram(self) -> NDArray[np.float64]:
         """Z'Z."""
-        weighted = self.x.multiply(self.roots[:, None] ** 2).tocsc()
-        sums = np.asarray(weighted.sum(axis=0)).ravel()
-        raw = (self.x.T @ weighted).toarray().astype(np.float64)
-        across = np.outer(self.mean, sums)
-        raw += np.sum(self.roots**2) * np.outer(self.mean, self.mean) - across - across.T
-        return np.asarray(raw / np.outer(self.scale, self.scale))
+        scaled, mean = self.x.multiply(1 / self.scale).tocsc(), self.mean / self.scale
+        weighted = scaled.multiply(self.roots[:, None] ** 2).tocsc()
+        across = np.outer(mean, np.asarray(weighted.sum(axis=0)).ravel())
+        gram = (scaled.T @ weighted).toarray()
+        gram += np.sum(self.roots**2) * np.outer(mean, mean) - across - across.T
+        return np.asarray(gram)
 
     def reweighted(self, old: Matrix, new: Matrix, centre: bool) -> SparseDesign:
         """The columns with other roots of weights."""
@@ -143,7 +143,8 @@ class Standardised:
     design : Design
         Columns that are constant are 0.
     mean, scale : ndarray of float64, shape (p,)
-        Column j of X is mean + scale * what is in the design; the scale of a constant is 1.
+        Column j of X is mean + scale * what is in the design; the scale of a constant is 1, or
+        infinite where X is sparse.
     weights : ndarray of float64, shape (n,)
         They sum to 1.
     """
@@ -173,38 +174,47 @@ def standardise(x: Any, weights: NDArray[np.float64], centre: bool) -> Standardi
     """
     share = weights / weights.sum()
     if sp.issparse(x):
-        x = sp.csc_array(x)
-        if not x.has_canonical_format:
-            x = x.copy()
-            x.sum_duplicates()
+        return _standardise_sparse(sp.csc_array(x), share, centre)
+    # Of single precision a product with the shares would make a copy in double.
+    mean = np.einsum("i,ij->j", share, x) if centre else np.zeros(x.shape[1])
+    z = x - mean.astype(x.dtype)
+    # Squares of the largest and the least of floats are no floats.
+    largest = np.maximum(z.max(axis=0), -z.min(axis=0))
+    largest[largest == 0] = 1.0
+    z /= largest
+    z *= np.sqrt(share)[:, None].astype(x.dtype)
+    size = np.sqrt(DenseDesign(z).squares)
+    constant = size * largest <= CONSTANT * np.abs(mean)
+    z[:, constant] = 0.0
+    size[constant] = 1.0
+    z /= size.astype(x.dtype)
+    return Standardised(DenseDesign(z), mean, np.where(constant, 1.0, size * largest), share)
+
+
+def _standardise_sparse(x: sp.csc_array, share: NDArray[np.float64], centre: bool) -> Standardised:
+    if not x.has_canonical_format:
+        x = x.copy()
+        x.sum_duplicates()
     mean = np.asarray(share @ x, dtype=np.float64) if centre else np.zeros(x.shape[1])
-    if sp.issparse(x):
-        size = np.sqrt(np.maximum(_spread(x, share, mean), 0.0))
-    else:
-        z = x - mean.astype(x.dtype)
-        size = np.sqrt(np.einsum("i,ij,ij->j", share, z, z, optimize=True))
-    constant = size <= CONSTANT * np.abs(mean)
-    scale = np.where(constant, 1.0, size)
-    if sp.issparse(x):
-        # A constant column is all mean and no entries.
-        scale[constant] = np.inf
-        design: Design = SparseDesign(x, np.sqrt(share), mean, scale)
-    else:
-        z[:, constant] = 0.0
-        z *= (1 / scale).astype(x.dtype)
-        z *= np.sqrt(share)[:, None].astype(x.dtype)
-        design = DenseDesign(z)
-    return Standardised(design, mean, scale, share)
+    largest = np.maximum(x.max(axis=0).toarray(), -x.min(axis=0).toarray()).astype(np.float64)
+    largest[largest == 0] = 1.0
+    size = np.sqrt(_spread(x, share, mean, largest)) * largest
+    # A constant column is all mean and no entries.
+    scale = np.where(size <= CONSTANT * np.abs(mean), np.inf, size)
+    return Standardised(SparseDesign(x, np.sqrt(share), mean, scale), mean, scale, share)
 
 
 def _spread(
-    x: sp.csc_array, weights: NDArray[np.float64], mean: NDArray[np.float64]
+    x: sp.csc_array,
+    weights: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    scale: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Weighted sum of squares of each column about its mean, without cancellation."""
+    """Weighted sum of squares of each column about its mean, on a scale, without cancellation."""
     column = np.repeat(np.arange(x.shape[1]), np.diff(x.indptr))
     held = weights[x.indices]
-    entries = np.bincount(column, held * (x.data - mean[column]) ** 2, x.shape[1])
+    entries = np.bincount(column, held * ((x.data - mean[column]) / scale[column]) ** 2, x.shape[1])
     rest = np.maximum(weights.sum() - np.bincount(column, held, x.shape[1]), 0.0)
     # Of a column without zeros only rounding is left.
     rest[np.diff(x.indptr) == x.shape[0]] = 0.0
-    return np.asarray(entries + rest * mean**2)
+    return np.asarray(entries + rest * (mean / scale) ** 2)

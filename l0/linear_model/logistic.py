@@ -124,7 +124,7 @@ class Outcome:
             hessian[a, range(m), a, range(m)] += penalty
         square = hessian.reshape(q * m, q * m)
         # Scores of classes can all be shifted alike: that direction has no curvature at all.
-        square[np.diag_indices(q * m)] += 1e-10 * max(np.trace(square) / (q * m), 1e-10)
+        square[np.diag_indices(q * m)] += 1e-10 * max(np.trace(square) / max(q * m, 1), 1e-10)
         return np.asarray(np.linalg.solve(square, gradient.T.ravel()).reshape(q, m).T)
 
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.errors import InputError
 from l0.linear_model.base import SparseLinearModel, Units, problem_parts
-from l0.linear_model.design import Positions, Standardised
+from l0.linear_model.design import CONSTANT, Positions, Standardised
 from l0.linear_model.problem import Problem
 from l0.linear_model.rows import ACCEPTED, Model, Rows, original
 from l0.linear_model.search import Search
@@ -182,7 +182,11 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
 
     def _outcome(self, standardised: Standardised, y: NDArray[np.float64]) -> tuple[Any, float]:
         mean = float(standardised.weights @ y) if self.fit_intercept else 0.0
-        return (np.sqrt(standardised.weights) * (y - mean))[:, None], mean
+        centred = y - mean
+        # Of an outcome that is constant only rounding is left.
+        if np.abs(centred).max() <= CONSTANT * abs(mean):
+            centred = np.zeros(len(y))
+        return (np.sqrt(standardised.weights) * centred)[:, None], mean
 
     def _problem(self, standardised: Standardised, y: NDArray[Any], units: Units) -> Problem:
         outcome, _ = self._outcome(standardised, y)

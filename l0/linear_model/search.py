@@ -12,8 +12,10 @@ from l0.linear_model.statistics import Matrix
 
 #: Units that the search goes on with, besides twice the largest size.
 SCREENED = 300
-#: Kicks that a size gets when it is searched hard, and the share of its units they throw out.
-KICKS, THROWN = 10, 0.5
+#: Where a size is searched hard: kicks in a row without success that end it, the most kicks, and
+#: the share of the units that a kick throws out. Of up to so many units, every other kick throws
+#: out all: there, choices that share few units may be nearly as good.
+FRUITLESS, KICKS, THROWN, FEW = 6, 40, 0.5, 100
 #: Steps of the forward stagewise start, each a share of the largest correlation.
 STEPS, STEP = 200, 0.05
 
@@ -79,8 +81,8 @@ class Search:
     Choices of neighbouring sizes start each other: the best unit is added to the smaller, the
     least one dropped from the larger. A size is searched hard by forward stagewise regression as
     another start, and by kicks: half of the units are thrown out at random and barred while the
-    rest is filled up, and exchanges start again (iterated local search). The draws come from a
-    generator of its own, so that the same data give the same choice.
+    rest is filled up, or all, and exchanges start again (iterated local search). The draws come
+    from a generator of its own, so that the same data give the same choice.
 
     Parameters
     ----------
@@ -126,8 +128,14 @@ class Search:
         if self.value[size] >= statistics.total - statistics.rounding:
             return
         self._offer(self._stagewise(size), size)
-        for _ in range(KICKS if size > len(self.problem.kept) else 0):
-            self._offer(self._kicked(size), size)
+        fruitless = 0
+        for turn in range(KICKS if size > len(self.problem.kept) else 0):
+            known = self.value[size]
+            afresh = turn % 2 == 1 and self.screened.n_units <= FEW
+            self._offer(self._random(size) if afresh else self._kicked(size), size)
+            fruitless = 0 if self.value[size] > known else fruitless + 1
+            if fruitless == FRUITLESS:
+                break
 
     def finish(self, size: int) -> Positions:
         """Go on with exchanges for any unit, screened out or not; the choice of units."""
@@ -146,6 +154,13 @@ class Search:
             chosen = self.chosen[size]
         for size in sorted(self.chosen, reverse=True)[:-1]:
             self._offer(self._less(size), size - 1)
+
+    def _random(self, size: int) -> Positions:
+        """Units drawn at random."""
+        kept = self.screened.kept
+        others = np.setdiff1d(np.arange(self.screened.n_units), kept)
+        drawn = self._generator.permutation(others)[: size - len(kept)]
+        return self._filled(np.concatenate([kept, drawn]), size)
 
     def _kicked(self, size: int) -> Positions:
         """The choice of a size with some units thrown out, and others in their place."""
@@ -183,16 +198,15 @@ class Search:
         merit[self.screened.kept] = -1.0
         order = np.argsort(-merit, kind="stable")[: int(np.sum(merit > 0))]
         kept = self.screened.kept
-        start = np.concatenate([kept, order[: max(0, size - len(kept))]])
-        return forward(self.screened, self._independent(start), size, np.empty(0, np.int64))
+        return self._filled(np.concatenate([kept, order[: max(0, size - len(kept))]]), size)
 
-    def _independent(self, chosen: Positions) -> Positions:
-        """Those of some units that add something to the ones before them."""
+    def _filled(self, units: Positions, size: int) -> Positions:
+        """Those of some units that add something to the ones before them, and more up to a size."""
         found = self.screened.kept
-        for unit in chosen[len(found) :]:
+        for unit in units[len(found) :]:
             if self.screened.exchange(found).adds()[unit] > -np.inf:
                 found = np.append(found, unit)
-        return found
+        return forward(self.screened, found, size, np.empty(0, np.int64))
 
     def _by_unit(self, values: Matrix) -> Matrix:
         groups = self.screened.groups

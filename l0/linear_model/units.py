@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -94,8 +93,6 @@ def _missing(label: object) -> bool:
 
 def _is_column(column: object, place: Container[object], n_columns: int) -> bool:
     """Whether it is a name or a position; True and False are neither, though they are integers."""
-    if isinstance(column, str):
-        return column in place
-    return (
-        isinstance(column, Integral) and not isinstance(column, bool) and 0 <= column < n_columns
-    )
+    if isinstance(column, (int, np.integer)) and not isinstance(column, bool):
+        return bool(0 <= column < n_columns)
+    return isinstance(column, str) and column in place

@@ -77,12 +77,13 @@ def test_few_rows_give_an_order_too(quick, shape):
     assert sorted(network_order(x, y, 1).tolist()) == list(range(shape[1]))
 
 
-def test_it_learns_where_gradients_are_off_and_doubles_the_default(quick):
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_it_learns_where_gradients_are_off_and_doubles_the_default(quick, mode):
     x, y, _ = planted(PLANTED["squares"], seed=4, n=300, p=6)
     expected = network_order(x, y, 2)
     torch.set_default_dtype(torch.float64)
     try:
-        with torch.no_grad():
+        with mode():
             np.testing.assert_array_equal(network_order(x, y, 2), expected)
     finally:
         torch.set_default_dtype(torch.float32)

@@ -111,3 +111,14 @@ def test_one_class_is_an_error_that_says_so():
     x, _, _ = planted(5)
     with pytest.raises(ValueError, match="one class"):
         L0Classifier().fit(x, np.zeros(60))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_log_probabilities_stay_finite_where_probabilities_round_to_0(n_classes):
+    x, y, _ = classes(6, n_classes=n_classes)
+    model = L0Classifier(n_features=2).fit(x, y)
+    far = 1e6 * x
+    logs = model.predict_log_proba(far)
+    assert np.isfinite(logs).all() and logs.min() < -1e4
+    np.testing.assert_allclose(model.predict_proba(far).sum(axis=1), 1)
+    np.testing.assert_array_equal(model.classes_[logs.argmax(axis=1)], model.predict(far))

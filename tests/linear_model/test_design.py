@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -69,3 +71,28 @@ def test_rows_on_demand_are_those_of_the_gram_matrix(monkeypatch):
     for which in (np.array([3, 1]), np.array([1, 5, 0, 3])):
         np.testing.assert_allclose(lazy.rows(which), whole.rows(which), atol=1e-12)
         np.testing.assert_allclose(lazy.block(which), whole.block(which), atol=1e-12)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csc_array])
+@pytest.mark.parametrize(
+    ("dtype", "sizes"), [(np.float64, (1e-250, 1e250)), (np.float32, (1e-36, 1e36))]
+)
+def test_columns_whose_squares_no_float_holds_are_standardised(form, dtype, sizes):
+    x, weights = matrix()
+    plain = standardise(form(x), weights, True)
+    for size in sizes:
+        other = standardise(form((x * size).astype(dtype)), weights, True)
+        np.testing.assert_allclose(other.scale[:4], plain.scale[:4] * size, rtol=1e-5)
+        np.testing.assert_allclose(
+            other.design.columns(np.arange(12)), plain.design.columns(np.arange(12)), atol=1e-5
+        )
+
+
+def test_single_precision_is_standardised_without_a_copy_in_double():
+    x = np.ones((2_000, 500), np.float32)
+    x[::2] = 0.0
+    tracemalloc.start()
+    standardise(x, np.ones(2_000), True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.2 * x.nbytes

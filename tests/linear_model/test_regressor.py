@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, GroupKFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -155,7 +155,11 @@ def test_edges_are_defined():
     np.testing.assert_allclose(every.predict(x), LinearRegression().fit(x, y).predict(x))
     flat = L0Regressor(n_features=2).fit(x, np.ones(60))
     np.testing.assert_allclose(flat.predict(x), 1.0)
-    assert L0Regressor().fit(x, np.ones(60)).support_.size == 0
+    assert L0Regressor().fit(x, np.full(60, 0.1)).support_.size == 0
+    through = L0Regressor(n_features=2, fit_intercept=False).fit(x, np.zeros(60))
+    np.testing.assert_array_equal(through.predict(x), 0.0)
+    one_sided = L0Classifier(n_features=0, fit_intercept=False).fit(x, y > 0)
+    np.testing.assert_array_equal(one_sided.predict_proba(x), 0.5)
     doubled = np.hstack([x[:, :3], x[:, :3], np.ones((60, 1))])
     with pytest.warns(UserWarning, match="only 3 of `n_features` = 5"):
         model = L0Regressor(n_features=5).fit(doubled, y)
@@ -176,6 +180,10 @@ def test_edges_are_defined():
         ({"n_features": 2, "cv": 3}, "pass one"),
         ({"criterion": "aic"}, "`criterion` 'aic' is not known"),
         ({"l2": -1.0}, "`l2` must be"),
+        ({"l2": "auto"}, "`l2` must be"),
+        ({"n_features": 2, "max_features": 5}, "`max_features` is for sizes that are tried"),
+        ({"cv": []}, "`cv` holds no row out"),
+        ({"cv": GroupKFold(3)}, r"`cv` cannot split .*cv=list\(splitter.split"),
         ({"groups": [1, 2]}, "`groups` has shape"),
         ({"groups": range(30), "nonnegative": True}, "do not go together"),
         ({"max_features": 99}, "`max_features` is 99"),
@@ -187,8 +195,17 @@ def test_arguments_out_of_range_are_named(arguments, said):
         L0Regressor(**arguments).fit(x, y)
 
 
+def test_held_out_errors_are_means_over_what_is_held_out():
+    x, y, _ = planted(2, n=200, k=4, noise=0.5)
+    halves = ShuffleSplit(8, test_size=0.1, random_state=0)
+    model = L0Regressor(cv=halves, max_features=6).fit(x, y)
+    assert model.criterion_path_.min() == pytest.approx(0.25, rel=0.4)
+
+
 def test_bad_data_are_named():
     x, y, _ = planted(0)
+    with pytest.raises(ValueError, match="`sample_weight` has the sum 1, and a weight of 2"):
+        L0Regressor().fit(x, y, sample_weight=np.full(60, 1 / 60))
     with pytest.raises(ValueError, match="NaN"):
         L0Regressor().fit(np.where(x > 2, np.nan, x), y)
     with pytest.raises(ValueError, match="sample_weight"):

@@ -17,6 +17,15 @@ def test_the_best_subset_is_found_in_nearly_all_of_a_hundred_problems(l2):
     assert exact >= 99
 
 
+def test_choices_that_share_few_columns_are_tried():
+    exact = 0
+    for seed in range(20):
+        x, y, _ = planted(1003 + 4 * seed, n=40, p=16, k=6, rho=0.95, noise=2.0)
+        found = L0Regressor(n_features=4, l2=0).fit(x, y).support_
+        exact += residual(x, y, found) <= best(x, y, 4) * (1 + 1e-9)
+    assert exact >= 19
+
+
 @pytest.mark.parametrize("l2", [0.0, None])
 @pytest.mark.parametrize("p", [60, 900])
 def test_no_exchange_helps_screened_or_not(p, l2):

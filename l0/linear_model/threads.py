@@ -1,0 +1,42 @@
+"""One thread for the products of small matrices, of which more would only wait for each other."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+
+class OneThread:
+    """Let BLAS run in one thread.
+
+    The limit is one of the whole process. The first search sets it and the last lifts it, so that
+    searches side by side do not restore each other's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._limit = _pools().limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._limit.restore_original_limits()
+
+
+@functools.cache
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+one_thread = OneThread()
