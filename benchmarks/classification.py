@@ -6,20 +6,16 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
 import sys
 from collections import defaultdict
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from checks import check
 from classification_job import Cell, Fit, draw, fits, two_or_more
-from environments import python_with
+from environments import fits_of_peers
 from scipy.special import log_softmax
 
 from l0.linear_model import L0Classifier
@@ -37,25 +33,12 @@ OURS = {
     "L0Classifier, EBIC": lambda x, y, k: ours(x, y, criterion="ebic"),
 }
 COLUMNS = ("exact", "F1", "fit", "log loss", "accuracy %", "chosen", "seconds")
+#: What fits the other packages.
+JOB = "classification_job.py"
 #: Rows on which fits are judged.
 FRESH = 5000
 #: Rows a true column below which the best columns of so many fit better than the true ones.
 ENOUGH = 30
-
-
-def peers(cells: list[Cell], threads: int) -> list[dict[str, Any]]:
-    """Run the other packages in their environment."""
-    python = python_with("support-recovery", "abess", "skglm", "scikit-learn")
-    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    printed = subprocess.run(
-        [str(python), str(Path(__file__).with_name("classification_job.py"))],
-        input=json.dumps(cells),
-        env={**os.environ, **limits},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
-    return [json.loads(line) for line in printed.splitlines()]
 
 
 def measures(found: dict[str, Any]) -> dict[str, float]:
@@ -108,7 +91,9 @@ def main() -> int:
         product(options.n, [options.p], options.k, options.rho, options.signal, options.classes)
     )
     cells = [Cell(*design, seed) for design in designs for seed in range(options.seeds)]
-    found = list(fits(cells, OURS)) + ([] if options.ours else peers(cells, options.threads))
+    found = list(fits(cells, OURS))
+    if not options.ours:
+        found += fits_of_peers(JOB, cells, options.threads)
     rows: dict[tuple[Any, ...], list[dict[str, float]]] = defaultdict(list)
     for fit in found:
         rows[(*fit["cell"][:-1], fit["method"])].append(measures(fit))

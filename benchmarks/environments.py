@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -44,6 +46,24 @@ def python_with(name: str, *packages: str, words: tuple[str, ...] = ()) -> Path:
         call(*pip, package, *words)
         ready.touch()
     return python
+
+
+def fits_of_peers(job: str, cells: list[Any], threads: int, *names: str) -> list[dict[str, Any]]:
+    """Run a script of this folder beside packages that choose columns, and give the fits it prints.
+
+    It is given `names` as arguments and `cells` as JSON, and prints a line of JSON a fit.
+    """
+    python = python_with("support-recovery", "abess", "skglm", "scikit-learn")
+    kinds = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    printed = subprocess.run(
+        [str(python), str(Path(__file__).with_name(job)), *names],
+        input=json.dumps(cells),
+        env={**os.environ, **dict.fromkeys(kinds, str(threads))},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    return [json.loads(line) for line in printed.splitlines()]
 
 
 def call(*command: object, **environment: str) -> str:

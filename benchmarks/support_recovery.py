@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
-import os
 import statistics
-import subprocess
 import sys
 from collections import defaultdict
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from checks import check
-from environments import python_with
+from environments import fits_of_peers
 from support_recovery_job import PEERS, Cell, draw, fits
 from threadpoolctl import threadpool_limits
 
@@ -30,6 +26,8 @@ OURS = {
     "L0Regressor, GICc": lambda x, y, k: L0Regressor().fit(x, y).coef_,
     "L0Regressor, EBIC": lambda x, y, k: L0Regressor(criterion="ebic").fit(x, y).coef_,
 }
+#: What fits the other packages.
+JOB = "support_recovery_job.py"
 COLUMNS = ("exact", "F1", "coefficients", "held out", "chosen", "seconds")
 #: By n, k, rho and snr at p = 1000: the least mean F1 with k known.
 LEAST_F1 = {(200, 10, 0.9, 5.0): 0.97, (100, 10, 0.9, 5.0): 0.82}
@@ -40,22 +38,6 @@ RIVALS = {
     "L0Regressor, k known": "abess, k known",
     "L0Regressor, GICc": "abess, GIC",
 }
-
-
-def run_peers(cells: list[Cell], names: list[str], threads: int) -> list[dict[str, Any]]:
-    """Run other packages in their environment."""
-    python = python_with("support-recovery", "abess", "skglm", "scikit-learn")
-    job = Path(__file__).with_name("support_recovery_job.py")
-    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
-    printed = subprocess.run(
-        [str(python), str(job), *names],
-        input=json.dumps(cells),
-        env={**os.environ, **limits},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
-    return [json.loads(line) for line in printed.splitlines()]
 
 
 #: Methods are measured one after the other on the same data.
@@ -104,7 +86,8 @@ def main() -> int:
     cells = [Cell(*design, seed) for design in designs for seed in range(options.seeds)]
     with threadpool_limits(options.threads):
         found = list(fits(cells, OURS))
-    found += run_peers(cells, options.peers, options.threads) if options.peers else []
+    if options.peers:
+        found += fits_of_peers(JOB, cells, options.threads, *options.peers)
     rows: dict[tuple[Any, ...], list[dict[str, float]]] = defaultdict(list)
     for fit in found:
         rows[(*fit["cell"][:-1], fit["method"])].append(measures(fit))
