@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from checks import check
 from environments import fits_of_peers
-from support_recovery_job import PEERS, Cell, draw, fits
+from support_recovery_job import PEERS, Cell, Data, draw, fits
 from threadpoolctl import threadpool_limits
 
 from l0.linear_model import L0Regressor
@@ -28,7 +28,7 @@ OURS = {
 }
 #: What fits the other packages.
 JOB = "support_recovery_job.py"
-COLUMNS = ("exact", "F1", "coefficients", "held out", "chosen", "seconds")
+COLUMNS = ("exact", "F1", "residual", "coefficients", "held out", "chosen", "seconds")
 #: By n, k, rho and snr at p = 1000: the least mean F1 with k known.
 LEAST_F1 = {(200, 10, 0.9, 5.0): 0.97, (100, 10, 0.9, 5.0): 0.82}
 #: Seconds of ours as a multiple of abess's, each the mean over all cells of a p.
@@ -55,11 +55,18 @@ def measures(found: dict[str, Any]) -> dict[str, float]:
     return {
         "exact": float(true == chosen),
         "F1": 2 * len(true & chosen) / (len(true) + len(chosen)),
+        "residual": residual(data, found["columns"]) / residual(data, np.flatnonzero(data.beta)),
         "coefficients": float(np.sum(error**2) / np.sum(data.beta**2)),
         "held out": 1 + float(np.mean((fresh @ error) ** 2)) / data.noise,
         "chosen": float(len(chosen)),
         "seconds": found["seconds"],
     }
+
+
+def residual(data: Data, columns: Any) -> float:
+    """Sum of squares that least squares on some columns leaves."""
+    z = np.column_stack([np.ones(len(data.y)), data.x[:, columns]])
+    return float(np.sum((data.y - z @ np.linalg.lstsq(z, data.y, rcond=None)[0]) ** 2))
 
 
 def main() -> int:
