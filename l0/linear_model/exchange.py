@@ -72,11 +72,7 @@ class Exchange:
 
     def best_swap(self) -> tuple[float, int, int]:
         """The largest gain of an exchange, the place that is given up and the column that comes."""
-        gains = self.swaps()
-        if not gains.size:
-            return -np.inf, -1, -1
-        out, new = divmod(int(gains.argmax()), gains.shape[1])
-        return float(gains[out, new]), out, new
+        return best_of(self.swaps())
 
     def _adds(self, squares: Matrix) -> Matrix:
         gains = _ratio(squares, self.left)
@@ -105,6 +101,14 @@ class Exchange:
         gram = self.rows[:, self.chosen].copy()
         gram[np.diag_indices(len(gram))] = self.statistics.squares[self.chosen]
         return np.asarray(np.linalg.inv(gram), np.float64)
+
+
+def best_of(gains: Matrix) -> tuple[float, int, int]:
+    """The largest gain and its place; -inf where there is none."""
+    if not gains.size:
+        return -np.inf, -1, -1
+    out, new = divmod(int(gains.argmax()), gains.shape[1])
+    return float(gains[out, new]), out, new
 
 
 def _ratio(squares: Matrix, left: Matrix) -> Matrix:

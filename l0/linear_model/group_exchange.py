@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l0.linear_model.design import Positions
+from l0.linear_model.exchange import best_of
 from l0.linear_model.statistics import Matrix, Statistics
 
 
@@ -94,11 +95,7 @@ class GroupExchange:
 
     def best_swap(self) -> tuple[float, int, int]:
         """The largest gain of an exchange, the place that is given up and the group that comes."""
-        gains = self.swaps()
-        if not gains.size:
-            return -np.inf, -1, -1
-        out, new = divmod(int(gains.argmax()), gains.shape[1])
-        return float(gains[out, new]), out, new
+        return best_of(self.swaps())
 
     def _regress(self, rest: Positions) -> tuple[Matrix, Matrix, float]:
         """Slopes on some of the chosen columns, the inverse, and what they explain."""
