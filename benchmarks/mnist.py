@@ -21,8 +21,8 @@ import torch
 from checks import check
 from environments import CACHE, call
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
+from training import train_step
 
 from l0.networks import Budget, Macs, Params, Sparsifier, sparsify
 
@@ -201,14 +201,7 @@ def epoch(
     for number, batch in enumerate(batches[:n_steps]):
         if before:
             before(number / len(batches))
-        loss = F.cross_entropy(model(data.images[batch]), data.digits[batch])
-        if sparsifier:
-            loss = loss + sparsifier.penalty()
-        loss.backward()
-        optimizer.step()
-        if sparsifier:
-            sparsifier.step()
-        optimizer.zero_grad()
+        train_step(model, optimizer, data.images[batch], data.digits[batch], sparsifier)
     seconds = time.perf_counter() - start
     return seconds * len(batches) / len(batches[:n_steps])
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import update_bn
 from torch.utils.flop_counter import FlopCounterMode
+from training import train_step
 
 import l0
 from l0.networks.unit_gates import FAMILIES
@@ -118,14 +119,7 @@ def step_of(make: Callable[[], nn.Module], x: Tensor, gates: str | None) -> Call
     optimizer = torch.optim.Adam(groups, lr=1e-3)
 
     def step() -> None:
-        loss = F.cross_entropy(model(x), y)
-        if sparsifier:
-            loss = loss + sparsifier.penalty()
-        loss.backward()
-        optimizer.step()
-        if sparsifier:
-            sparsifier.step()
-        optimizer.zero_grad()
+        train_step(model, optimizer, x, y, sparsifier)
 
     return step
 
@@ -209,14 +203,7 @@ def train(model: nn.Module, share: float | None, epochs: int, data: Split, lr: f
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [g["lr"] for g in groups], total)
     for _ in range(epochs):
         for rows in torch.randperm(len(data.x)).split(BATCH)[: len(data.x) // BATCH]:
-            loss = F.cross_entropy(model(data.x[rows]), data.y[rows])
-            if sparsifier:
-                loss = loss + sparsifier.penalty()
-            loss.backward()
-            optimizer.step()
-            if sparsifier:
-                sparsifier.step()
-            optimizer.zero_grad()
+            train_step(model, optimizer, data.x[rows], data.y[rows], sparsifier)
             schedule.step()
     left = sparsifier.compact() if sparsifier else model
     # Evaluation goes by the weights at the end, however short the training was.

@@ -75,7 +75,8 @@ class GroupExchange:
 
     def adds(self) -> Matrix:
         """What adding each group gains; -inf for one that adds nothing of its own."""
-        return self._adds(np.arange(len(self._columns)))
+        everything = np.arange(len(self._columns))
+        return self._adds(everything, *self._regress(everything)[:2])
 
     def drops(self) -> Matrix:
         """What dropping each chosen group loses; infinite for those that stay."""
@@ -89,7 +90,8 @@ class GroupExchange:
         gains = np.full((len(self.chosen), len(self.groups.members)), -np.inf)
         for out in range(self.fixed, len(self.chosen)):
             rest = np.flatnonzero(self._place != out)
-            gains[out] = self._adds(rest) + self._regress(rest)[2] - self.value
+            slopes, inverse, value = self._regress(rest)
+            gains[out] = self._adds(rest, slopes, inverse) + value - self.value
         gains[:, self.chosen] = -np.inf
         return gains
 
@@ -105,8 +107,8 @@ class GroupExchange:
         slopes = inverse @ cross
         return slopes, inverse, float(np.sum(slopes * cross))
 
-    def _adds(self, rest: Positions) -> Matrix:
-        slopes, inverse, _ = self._regress(rest)
+    def _adds(self, rest: Positions, slopes: Matrix, inverse: Matrix) -> Matrix:
+        """What each group gains beside some of the chosen columns, and their regression."""
         rows = self._rows[rest]
         paths = inverse @ rows
         residual = self.statistics.cross - rows.T @ slopes
@@ -118,15 +120,16 @@ class GroupExchange:
             own = variances > self.statistics.spanned * blocks.max(axis=(1, 2))[:, None]
             shares = np.divide((along**2).sum(2), variances, where=own, out=np.zeros(own.shape))
             gains[which] = shares.sum(1)
-        gains[self._spanned(rest)] = gains[self.chosen] = -np.inf
+        gains[self._spanned(rest, inverse)] = gains[self.chosen] = -np.inf
         return gains
 
-    def _spanned(self, rest: Positions) -> NDArray[np.bool_]:
+    def _spanned(self, rest: Positions, inverse: Matrix) -> NDArray[np.bool_]:
         """Whether each group adds nothing of its own; a ridge is no part of it."""
         rows, squares = self._rows[rest], self.statistics.squares
-        gram = rows[:, self._columns[rest]]
-        gram[np.diag_indices(len(gram))] = squares[self._columns[rest]]
-        paths = np.linalg.pinv(gram, self.statistics.spanned, True) @ rows
-        own = squares - np.einsum("ij,ij->j", rows, paths)
+        if self.statistics.l2:
+            gram = rows[:, self._columns[rest]]
+            gram[np.diag_indices(len(gram))] = squares[self._columns[rest]]
+            inverse = np.asarray(np.linalg.pinv(gram, self.statistics.spanned, True), np.float64)
+        own = squares - np.einsum("ij,ij->j", rows, inverse @ rows)
         some = own > self.statistics.spanned * squares
         return np.array([not some[columns].any() for columns in self.groups.members])

@@ -114,7 +114,11 @@ class Search:
         self.chosen: dict[int, Positions] = {}
         self.value: dict[int, float] = {}
         self.units: Positions = known.units if known else screen(problem, self.sizes[-1])
-        self.screened = problem.restricted(self.units)
+        self.screened: Problem
+        if known and known.problem is problem:
+            self.screened = known.screened
+        else:
+            self.screened = problem.restricted(self.units)
         self._generator = np.random.default_rng(0)
         if known:
             for size in self.sizes:

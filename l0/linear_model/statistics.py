@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import numpy as np
@@ -137,9 +136,7 @@ class Statistics:
 
     def with_l2(self, l2: float) -> Statistics:
         """The same with another ridge."""
-        other = copy.copy(self)
-        other.l2, other.diagonal = l2, np.where(self.squares > 0, self.squares + l2, 0.0)
-        return other
+        return Statistics(self.cross, self.squares, self.source, self.total, l2, self.slack)
 
     def restricted(self, which: Positions) -> Statistics:
         """The statistics of some columns alone."""

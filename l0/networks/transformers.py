@@ -96,8 +96,7 @@ class SparsifierCallback(TrainerCallback, ExportableState):
         if saved is None:
             raise InputError("the checkpoint was made without a SparsifierCallback; start anew")
         file = io.BytesIO(base64.b64decode(saved["attributes"]["packed"]))
-        device = self.sparsifier.gates[0].alive.device
-        loaded = torch.load(file, map_location=device, weights_only=True)
+        loaded = torch.load(file, weights_only=True)
         self.sparsifier.load_state_dict({**self.sparsifier.state_dict(), **loaded})
 
     def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
