@@ -48,7 +48,7 @@ def draw(cell: Cell, fresh: int = 0) -> Data:
     classes coefficients from N(0, 1); `signal` is the scores' standard deviation.
     """
     rows = cell._replace(n=fresh, seed=cell.seed + 10_000) if fresh else cell
-    x, score, beta, _ = regressions.draw(regressions.Cell(*rows[:4], math.inf, rows.seed))
+    x, score, beta, _ = regressions.draw(regressions.Cell(*rows[:4], math.inf, "ones", rows.seed))
     slopes = beta[:, None]
     if cell.classes > 2:
         slopes = slopes * np.random.default_rng(cell.seed).normal(size=(cell.p, cell.classes))

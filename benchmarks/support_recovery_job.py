@@ -27,6 +27,7 @@ class Cell(NamedTuple):
     k: int
     rho: float
     snr: float
+    coefficients: str
     seed: int
 
 
@@ -39,17 +40,25 @@ class Data(NamedTuple):
     noise: float
 
 
+#: The k coefficients, from the first column of them to the last.
+COEFFICIENTS: dict[str, Callable[[int, Any], Array]] = {
+    "ones": lambda k, generator: np.ones(k),
+    "decaying": lambda k, generator: (-0.8) ** np.arange(k),
+    "normal": lambda k, generator: generator.normal(size=k),
+}
+
+
 def draw(cell: Cell) -> Data:
-    """Rows from N(0, Sigma), Sigma_ij = rho^|i - j|; k coefficients of 1, equally spaced."""
+    """Rows from N(0, Sigma), Sigma_ij = rho^|i - j|; k coefficients, equally spaced."""
     generator = np.random.default_rng(cell.seed)
     x = generator.normal(size=(cell.n, cell.p))
     for column in range(1, cell.p):
         x[:, column] = cell.rho * x[:, column - 1] + math.sqrt(1 - cell.rho**2) * x[:, column]
     support = np.arange(cell.k) * (cell.p // cell.k)
     beta = np.zeros(cell.p)
-    beta[support] = 1.0
-    variance = np.sum(cell.rho ** np.abs(np.subtract.outer(support, support)))
-    noise = float(variance / cell.snr)
+    beta[support] = COEFFICIENTS[cell.coefficients](cell.k, generator)
+    sigma = cell.rho ** np.abs(np.subtract.outer(support, support))
+    noise = float(beta[support] @ sigma @ beta[support] / cell.snr)
     return Data(x, x @ beta + math.sqrt(noise) * generator.normal(size=cell.n), beta, noise)
 
 
@@ -110,7 +119,7 @@ PEERS: dict[str, Callable[[Array, Array, int], Array]] = {
 def fits(cells: list[Cell], methods: dict[str, Callable[..., Array]]) -> Iterator[dict[str, Any]]:
     """Fit every method to every cell."""
     warnings.simplefilter("ignore")
-    small = draw(Cell(50, 20, 2, 0.0, 5.0, 0))
+    small = draw(Cell(50, 20, 2, 0.0, 5.0, "ones", 0))
     for fit in methods.values():
         fit(small.x, small.y, 2)  # What is compiled or imported first is not timed.
     for cell in cells:

@@ -20,7 +20,7 @@ def test_each_column_and_each_slope_cost_something(name, n, p, k):
 @given(**SIZES)
 def test_few_rows_cost_more_and_many_nothing(n, p, k):
     plain, corrected = (penalty(name, n, p, k, k) for name in ("gic", "gicc"))
-    assert corrected == pytest.approx(plain * n / (n - k - 1))
+    assert corrected == pytest.approx(plain * (1 + (5 * k / n) ** 3))
     assert plain == pytest.approx(k * math.log(p) * max(1.0, math.log(math.log(n))))
 
 
