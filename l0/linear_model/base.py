@@ -28,6 +28,8 @@ from l0.linear_model.units import checked_size, group_members, kept_units, large
 
 #: Where nobody says how many columns to try, a criterion stops so many after its least.
 PATIENCE = 10
+#: What chooses the number of columns where neither it nor folds are given.
+DEFAULT_CRITERION = "gicc"
 #: The columns of each group if there are groups, and the units that are kept.
 Units = tuple[list[Positions] | None, Positions]
 
@@ -192,9 +194,10 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         deviance = self._deviance(problem, search.value[size], n)
         if self.n_features is not None:
             return deviance / n
-        columns = problem.columns(search.units[search.chosen[size]])
-        slopes = len(columns) * self._slopes_a_column(problem)
-        return deviance + penalty(self.criterion or "gicc", n, problem.n_units, size, slopes)
+        columns = len(problem.columns(search.units[search.chosen[size]]))
+        name = DEFAULT_CRITERION if self.criterion is None else self.criterion
+        slopes = self._slopes_a_column(problem)
+        return deviance + penalty(name, n, problem.n_units, size, columns, slopes)
 
     def _enough(self, n: float) -> Callable[[Search], bool] | None:
         """Whether the criterion has long passed its least, if it may say when to stop."""
@@ -224,10 +227,15 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
                 "is passed as its splits, `cv=list(splitter.split(X, y, groups))`"
             ) from error
         losses, tested = np.zeros(len(sizes)), 0.0
-        for train, test in splits:
+        for fold, (train, test) in enumerate(splits):
             part, rest = rows.take(train).counting(), rows.take(test)
             standardised = standardise(part.x, part.weights, self.fit_intercept)
-            problem = self._problem(standardised, part.y, units)
+            try:
+                problem = self._problem(standardised, part.y, units)
+            except InputError as error:
+                raise InputError(
+                    f"without the rows that fold {fold} of `cv` holds out, {error}"
+                ) from error
             with one_thread:
                 search = Search(problem, sizes)
             for place, size in enumerate(sizes):

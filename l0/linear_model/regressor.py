@@ -21,6 +21,9 @@ from l0.linear_model.shrinkage import log_subsets, ridge
 from l0.linear_model.statistics import Statistics
 from l0.scalars import not_negative
 
+#: Between these are the largest absolute outcomes whose squares can be summed.
+LEAST, MOST = 1e-140, 1e140
+
 
 class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     r"""Least squares on exactly k columns, the best that a search finds.
@@ -158,7 +161,14 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
             raise InputError("`nonnegative` and `groups` do not go together; leave one out")
         if self.l2 is not None:
             not_negative(self.l2, "l2")
-        model = self._choose(self._rows(X, np.asarray(y, np.float64), sample_weight))
+        y = np.asarray(y, np.float64)
+        largest = float(np.abs(y).max())
+        if largest and not LEAST < largest < MOST:
+            raise InputError(
+                f"`y` goes up to {largest:.3g}, the square of which is no floating-point number; "
+                f"divide `y` by {largest:.0e}"
+            )
+        model = self._choose(self._rows(X, y, sample_weight))
         self.support_, self.n_features_selected_ = model.columns, len(model.columns)
         self.coef_ = model.coefficients[0].astype(X.dtype)
         self.coefs_path_ = self.coefs_path_[:, 0].astype(X.dtype)

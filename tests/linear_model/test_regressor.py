@@ -179,6 +179,7 @@ def test_edges_are_defined():
         ({"must_keep": [40, "a"]}, "`must_keep` names columns that are not there: 40, 'a'"),
         ({"n_features": 2, "cv": 3}, "pass one"),
         ({"criterion": "aic"}, "`criterion` 'aic' is not known"),
+        ({"criterion": []}, r"`criterion` \[\] is not known"),
         ({"l2": -1.0}, "`l2` must be"),
         ({"l2": "auto"}, "`l2` must be"),
         ({"n_features": 2, "max_features": 5}, "`max_features` is for sizes that are tried"),
@@ -212,8 +213,18 @@ def test_bad_data_are_named():
         L0Regressor().fit(x, y, sample_weight=-np.ones(60))
     with pytest.raises(ValueError, match="`must_keep` has columns that are constant"):
         L0Regressor(must_keep=[0, 1]).fit(np.hstack([x[:, :1], x]), y)
+    once = np.column_stack([x, np.arange(60) == 50])
+    with pytest.raises(ValueError, match=r"that fold 2 of `cv` holds out, `must_keep`.*\[30\]"):
+        L0Regressor(cv=3, must_keep=[30]).fit(once, y)
     with pytest.raises(ValueError, match="`loss` 'hinge'"):
         L0Selector(loss="hinge").fit(x, y)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_outcomes_whose_squares_are_no_numbers_are_refused(scale):
+    x, y, _ = planted(0)
+    with pytest.raises(ValueError, match=r"`y` goes up to .* divide `y` by"):
+        L0Regressor(n_features=2).fit(x, y * scale)
 
 
 def test_a_path_is_drawn(tmp_path):
