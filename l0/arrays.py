@@ -16,7 +16,8 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from l0.calibration.tables import as_numbers, encode, is_label, is_number, read_table
+from l0.calibration.columns import as_numbers, encode_with_null, is_label, is_number
+from l0.calibration.tables import read_table, wrap_frame
 from l0.errors import InputError, first_few
 
 #: A column of labels with more levels than this is no short list of kinds.
@@ -44,9 +45,9 @@ def is_frame(data: Any) -> bool:
     return isinstance(_wrap(data), nw.DataFrame)
 
 
-def shape(data: Any) -> tuple[int, ...]:
-    """Tell the shape of the data, (rows, ..., columns)."""
-    return tuple(_wrap(data).shape)
+def shape(data: Any, argument: str = "data") -> tuple[int, ...]:
+    """Tell the shape of the data, (rows, ..., columns); an error calls them `argument`."""
+    return tuple(_wrap(data, argument).shape)
 
 
 def take_rows(data: Any, rows: NDArray[np.int64]) -> Any:
@@ -106,24 +107,15 @@ def as_columns(data: Any, argument: str) -> Columns:
         Naming the columns that are NaN or infinite somewhere, have more than `LEVELS` levels or
         are of another type.
     """
-    wrapped = _wrap(data)
-    if isinstance(wrapped, nw.Series):
-        wrapped = wrapped.to_frame()
-    if isinstance(wrapped, np.ndarray) and wrapped.dtype.kind in "OUST":
-        if wrapped.ndim != 1:
-            raise InputError(
-                f"`{argument}` is an array of {wrapped.dtype}; pass numbers, or a frame"
-            )
-        wrapped = nw.from_native(pa.table({argument: pa.array(wrapped.tolist())}))
-    if isinstance(wrapped, nw.DataFrame):
-        table, _ = read_table(nw.to_native(wrapped), argument)
-        parts = [_frame_column(table[name], name, argument) for name in table.column_names]
+    source = _table_or_array(data, argument)
+    if isinstance(source, pa.Table):
+        parts = [_frame_column(source[name], name, argument) for name in source.column_names]
         columns = Columns(
             np.concatenate([part.values for part in parts], axis=1),
             [name for part in parts for name in part.names],
         )
     else:
-        columns = _array_columns(wrapped, argument)
+        columns = _array_columns(source, argument)
     if not columns.values.size:
         raise InputError(f"`{argument}` is empty; pass at least one row and one column")
     bad = ~np.isfinite(columns.values).all(axis=0)
@@ -137,27 +129,50 @@ def as_columns(data: Any, argument: str) -> Columns:
 
 
 def as_vector(values: Any, length: int, argument: str) -> NDArray[np.float64]:
-    """Read a vector of numbers of a given length.
+    """Read a vector of numbers of a given length; true counts as 1.
 
     Raises
     ------
     InputError
-        Where it is of another shape, or not finite.
+        Where it is of another shape, no numbers, or not finite.
     """
-    if shape(values) != (length,):
-        raise InputError(f"`{argument}` has shape {shape(values)}; pass {length:,} numbers")
-    return as_columns(values, argument).values[:, 0]
+    found = shape(values, argument)
+    if found != (length,):
+        raise InputError(f"`{argument}` has shape {found}; pass {length:,} numbers")
+    source = _table_or_array(values, argument)
+    if isinstance(source, pa.Table) and not is_number(kind := source.column(0).type):
+        raise InputError(f"`{argument}` holds {kind}, not numbers; cast it, or pass other values")
+    return as_columns(source, argument).values[:, 0]
 
 
-def _wrap(data: Any) -> Any:
+def _wrap(data: Any, argument: str = "data") -> Any:
     if isinstance(data, (torch.Tensor, np.ndarray)):
         return data
     try:
-        return nw.from_native(data, eager_only=True, allow_series=True)
-    except nw.exceptions.DuplicateError:
-        raise InputError("`data` has a column name more than once; rename all but one") from None
+        return wrap_frame(data, argument, allow_series=True)
     except TypeError:
         return np.asarray(data)
+
+
+def _table_or_array(data: Any, argument: str) -> pa.Table | torch.Tensor | NDArray[Any]:
+    """Bring frames, series and text to one kind, and leave numbers in arrays as they are."""
+    wrapped = _wrap(data, argument)
+    if isinstance(wrapped, np.ndarray) and wrapped.dtype.kind in "OUST":
+        if wrapped.ndim != 1:
+            raise InputError(
+                f"`{argument}` is an array of {wrapped.dtype}; pass numbers, or a frame"
+            )
+        try:
+            return pa.table({argument: pa.array(wrapped.tolist())})
+        except (pa.ArrowException, OverflowError):
+            raise InputError(
+                f"`{argument}` is of mixed or unknown types; make its values of one type"
+            ) from None
+    if isinstance(wrapped, nw.Series):
+        wrapped = wrapped.to_frame()
+    if isinstance(wrapped, nw.DataFrame):
+        return read_table(nw.to_native(wrapped), argument)[0]
+    return wrapped
 
 
 def _on(indices: NDArray[np.int64], tensor: torch.Tensor) -> torch.Tensor:
@@ -187,9 +202,7 @@ def _frame_column(column: pa.ChunkedArray, name: str, argument: str) -> Columns:
             f"`{argument}` has the column {name!r} of type {column.type}; turn it into numbers or "
             "text, or leave it out of `fit`"
         )
-    codes, levels = encode(column)
-    if (codes < 0).any():
-        codes, levels = np.where(codes < 0, len(levels), codes), [*levels, ""]
+    codes, levels = encode_with_null(column)
     if len(levels) > LEVELS:
         raise InputError(
             f"`{argument}` has the column {name!r} of {len(levels):,} levels, and at most {LEVELS} "

@@ -244,6 +244,7 @@ def frontier(
 ) -> None:
     """Show what each of several numbers of records costs in fit, representation and precision.
 
+    One pass of the method `path`: the default of `l0 calibrate`, `hybrid`, represents more.
     Writes frontier.csv and, where matplotlib is installed, frontier.png.
     """
     import pyarrow.csv

@@ -127,7 +127,7 @@ class GatedColumns(nn.Module):
 
     def _normal(self, like: Tensor) -> Tensor:
         device = like.device if self._fitting is None else self._fitting.device
-        noise = torch.randn(like.shape, generator=self._fitting, device=device)
+        noise = torch.randn(like.shape, generator=self._fitting, dtype=like.dtype, device=device)
         return noise.to(like.device)
 
     def _each(self, values: float | ArrayLike, argument: str) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_right
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-BLOCK_ROWS = 1024
+#: How many entries to copy at a time. Copies of all of them in float64 would double the peak of
+#: memory.
+BLOCK = 1 << 20
 #: Rows are laid out in this many lots of equal work, for up to as many threads.
 LOTS = 16
 
@@ -81,12 +85,11 @@ class LinearMap:
         device : torch.device or str
         """
         data = np.empty(matrix.nnz, dtype=np.float32)
-        # In blocks of rows: float64 copies of all entries would double the peak of memory.
-        for start in range(0, matrix.shape[0], BLOCK_ROWS):
-            starts = matrix.indptr[start : start + BLOCK_ROWS + 1]
-            block = slice(starts[0], starts[-1])
-            rows = np.repeat(row_factor[start : start + BLOCK_ROWS], np.diff(starts))
-            data[block] = matrix.data[block] * rows * column_factor[matrix.indices[block]]
+        lengths = np.diff(matrix.indptr)
+        for rows, entries in row_blocks(matrix.indptr, BLOCK):
+            of_row = np.repeat(row_factor[rows], lengths[rows])
+            of_column = column_factor[matrix.indices[entries]]
+            data[entries] = matrix.data[entries] * of_row * of_column
         scaled = sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
         order = _deal(np.diff(scaled.indptr))
         place = torch.from_numpy(np.argsort(order))
@@ -111,10 +114,30 @@ class LinearMap:
         largest, smallest = (extreme.toarray().ravel() for extreme in extremes)
         return np.asarray(((largest == 0) & (smallest == 0))[self._place.cpu().numpy()])
 
-    def largest_entries(self) -> NDArray[np.float64]:
-        """Largest absolute entry of each column, shape (n,)."""
+    def largest_entries(self, row_factor: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Largest absolute entry of each column.
+
+        Parameters
+        ----------
+        row_factor : ndarray of float64, shape (m,), optional
+            What to multiply the rows by first, each at least 0.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            0 where a column has no entries.
+        """
         transpose = self._host[1]
-        return np.asarray(abs(transpose).max(axis=1).todense(), dtype=np.float64).ravel()
+        largest = np.zeros(transpose.shape[0])
+        filled = np.diff(transpose.indptr) > 0
+        for columns, entries in row_blocks(transpose.indptr, BLOCK):
+            size = np.abs(transpose.data[entries])
+            if row_factor is not None:
+                size = size * row_factor[transpose.indices[entries]]
+            # Of an empty stretch reduceat gives the entry after it: those columns stay 0.
+            starts = transpose.indptr[columns][filled[columns]] - entries.start
+            largest[columns][filled[columns]] = np.maximum.reduceat(size, starts)
+        return largest
 
     def subset(self, columns: NDArray[np.int64]) -> LinearMap:
         """Keep the columns at these positions, which ascend; this very map where they are all."""
@@ -122,6 +145,30 @@ class LinearMap:
             return self
         matrix, transpose = self._host
         return LinearMap(matrix[:, columns], transpose[columns], self._place, self.device)
+
+
+def row_blocks(indptr: NDArray[np.integer], most_entries: int) -> Iterator[tuple[slice, slice]]:
+    """Cut the rows of a CSR matrix into blocks, to work on a bounded number of entries at a time.
+
+    Parameters
+    ----------
+    indptr : ndarray of int, shape (m + 1,)
+        Where each row begins among the entries, and where the last one ends.
+    most_entries : int
+        A row that holds more is a block of its own.
+
+    Yields
+    ------
+    rows, entries : slice
+        Positions of a block's rows, and of its entries.
+    """
+    first, m = 0, len(indptr) - 1
+    while first < m:
+        start = int(indptr[first])
+        # The search begins after the first row, which is taken whatever its length.
+        last = bisect_right(indptr, start + most_entries, lo=first + 2) - 1
+        yield slice(first, last), slice(start, int(indptr[last]))
+        first = last
 
 
 def narrow(matrix: sp.csr_array) -> sp.csr_array:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from l0.precision import at_least_float32
 from l0.temperature import TemperatureScheduler, update_temperatures
@@ -49,7 +50,9 @@ def compute_l2_penalty(model: nn.Module) -> Tensor:
     """Sum the squares of all trainable weights, gated or not, differentiable.
 
     Weights are the parameters whose own name contains "weight", so neither biases nor the
-    parameters of gates. The values in the weights count, whatever their gates.
+    parameters of gates. The values in the weights of an `L0Linear` and its like count, whatever
+    their gates. A weight that is computed (``torch.nn.utils.parametrize``: weight norm, or the
+    gates of :func:`l0.sparsify`) counts as its module uses it.
 
     Parameters
     ----------
@@ -62,7 +65,7 @@ def compute_l2_penalty(model: nn.Module) -> Tensor:
         In float32 or better, on the device of the model's first parameter; 0 where nothing is
         trained.
     """
-    squares = [sum_of_squares(weight) for weight in _weights(model) if weight.requires_grad]
+    squares = [sum_of_squares(weight) for weight, trained in _weights(model) if trained]
     return _sum(squares, model)
 
 
@@ -148,11 +151,18 @@ def _sum(terms: list[Tensor], model: nn.Module) -> Tensor:
     return total
 
 
-def _weights(model: nn.Module) -> Iterator[nn.Parameter]:
+def _weights(model: nn.Module) -> Iterator[tuple[Tensor, bool]]:
+    """Give each weight as its module uses it, and whether it is trained."""
     for name, parameter in model.named_parameters():
-        # The last component: the parameter of a gate is called `weight_gates.qz_logits`.
+        # The last component: the parameter of a gate is called `weight_gates.qz_logits`, and what
+        # a weight is computed from `parametrizations.weight.original`.
         if "weight" in name.rpartition(".")[2]:
-            yield parameter
+            yield parameter, parameter.requires_grad
+    for module in filter(parametrize.is_parametrized, model.modules()):
+        assert isinstance(module.parametrizations, nn.ModuleDict)
+        for name, parts in module.parametrizations.items():
+            if "weight" in name:
+                yield getattr(module, name), any(p.requires_grad for p in parts.parameters())
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[str, Any]]:
@@ -170,5 +180,5 @@ def _stats(layer: Any) -> dict[str, float]:
     return {
         "sparsity": layer.get_sparsity(),
         "active_params": open_gates * getattr(layer, "weights_per_gate", 1),
-        "total_params": sum(weight.numel() for weight in _weights(layer)),
+        "total_params": sum(weight.numel() for weight, _ in _weights(layer)),
     }

@@ -17,7 +17,7 @@ def whole_number(value: object, argument: str, least: int) -> int:
 
 def positive(value: float, argument: str) -> float:
     """Insist on a finite number above 0."""
-    if not 0 < value < math.inf:
+    if not isinstance(value, Real) or not 0 < value < math.inf:
         raise InputError(f"`{argument}` must be positive and finite, got {value!r}")
     return float(value)
 

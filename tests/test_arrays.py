@@ -119,7 +119,9 @@ def test_text_in_an_array_of_one_axis_becomes_indicators(text):
         (3.0, "`data` is an array of float64 with 0 axes"),
         (np.ones((0, 2)), "`data` is empty"),
         (np.ones((2, 0)), "`data` is empty"),
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "column name more than once"),
+        (np.array(["a", 1], dtype=object), "`data` is of mixed or unknown types; .*one type"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "`data` has the columns 'a' more than once"),
+        (pa.table([[1], [2]], names=["b", "b"]), "`data` has the columns 'b' more than once"),
     ],
 )
 def test_what_is_no_table_of_numbers_is_named(data, message):
@@ -130,3 +132,34 @@ def test_what_is_no_table_of_numbers_is_named(data, message):
 def test_a_vector_of_another_shape_is_named():
     with pytest.raises(InputError, match=r"`weights` has shape \(2,\); pass 3 numbers"):
         as_vector([1.0, 2.0], 3, "weights")
+
+
+def test_repeated_columns_are_named_as_the_caller_calls_the_frame():
+    frame = pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"])
+    for read in (lambda: as_columns(frame, "X"), lambda: shape(frame, "X")):
+        with pytest.raises(InputError, match="`X` has the columns 'b' more than once; rename all"):
+            read()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ["10", "20", "10"],
+        np.array(["10", "20", "10"]),
+        np.array(["10", "20", None], dtype=object),
+        pd.Series(["10", "20", "10"]),
+        pd.Series([10, 20, 10], dtype="category"),
+        pl.Series(["10", "20", "10"]),
+        pa.chunked_array([["10", "20", "10"]]),
+        pd.Series(pd.to_datetime(["2020", "2021", "2020"])),
+        [None, None, None],
+    ],
+)
+def test_a_vector_is_numbers_and_never_indicators_of_text(text):
+    with pytest.raises(InputError, match="`weights` holds .*, not numbers; cast "):
+        as_vector(text, 3, "weights")
+
+
+def test_a_vector_may_be_true_or_false_or_objects_that_are_numbers():
+    for values in (np.array([True, False]), pl.Series([True, False]), np.array([1, 0], object)):
+        assert as_vector(values, 2, "weights").tolist() == [1, 0]

@@ -291,7 +291,7 @@ def test_no_room_on_disk_leaves_nothing_behind(files, monkeypatch):
 
 
 def test_a_missing_permission_names_the_file(files, monkeypatch):
-    def locked(*_):
+    def locked(*_, **__):
         raise PermissionError(13, "Permission denied", "locked.csv")
 
     monkeypatch.setattr("l0.calibration.survey.read_table", locked)

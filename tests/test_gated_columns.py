@@ -284,3 +284,12 @@ def test_a_fit_prints_only_when_asked(model, data, capsys):
     out, err = capsys.readouterr()
     assert err == ""
     assert [line.split(":")[0] for line in out.splitlines()] == ["epoch 2", "epoch 4"]
+
+
+def test_the_default_dtype_does_not_matter(model):
+    torch.set_default_dtype(torch.float64)
+    try:
+        other = type(model)(N, seed=5)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(other.log_alpha, model.log_alpha)

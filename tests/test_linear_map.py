@@ -1,3 +1,5 @@
+from unittest import mock
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -6,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from l0.linear_map import BLOCK_ROWS, LinearMap
+from l0.linear_map import LinearMap, row_blocks
 
 entries = st.sampled_from([0.0, 0.0, 0.0, 1.0, -2.5, 1e-3, 4e5])
 factors = st.floats(0.01, 100)
+blocks = st.sampled_from([1, 2, 5, 11, 1000])
 
 
 @st.composite
@@ -63,19 +66,65 @@ def test_a_subset_is_a_slice(both, data):
     torch.testing.assert_close(ratios.grad, everyone.grad[kept])
 
 
-@given(both=maps())
+@given(both=maps(), block=blocks, data=st.data())
 @settings(deadline=None)
-def test_largest_entries_are_of_the_columns(both):
+def test_largest_entries_are_of_the_columns(both, block, data):
     dense, linear_map = both
-    np.testing.assert_allclose(linear_map.largest_entries(), np.abs(dense).max(axis=0), rtol=1e-6)
+    factor = data.draw(hnp.arrays(float, len(dense), elements=st.just(0.0) | factors))
+    with mock.patch("l0.linear_map.BLOCK", block):
+        plain, scaled = linear_map.largest_entries(), linear_map.largest_entries(factor)
+    np.testing.assert_allclose(plain, np.abs(dense).max(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(scaled, np.abs(factor[:, None] * dense).max(axis=0), rtol=1e-6)
 
 
-@pytest.mark.parametrize("m", [BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS + 5])
-def test_rows_are_scaled_across_blocks(m):
-    A = sp.random_array((m, 40), density=0.05, rng=np.random.default_rng(m), format="csr")
-    rows, columns = np.linspace(1, 2, m), np.linspace(3, 4, 40)
-    scaled = LinearMap.from_scipy(A, rows, columns)(torch.ones(40))
-    np.testing.assert_allclose(scaled, (rows[:, None] * A.toarray()) @ columns, rtol=1e-5)
+@pytest.mark.parametrize("block", [1, 4, 1000])
+def test_columns_without_entries_have_no_largest(monkeypatch, block):
+    monkeypatch.setattr("l0.linear_map.BLOCK", block)
+    A = np.zeros((3, 9))
+    A[:, [1, 4, 5]] = [[3, 0, -2], [-5, 1, 0], [4, 0, 1]]
+    linear_map = LinearMap.from_scipy(sp.csr_array(A), np.ones(3), np.ones(9))
+    np.testing.assert_array_equal(linear_map.largest_entries(), [0, 5, 0, 0, 1, 2, 0, 0, 0])
+    factor = np.array([2.0, 0.0, 1.0])
+    np.testing.assert_array_equal(linear_map.largest_entries(factor), [0, 6, 0, 0, 0, 4, 0, 0, 0])
+    nobody = linear_map.subset(np.array([0, 2, 3]))
+    np.testing.assert_array_equal(nobody.largest_entries(factor), [0, 0, 0])
+
+
+@given(
+    lengths=hnp.arrays(np.int64, st.integers(0, 12), elements=st.sampled_from([0, 0, 1, 2, 5, 30])),
+    most=st.integers(1, 40),
+    kind=st.sampled_from([np.int32, np.int64]),
+)
+def test_blocks_hold_every_row_once_and_as_many_as_fit(lengths, most, kind):
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(kind)
+    blocks = list(row_blocks(indptr, most))
+    assert [row for rows, _ in blocks for row in range(len(lengths))[rows]] == [
+        *range(len(lengths))
+    ]
+    for rows, entries in blocks:
+        assert (entries.start, entries.stop) == (indptr[rows.start], indptr[rows.stop])
+        held = entries.stop - entries.start
+        assert held <= most or rows.stop - rows.start == 1
+        if rows.stop < len(lengths):
+            assert held + lengths[rows.stop] > most
+
+
+def test_blocks_end_beyond_the_largest_int32():
+    indptr = np.array([0, 2**31 - 5, 2**31 - 2], dtype=np.int32)
+    assert [rows for rows, _ in row_blocks(indptr, 100)] == [slice(0, 1), slice(1, 2)]
+
+
+@given(lengths=hnp.arrays(np.int64, 9, elements=st.sampled_from([0, 0, 1, 3, 8])), block=blocks)
+@settings(deadline=None)
+def test_rows_are_scaled_across_blocks(lengths, block):
+    rng = np.random.default_rng(0)
+    A = np.where(np.arange(8) < lengths[:, None], rng.uniform(1, 2, (9, 8)), 0)
+    rows, columns = 2.0 ** rng.permutation(9), 3.0 ** rng.permutation(8)
+    with mock.patch("l0.linear_map.BLOCK", block):
+        linear_map = LinearMap.from_scipy(sp.csr_array(A), rows, columns)
+    for column, unit in enumerate(torch.eye(8)):
+        expected = rows * A[:, column] * columns[column]
+        np.testing.assert_allclose(linear_map(unit), expected, rtol=1e-6)
 
 
 def test_the_matrix_that_came_in_is_left_alone():

@@ -7,12 +7,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import orthogonal, weight_norm
 
 import l0
 from l0.calibration import SparseCalibrationWeights
 from l0.hadamard import HadamardGate
 from l0.hard_concrete import HardConcrete
 from l0.layers import L0Conv2d, L0DepthwiseConv2d, L0Linear, SparseMLP
+from l0.networks.gating import GatedEntries
+from l0.networks.unit_gates import HadamardUnits
 from l0.penalties import (
     compute_l0_penalty,
     compute_l0l2_penalty,
@@ -196,6 +200,38 @@ def test_l2_penalty_takes_weights_of_any_name_and_no_frozen_ones():
     torch.testing.assert_close(compute_l2_penalty(model), sum(w.square().sum() for w in weights))
 
 
+PARAMETRIZED = {
+    "weight norm": weight_norm,
+    "orthogonal": orthogonal,
+    "gates": lambda layer: parametrize.register_parametrization(
+        layer, "weight", GatedEntries(HadamardUnits(6, start_open=False))
+    ),
+}
+
+
+@pytest.mark.parametrize("wrap", PARAMETRIZED.values(), ids=PARAMETRIZED)
+def test_l2_penalty_takes_a_parametrized_weight_as_the_layer_uses_it(wrap):
+    model = nn.Sequential(wrap(nn.Linear(3, 2)), nn.Linear(2, 2))
+    model.append(model[0])
+    expected = model[0].weight.square().sum() + model[1].weight.square().sum()
+    with torch.no_grad():
+        torch.testing.assert_close(compute_l2_penalty(model), expected.detach())
+    compute_l2_penalty(model).backward()
+    found = [parameter.grad for parameter in model.parameters()]
+    model.zero_grad()
+    expected.backward()
+    for gradient, parameter in zip(found, model.parameters(), strict=True):
+        torch.testing.assert_close(gradient, parameter.grad)
+
+
+def test_l2_penalty_of_other_parametrized_or_frozen_parts_is_none():
+    layer = nn.Linear(3, 2)
+    layer.weight.requires_grad_(False)
+    parametrize.register_parametrization(layer, "bias", nn.ReLU())
+    assert compute_l2_penalty(layer) == 0
+    assert compute_l2_penalty(weight_norm(nn.Linear(3, 2)).requires_grad_(False)) == 0
+
+
 @given(st.floats(0, 10), st.floats(0, 10))
 @settings(deadline=None, max_examples=20)
 def test_l0l2_penalty_weighs_both(l0_lambda, l2_lambda):
@@ -294,3 +330,8 @@ def test_statistics_leave_no_graph_and_draw_nothing():
     get_active_parameter_count(model)
     compute_l0l2_penalty(model)
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_statistics_count_a_parametrized_weight():
+    layer = weight_norm(L0Linear(4, 3))
+    assert get_sparsity_stats(layer)[""]["total_params"] == 12

@@ -20,13 +20,13 @@ def test_a_whole_number_is_an_integer_large_enough(value):
         whole_number(value, "size", 2)
 
 
-@pytest.mark.parametrize("value", [0.0, -1, math.nan, math.inf])
+@pytest.mark.parametrize("value", [0.0, -1, math.nan, math.inf, None, "2", 1j, [1.0]])
 def test_positive_is_finite_and_above_0(value):
     with pytest.raises(InputError, match="`rate` must be positive and finite, got"):
         positive(value, "rate")
 
 
-@pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf])
+@pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf, None, "2", 1j, [1.0]])
 def test_not_negative_is_finite_and_at_least_0(value):
     with pytest.raises(InputError, match="`rate` must be finite and at least 0, got"):
         not_negative(value, "rate")

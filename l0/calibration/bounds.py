@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
@@ -47,6 +48,8 @@ class Bounds:
             return cls()
         try:
             low, high = bounds
+            if any(isinstance(given, str) for given in (bounds, low, high)):
+                raise TypeError  # "12" would unpack into 1 and 2
             pair = cls(
                 0.0 if low is None else float(low), math.inf if high is None else float(high)
             )
@@ -93,8 +96,9 @@ class Bounds:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Smallest and largest total that exactly `n_records` records can give to each target.
 
-        Each of n records would best add b = max(low c, high c) for its contribution c = w0 a, and
-        a choice of k adds at most the sum of the k largest b; records without an entry add 0.
+        A record that contributes c = w0 a to a target adds at most ``high c`` where c > 0, and
+        costs at least ``low |c|`` where c < 0. The largest total takes the largest gains; only
+        where all records but the losses are too few does it take losses, the smallest.
 
         Parameters
         ----------
@@ -106,32 +110,25 @@ class Bounds:
         -------
         lowest, highest : ndarray of float64, shape (m,)
         """
-        highest = self._highest(matrix, design_weights, n_records, sign=1)
-        return -self._highest(matrix, design_weights, n_records, sign=-1), highest
-
-    def _highest(
-        self,
-        matrix: sp.csr_array,
-        design_weights: NDArray[np.float64],
-        n_records: int,
-        sign: Literal[1, -1],
-    ) -> NDArray[np.float64]:
-        """Largest total of ``sign * matrix``."""
-        if math.isinf(self.high) and self.low == 0:
-            # One entry above 0 will do: no need of arrays as long as the entries.
-            extreme = matrix.max(axis=1) if sign > 0 else -matrix.min(axis=1)
-            return np.where(extreme.toarray().ravel() > 0, np.inf, 0.0)
+        if not self.active:  # one entry of the right sign will do
+            extremes = (matrix.min(axis=1), matrix.max(axis=1))
+            smallest, largest = (extreme.toarray().ravel() for extreme in extremes)
+            return np.where(smallest < 0, -np.inf, 0.0), np.where(largest > 0, np.inf, 0.0)
         m, n = matrix.shape
-        row = np.repeat(np.arange(m), np.diff(matrix.indptr))
-        contribution = sign * matrix.data * design_weights[matrix.indices]
-        positive = contribution > 0
-        best = np.where(positive, self.high, self.low) * contribution
-        # Records without an entry stand between the gains and the losses.
-        rank = _rank_within_rows(row, -best, matrix.indptr)
-        absent = (n - np.diff(matrix.indptr))[row]
-        place = np.where(best < 0, rank + absent, rank)
-        counted = np.where(place < n_records, best, 0.0)
-        return np.asarray(np.bincount(row, counted, minlength=m), dtype=np.float64)
+        lowest, highest = np.empty(m), np.empty(m)
+        # Row by row: arrays as long as all entries would take many times the matrix's memory.
+        for row, (start, stop) in enumerate(pairwise(matrix.indptr)):
+            contribution = matrix.data[start:stop] * design_weights[matrix.indices[start:stop]]
+            highest[row] = self._highest(contribution, n, n_records)
+            lowest[row] = -self._highest(-contribution, n, n_records)
+        return lowest, highest
+
+    def _highest(self, contribution: NDArray[np.float64], n: int, n_records: int) -> float:
+        """Largest total that `n_records` of n records can give, those not listed adding 0."""
+        gains = self.high * contribution[contribution > 0]
+        losses = self.low * contribution[contribution < 0]
+        forced = max(0, n_records - (n - len(losses)))
+        return _sum_of_largest(gains, n_records) + _sum_of_largest(losses, forced)
 
 
 def unreachable(problem: CalibrationProblem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:
@@ -159,10 +156,10 @@ def unreachable(problem: CalibrationProblem, bounds: Bounds, n_records: int) -> 
     return np.array(reasons)
 
 
-def _rank_within_rows(
-    row: NDArray[np.int64], value: NDArray[np.float64], starts: NDArray[np.int32]
-) -> NDArray[np.int64]:
-    order = np.lexsort([value, row])
-    rank = np.empty(len(row), dtype=np.int64)
-    rank[order] = np.arange(len(row)) - np.asarray(starts, dtype=np.int64)[row[order]]
-    return rank
+def _sum_of_largest(values: NDArray[np.float64], count: int) -> float:
+    """Sum of the `count` largest values, or of all where there are no more."""
+    if count == 0:
+        return 0.0
+    if count < len(values):
+        values = np.partition(values, -count)[-count:]
+    return float(values.sum())

@@ -11,8 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l0.calibration.columns import encode, is_label, is_number, not_a_number
 from l0.calibration.survey import Entity, Survey
-from l0.calibration.tables import encode, is_label, is_number
 from l0.calibration.targets import Targets
 from l0.errors import InputError, closest, first_few
 
@@ -122,11 +122,12 @@ def _measure(
             f"`targets` ask for the variable {variable!r} (targets {first_few(users)}), which is "
             f"no column of `{entity.argument}`; {closest(variable, [*columns, COUNT])}"
         )
-    kind = entity.table.schema.field(variable).type
-    if not is_number(kind):
+    values = entity.table.column(variable)
+    if not is_number(values.type):
         raise InputError(
             f"`targets` ask for the variable {variable!r} (targets {first_few(users)}), which is "
-            f"{kind} in `{entity.argument}`, not a number; to count rows use 'count'"
+            f"in `{entity.argument}` {not_a_number(values)}; write plain numbers, or use 'count' "
+            "to count rows"
         )
     return survey.measure(entity, variable)
 

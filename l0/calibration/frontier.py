@@ -138,6 +138,7 @@ def frontier(
     )  # fmt: skip
 
 
+@torch.enable_grad()
 def trace(
     problem: CalibrationProblem,
     n_records: Sequence[int],
@@ -153,9 +154,11 @@ def trace(
     rows = []
     with progress_bar(progress) as listener:
         task, _ = make_task(problem, budgets[0], options, listener)
-        for budget, selection in zip(budgets, Path().frontier(task, budgets), strict=True):
-            reasons = check_reachable(problem, task.bounds, budget)
-            task.count_only(reasons == "")
-            metrics, _ = appraise(task, selection.records, refit(task, selection), reasons)
+        # For all of them before the walk, so that a budget too small costs no work.
+        reasons = [check_reachable(problem, task.bounds, budget) for budget in budgets]
+        selections = Path().frontier(task, budgets)
+        for selection, why in zip(selections, reasons, strict=True):
+            task.count_only(why == "")
+            metrics, _ = appraise(task, selection.records, refit(task, selection), why)
             rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)

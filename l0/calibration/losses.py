@@ -8,8 +8,8 @@ from torch import Tensor
 
 from l0.errors import InputError, first_few
 
-#: Under a cap of 1 a target that starts beyond it has no gradient and is never mended,
-#: so fits use the wide cap; results are scored under the narrow one.
+#: Beyond a cap of 1 a target has next to no gradient and may never be mended, so fits use the wide
+#: cap; results are scored under the narrow one.
 FIT_CAP = 10.0
 SCORE_CAP = 1.0
 
@@ -17,14 +17,19 @@ Loss = Callable[[Tensor], Tensor]
 
 
 def capped(error: Tensor) -> Tensor:
-    """Absolute error up to a cap, ``min(|e|, 10)``: a robust loss that gives lost causes up.
+    """Absolute error up to 10, its logarithm beyond: ``min(|e|, 10) + 10 log(max(|e|, 10) / 10)``.
+
+    A robust loss: the further off a target is, the less it pulls, so that lost causes are given up.
+    It never stops pulling, because what starts far off need not be lost: a small net total of large
+    gains and losses may be 100 times its value away.
 
     Parameters
     ----------
     error : Tensor, shape (m,)
         Errors as shares of the targets' scales.
     """
-    return error.abs().clamp(max=FIT_CAP)
+    size = error.abs()
+    return size.clamp(max=FIT_CAP) + FIT_CAP * (size.clamp(min=FIT_CAP) / FIT_CAP).log()
 
 
 def relative(error: Tensor) -> Tensor:

@@ -51,9 +51,9 @@ def weight_metrics(
 ) -> dict[str, float]:
     """Summarise the weights of the chosen records.
 
-    `design_effect` is n / effective sample size; `max_weight_ratio` the largest w / w0;
-    `top_1pct_weight_share` the share of all weight that the heaviest hundredth of the records
-    (at least one) carries.
+    `design_effect` is the number of these records, k, over their effective sample size;
+    `max_weight_ratio` the largest w / w0; `top_1pct_weight_share` the share of all weight that
+    the heaviest hundredth of the records (at least one) carries.
     """
     heaviest = np.sort(weights)[::-1][: max(1, len(weights) // 100)]
     size = effective_sample_size(weights)

@@ -16,9 +16,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l0.calibration.columns import known_numbers
 from l0.calibration.roles import Labels, Roles
 from l0.calibration.survey import Survey
-from l0.calibration.tables import known_numbers
 
 #: Takes the inclusion probabilities, shape (n,), and gives the records in order, int64 (n,).
 Ordering = Callable[[NDArray[np.float64]], NDArray[np.int64]]

@@ -14,16 +14,17 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from l0.calibration.columns import plain
 from l0.calibration.compile import compile_targets
 from l0.calibration.ordering import Ordering, SharedTargetsOrdering, SurveyOrdering
 from l0.calibration.roles import classify
 from l0.calibration.survey import check_keys, check_weights, read_survey
-from l0.calibration.tables import Kind, plain
+from l0.calibration.tables import Kind
 from l0.calibration.targets import read_targets, shares
 from l0.calibration.untargeted import Auxiliary, MatrixAuxiliary, SurveyAuxiliary
 from l0.checks import check_length, checked_matrix, checked_vector
 from l0.errors import InputError, first_few
-from l0.linear_map import narrow
+from l0.linear_map import BLOCK, narrow, row_blocks
 
 if TYPE_CHECKING:
     from l0.calibration.frontier import Frontier
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 #: A value this small a share of the weighted sum of absolute entries counts as a total of 0: it
 #: is what rounding leaves of amounts that cancel.
 FLOOR = 1e-9
-#: How many entries `scales` copies at a time.
-BLOCK = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +108,14 @@ class CalibrationProblem:
         targets : frame or path
             One target a row. `value` is the weighted sum of `variable` (a numeric column, or
             ``count``) over the rows of `entity` whose columns equal every label that the row
-            fills in. `entity` names a member table; an empty cell, or one other name used
-            throughout, means the records. Every column that is none of `name`, `entity`,
-            `variable`, `value`, `group`, `importance`, `tolerance` and `source` is a label
-            column and must be a column of the entity's table or of the records; an empty cell
-            means "all". Labels match by value, not by type: 1, 1.0 and the text "1" ask for the
-            same level of a numeric column, but "01" and "1" are two codes in a column of text.
+            fills in. `entity` names a member table; an empty cell means the records,
+            and so does one other name, unless there are `members` of which no row names
+            one. Every column that is none of `name`, `entity`, `variable`, `value`,
+            `group`, `importance`, `tolerance` and `source` is a label column and must
+            be a column of the entity's table or of the records; an empty cell means
+            "all". Labels match by value, not by type: 1, 1.0 and the text "1" ask for
+            the same level of a numeric column, but "01" and "1" are two codes in a
+            column of text.
             With `group`, every group counts the same in the loss, times the `importance` of its
             targets; a relative error within `tolerance` costs nothing in the fit, and the reported
             loss counts it. Errors are shares of the value; a value under 1e-9 of the survey's own
@@ -274,6 +275,11 @@ class CalibrationProblem:
         return int(self.matrix.shape[0])
 
     @cached_property
+    def gross(self) -> NDArray[np.float64]:
+        """Design-weighted sums of absolute entries, shape (m,)."""
+        return _absolute_totals(self.matrix, self.design_weights)
+
+    @cached_property
     def scales(self) -> NDArray[np.float64]:
         """What an error of each target is measured against, shape (m,).
 
@@ -282,8 +288,7 @@ class CalibrationProblem:
         A value within `FLOOR` of that sum, the residue of rounding, counts as 0.
         """
         size = np.abs(self.values)
-        own = _absolute_totals(self.matrix, self.design_weights)
-        scales = np.where(size <= FLOOR * own, own, size)
+        scales = np.where(size <= FLOOR * self.gross, self.gross, size)
         scales[scales == 0] = 1.0
         scales.flags.writeable = False  # every caller shares it
         return scales
@@ -370,14 +375,9 @@ class CalibrationProblem:
 
 def _absolute_totals(matrix: sp.csr_array, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """``abs(matrix) @ weights``, a block of rows at a time: the whole would be copied."""
-    m = matrix.shape[0]
-    totals = np.empty(m)
-    first = 0
-    while first < m:
-        fits = np.searchsorted(matrix.indptr, int(matrix.indptr[first]) + BLOCK, side="right") - 1
-        last = max(first + 1, int(fits))  # a row may hold more than a block
-        totals[first:last] = abs(matrix[first:last]) @ weights
-        first = last
+    totals = np.empty(matrix.shape[0])
+    for rows, _ in row_blocks(matrix.indptr, BLOCK):
+        totals[rows] = abs(matrix[rows]) @ weights
     return totals
 
 

@@ -6,6 +6,7 @@ rows are listed and the rest is drawn, so the page stays small whatever the size
 
 from __future__ import annotations
 
+import ast
 from importlib.resources import files
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
 from l0.calibration import charts
+from l0.calibration.columns import as_numbers
 from l0.calibration.metrics import capped_error, fit_metrics
-from l0.calibration.tables import as_numbers
+from l0.calibration.selectors import SELECTORS
 from l0.numerals import amount, percent, signed
 
 if TYPE_CHECKING:
@@ -233,12 +235,21 @@ def _rows(table: pa.Table, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
 
 def _snippet(run: dict[str, Any]) -> str:
     """Write the call that repeats a run."""
-    arguments = dict(run["arguments"])
-    method = str(arguments.get("method", ""))
-    made = method.endswith(")")  # a selector with settings of its own, not a name
+    arguments = {
+        name: repr(tuple(value) if isinstance(value, list) else value)
+        for name, value in run["arguments"].items()
+    }
     lines = ["import l0"]
-    if made:
-        lines.append(f"from l0.calibration.selectors import {method.partition('(')[0]}")
+    method = run["arguments"]["method"]
+    if method not in SELECTORS:
+        # An object came in, of which the run keeps the repr.
+        classes = _names(method)
+        if classes and classes <= {type(make()).__name__ for make in SELECTORS.values()}:
+            lines.append(f"from l0.calibration.selectors import {', '.join(sorted(classes))}")
+            arguments["method"] = method
+        else:
+            lines.append(f"# `method` is the caller's own object: {' '.join(method.split())}")
+            arguments["method"] = "method"
     call = []
     if "inputs" in run:
         inputs, columns = run["inputs"], run["columns"]
@@ -250,12 +261,18 @@ def _snippet(run: dict[str, Any]) -> str:
                 for place, (name, source) in enumerate(inputs["members"].items(), 1)
             )
             call.append(f"members={{{', '.join(tables)}}}")
-    for name, value in arguments.items():
-        if isinstance(value, list):
-            value = tuple(value)
-        call.append(f"{name}={value if name == 'method' and made else repr(value)}")
+    call += [f"{name}={value}" for name, value in arguments.items()]
     function = "l0.calibrate" if "inputs" in run else "problem.solve"
     return "\n".join([*lines, "", f"result = {function}(", *(f"    {part}," for part in call), ")"])
+
+
+def _names(expression: str) -> set[str]:
+    """List the names that an expression needs; none where it is no expression."""
+    try:
+        tree = ast.parse(expression, mode="eval")
+    except SyntaxError:
+        return set()
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _inputs(run: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -17,8 +17,9 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from l0.calibration.columns import plain
 from l0.calibration.survey import find_keys
-from l0.calibration.tables import Kind, column, native, plain, read_table
+from l0.calibration.tables import Kind, column, native, read_table
 from l0.errors import InputError, first_few
 from l0.files import whole_file, whole_folder
 
@@ -147,7 +148,7 @@ class CalibrationResult:
             Where the key column is missing or holds no chosen record; where the records have no
             key, and `table` has not their number of rows.
         """
-        rows, kind = read_table(table, "table")
+        rows, kind = read_table(table, "table", key=self.run["key"])
         weights = self.tables["weights"]
         key = self.run["key"]
         if key is None:

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from l0.calibration.columns import encode_with_null, is_label, is_number
 from l0.calibration.compile import COUNT
 from l0.calibration.survey import Survey
-from l0.calibration.tables import encode, is_label, is_number
 
 #: An integer column with more levels than this is an amount, unless a target uses it as a label.
 INTEGER_LEVELS = 20
@@ -73,15 +73,8 @@ def classify(survey: Survey, used_as_labels: Collection[str]) -> Roles:
                 # A statistic of an amount of that name would read like a count of records.
                 amounts += [name] if name != COUNT else []
                 continue
-        coded = _code(name, column)
+        coded = Labels(name, *encode_with_null(column))
         most = np.inf if name in used_as_labels else TEXT_LEVELS
         if 1 < len(coded.levels) <= most:
             labels.append(coded)
     return Roles(labels, amounts)
-
-
-def _code(name: str, column: pa.ChunkedArray) -> Labels:
-    codes, levels = encode(column)
-    if (codes < 0).any():
-        codes, levels = np.where(codes < 0, len(levels), codes), [*levels, ""]
-    return Labels(name, codes, levels)

@@ -25,6 +25,8 @@ from l0.errors import InputError, first_few
 from l0.progress import progress_bar
 
 EPOCHS = 400
+#: Design-weighted totals may be so many times off the targets, or a fraction, in the median.
+MOST_OFF = 20.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Options:
     epochs: int | None = None
 
 
+@torch.enable_grad()
 def solve(
     problem: CalibrationProblem,
     n_records: int | None,
@@ -48,19 +51,19 @@ def solve(
     """Choose `n_records` records and weigh them (see `CalibrationProblem.solve`)."""
     selector = get_selector(method)
     n = problem.n_records
-    budget = n if n_records is None else check_n_records(n_records, n)
+    budget = None if n_records is None else check_n_records(n_records, n)
     with progress_bar(progress) as listener:
         task, reasons = make_task(problem, budget, options, listener)
         if problem.auxiliary is not None:
             # The account compares with it: fitted now, so that history and log end with the refit.
             _ = task.reference
-        if n_records is None:
+        if budget is None:
             records, ratios = np.arange(n), task.reference
         else:
             selection = selector.select(task, budget)
             records, ratios = selection.records, refit(task, selection)
         arguments = {
-            "n_records": None if n_records is None else budget,
+            "n_records": budget,
             "method": method if isinstance(method, str) else repr(method),
             "loss": options.loss,
             "bounds": task.bounds.pair,
@@ -78,11 +81,11 @@ def check_n_records(n_records: int, n_candidates: int) -> int:
 
 def make_task(
     problem: CalibrationProblem,
-    n_records: int,
+    n_records: int | None,
     options: Options,
     listener: Callable[[Progress], None] | None,
 ) -> tuple[Task, NDArray[np.str_]]:
-    """Check the options of a fit and set it up.
+    """Check the options of a fit of `n_records`, or of all where it is None, and set it up.
 
     Returns
     -------
@@ -91,11 +94,13 @@ def make_task(
         Why a target is unreachable; empty where it is not.
     """
     limits = Bounds.parse(options.bounds)
-    reasons = check_reachable(problem, limits, n_records)
+    reasons = check_reachable(problem, limits, n_records or problem.n_records)
+    check_level(problem, reasons == "")
     task = Task(
         problem,
         loss=get_loss(options.loss),
         bounds=limits,
+        dense_bounds=limits if n_records is None else Bounds(),
         epochs=_whole_number(EPOCHS if options.epochs is None else options.epochs, "epochs", 1),
         reachable=reasons == "",
         generator=np.random.default_rng(_whole_number(options.seed, "seed", 0)),
@@ -118,6 +123,26 @@ def check_reachable(
             "check the labels" + (" and widen `bounds`" if bounds.active else "")
         )
     return reasons
+
+
+def check_level(problem: CalibrationProblem, reachable: NDArray[np.bool_]) -> None:
+    """Insist that design weights and targets are on about one scale, going by the median.
+
+    Fits stay close to the design weights, so that no fit would mend it.
+    """
+    own = problem.estimate(problem.design_weights)
+    # What is left of amounts that cancel tells nothing of the scale.
+    telling = reachable & (problem.importance > 0) & (np.abs(own) >= 0.5 * problem.gross)
+    telling &= own * problem.values > 0
+    if not telling.any():
+        return
+    level = float(np.median(problem.values[telling] / own[telling]))
+    if not 1 / MOST_OFF <= level <= MOST_OFF:
+        raise InputError(
+            f"`weight` and `targets` are not on one scale: the targets are {level:.3g} times the "
+            f"design-weighted totals (median of {telling.sum():,}); look for a unit that differs, "
+            f"multiply the weights by {level:.3g}, or leave `weight` out"
+        )
 
 
 def _whole_number(value: Any, argument: str, least: int, most: int | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from l0.calibration.tables import (
-    Kind,
-    as_numbers,
-    as_text,
-    column,
-    is_number,
-    is_text,
-    plain,
-    read_table,
-)
+from l0.calibration.columns import as_numbers, as_text, is_number, is_text, not_a_number, plain
+from l0.calibration.csv_files import csv_file
+from l0.calibration.tables import Kind, column, read_table
 from l0.errors import InputError, first_few
 
 #: What stands beside the key in a result and its files.
@@ -39,11 +33,14 @@ class Entity:
         The position of each unit's record; for the records themselves 0, 1, 2, ...
     argument : str
         What error messages call the table.
+    file : Path or None
+        The CSV file that it was read from.
     """
 
     table: pa.Table
     record: NDArray[np.int64]
     argument: str
+    file: Path | None
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ def read_survey(
     members: Mapping[str, Any] | None = None,
 ) -> Survey:
     """Read and check the records and their members (`CalibrationProblem.from_frames` says how)."""
-    table, kind = read_table(records, "records")
+    table, kind = read_table(records, "records", key=key)
     if members is not None and not isinstance(members, Mapping):
         raise InputError(
             f"`members` is a {type(members).__name__}; pass a dictionary that names each table, "
@@ -134,7 +131,7 @@ def read_survey(
         keys, table = keys.take(order), table.take(order)
     weights = None if weight is None else _checked_weights(table, weight, keys)
     return Survey(
-        records=Entity(table, np.arange(table.num_rows), "records"),
+        records=Entity(table, np.arange(table.num_rows), "records", csv_file(records)),
         members={
             name: _tie(member, name, key, keys)
             for name, member in (members or {}).items()
@@ -182,7 +179,8 @@ def _checked_weights(table: pa.Table, weight: str, keys: pa.Array) -> NDArray[np
     values = table.column(weight)
     if not is_number(values.type):
         raise InputError(
-            f"`weight` column {weight!r} is {values.type}, not a number; cast it or name another"
+            f"`weight` column {weight!r} is {not_a_number(values)}; "
+            "write plain numbers or name another"
         )
     return check_weights(as_numbers(values), f"`weight` column {weight!r}", keys)
 
@@ -214,7 +212,7 @@ def check_weights(weights: NDArray[np.float64], what: str, keys: pa.Array) -> ND
 
 def _tie(member: Any, name: str, key: str, keys: pa.Array) -> Entity:
     argument = f"members[{name!r}]"
-    table, _ = read_table(member, argument)
+    table, _ = read_table(member, argument, key=key)
     own = plain(column(table, key, argument, "the `key`"))
     rows = _null_rows(own)
     if rows.size:
@@ -231,7 +229,7 @@ def _tie(member: Any, name: str, key: str, keys: pa.Array) -> Entity:
             f"(keys {first_few(lost.slice(0, 5).to_pylist(), len(lost))}{types}); "
             "add these records or drop the rows"
         )
-    return Entity(table, found.to_numpy().astype(np.int64), argument)
+    return Entity(table, found.to_numpy().astype(np.int64), argument, csv_file(member))
 
 
 def find_keys(own: pa.Array, keys: pa.Array) -> pa.Array:

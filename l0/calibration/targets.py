@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,18 +16,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from l0.calibration.survey import Survey
-from l0.calibration.tables import (
+from l0.calibration.columns import (
     as_level,
     as_numbers,
     as_text,
-    column,
     encode,
     is_label,
     is_number,
-    read_table,
+    not_a_number,
 )
-from l0.errors import InputError, closest, first_few
+from l0.calibration.csv_files import merged_cells
+from l0.calibration.survey import Survey
+from l0.calibration.tables import column, read_table
+from l0.errors import SHOWN, InputError, closest, first_few
 
 NUMBERS = ("value", "importance", "tolerance")
 RESERVED = ("name", "entity", "variable", *NUMBERS, "group", "source")
@@ -53,8 +53,8 @@ class Targets:
     labels : list of tuple of (str, str), length m
         The labels a target fills in, ``((column, level), ...)`` in the order of the columns.
     values, importance, tolerance : ndarray of float64, shape (m,)
-        `importance` adds up to one; with a `group` column every group has the same share,
-        times the importance its targets were given.
+        `importance` adds up to one; where the `group` column says anything, each of `groups`
+        has the same share, times the importance its targets were given.
     """
 
     names: list[str]
@@ -97,7 +97,14 @@ def read_targets(source: Any, survey: Survey) -> Targets:
         column(table, name, "targets", meaning)
     _check_swallowed(table, survey)
     label_columns = _label_columns(table, survey)
+    _check_merged(label_columns, survey)
     variables = _optional_text(table, "variable")
+    empty = [row for row, variable in enumerate(variables) if not variable]
+    if empty:
+        raise InputError(
+            f"`targets` column 'variable' is empty in {len(empty):,} rows (rows "
+            f"{first_few(empty)}); name the column to add up, or 'count' for the number of rows"
+        )
     stated = _optional_text(table, "entity")
     entities = _entities(stated, survey)
     labels = _labels(table, label_columns, entities, survey)
@@ -109,20 +116,22 @@ def read_targets(source: Any, survey: Survey) -> Targets:
     ]
     values = _checked_numbers(table, "value", names)
     _check_unique(list(zip(entities, variables, labels, strict=True)), values, names)
-    group_column = _optional_text(table, "group") if "group" in table.column_names else None
+    stated_groups = _optional_text(table, "group")
+    groups = [
+        group or describe(entity, variable, [(name, "") for name, _ in row_labels])
+        for group, entity, variable, row_labels in zip(
+            stated_groups, stated, variables, labels, strict=True
+        )
+    ]
+    importance = _non_negative(table, "importance", names, 1.0)
     return Targets(
         names=names,
         entities=entities,
         variables=variables,
         labels=labels,
         values=values,
-        groups=[
-            group or describe(entity, variable, [(name, "") for name, _ in row_labels])
-            for group, entity, variable, row_labels in zip(
-                group_column or [""] * len(names), stated, variables, labels, strict=True
-            )
-        ],
-        importance=shares(_non_negative(table, "importance", names, 1.0), group_column, names),
+        groups=groups,
+        importance=shares(importance, groups if any(stated_groups) else None, names),
         tolerance=_non_negative(table, "tolerance", names, 0.0),
     )
 
@@ -170,12 +179,16 @@ def _check_swallowed(table: pa.Table, survey: Survey) -> None:
             if not asked or name not in entity.table.column_names:
                 continue
             values = entity.table.column(name)
-            if is_label(values.type) and {as_level(text, values.type) for text in asked} <= set(
-                encode(values)[1]
-            ):
+            if not is_label(values.type):
+                continue
+            levels = set(encode(values)[1])
+            lost = sorted(text for text in asked if as_level(text, values.type) not in levels)
+            if len(lost) < len(asked):
+                some = f", which has some of its values and not {first_few(lost)}" if lost else ""
                 raise InputError(
-                    f"`targets` column {name!r} is also a column of `{entity.argument}`; rename "
-                    f"it in both to use it as a label, or in `{entity.argument}` to {use}"
+                    f"`targets` column {name!r} is also a column of `{entity.argument}`{some}; to "
+                    f"use it as a label, {'correct these and ' if lost else ''}rename it in both, "
+                    f"or rename it in `{entity.argument}` to {use}"
                 )
 
 
@@ -194,6 +207,23 @@ def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
     return columns
 
 
+def _check_merged(columns: list[str], survey: Survey) -> None:
+    """Refuse labels that a CSV file tells apart and numbers do not."""
+    for entity in (survey.records, *survey.members.values()):
+        for name in columns:
+            if (
+                entity.file is not None
+                and name in entity.table.column_names
+                and pa.types.is_floating(entity.table.column(name).type)
+                and (cells := merged_cells(entity.file, name))
+            ):
+                raise InputError(
+                    f"`targets` use the label {name!r}, and that column of `{entity.argument}` is "
+                    f"one of numbers, which read {' and '.join(map(repr, cells[:SHOWN]))} as one; "
+                    "pass a frame with that column as text, or write its cells alike"
+                )
+
+
 def _optional_text(table: pa.Table, name: str) -> list[str]:
     if name not in table.column_names:
         return [""] * table.num_rows
@@ -203,7 +233,9 @@ def _optional_text(table: pa.Table, name: str) -> list[str]:
 def _checked_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArray[np.float64]:
     values = table.column(name)
     if not is_number(values.type):
-        raise InputError(f"`targets` column {name!r} is {values.type}, not a number; cast it")
+        raise InputError(
+            f"`targets` column {name!r} is {not_a_number(values)}; write plain numbers"
+        )
     numbers = as_numbers(values)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:
@@ -239,15 +271,19 @@ def _non_negative(
 
 def _entities(stated: list[str], survey: Survey) -> list[str]:
     """Resolve entity names: a member table's own name, and at most one other for the records."""
-    others = Counter(entity for entity in stated if entity not in survey.members)
-    named = sorted((entity for entity in others if entity), key=lambda entity: others[entity])
-    # The only other name means the records, unless it is a member table's name misspelt.
-    if len(others) > 1 or (named and _alike(named[0], survey.members)):
-        rows = [row for row, entity in enumerate(stated) if entity == named[0]]
+    rows_of: dict[str, list[int]] = {}
+    for row, entity in enumerate(stated):
+        if entity not in survey.members:
+            rows_of.setdefault(entity, []).append(row)
+    others = {entity: rows for entity, rows in rows_of.items() if entity}
+    # The only other name means the records, unless it may stand for a member table.
+    unused = survey.members and survey.members.keys().isdisjoint(stated)
+    if others and (len(rows_of) > 1 or unused or _alike(next(iter(others)), survey.members)):
+        places = [f"{entity!r} (rows {first_few(rows)})" for entity, rows in others.items()]
         raise InputError(
-            f"`targets` use {named[0]!r} as `entity` (rows {first_few(rows)}), which is no member "
-            f"table; {closest(named[0], survey.members)}: pass it in `members` or correct it (an "
-            "empty cell, or one other name used throughout, means the records)"
+            f"`targets` have {', '.join(places[:SHOWN])} as `entity`, and the tables in `members` "
+            f"are {first_few(survey.members) or 'none'}; rename one so that both say the same, or "
+            "leave the cell empty where the records are meant"
         )
     return [entity if entity in survey.members else "" for entity in stated]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l0.calibration.bounds import Bounds
+from l0.calibration.bounds import Bounds, unreachable
 from l0.calibration.losses import Loss
 from l0.calibration.problem import CalibrationProblem
 from l0.calibration.recorder import Recorder
@@ -24,8 +25,9 @@ class Task:
     ----------
     problem : CalibrationProblem
     loss : Loss
-    bounds : Bounds
-        On the weight ratios u = w / w0.
+    bounds, dense_bounds : Bounds
+        On the weight ratios u = w / w0 of the records that are chosen, and where all are kept:
+        n / k is little for one record of k, and for one of n out of the question.
     epochs : int
         Epochs of a refit; selectors measure their own effort by it.
     reachable : ndarray of bool, shape (m,)
@@ -34,6 +36,11 @@ class Task:
         Source of every random choice.
     device : torch.device
     recorder : Recorder
+
+    Attributes
+    ----------
+    importance : ndarray of float64, shape (m,)
+        Shares of the targets in the loss; 0 for those that do not count.
     """
 
     def __init__(
@@ -42,6 +49,7 @@ class Task:
         *,
         loss: Loss,
         bounds: Bounds,
+        dense_bounds: Bounds,
         epochs: int,
         reachable: NDArray[np.bool_],
         generator: np.random.Generator,
@@ -51,6 +59,7 @@ class Task:
         self.problem = problem
         self.loss = loss
         self.bounds = bounds
+        self.dense_bounds = dense_bounds
         self.epochs = epochs
         self.generator = generator
         self.device = device
@@ -61,8 +70,9 @@ class Task:
 
     def count_only(self, reachable: NDArray[np.bool_]) -> None:
         """Let these targets, a mask of shape (m,), count in the loss, and no others."""
-        importance = np.where(reachable, self.problem.importance, 0.0)
-        self._importance = self.tensor(importance / importance.sum())
+        counted = np.where(reachable, self.problem.importance, 0.0)
+        self.importance = counted / counted.sum()
+        self._shares = self.tensor(self.importance)
 
     def tensor(self, array: NDArray[np.float64]) -> Tensor:
         """Move an array to the device as float32."""
@@ -78,10 +88,14 @@ class Task:
     @cached_property
     def reference(self) -> NDArray[np.float64]:
         """Ratios of the dense calibrated file, which keeps all records, shape (n,)."""
-        return calibrate_all(self)
+        _ = self.linear_map  # laid out once, for both
+        dense = copy(self)
+        dense.bounds = self.dense_bounds
+        dense.count_only(unreachable(self.problem, dense.bounds, self.problem.n_records) == "")
+        return calibrate_all(dense)
 
     def datafit(self, estimates: Tensor) -> Tensor:
         """Weighted mean loss of scaled estimates, shape (m,), over the reachable targets."""
         error = estimates - self._goal
         beyond = error - error.clamp(-self._tolerance, self._tolerance)
-        return self._importance @ self.loss(beyond)
+        return self._shares @ self.loss(beyond)

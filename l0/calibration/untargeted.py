@@ -17,11 +17,11 @@ import pyarrow as pa
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l0.calibration.columns import known_numbers
 from l0.calibration.compile import COUNT, cells, patterns
 from l0.calibration.metrics import capped_error
 from l0.calibration.roles import Labels, Roles
 from l0.calibration.survey import Survey
-from l0.calibration.tables import known_numbers
 from l0.calibration.targets import Targets, describe
 
 #: A cell counts when its effective support (sum c)^2 / sum c^2 of the contributions c = w x is

@@ -250,7 +250,7 @@ class FeatureGate(L0Gate):
                 f"`{argument}` is a sparse matrix; pass `{argument}.toarray()`, or choose with "
                 "`l0.linear_model.L0Selector`, which keeps it sparse"
             )
-        found = shape(data)
+        found = shape(data, argument)
         if len(found) < 2 or found[-1] != self.n_features:
             raise InputError(
                 f"`{argument}` has shape {found}; it needs {self.n_features:,} columns, "

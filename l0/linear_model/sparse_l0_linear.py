@@ -91,8 +91,9 @@ class SparseL0Linear(GatedColumns):
             seed=seed,
         )
         self.fit_intercept = bool(fit_intercept)
-        self.weight = nn.Parameter(torch.zeros(self.n_features, device=self.device))
-        bias = nn.Parameter(torch.zeros(1, device=self.device)) if fit_intercept else None
+        kind: dict[str, Any] = {"dtype": torch.float32, "device": self.device}
+        self.weight = nn.Parameter(torch.zeros(self.n_features, **kind))
+        bias = nn.Parameter(torch.zeros(1, **kind)) if fit_intercept else None
         self.register_parameter("bias", bias)
 
     def get_sparsity(self) -> float:

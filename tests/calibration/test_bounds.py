@@ -54,6 +54,9 @@ def test_parse(bounds, low, high):
         ((1, 2, 3), r"pass a pair"),
         (("a", 2), r"pass a pair"),
         ("ab", r"pass a pair"),
+        ("12", r"`bounds` is '12'; pass a pair \(low, high\) of numbers"),
+        (("0.5", 2), r"pass a pair"),
+        ((None, "2"), r"pass a pair"),
     ],
 )
 def test_bad_bounds_are_named(bounds, text):
@@ -84,27 +87,34 @@ def test_logarithms_are_clamped(low, high, ratios):
     assert logs.requires_grad
 
 
-@given(
-    A=hnp.arrays(float, (2, 6), elements=st.sampled_from([0.0, 0.0, 1.0, 2.5, -1.0, -3.0])),
-    k=st.integers(1, 6),
-    low=lows,
-    high=highs,
-)
+@st.composite
+def amounts(draw):
+    """Draw a matrix whose rows run from empty to full, some entries stored as 0."""
+    m, n = draw(st.integers(1, 3)), draw(st.integers(1, 6))
+    elements = st.sampled_from([0.0, 0.0, 1.0, 1.0, 2.5, -1.0, -1.0, -3.0])
+    dense = draw(hnp.arrays(float, (m, n), elements=elements))
+    held = np.nonzero((dense != 0) | draw(hnp.arrays(bool, (m, n))))
+    stored = sp.csr_array((dense[held], held), shape=(m, n))
+    return dense, stored.astype(draw(st.sampled_from([np.float32, np.float64])))
+
+
+@given(both=amounts(), low=lows, high=highs, seed=st.integers(0, 99))
 @settings(deadline=None)
-def test_reach_is_the_best_of_all_choices(A, k, low, high):
-    w0 = np.array([1.0, 2.0, 0.5, 3.0, 1.0, 7.0])
-    lowest, highest = Bounds(low, high).reach(sp.csr_array(A), w0, k)
-    for row in range(2):
-        totals = []
-        for chosen in combinations(range(6), k):
-            contribution = A[row, chosen] * w0[list(chosen)]
-            ends = [
-                np.multiply(contribution, end, where=contribution != 0, out=np.zeros(k))
-                for end in (low, high)
-            ]
-            totals.append((np.minimum(*ends).sum(), np.maximum(*ends).sum()))
-        assert lowest[row] == pytest.approx(min(total[0] for total in totals))
-        assert highest[row] == pytest.approx(max(total[1] for total in totals))
+def test_reach_is_the_best_of_all_choices(both, low, high, seed):
+    A, stored = both
+    m, n = A.shape
+    w0 = np.random.default_rng(seed).choice([0.5, 1.0, 2.0, 7.0], n)
+    contribution = A * w0
+    ends = [
+        np.multiply(contribution, end, where=contribution != 0, out=np.zeros((m, n)))
+        for end in (low, high)
+    ]
+    least, most = np.minimum(*ends), np.maximum(*ends)
+    for k in range(1, n + 1):
+        lowest, highest = Bounds(low, high).reach(stored, w0, k)
+        choices = np.array(list(combinations(range(n), k)))
+        np.testing.assert_allclose(lowest, least[:, choices].sum(axis=2).min(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(highest, most[:, choices].sum(axis=2).max(axis=1), rtol=1e-12)
 
 
 def test_no_upper_bound_means_no_upper_end_whatever_the_amounts():

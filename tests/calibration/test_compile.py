@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from l0.calibration.compile import compile_targets
 from l0.calibration.survey import read_survey
 from l0.calibration.targets import read_targets
+from l0.errors import InputError
 
 
 def compiled(records, targets, members=None):
@@ -242,3 +243,13 @@ def test_every_numeric_type_can_be_added_up(kind):
     records = pa.table({"id": [0, 1], "x": pa.array([0, 1], pa.int8()).cast(kind)})
     targets = pa.table({"variable": ["x"], "value": [1.0]})
     np.testing.assert_array_equal(compiled(records, targets)[1], [[0, 1]])
+
+
+def test_an_amount_that_is_text_names_the_cells():
+    records = pa.table({"id": [0, 1, 2], "x": ["1,234", "5", "$7"]})
+    with pytest.raises(
+        InputError,
+        match=r"variable 'x' .* is in `records` string, not a number \('1,234', '\$7'\); write "
+        r"plain numbers, or use 'count' to count rows",
+    ):
+        compiled(records, pa.table({"variable": ["x"], "value": [1.0]}))

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from l0.calibration import Frontier, frontier
+from l0.calibration import CalibrationProblem, Frontier, frontier
 from l0.calibration.bounds import Bounds, unreachable
 from l0.errors import InputError
 from tests.calibration import problems
@@ -29,6 +29,17 @@ def test_each_budget_has_its_own_targets_out_of_reach():
     assert counts[300] == 0 < counts[12] < problem.n_targets
     front = problem.frontier([300, 12], bounds=(None, 3), epochs=20).table.to_pylist()
     assert [row["n_unreachable"] for row in front] == list(counts.values())
+
+
+def test_a_budget_that_reaches_nothing_is_named_before_the_walk():
+    A = np.vstack([np.ones(100), -np.ones(100)])
+    problem = CalibrationProblem.from_matrix(A, [1e4, -1e4], np.full(100, 100.0))
+
+    def never(state):
+        raise AssertionError(state)
+
+    with pytest.raises(InputError, match="none that counts can be reached"):
+        problem.frontier([100, 60, 2], bounds=(None, 5), epochs=20, progress=never)
 
 
 def test_each_row_is_what_the_path_gives_for_that_budget_alone(traced):

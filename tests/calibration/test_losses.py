@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +15,10 @@ errors = st.floats(-30, 30)
 
 
 @given(e=errors)
-def test_capped_is_the_absolute_error_up_to_the_cap(e):
-    assert LOSSES["capped"](torch.tensor(e)).item() == pytest.approx(min(abs(e), FIT_CAP), rel=1e-6)
+def test_capped_is_the_absolute_error_and_beyond_the_cap_its_logarithm(e):
+    beyond = FIT_CAP * math.log(max(abs(e) / FIT_CAP, 1.0))
+    expected = min(abs(e), FIT_CAP) + beyond
+    assert LOSSES["capped"](torch.tensor(e)).item() == pytest.approx(expected, rel=1e-6)
 
 
 @given(e=errors)
@@ -32,10 +35,10 @@ def test_losses_are_zero_at_a_hit_symmetric_and_grow(name, e, further):
     assert loss(torch.tensor(e * further)) >= loss(torch.tensor(e))
 
 
-def test_a_target_between_the_caps_is_still_pulled_and_a_lost_cause_is_not():
-    error = torch.tensor([-5.0, 5.0, 2 * FIT_CAP], requires_grad=True)
+def test_a_target_between_the_caps_is_pulled_in_full_and_a_lost_cause_ever_less():
+    error = torch.tensor([-5.0, 5.0, 2 * FIT_CAP, 100 * FIT_CAP], requires_grad=True)
     get_loss("capped")(error).sum().backward()
-    assert error.grad.tolist() == [-1, 1, 0]
+    assert error.grad.tolist() == pytest.approx([-1, 1, 1 / 2, 1 / 100])
 
 
 @pytest.mark.parametrize("name", ["huber", "", None, ["capped"]])

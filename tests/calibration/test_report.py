@@ -3,6 +3,7 @@ import re
 import shutil
 import subprocess
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.csv
 import pytest
 
 import l0
-from l0.calibration import CalibrationProblem
+from l0.calibration import CalibrationProblem, Hybrid, Path, Random
 from l0.calibration.metrics import score
 from l0.calibration.report import render
 from l0.calibration.result import CalibrationResult
@@ -140,11 +141,54 @@ def test_the_call_in_the_page_repeats_the_run(tmp_path):
         members={"records": tmp_path / "people.csv"},  # a name that must not hide the records
         key="id", weight="w", n_records=20, bounds=(0.1, 50), seed=3, epochs=10,
     )  # fmt: skip
-    call = html.unescape(re.search(r"(?s)<pre[^>]*><code>(.*?)</code>", render(first)).group(1))
     room = {}
-    exec(call, room)  # noqa: S102 - that it runs is the point
+    exec(call_of(render(first)), room)  # noqa: S102 - that it runs is the point
     np.testing.assert_array_equal(room["result"].values, first.values)
     np.testing.assert_array_equal(room["result"].indices, first.indices)
+
+
+@dataclass(frozen=True)
+class Mine:
+    """A user's own selector."""
+
+    depth: int = 3
+
+    def select(self, task, n_records):
+        return Random().select(task, n_records)
+
+
+class Plain(Mine):
+    def __repr__(self):
+        return "Plain\nobject"
+
+
+def call_of(page):
+    return html.unescape(re.search(r"(?s)<pre[^>]*><code>(.*?)</code>", page).group(1))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "path",
+        Random(),
+        Hybrid(share=0.5, path=Path(depth=4)),
+        Mine(),
+        Plain(),
+        Hybrid(share=0.5, path=Mine()),
+    ],
+    ids=lambda method: repr(method).split()[0],
+)
+def test_the_call_in_the_page_has_the_selector(method):
+    p = problem()
+    # As if the run had been of this selector: only its repr is kept.
+    run = p.solve(10, "random", epochs=2)
+    run.run["arguments"]["method"] = method if isinstance(method, str) else repr(method)
+    call = call_of(render(run)).replace("problem.solve(", "dict(")
+    room = {"method": "mine"}
+    exec(call, room)  # noqa: S102 - that it runs is the point
+    foreign = "Mine" in repr(method) or "Plain" in repr(method)
+    assert room["result"]["method"] == ("mine" if foreign else method)
+    assert ("the caller's own object" in call) == foreign
 
 
 def large(n_targets=32_000, n_statistics=20_000, n_records=57_000):

@@ -293,3 +293,53 @@ def test_a_target_with_no_record_behind_it_is_named_and_counted():
     assert result.metrics["n_unreachable"] == 1
     assert result.metrics["max_error"] == 1
     assert result.metrics["loss"] >= 1 / 20
+
+
+def test_a_caller_without_gradients_gets_the_same(problem):
+    with torch.no_grad():
+        result = problem.solve(20, epochs=8)
+        front = problem.frontier([20], epochs=8)
+    np.testing.assert_array_equal(result.values, problem.solve(20, epochs=8).values)
+    assert front.table["loss"] == problem.frontier([20], epochs=8).table["loss"]
+
+
+# Scales
+
+
+@pytest.mark.parametrize("factor", [1e-3, 100.0])
+def test_weights_on_another_scale_than_the_targets_are_refused_with_the_factor(factor):
+    given = problems.parts()
+    problem = CalibrationProblem.from_matrix(**{**given, "weights": given["weights"] * factor})
+    with pytest.raises(InputError, match=r"not on one scale.*multiply the weights by (9|1e\+03|0)"):
+        problem.solve(50)
+
+
+def test_totals_of_amounts_that_cancel_say_nothing_of_the_scale():
+    rng = np.random.default_rng(0)
+    A = np.vstack([np.ones(200), rng.normal(0, 1000, (3, 200))])
+    net = A[1:] @ np.full(200, 100.0)
+    problem = CalibrationProblem.from_matrix(A, [2e4, *(net / 50)], np.full(200, 100.0))
+    assert problem.solve(50, "pps").metrics["loss"] < 0.1
+
+
+def test_a_small_net_total_is_met_however_far_off_it_starts():
+    rng = np.random.default_rng(0)
+    A = np.vstack([np.ones(500), rng.normal(0, 5000, 500)])
+    w0 = rng.uniform(50, 150, 500)
+    values = np.array([w0.sum(), 0.001 * np.abs(A[1]) @ w0])
+    problem = CalibrationProblem.from_matrix(A, values, w0)
+    assert abs(A[1] @ w0 - values[1]) > 20 * values[1]
+    for method in ("hybrid", "path", "pps"):
+        assert problem.solve(100, method).metrics["loss"] < 0.01
+
+
+def test_the_dense_file_is_free_of_the_bounds_of_a_few_records(problem):
+    tasks = [problems.task(problem, bounds=bounds) for bounds in (None, (4, 90))]
+    references = [task.reference for task in tasks]
+    np.testing.assert_array_equal(*references)
+    bounded = problem.solve(30, "random", bounds=(4, 90), epochs=50)
+    ratios = bounded.values / problem.design_weights[bounded.indices]
+    assert ratios.min() >= 4
+    everybody = problem.solve(bounds=(0.9, 1.1), epochs=50)
+    ratios = everybody.values / problem.design_weights
+    assert 0.9 <= ratios.min() <= ratios.max() <= 1.1

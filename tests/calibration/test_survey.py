@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l0.calibration.survey import read_survey
+from l0.calibration.survey import find_keys, read_survey
 from l0.errors import InputError
 
 
@@ -70,6 +70,11 @@ def test_an_entity_has_its_own_column_before_that_of_its_record():
 def test_keys_of_different_types_meet(kind, person_keys):
     survey = read_with_persons(pa.array([1, 2, 3]).cast(kind), person_keys)
     np.testing.assert_array_equal(survey.members["person"].record, [1, 0, 1])
+
+
+def test_long_keys_of_different_types_meet():
+    numbers = pa.array([202301234567.0, 10.5])
+    assert find_keys(numbers, pa.array(["10.5", "202301234567"])).to_pylist() == [1, 0]
 
 
 def test_pandas_categorical_keys():
@@ -184,7 +189,9 @@ def test_missing_weight_column():
 
 
 def test_weights_that_are_text():
-    with pytest.raises(InputError, match=r"`weight` column 'w' is string, not a number; cast it"):
+    with pytest.raises(
+        InputError, match=r"`weight` column 'w' is string, not a number \('1', '2', '3'\); write"
+    ):
         read_survey(records(w=["1", "2", "3"]), weight="w")
 
 
@@ -233,3 +240,35 @@ def test_columns_that_arrow_barely_knows_do_no_harm():
     )
     survey = read_survey(table, key="id")
     assert survey.records.table["view"].to_pylist() == ["b", "a"]
+
+
+# Keys in CSV files
+
+
+@pytest.mark.parametrize(
+    ("keys", "person_keys"),
+    [
+        (["12345678901234567890", "12345678901234567891"], ["12345678901234567892"]),
+        (["5.1", "5.2"], ["5.10"]),
+        (["5.1", "5.10"], ["5.100"]),
+        (["120", "121"], ["12E1"]),
+    ],
+)
+def test_unlike_keys_in_csv_files_never_meet(tmp_path, keys, person_keys):
+    for name, ids in (("records", keys), ("persons", person_keys), ("own", keys)):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["id,x", *(f"{key},1" for key in ids)]))
+
+    def members(name):
+        tables = {"person": tmp_path / f"{name}.csv"}
+        return read_survey(tmp_path / "records.csv", key="id", members=tables).members["person"]
+
+    np.testing.assert_array_equal(members("own").record, [0, 1])
+    with pytest.raises(InputError, match=rf"record is missing .* \(keys '{person_keys[0]}'"):
+        members("persons")
+
+
+def test_weights_that_are_text_name_the_cells():
+    with pytest.raises(
+        InputError, match=r"`weight` column 'w' is string, not a number \('1,5', 'x'\); write plain"
+    ):
+        read_survey(records(w=["1,5", "2", "x"]), weight="w")

@@ -66,6 +66,23 @@ def test_groups_count_the_same():
     np.testing.assert_allclose(table.importance, [0.25, 0.25, 0.5])
 
 
+def test_the_groups_shown_are_those_that_count_the_same():
+    rows = [
+        {"group": "a"}, {"group": "a", "state": "NY"},
+        {"variable": "x"}, {"variable": "x", "state": "NY"}, {"state": "CO"},
+    ]  # fmt: skip
+    table = read(*rows)
+    assert table.groups == ["a", "a", "x by state", "x by state", "count by state"]
+    np.testing.assert_allclose(table.importance, [1 / 6, 1 / 6, 1 / 6, 1 / 6, 1 / 3])
+
+
+def test_an_empty_column_of_groups_is_none():
+    without = [{}, {"state": "NY"}, {"variable": "x"}]
+    for empty in (None, ""):
+        table = read(*[{**row, "group": empty} for row in without])
+        np.testing.assert_allclose(table.importance, read(*without).importance)
+
+
 @given(
     st.lists(st.tuples(st.floats(0.01, 9), st.sampled_from("abc")), min_size=1, max_size=12),
     st.randoms(use_true_random=False),
@@ -116,12 +133,12 @@ def test_empty_targets():
         ),
         (
             [{"variable": None}],
-            r"`targets` ask for the variable ''",
+            r"`targets` column 'variable' is empty in 1 rows \(rows 0\)",
         ),
         (
             [{"variable": "state"}],
-            r"`targets` ask for the variable 'state' \(targets 'state by state=CA'\), which is "
-            r"string in `records`, not a number; to count rows use 'count'",
+            r"`targets` ask for the variable 'state' \(targets 'state by state=CA'\), which is in "
+            r"`records` string, not a number \('CA', 'CO', 'NY'\); write plain numbers, or use",
         ),
         (
             [{"stat": "CA"}],
@@ -190,7 +207,7 @@ def test_bad_targets_are_named(rows, match):
     [
         (["", "person", "persn"], "persn", "2"),
         (["household", "household", "persn", "person"], "persn", "2"),
-        (["household", "famly"], "household", "0"),
+        (["household", "famly"], "famly", "1"),
         (["persons", "persons"], "persons", "0, 1"),
         (["Person"], "Person", "0"),
     ],
@@ -199,8 +216,8 @@ def test_a_typo_in_entity_is_caught(stated, typo, rows):
     states = ["CA", "CO", "NY", None]
     with pytest.raises(
         InputError,
-        match=rf"`targets` use '{typo}' as `entity` \(rows {rows}\), which is no member table; .*"
-        r"'person': pass it in `members` or correct it",
+        match=rf"`targets` have .*'{typo}' \(rows {rows}\) as `entity`, and the tables in "
+        r"`members` are 'person'; rename one so that both say the same, or leave the cell empty",
     ):
         read(*({"entity": entity, "state": s} for entity, s in zip(stated, states, strict=False)))
 
@@ -208,7 +225,7 @@ def test_a_typo_in_entity_is_caught(stated, typo, rows):
 def test_values_that_are_text():
     table = target_table({}).set_column(2, "value", pa.array(["1,000"]))
     with pytest.raises(
-        InputError, match=r"`targets` column 'value' is string, not a number; cast it"
+        InputError, match=r"`targets` column 'value' is string, not a number \('1,000'\); write"
     ):
         read_targets(table, read_survey(RECORDS))
 
@@ -254,10 +271,84 @@ def test_a_column_that_would_hide_a_label_is_refused(name, holder):
     argument = "records" if holder == "records" else r"members\['person'\]"
     with pytest.raises(
         InputError,
-        match=rf"`targets` column '{name}' is also a column of `{argument}`; rename it in both to "
-        rf"use it as a label, or in `{argument}` to ",
+        match=rf"`targets` column '{name}' is also a column of `{argument}`; to use it as a label, "
+        rf"rename it in both, or rename it in `{argument}` to ",
     ):
         read_targets(target_table({name: "1"}, {"state": "NY"}), survey)
-    # No label: one cell is no level, or none is filled.
-    read_targets(target_table({name: "1"}, {name: "other", "state": "NY"}), survey)
+    # No label: no cell is a level, or none is filled.
+    read_targets(target_table({name: "one"}, {name: "other", "state": "NY"}), survey)
     read_targets(target_table({name: None}), survey)
+
+
+# Names that are not what they seem
+
+
+def test_a_member_table_under_another_name_is_no_record():
+    survey = read_survey(RECORDS, key="id", members={"people": PERSONS})
+    with pytest.raises(
+        InputError,
+        match=r"`targets` have 'person' \(rows 0, 1\) as `entity`, .* `members` are 'people'; "
+        r"rename one so that both say the same",
+    ):
+        read_targets(
+            target_table({"entity": "person"}, {"entity": "person", "state": "NY"}), survey
+        )
+    alone = read_survey(RECORDS, key="id")
+    assert read_targets(target_table({"entity": "person"}), alone).entities == [""]
+    # An empty cell is no name: it means the records, whatever members there are.
+    assert read_targets(target_table({"entity": None}), survey).entities == [""]
+
+
+def test_a_misspelt_entity_does_not_blame_another():
+    rows = [{"entity": "household"}, *({"entity": "persons", "state": s} for s in ("CA", "NY"))]
+    with pytest.raises(
+        InputError,
+        match=r"'household' \(rows 0\), 'persons' \(rows 1, 2\) as `entity`.*are 'person'; rename",
+    ):
+        read(*rows)
+
+
+@pytest.mark.parametrize("name", ["group", "name", "source"])
+@pytest.mark.parametrize("holder", ["records", "members"])
+def test_a_misspelt_label_does_not_make_its_column_a_description(name, holder):
+    tables = {"records": RECORDS, "members": PERSONS}
+    tables[holder] = tables[holder].append_column(name, pa.array(["a", "b", "c"]))
+    survey = read_survey(tables["records"], key="id", members={"person": tables["members"]})
+    argument = "records" if holder == "records" else r"members\['person'\]"
+    with pytest.raises(
+        InputError,
+        match=rf"`targets` column '{name}' is also a column of `{argument}`, which has some of its "
+        rf"values and not 'B'; to use it as a label, correct these and rename it in both, or "
+        rf"rename it in `{argument}` to ",
+    ):
+        read_targets(target_table({name: "a"}, {name: "B", "state": "NY"}), survey)
+    read_targets(target_table({name: "A"}, {name: "B", "state": "NY"}), survey)
+
+
+def test_an_empty_variable_is_named():
+    with pytest.raises(
+        InputError,
+        match=r"`targets` column 'variable' is empty in 2 rows \(rows 0, 2\); name the column to "
+        r"add up, or 'count'",
+    ):
+        read({"variable": None, "value": 2.0}, {"state": "NY"}, {"variable": "", "value": 3.0})
+
+
+@pytest.mark.parametrize("holder", ["records", "members"])
+def test_labels_that_one_number_would_merge_are_refused(tmp_path, holder):
+    def labelled(cells, asked):
+        lines = ["id,code,x", *(f"{row},{cell},1.50" for row, cell in enumerate(cells))]
+        (tmp_path / "coded.csv").write_text("\n".join(lines))
+        coded, plain = tmp_path / "coded.csv", pa.table({"id": range(len(cells))})
+        records, persons = (coded, plain) if holder == "records" else (plain, coded)
+        survey = read_survey(records, key="id", members={"person": persons})
+        table = pa.table({"entity": ["person"], "variable": ["count"], "value": [1.0], **asked})
+        return compile_targets(read_targets(table, survey), survey).toarray().tolist()
+
+    argument = "records" if holder == "records" else r"members\['person'\]"
+    for cells in (["5.1", "5.10", "6"], ["12E1", "120", "0.5"]):
+        match = rf"label 'code', .* of `{argument}` .* read '{cells[0]}' and '{cells[1]}' as one"
+        with pytest.raises(InputError, match=match):
+            labelled(cells, {"code": [cells[0]]})
+        assert labelled(cells, {}) == [[1, 1, 1]]  # no label, no harm
+    assert labelled(["2.0", "2", "0.50", "NA", ""], {"code": ["2"]}) == [[1, 1, 0, 0, 0]]

@@ -93,7 +93,7 @@ def _contributions(
     """What each record adds to each target if it is chosen, (n, m) in order, and the goal, (m,)."""
     problem = task.problem
     # An error counts by its share of the loss.
-    share = np.sqrt(problem.importance) / problem.scales
+    share = np.sqrt(task.importance) / problem.scales
     parts = np.empty((problem.n_records, problem.n_targets), dtype=np.float32)
     for target in range(problem.n_targets):  # a float64 copy of all entries would be large
         row = problem.matrix[[target]].toarray().ravel()

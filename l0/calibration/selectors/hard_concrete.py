@@ -1,6 +1,7 @@
 """Hard-concrete gates on weights: the method of Louizos, Welling & Kingma, with a budget.
 
-Ratios are u = z exp(x), z from a `HardConcrete` gate. Adam minimises over x and the gates
+Ratios are u = z exp(x), z from a `HardConcrete` gate. Adam minimises over the gates and over x,
+with exp(x) within the bounds of the weights,
 
     datafit(A u) + lambda (E[open gates] / budget - 1),
 
@@ -62,9 +63,9 @@ class HardConcreteGates:
         generator = torch.Generator(task.device)
         generator.manual_seed(int(task.generator.integers(2**62)))
         gates = HardConcrete(n, temperature=self.temperature, init_mean=self.init_mean).to(
-            task.device
+            task.device, torch.float32
         )
-        log_ratios = torch.zeros(n, device=task.device, requires_grad=True)
+        log_ratios = task.tensor(np.zeros(n)).requires_grad_()
         optimizer = torch.optim.Adam(
             [
                 {"params": [log_ratios], "lr": self.learning_rate},
@@ -81,6 +82,7 @@ class HardConcreteGates:
             optimizer.zero_grad()
             (task.datafit(estimates) + multiplier * violation).backward()
             optimizer.step()
+            task.bounds.clamp_log_(log_ratios)
             over = float(violation.detach())
             multiplier = multiplier + self.dual_rate * over if over > 0 else 0.0
             if since := due(epoch, epochs, SNAPSHOTS):

@@ -39,7 +39,8 @@ class Hybrid:
         Of the dense calibrated ratios of all others, where the path starts.
     overshoot : float
         A record is too influential to be drawn when its Horvitz-Thompson weight contributes more
-        than this many times the value of a target.
+        than this many times the value of a target that counts (of amounts that cancel, than what
+        does).
     mu : float
         Pull towards the base weights.
     path : Path
@@ -70,7 +71,8 @@ class Hybrid:
         chosen, ratios = next(
             self.path.walk(task, others, self.start * task.reference[others], [n_left], companions)
         )
-        useful = ratios >= self.path.threshold
+        # What the path left under the lower bound would be lifted to it.
+        useful = ratios >= max(self.path.threshold, task.bounds.low)
         chosen, ratios = chosen[useful], ratios[useful]
         n_more = n_left - len(chosen)
         if n_more:
@@ -85,8 +87,12 @@ class Hybrid:
 
     def _drawable(self, task: Task, q: NDArray[np.float64], n_drawn: int) -> NDArray[np.int64]:
         """Records that may be drawn: all but the too influential, or all where too few are left."""
+        problem = task.problem
+        # Of a target whose amounts cancel, little is left that a single record would not overshoot.
+        cancelled = problem.gross - np.abs(problem.estimate(problem.design_weights))
+        share = (task.importance > 0) * problem.scales / np.maximum(problem.scales, cancelled)
         # A record's weight w / q contributes (w / q) a / scale = (u / q) A to each target.
-        influence = task.linear_map.largest_entries() * task.reference / q
+        influence = task.linear_map.largest_entries(share) * task.reference / q
         drawable = np.flatnonzero(influence <= self.overshoot)
         return drawable if len(drawable) >= n_drawn else np.arange(task.problem.n_records)
 

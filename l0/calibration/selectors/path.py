@@ -32,7 +32,7 @@ class Path:
     Attributes
     ----------
     depth : int
-        L; even and large selects harder.
+        L: the larger, the harder it selects; even ones are quicker.
     learning_rate : float
     penalty, growth : float
         lambda of the first step, and its factor from step to step.
@@ -44,6 +44,9 @@ class Path:
         Share of the records that must have left before the matrix is cut down.
     mu : float
         Pull of the refit towards the ratios found.
+    jitter : float
+        Standard deviation of what is added to the logarithms of the starting ratios: records
+        alike would otherwise stay alike, and whole groups of them leave in one step.
     """
 
     depth: int = 6
@@ -54,6 +57,7 @@ class Path:
     threshold: float = 1e-3
     rebuild: float = 0.15
     mu: float = 0.003
+    jitter: float = 0.1
 
     def select(self, task: Task, n_records: int) -> Selection:
         """See `Selector.select`."""
@@ -75,7 +79,7 @@ class Path:
         everybody = np.arange(task.problem.n_records)
         start = np.ones(task.problem.n_records)
         for records, ratios in self.walk(task, everybody, start, budgets):
-            # A step may leave fewer than the budget: the last to fall come back at the threshold.
+            # A step may leave fewer than the budget: the largest that fell come back.
             yield Selection(records, np.maximum(ratios, self.threshold), self.mu)
 
     def walk(
@@ -106,6 +110,7 @@ class Path:
         ratios : ndarray of float64, shape (budget,)
         """
         n_candidates = len(records)
+        start = start * np.exp(self.jitter * task.generator.standard_normal(n_candidates))
         linear_map = task.linear_map.subset(records)
         beside = None if companions is None else Pulled(task, companions)
         gate = HadamardGate(

@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+import torch
 
 from l0.calibration import HardConcreteGates
 from tests.calibration import problems
@@ -37,3 +39,33 @@ def test_it_draws_from_the_generator_of_the_task():
     )
     np.testing.assert_array_equal(one.base, same.base)
     assert not np.array_equal(one.base, other.base)
+
+
+@pytest.mark.parametrize("bounds", [(0, 4.0), (2, 6.0)])
+def test_it_selects_within_the_bounds(bounds):
+    task = problems.task(problems.problem(), bounds=bounds, epochs=100)
+    assert HardConcreteGates().select(task, 60).base.max() <= bounds[1] * (1 + 1e-6)
+
+
+def test_what_it_selects_within_the_bounds_fits_together():
+    loss = [
+        problems.problem(n=1000, m=40, kept=100, seed=seed)
+        .solve(100, "hard_concrete", bounds=(5, 15), epochs=200)
+        .metrics["loss"]
+        for seed in range(4)
+    ]
+    assert np.mean(loss) < 0.004  # 0.008 where it selects without bounds
+
+
+def test_the_default_dtype_does_not_matter():
+    def select():
+        return HardConcreteGates().select(problems.task(problems.problem(), epochs=20), 50)
+
+    expected = select()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = select()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(found.records, expected.records)
+    np.testing.assert_array_equal(found.base, expected.base)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -102,3 +104,46 @@ def test_records_are_drawn_along_the_order_of_the_problem():
     task = problems.task(problem, epochs=20)
     selection = Hybrid(share=1, per_target=0).select(task, 100)
     np.testing.assert_allclose(np.bincount(selection.records // 50), 10, atol=1)
+
+
+def with_another_target(values, importance):
+    """Counts of two groups, and a target of amounts that only the first group has."""
+    rng = np.random.default_rng(0)
+    first = np.arange(400) % 2 == 0
+    A = np.vstack([first, ~first, np.where(first, values, 0.0)])
+    weights = rng.uniform(50, 150, 400)
+    totals = A @ weights
+    problem = CalibrationProblem.from_matrix(A, totals, weights)
+    return first, replace(problem, importance=np.array(importance))
+
+
+def n_drawn_of(group, problem, reachable=None):
+    task = problems.task(problem, epochs=60, reachable=reachable)
+    return group[Hybrid(share=1, per_target=0).select(task, 100).records].sum()
+
+
+def test_a_target_that_does_not_count_does_not_steer_the_draw():
+    first, problem = with_another_target(np.full(400, 1e6), [0.5, 0.5, 0.0])
+    problem = replace(problem, values=problem.values * [1, 1, -1e-6])
+    assert n_drawn_of(first, problem) == pytest.approx(50, abs=2)
+    counted = replace(problem, importance=np.full(3, 1 / 3))
+    reachable = np.array([True, True, False])
+    assert n_drawn_of(first, counted, reachable) == pytest.approx(50, abs=2)
+
+
+def test_a_small_rest_of_amounts_that_cancel_bars_nobody_from_the_draw():
+    signs = np.where(np.arange(400) % 4 == 0, 1.0, -1.0)
+    first, problem = with_another_target(1000 * signs, [1 / 3] * 3)
+    problem = replace(problem, values=np.array([*problem.values[:2], 1e-3 * problem.gross[2]]))
+    assert n_drawn_of(first, problem) == pytest.approx(50, abs=3)
+
+
+def test_what_the_path_left_under_the_lower_bound_is_not_lifted_but_replaced():
+    rng = np.random.default_rng(0)
+    in_state = rng.integers(0, 6, 3000) == np.arange(6)[:, None]
+    A = np.vstack([in_state, in_state * rng.lognormal(0, 1, 3000)])
+    w0 = rng.uniform(80, 120, 3000)
+    values = A @ w0 * np.repeat([1.05, 1.02], 6)
+    problem = CalibrationProblem.from_matrix(A, values, w0)
+    result = problem.solve(150, "hybrid", bounds=(10, 40), epochs=200)  # n / k is 20
+    assert result.metrics["loss"] < 0.01

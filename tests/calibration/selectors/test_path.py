@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from l0.calibration import CalibrationProblem
 from l0.calibration.refit import Selection
 from l0.calibration.selectors.path import Path
 from tests.calibration import problems
@@ -69,3 +70,12 @@ def test_companions_take_part_in_the_fit_and_are_not_chosen():
 def test_a_handful_of_epochs_ends_too(epochs):
     result = problems.problem(n=100, m=10).solve(7, "path", epochs=epochs)
     assert len(result.indices) == 7
+
+
+def test_records_that_are_alike_are_thinned_out_and_do_not_leave_together():
+    state = np.arange(600) % 6
+    A = (state == np.arange(6)[:, None]).astype(float)
+    problem = CalibrationProblem.from_matrix(A, A.sum(axis=1) * 100, np.full(600, 100.0))
+    result = problem.solve(120, "path", epochs=100)
+    assert result.metrics["loss"] < 1e-3
+    assert np.bincount(state[result.indices], minlength=6).min() >= 10
