@@ -57,7 +57,7 @@ class Path:
     threshold: float = 1e-3
     rebuild: float = 0.15
     mu: float = 0.003
-    jitter: float = 0.1
+    jitter: float = 0.15
 
     def select(self, task: Task, n_records: int) -> Selection:
         """See `Selector.select`."""
