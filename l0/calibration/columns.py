@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from l0.errors import first_few
+from l0.errors import InputError, first_few
 
 #: Up to here a float holds every whole number.
 EXACT = 2.0**53
+
+
+def check_unique(names: list[str], argument: str) -> None:
+    """Refuse columns of one name."""
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
+    if repeated:
+        raise InputError(
+            f"`{argument}` has the columns {first_few(repeated)} more than once; rename all but one"
+        )
 
 
 def is_number(kind: pa.DataType) -> bool:

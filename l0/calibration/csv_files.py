@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from l0.calibration.columns import is_number, is_plain_number
+from l0.calibration.columns import check_unique, is_number, is_plain_number
 from l0.errors import InputError, first_few
 
 #: What a CSV file has to be, as an error says it.
@@ -132,12 +131,3 @@ def _read_typed(path: Path, types: dict[str, pa.DataType]) -> pa.Table:
         strings_can_be_null=True,
     )
     return pa.csv.read_csv(path, convert_options=options)
-
-
-def check_unique(names: list[str], argument: str) -> None:
-    """Refuse columns of one name."""
-    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
-    if repeated:
-        raise InputError(
-            f"`{argument}` has the columns {first_few(repeated)} more than once; rename all but one"
-        )

@@ -153,9 +153,10 @@ def trace(
         raise InputError("`n_records` is empty; name at least one budget")
     rows = []
     with progress_bar(progress) as listener:
-        task, _ = make_task(problem, budgets[0], options, listener)
+        task, widest = make_task(problem, budgets[0], options, listener)
         # For all of them before the walk, so that a budget too small costs no work.
-        reasons = [check_reachable(problem, task.bounds, budget) for budget in budgets]
+        others = (check_reachable(problem, task.bounds, budget) for budget in budgets[1:])
+        reasons = [widest, *others]
         selections = Path().frontier(task, budgets)
         for selection, why in zip(selections, reasons, strict=True):
             task.count_only(why == "")

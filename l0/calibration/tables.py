@@ -10,7 +10,8 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet
 
-from l0.calibration.csv_files import AS_CSV, check_unique, csv_file, read_csv
+from l0.calibration.columns import check_unique
+from l0.calibration.csv_files import AS_CSV, csv_file, read_csv
 from l0.errors import InputError, closest
 
 Kind = Literal["pandas", "polars", "pyarrow"]

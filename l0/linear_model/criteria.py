@@ -16,8 +16,7 @@ CRITERIA: dict[str, Callable[[float, int, int, int, int], float]] = {
     "gic": lambda n, p, k, c, q: (
         k * math.log(max(p, 2)) * max(1.0, math.log(math.log(n))) + (c * q - k) * math.log(n)
     ),
-    # Few rows a slope let the residual variance fall too far. The factor that makes AICc of AIC
-    # (Hurvich & Tsai 1989, Biometrika 76(2)) makes that good, but asks more of many rows too.
+    # Few rows a column let the residual variance fall too far; `penalty` says why in this form.
     "gicc": lambda n, p, k, c, q: (
         CRITERIA["gic"](n, p, k, c, q) * (1 + (5 * c / n) ** 3) if c * q < n - 1 else math.inf
     ),
@@ -65,10 +64,11 @@ def penalty(name: str, n: float, p: int, k: int, c: int, q: int = 1) -> float:
 
     Notes
     -----
-    The factor of ``gicc`` was chosen on the designs of ``benchmarks/support_recovery.py``. AICc's,
-    n / (n - d - 1), gives the same held-out error there, but leaves out true columns where the
-    signal is weak: 4% more at 25 rows a column are enough for that.
+    The factor of ``gicc`` was chosen on the designs of ``benchmarks/support_recovery.py``. The one
+    that makes AICc of AIC, n / (n - c - 1) (Hurvich & Tsai 1989, Biometrika 76(2)), gives the same
+    held-out error there, but leaves out true columns where the signal is weak: 4% more at 25 rows a
+    column are enough for that.
     """
-    if name not in list(CRITERIA):
+    if name not in list(CRITERIA):  # what cannot be hashed is not known either
         raise InputError(f"`criterion` {name!r} is not known; {closest(name, CRITERIA)}")
     return float(CRITERIA[name](max(n, 3.0), p, k, c, q))
