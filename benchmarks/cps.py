@@ -16,8 +16,8 @@ import torch
 from checks import check
 
 from l0.calibration import SELECTORS, CalibrationProblem, CalibrationResult
-from l0.calibration.metrics import fit_metrics, weight_metrics
-from l0.calibration.untargeted import untargeted_metrics
+from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
+from l0.calibration.evaluation.untargeted import untargeted_metrics
 from l0.datasets import cps_paths
 
 Metrics = dict[str, float]

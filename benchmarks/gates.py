@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sklearn.feature_selection import mutual_info_regression
 
 from l0 import CalibrationProblem, FeatureGate, SampleGate
-from l0.calibration.moments import standardise
+from l0.gates.representation import standardise
 from l0.datasets import load_cps
 
 Array = NDArray[np.float64]

@@ -19,7 +19,7 @@ from environments import call
 from surface_data import load
 
 from l0.calibration import SELECTORS, CalibrationProblem
-from l0.calibration.metrics import fit_metrics
+from l0.calibration.evaluation.metrics import fit_metrics
 
 HERE = Path(__file__).resolve().parent
 N_RECORDS, KEEP = 337_704, 57_240

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         calibrate,
         frontier,
     )
-    from l0.errors import InputError
+    from l0.common.errors import InputError
     from l0.gates import FeatureGate, HybridGate, L0Gate, SampleGate
     from l0.hadamard import HadamardGate
     from l0.hard_concrete import HardConcrete
@@ -78,7 +78,7 @@ _HOMES = {
     "HadamardGate": "l0.hadamard",
     "HardConcrete": "l0.hard_concrete",
     "HybridGate": "l0.gates",
-    "InputError": "l0.errors",
+    "InputError": "l0.common.errors",
     "L0Conv2d": "l0.layers",
     "L0DepthwiseConv2d": "l0.layers",
     "L0Gate": "l0.gates",

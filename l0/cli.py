@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from l0.errors import InputError
-from l0.files import check_replaceable, whole_folder
-from l0.numerals import percent
-from l0.progress import progress_bar
+from l0.common.errors import InputError
+from l0.common.atomic_files import check_replaceable, whole_folder
+from l0.common.formatting import percent
+from l0.common.progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -297,7 +297,7 @@ def _calibrate(
     records: Path, targets: Path, out: Path, quiet: bool, as_json: bool, **options: Any
 ) -> None:
     from l0.calibration import calibrate
-    from l0.calibration.result import RESULT_FILES
+    from l0.calibration.results.result import RESULT_FILES
 
     check_replaceable(out, RESULT_FILES)
     with progress_bar(not quiet) as listener:
@@ -356,7 +356,7 @@ def _cells(metrics: Mapping[str, Any]) -> list[str]:
 
 def _summary_table(result: CalibrationResult) -> Table:
     """Set the design weights beside the result, a metric a row."""
-    from l0.calibration.metrics import fit_metrics
+    from l0.calibration.evaluation.metrics import fit_metrics
 
     targets = result.tables["targets"]
     error, importance = (

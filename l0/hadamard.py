@@ -7,9 +7,9 @@ from numbers import Integral
 import torch
 from torch import Tensor, nn
 
-from l0.errors import first_few
-from l0.precision import at_least_float32
-from l0.scalars import whole_number
+from l0.common.errors import first_few
+from l0.common.dtypes import at_least_float32
+from l0.common.scalars import whole_number
 
 
 class HadamardGate(nn.Module):

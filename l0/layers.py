@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from l0.hard_concrete import HardConcrete
 from l0.penalties import get_sparsity_stats, sum_of_squares, sum_over_modules
-from l0.scalars import whole_number
+from l0.common.scalars import whole_number
 
 
 class _GatedLayer(nn.Module):

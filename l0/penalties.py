@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from l0.precision import at_least_float32
+from l0.common.dtypes import at_least_float32
 from l0.temperature import TemperatureScheduler, update_temperatures
 from l0.tracker import PenaltyTracker
 

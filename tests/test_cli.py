@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 import l0
 from l0.calibration import SELECTORS, CalibrationProblem, CalibrationResult
-from l0.calibration.losses import LOSSES
+from l0.calibration.problem.losses import LOSSES
 from l0.cli import app
-from l0.numerals import percent
+from l0.common.formatting import percent
 
 RESULT_FILES = {
     "calibration_log.csv", "history.csv", "metrics.json", "report.html", "run.json",
@@ -286,7 +286,7 @@ def test_no_room_on_disk_leaves_nothing_behind(files, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("l0.calibration.result.pa.parquet.write_table", full)
+    monkeypatch.setattr("l0.calibration.results.result.pa.parquet.write_table", full)
     assert re.search("no room on disk to write '.*l0-result'; free", refused("calibrate", *files))
 
 
@@ -294,7 +294,7 @@ def test_a_missing_permission_names_the_file(files, monkeypatch):
     def locked(*_, **__):
         raise PermissionError(13, "Permission denied", "locked.csv")
 
-    monkeypatch.setattr("l0.calibration.survey.read_table", locked)
+    monkeypatch.setattr("l0.calibration.inputs.survey.read_table", locked)
     assert refused("calibrate", *files) == "l0: Permission denied: 'locked.csv'"
 
 

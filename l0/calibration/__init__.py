@@ -2,10 +2,10 @@
 
 from l0.calibration.calibrate import calibrate
 from l0.calibration.frontier import Frontier, frontier
-from l0.calibration.problem import CalibrationProblem
-from l0.calibration.recorder import Progress
-from l0.calibration.result import CalibrationResult
-from l0.calibration.selectors import (
+from l0.calibration.problem.core import CalibrationProblem
+from l0.calibration.fitting.history import Progress
+from l0.calibration.results.result import CalibrationResult
+from l0.calibration.selection import (
     SELECTORS,
     HardConcreteGates,
     Hybrid,
@@ -14,7 +14,7 @@ from l0.calibration.selectors import (
     Random,
     Selector,
 )
-from l0.calibration.sparse_weights import SparseCalibrationWeights
+from l0.gated_linear.sparse_weights import SparseCalibrationWeights
 
 __all__ = [
     "SELECTORS",

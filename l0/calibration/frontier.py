@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from l0.calibration.account import appraise
-from l0.calibration.problem import CalibrationProblem
-from l0.calibration.recorder import Progress
-from l0.calibration.refit import refit
-from l0.calibration.selectors import Path
+from l0.calibration.evaluation.evaluate import appraise
+from l0.calibration.problem.core import CalibrationProblem
+from l0.calibration.fitting.history import Progress
+from l0.calibration.fitting.refit import refit
+from l0.calibration.selection import Path
 from l0.calibration.solve import Options, check_n_records, check_reachable, make_task
-from l0.calibration.tables import Kind, native
-from l0.errors import InputError
-from l0.plots import BLUE, matplotlib, save_figure
-from l0.progress import progress_bar
+from l0.data.tables import Kind, native
+from l0.common.errors import InputError
+from l0.common.plots import BLUE, matplotlib, save_figure
+from l0.common.progress import progress_bar
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from l0.calibration.account import account
-from l0.calibration.bounds import Bounds, unreachable
-from l0.calibration.losses import get_loss
-from l0.calibration.problem import CalibrationProblem
-from l0.calibration.recorder import Progress, Recorder
-from l0.calibration.refit import refit
-from l0.calibration.result import CalibrationResult
-from l0.calibration.selectors import Selector, get_selector
-from l0.calibration.task import Task
-from l0.checks import checked_device
-from l0.errors import InputError, first_few
-from l0.progress import progress_bar
+from l0.calibration.evaluation.evaluate import account
+from l0.calibration.problem.bounds import Bounds, unreachable
+from l0.calibration.problem.losses import get_loss
+from l0.calibration.problem.core import CalibrationProblem
+from l0.calibration.fitting.history import Progress, Recorder
+from l0.calibration.fitting.refit import refit
+from l0.calibration.results.result import CalibrationResult
+from l0.calibration.selection import Selector, get_selector
+from l0.calibration.fitting.objective import Task
+from l0.common.checks import checked_device
+from l0.common.errors import InputError, first_few
+from l0.common.progress import progress_bar
 
 EPOCHS = 400
 #: Design-weighted totals may be so many times off the targets, or a fraction, in the median.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args
 
 import pyarrow as pa
 
-from l0.errors import InputError, first_few
+from l0.common.errors import InputError, first_few
 
 __all__ = ["CPS", "cps_paths", "load_cps"]
 
@@ -62,7 +62,7 @@ def load_cps(kind: str = "pyarrow") -> CPS:
     ImportError
         Where the package of that kind is not installed.
     """
-    from l0.calibration.tables import Kind, native, read_table
+    from l0.data.tables import Kind, native, read_table
 
     if kind not in get_args(Kind):
         raise InputError(f"`kind` is {kind!r}; pass one of {first_few(get_args(Kind))}")

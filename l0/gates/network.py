@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from l0.calibration.moments import standardise
+from l0.gates.representation import standardise
 from l0.hadamard import HadamardGate
 from l0.linear_model.design import Positions
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from l0.arrays import Columns, as_columns, as_vector, positions, scale, shape, take_rows
-from l0.calibration.moments import moments_problem, totals_problem
-from l0.calibration.selectors import Hybrid
-from l0.calibration.selectors.balanced import Balanced
-from l0.errors import InputError, closest, first_few
+from l0.data.arrays import Columns, as_columns, as_vector, positions, scale, shape, take_rows
+from l0.gates.representation import moments_problem, totals_problem
+from l0.calibration.selection import Hybrid
+from l0.calibration.selection.balanced import Balanced
+from l0.common.errors import InputError, closest, first_few
 from l0.gates.base import MOST_OPEN, SURE, L0Gate, share_of
 
 #: Share of the rows that are drawn, the others being those that the totals need most. Measured on

@@ -7,7 +7,7 @@ scikit-learn when they are first asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from l0.linear_model.sparse_l0_linear import SparseL0Linear
+from l0.gated_linear.sparse_l0_linear import SparseL0Linear
 
 if TYPE_CHECKING:
     from l0.linear_model.classifier import L0Classifier

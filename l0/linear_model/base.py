@@ -14,10 +14,10 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.linear_model.criteria import penalty
 from l0.linear_model.design import Positions, Standardised, standardise
-from l0.linear_model.group_exchange import Groups
+from l0.linear_model.group_swap import Groups
 from l0.linear_model.path_plot import draw_path
 from l0.linear_model.problem import Problem
 from l0.linear_model.rows import Model, Rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from l0.errors import InputError, closest
+from l0.common.errors import InputError, closest
 from l0.linear_model.shrinkage import log_subsets
 
 #: The penalty for n rows, p columns (or groups) in all, k of them chosen, c columns in these, and q

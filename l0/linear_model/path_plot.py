@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from l0.plots import BLUE, matplotlib, save_figure
+from l0.common.plots import BLUE, matplotlib, save_figure
 
 #: Colour of columns that are not chosen in the end, and up to how many of the chosen are named.
 OTHER, NAMED = "#BBBBBB", 20

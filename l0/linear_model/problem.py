@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from l0.linear_model.design import Positions
-from l0.linear_model.exchange import Exchange
-from l0.linear_model.group_exchange import GroupExchange, Groups
-from l0.linear_model.nonnegative_exchange import NonnegativeExchange
+from l0.linear_model.swap import Exchange
+from l0.linear_model.group_swap import GroupExchange, Groups
+from l0.linear_model.nonnegative_swap import NonnegativeExchange
 from l0.linear_model.statistics import Statistics
 
 

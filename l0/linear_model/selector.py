@@ -12,7 +12,7 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from l0.errors import InputError, closest
+from l0.common.errors import InputError, closest
 from l0.linear_model.classifier import L0Classifier
 from l0.linear_model.regressor import L0Regressor
 

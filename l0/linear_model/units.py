@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from l0.errors import InputError, closest, first_few
+from l0.common.errors import InputError, closest, first_few
 from l0.linear_model.design import Positions
-from l0.scalars import whole_number
+from l0.common.scalars import whole_number
 
 #: The largest size tried where none is given; see `largest_size`.
 LARGEST = 50

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from l0.errors import InputError, closest, first_few
+from l0.common.errors import InputError, closest, first_few
 from l0.networks.cost import CostModel, Measure
 from l0.networks.patterns import matching
 from l0.networks.units import Structure

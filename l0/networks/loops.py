@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.networks.sparsifier import Sparsifier
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from l0.errors import InputError, closest
+from l0.common.errors import InputError, closest
 
 
 def matching(pattern: str, names: Iterable[str]) -> set[str]:

@@ -20,7 +20,7 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_leaves, tree_map
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.networks.kinds import Kind, kind_of
 
 #: The mark of the model's output among the names of layers.

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from l0.networks.probe import call
-from l0.numerals import amount, percent
-from l0.plots import BLUE, matplotlib, save_figure
+from l0.common.formatting import amount, percent
+from l0.common.plots import BLUE, matplotlib, save_figure
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.networks.budgets import Constraint
 from l0.networks.closing import Closing
 from l0.networks.compact import compacted

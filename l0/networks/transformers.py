@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.networks.loops import add_gradient, holds_gates
 from l0.networks.sparsifier import Sparsifier
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from l0.calibration import CalibrationProblem, CalibrationResult, Hybrid, calibrate
-from l0.errors import InputError
+from l0.common.errors import InputError
 
 NATIVE = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.Table}
 

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from l0.calibration import CalibrationProblem, Frontier, frontier
-from l0.calibration.bounds import Bounds, unreachable
-from l0.errors import InputError
+from l0.calibration.problem.bounds import Bounds, unreachable
+from l0.common.errors import InputError
 from tests.calibration import problems
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.account import appraise
-from l0.calibration.metrics import fit_metrics, weight_metrics
-from l0.errors import InputError
+from l0.calibration.evaluation.evaluate import appraise
+from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
+from l0.common.errors import InputError
 from tests.calibration import problems
 
 

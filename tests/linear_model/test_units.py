@@ -3,7 +3,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.linear_model.units import group_members, kept_units
 
 

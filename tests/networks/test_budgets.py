@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.networks import Macs, Params, Units, sparsify
 from tests.networks.test_sparsify import make, measured, train
 

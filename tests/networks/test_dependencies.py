@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.networks.dependencies import find_units
 from tests.networks.nets import NETS
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.networks import Params, sparsify
 from tests.networks.nets import mlp
 

@@ -6,7 +6,7 @@ import io
 import pytest
 import torch
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.networks import Params, load, save, sparsify
 from tests.networks.nets import NETS
 from tests.networks.test_sparsify import BUDGETS

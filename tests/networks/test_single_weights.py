@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.networks import Bytes, Macs, Params, Units, load, save, sparsify
 from l0.networks.patterns import matching
 from tests.networks.nets import NETS

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.networks import Params, Units, sparsify
 from tests.networks.nets import NETS
 from tests.networks.test_sparsify import make, train

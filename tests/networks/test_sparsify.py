@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.networks import Bytes, Macs, Params, Units, sparsify
 from tests.networks.nets import NETS
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations, parametrize, prune
 from torch.utils._pytree import tree_leaves
 
-from l0.errors import InputError
+from l0.common.errors import InputError
 from l0.networks import Bytes, Macs, Params, Units, sparsify
 from l0.networks.probe import call
 

@@ -1,0 +1,266 @@
+"""What a result does to everything that was no target.
+
+From the records alone, statistics are made that a user of the file might ask for: weighted counts,
+and weighted totals of every amount, over all records, by the levels of each column of labels and
+of each pair of them. The dense calibrated file, which keeps all records, is their reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from l0.data.columns import known_numbers
+from l0.calibration.problem.matrix import COUNT, cells, patterns
+from l0.calibration.evaluation.metrics import capped_error
+from l0.calibration.inputs.column_types import Labels, Roles
+from l0.calibration.inputs.survey import Survey
+from l0.calibration.inputs.targets import Targets, describe
+
+#: A cell counts when its effective support (sum c)^2 / sum c^2 of the contributions c = w x is
+#: at least this: then even a Poisson sample of the whole file knows it to within about 10%.
+SUPPORT = 100.0
+#: How many columns of labels are paired, and how many amounts are added up: those of a target
+#: first, then the first ones of the file. The work grows with the square of the one times the
+#: other, and a file may bring dozens of codes and a hundred replicate weights.
+PAIRED_LABELS = 10
+AMOUNTS = 20
+#: How a statistic names the records whose label is empty.
+NO_LEVEL = "(none)"
+
+T = TypeVar("T")
+
+
+class Auxiliary(Protocol):
+    """Statistics that are no target."""
+
+    def compare(
+        self,
+        reference: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> pa.Table:
+        """Compare two weightings of all n records.
+
+        Parameters
+        ----------
+        reference : ndarray, shape (n,)
+            Weights of the dense calibrated file.
+        weights : ndarray, shape (n,)
+            Weights of the result; 0 where a record was not chosen.
+
+        Returns
+        -------
+        pyarrow.Table
+            One row a statistic: `statistic`, `variable`, `by` (the label columns), `reference`,
+            `estimate`, `relative_error`, `support`.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SurveyAuxiliary:
+    """Counts and totals by labels and pairs of labels, made from the records.
+
+    A null, NaN or infinite amount counts as nothing: totals are over the records where it is known.
+    No more than `PAIRED_LABELS` columns are paired and no more than `AMOUNTS` amounts added up.
+    Left out are pairs of more cells than there are records, cells with a support under `SUPPORT`,
+    and cells that the targets say: where every record of the cell is in a target of the same
+    variable, of one pattern of labels that is as fine as the cell or finer.
+
+    Parameters
+    ----------
+    survey : Survey
+    roles : Roles
+    targets : Targets
+    """
+
+    survey: Survey
+    roles: Roles
+    targets: Targets
+
+    def compare(self, reference: NDArray[np.float64], weights: NDArray[np.float64]) -> pa.Table:
+        """See `Auxiliary.compare`."""
+        chosen = np.flatnonzero(weights)
+        used = set(self.targets.variables)
+        variables = [COUNT, *_first(self.roles.amounts, lambda name: name in used, AMOUNTS)]
+        amounts = [self._amount(variable) for variable in variables]
+        contributions = [reference * amount for amount in amounts]
+        kept = [weights[chosen] * amount[chosen] for amount in amounts]
+        targeted = [list(self._targeted(variable)) for variable in variables]
+        parts: list[list[pa.Table]] = [[] for _ in variables]
+        # Variables inside: the cells of a record are looked up once for all of them.
+        for columns in self._cells(len(weights)):
+            codes, size = _cell_codes(columns, len(weights))
+            if columns and np.bincount(codes).max() < SUPPORT:
+                continue  # support is at most the number of records
+            codes_chosen = codes[chosen]
+            for place, variable in enumerate(variables):
+                total = _add_up(codes, contributions[place], size)
+                squares = _add_up(codes, contributions[place] ** 2, size)
+                support = _support(total, squares)
+                shown = (support >= SUPPORT) & ~self._said(columns, codes, size, targeted[place])
+                estimate = _add_up(codes_chosen, kept[place], size)
+                parts[place].append(
+                    _rows(variable, columns, np.flatnonzero(shown), total, estimate, support)
+                )
+        return pa.concat_tables([part for of_variable in parts for part in of_variable])
+
+    def _amount(self, variable: str) -> NDArray[np.float64]:
+        table = self.survey.records.table
+        if variable == COUNT:
+            return np.ones(table.num_rows)
+        return known_numbers(table.column(variable))
+
+    def _cells(self, n: int) -> Iterator[tuple[Labels, ...]]:
+        yield ()
+        for column in self.roles.labels:
+            yield (column,)
+        used = {name for labels in self.targets.labels for name, _ in labels}
+        paired = _first(self.roles.labels, lambda column: column.name in used, PAIRED_LABELS)
+        for one, other in combinations(paired, 2):
+            if len(one.levels) * len(other.levels) <= n:
+                yield one, other
+
+    def _targeted(self, variable: str) -> Iterator[tuple[frozenset[str], NDArray[np.bool_]]]:
+        """Patterns with targets of this variable: their columns, and who is in a target."""
+        for (entity, names), rows in patterns(self.targets).items():
+            asked = [row for row in rows if self.targets.variables[row] == variable]
+            if not entity and asked:
+                _, cell_of_record = cells(
+                    self.targets, asked, names, self.survey.records, self.survey
+                )
+                yield frozenset(names), cell_of_record >= 0
+
+    @staticmethod
+    def _said(
+        columns: tuple[Labels, ...],
+        codes: NDArray[np.int64],
+        size: int,
+        targeted: list[tuple[frozenset[str], NDArray[np.bool_]]],
+    ) -> NDArray[np.bool_]:
+        said = np.zeros(size, dtype=bool)
+        for names, inside in targeted:
+            if names >= {column.name for column in columns}:
+                said |= np.bincount(codes, ~inside, size) == 0
+        return said
+
+
+@dataclass(frozen=True)
+class MatrixAuxiliary:
+    """Statistics given as a matrix.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array, shape (p, n)
+    """
+
+    matrix: sp.csr_array
+
+    def compare(self, reference: NDArray[np.float64], weights: NDArray[np.float64]) -> pa.Table:
+        """See `Auxiliary.compare`."""
+        total, estimate = self.matrix @ reference, self.matrix @ weights
+        squares = self.matrix.multiply(self.matrix) @ reference**2
+        p = len(total)
+        return _table(
+            [f"statistic {row}" for row in range(p)],
+            [""] * p,
+            [""] * p,
+            total,
+            estimate,
+            _support(total, squares),
+        )
+
+
+def untargeted_metrics(table: pa.Table | None) -> dict[str, float | None]:
+    """Median and mean capped relative error of a table of `Auxiliary.compare`; None without one."""
+    if table is None or not table.num_rows:
+        return {"untargeted_median_error": None, "untargeted_capped_error": None}
+    error = table.column("relative_error").to_numpy()
+    return {
+        "untargeted_median_error": float(np.median(np.abs(error))),
+        "untargeted_capped_error": float(capped_error(error).mean()),
+    }
+
+
+def _first(items: list[T], wanted: Callable[[T], bool], most: int) -> list[T]:
+    """Take so many items, the wanted ones before the others, in the order they have."""
+    places = sorted(range(len(items)), key=lambda place: not wanted(items[place]))[:most]
+    return [items[place] for place in sorted(places)]
+
+
+def _cell_codes(columns: tuple[Labels, ...], n: int) -> tuple[NDArray[np.int64], int]:
+    """Number the cells of some label columns: each record's cell, and how many cells there are."""
+    codes, size = np.zeros(n, dtype=np.int64), 1
+    for column in columns:
+        codes = codes * len(column.levels) + column.codes
+        size *= len(column.levels)
+    return codes, size
+
+
+def _support(total: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Effective support (sum c)^2 / sum c^2; 0 where there is no contribution c."""
+    return np.divide(total**2, squares, out=np.zeros(len(total)), where=squares > 0)
+
+
+def _add_up(
+    codes: NDArray[np.int64], amounts: NDArray[np.float64], size: int
+) -> NDArray[np.float64]:
+    return np.bincount(codes, amounts, size).astype(np.float64, copy=False)
+
+
+def _rows(
+    variable: str,
+    columns: tuple[Labels, ...],
+    cells: NDArray[np.int64],
+    total: NDArray[np.float64],
+    estimate: NDArray[np.float64],
+    support: NDArray[np.float64],
+) -> pa.Table:
+    sizes = tuple(len(column.levels) for column in columns)
+    places = np.unravel_index(cells, sizes) if columns else []
+    labels = [
+        [
+            (column.name, column.levels[code] or NO_LEVEL)
+            for column, code in zip(columns, cell, strict=True)
+        ]
+        for cell in (zip(*places, strict=True) if columns else [()] * len(cells))
+    ]
+    return _table(
+        [describe("", variable, cell) for cell in labels],
+        [variable] * len(cells),
+        [", ".join(column.name for column in columns)] * len(cells),
+        total[cells],
+        estimate[cells],
+        support[cells],
+    )
+
+
+def _table(
+    names: list[str],
+    variables: list[str],
+    by: list[str],
+    total: NDArray[np.float64],
+    estimate: NDArray[np.float64],
+    support: NDArray[np.float64],
+) -> pa.Table:
+    difference = estimate - total
+    return pa.table(
+        {
+            "statistic": pa.array(names, pa.string()),
+            "variable": pa.array(variables, pa.string()),
+            "by": pa.array(by, pa.string()),
+            "reference": total,
+            "estimate": estimate,
+            "relative_error": np.divide(
+                difference, np.abs(total), out=np.sign(difference), where=total != 0
+            ),
+            "support": support,
+        }
+    )

@@ -1,0 +1,1 @@
+"""Weights of a fixed set of records."""

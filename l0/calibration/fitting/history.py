@@ -1,0 +1,132 @@
+"""What happens during a fit: snapshots for the history, and word to whoever watches."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from l0.calibration.evaluation.metrics import score
+from l0.calibration.problem.core import CalibrationProblem
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state of a fit at one moment.
+
+    Attributes
+    ----------
+    stage : str
+        ``"dense"`` (all records calibrated), ``"select"`` or ``"refit"``.
+    epoch : int
+        Epochs so far, over all stages.
+    n_records : int
+        Records that still have a weight.
+    loss : float
+        `score` of the estimates: mean capped relative error over all targets.
+    seconds : float
+        Since the start.
+    """
+
+    stage: str
+    epoch: int
+    n_records: int
+    loss: float
+    seconds: float
+
+
+def due(epoch: int, epochs: int, times: int) -> int:
+    """Say whether a snapshot is due after an epoch: some `times` over a fit, and at its end.
+
+    Returns
+    -------
+    int
+        Epochs since the last snapshot where one is due, else 0.
+    """
+    every = max(1, math.ceil(epochs / times))
+    at_an_end = (epoch + 1) % every == 0 or epoch + 1 == epochs
+    return epoch % every + 1 if at_an_end else 0
+
+
+class Recorder:
+    """Take snapshots of a fit and pass each on to a listener.
+
+    Parameters
+    ----------
+    problem : CalibrationProblem
+    listener : callable, optional
+        Gets the `Progress` of every snapshot.
+    """
+
+    def __init__(
+        self, problem: CalibrationProblem, listener: Callable[[Progress], None] | None = None
+    ) -> None:
+        self._problem = problem
+        self._scales = problem.scales
+        self._goal = problem.values / self._scales
+        self._listener = listener
+        self._started = time.perf_counter()
+        self._states: list[Progress] = []
+        self._estimates: list[NDArray[np.float32]] = []
+
+    @property
+    def seconds(self) -> float:
+        """Since the recorder was made."""
+        return time.perf_counter() - self._started
+
+    def snapshot(
+        self, stage: str, epochs: int, n_records: int, estimates: NDArray[np.float32]
+    ) -> None:
+        """Note where the fit stands.
+
+        Parameters
+        ----------
+        stage : str
+        epochs : int
+            Epochs since the last snapshot.
+        n_records : int
+        estimates : ndarray of float32, shape (m,)
+            As shares of the targets' scales.
+        """
+        state = Progress(
+            stage=stage,
+            epoch=epochs + (self._states[-1].epoch if self._states else 0),
+            n_records=n_records,
+            loss=score(estimates - self._goal, self._problem.importance),
+            seconds=self.seconds,
+        )
+        self._states.append(state)
+        self._estimates.append(estimates)
+        if self._listener is not None:
+            self._listener(state)
+
+    def history(self) -> pa.Table:
+        """One row a snapshot, with the fields of `Progress`."""
+        return pa.Table.from_pylist([asdict(state) for state in self._states])
+
+    def log(self) -> pa.Table:
+        """One row a target and snapshot, in the columns that the field's dashboards read."""
+        problem, times = self._problem, len(self._states)
+        estimate = np.concatenate(self._estimates) * np.tile(self._scales, times)
+        target = np.tile(problem.values, times)
+        error = estimate - target
+        rel_error = error / np.tile(self._scales, times)
+        per_target = len(problem.values)
+        return pa.table(
+            {
+                "target_name": pa.array(list(problem.names) * times),
+                "estimate": estimate,
+                "target": target,
+                "epoch": np.repeat([state.epoch for state in self._states], per_target),
+                "error": error,
+                "rel_error": rel_error,
+                "abs_error": np.abs(error),
+                "rel_abs_error": np.abs(rel_error),
+                "loss": np.repeat([state.loss for state in self._states], per_target),
+            }
+        )

@@ -1,0 +1,1 @@
+"""The survey and the table of targets, read and checked."""

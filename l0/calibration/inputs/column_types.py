@@ -1,0 +1,80 @@
+"""Which columns of a survey are labels, and which are amounts that can be added up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from l0.data.columns import encode_with_null, is_label, is_number
+from l0.calibration.problem.matrix import COUNT
+from l0.calibration.inputs.survey import Survey
+
+#: An integer column with more levels than this is an amount, unless a target uses it as a label.
+INTEGER_LEVELS = 20
+#: A text column with more levels than this is an identifier or free text, and is left alone.
+TEXT_LEVELS = 1000
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A column of labels, coded.
+
+    Attributes
+    ----------
+    name : str
+    codes : ndarray of int64, shape (n,)
+        Index into `levels`; a null has the last level, "".
+    levels : list of str
+    """
+
+    name: str
+    codes: NDArray[np.int64]
+    levels: list[str]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns of the records by what they are for; key and weight are neither.
+
+    Attributes
+    ----------
+    labels : list of Labels
+        Text, categorical, date and boolean columns, integers of few levels, and whatever a
+        target uses as a label; a column of one level divides nothing and is left out.
+    amounts : list of str
+        All other numeric columns, but one named ``count``.
+    """
+
+    labels: list[Labels]
+    amounts: list[str]
+
+
+def classify(survey: Survey, used_as_labels: Collection[str]) -> Roles:
+    """Sort the columns of the records into labels and amounts."""
+    labels, amounts = [], []
+    for name in survey.records.table.column_names:
+        if name in (survey.key, survey.weight):
+            continue
+        column = survey.records.table.column(name)
+        if not is_label(column.type):
+            continue
+        number = is_number(column.type) and not pa.types.is_boolean(column.type)
+        if number and name not in used_as_labels:
+            few = (
+                pa.types.is_integer(column.type)
+                and pc.count_distinct(column).as_py() <= INTEGER_LEVELS
+            )
+            if not few:
+                # A statistic of an amount of that name would read like a count of records.
+                amounts += [name] if name != COUNT else []
+                continue
+        coded = Labels(name, *encode_with_null(column))
+        most = np.inf if name in used_as_labels else TEXT_LEVELS
+        if 1 < len(coded.levels) <= most:
+            labels.append(coded)
+    return Roles(labels, amounts)

@@ -1,0 +1,249 @@
+"""The survey: records with design weights, and member tables tied to them by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from l0.data.columns import as_numbers, as_text, is_number, is_text, not_a_number, plain
+from l0.data.readers.csv_files import csv_file
+from l0.data.tables import Kind, column, read_table
+from l0.common.errors import InputError, first_few
+
+#: What stands beside the key in a result and its files.
+RESULT_COLUMNS = ("weight", "design_weight", "row")
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A table of units, each of which belongs to one record.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        One row a unit.
+    record : ndarray of int64, shape (n_units,)
+        The position of each unit's record; for the records themselves 0, 1, 2, ...
+    argument : str
+        What error messages call the table.
+    file : Path or None
+        The CSV file that it was read from.
+    """
+
+    table: pa.Table
+    record: NDArray[np.int64]
+    argument: str
+    file: Path | None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A checked survey in canonical order: records sorted by key, whatever order they came in.
+
+    Attributes
+    ----------
+    records : Entity
+    members : dict of str to Entity
+    key : str or None
+        Name of the key column; None where records are known by row number.
+    weight : str or None
+        Name of the design weight column.
+    keys : pyarrow.Array, shape (n,)
+    weights : ndarray of float64 or None, shape (n,)
+        Design weights; None where no column was named.
+    order : ndarray of int64, shape (n,)
+        ``order[i]`` is the row that record i had when it came in.
+    kind : {"pandas", "polars", "pyarrow"}
+        The kind of frame that came in.
+    """
+
+    records: Entity
+    members: dict[str, Entity]
+    key: str | None
+    weight: str | None
+    keys: pa.Array
+    weights: NDArray[np.float64] | None
+    order: NDArray[np.int64]
+    kind: Kind
+
+    def holder(self, entity: Entity, name: str) -> Entity | None:
+        """Say who holds a column that an entity can reach: itself, else the records, else None."""
+        for holder in (entity, self.records):
+            if name in holder.table.column_names:
+                return holder
+        return None
+
+    def measure(self, entity: Entity, name: str) -> NDArray[np.float64]:
+        """Take one of an entity's numeric columns as float64.
+
+        Raises
+        ------
+        InputError
+            Where a value is null, NaN or infinite, with the keys of the first such records.
+        """
+        numbers = as_numbers(entity.table.column(name))
+        bad = np.flatnonzero(~np.isfinite(numbers))
+        if bad.size:
+            lost = np.unique(entity.record[bad])
+            where = self.keys.take(pa.array(lost[:5])).to_pylist()
+            raise InputError(
+                f"`{entity.argument}` column {name!r} has {bad.size:,} null, NaN or infinite "
+                f"values (records {first_few(where, lost.size)}); fill them or drop the rows"
+            )
+        return numbers
+
+
+def read_survey(
+    records: Any,
+    *,
+    key: str | None = None,
+    weight: str | None = None,
+    members: Mapping[str, Any] | None = None,
+) -> Survey:
+    """Read and check the records and their members (`CalibrationProblem.from_frames` says how)."""
+    table, kind = read_table(records, "records", key=key)
+    if members is not None and not isinstance(members, Mapping):
+        raise InputError(
+            f"`members` is a {type(members).__name__}; pass a dictionary that names each table, "
+            "such as {'person': persons}"
+        )
+    if key is None:
+        if members:
+            raise InputError("`members` are tied to records by a key; name its column in `key`")
+        keys = pa.array(np.arange(table.num_rows))
+        order = np.arange(table.num_rows)
+    else:
+        if key in RESULT_COLUMNS:
+            raise InputError(
+                f"`key` column is named {key!r}, as a column of the result is; rename it"
+            )
+        keys = check_keys(
+            plain(column(table, key, "records", "the `key`")), f"`key` column {key!r}", "rows"
+        )
+        order = pc.sort_indices(keys).to_numpy().astype(np.int64)
+        keys, table = keys.take(order), table.take(order)
+    weights = None if weight is None else _checked_weights(table, weight, keys)
+    return Survey(
+        records=Entity(table, np.arange(table.num_rows), "records", csv_file(records)),
+        members={
+            name: _tie(member, name, key, keys)
+            for name, member in (members or {}).items()
+            if key is not None
+        },
+        key=key,
+        weight=weight,
+        keys=keys,
+        weights=weights,
+        order=order,
+        kind=kind,
+    )
+
+
+def check_keys(keys: pa.Array, what: str, places: str) -> pa.Array:
+    """Insist on unique keys, none of them null.
+
+    Parameters
+    ----------
+    keys : pyarrow.Array
+    what : str
+        What holds them, as the error begins: ``"`key` column 'id'"``.
+    places : str
+        What the error counts the nulls in: "rows" or "positions".
+    """
+    null = _null_rows(keys)
+    if null.size:
+        raise InputError(
+            f"{what} is null in {null.size:,} {places} ({places} {first_few(null.tolist())}); "
+            "give every record a key or drop it"
+        )
+    counts = pc.value_counts(keys)
+    if len(counts) < len(keys):
+        twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+        raise InputError(
+            f"{what} repeats {len(twice):,} keys "
+            f"({first_few(twice.slice(0, 5).to_pylist(), len(twice))}); keys must be unique: "
+            "drop the repeated records or number them"
+        )
+    return keys
+
+
+def _checked_weights(table: pa.Table, weight: str, keys: pa.Array) -> NDArray[np.float64]:
+    column(table, weight, "records", "the design `weight`")
+    values = table.column(weight)
+    if not is_number(values.type):
+        raise InputError(
+            f"`weight` column {weight!r} is {not_a_number(values)}; "
+            "write plain numbers or name another"
+        )
+    return check_weights(as_numbers(values), f"`weight` column {weight!r}", keys)
+
+
+def check_weights(weights: NDArray[np.float64], what: str, keys: pa.Array) -> NDArray[np.float64]:
+    """Insist on positive, finite design weights.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (n,)
+    what : str
+        What holds them, as the error begins: ``"`weight` column 'w'"``.
+    keys : pyarrow.Array, shape (n,)
+        The error names the records that break the rule.
+    """
+    for bad, how in (
+        (~np.isfinite(weights), "null, NaN or infinite"),
+        (weights <= 0, "zero or negative"),
+    ):
+        if bad.any():
+            where = keys.filter(pa.array(bad)).slice(0, 5).to_pylist()
+            raise InputError(
+                f"{what} has {int(bad.sum()):,} {how} values (records "
+                f"{first_few(where, int(bad.sum()))}); design weights must be positive: "
+                "drop these records or give them a weight"
+            )
+    return np.ascontiguousarray(weights, dtype=np.float64)
+
+
+def _tie(member: Any, name: str, key: str, keys: pa.Array) -> Entity:
+    argument = f"members[{name!r}]"
+    table, _ = read_table(member, argument, key=key)
+    own = plain(column(table, key, argument, "the `key`"))
+    rows = _null_rows(own)
+    if rows.size:
+        raise InputError(
+            f"`{argument}` has {rows.size:,} rows with a null key {key!r} "
+            f"(rows {first_few(rows.tolist())}); every member needs its record's key"
+        )
+    found = find_keys(own, keys)
+    if found.null_count:
+        lost = pc.unique(own.filter(found.is_null()))
+        types = "" if own.type == keys.type else f", {own.type} where `records` have {keys.type}"
+        raise InputError(
+            f"`{argument}` has {found.null_count:,} rows whose record is missing from `records` "
+            f"(keys {first_few(lost.slice(0, 5).to_pylist(), len(lost))}{types}); "
+            "add these records or drop the rows"
+        )
+    return Entity(table, found.to_numpy().astype(np.int64), argument, csv_file(member))
+
+
+def find_keys(own: pa.Array, keys: pa.Array) -> pa.Array:
+    """Find keys among those of the records, whatever the two types; null where there is none."""
+    if own.type != keys.type:
+        # Never read text as a number: '01' and '1' are two keys.
+        if is_text(own.type) == is_text(keys.type):
+            try:
+                return pc.index_in(own.cast(keys.type), value_set=keys)
+            except pa.ArrowException:
+                pass  # some value does not fit: compare what they read like
+        own, keys = (pa.array(as_text(values), pa.string()) for values in (own, keys))
+    return pc.index_in(own, value_set=keys)
+
+
+def _null_rows(keys: pa.Array) -> NDArray[np.int64]:
+    return np.flatnonzero(keys.is_null(nan_is_null=True).to_numpy(zero_copy_only=False))

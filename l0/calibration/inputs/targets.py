@@ -1,0 +1,345 @@
+"""The tidy table of targets, read and checked.
+
+One target a row: `value` is the weighted sum of `variable` over the rows of `entity` whose columns
+equal every label the row fills in.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from l0.data.columns import (
+    as_level,
+    as_numbers,
+    as_text,
+    encode,
+    is_label,
+    is_number,
+    not_a_number,
+)
+from l0.data.readers.csv_files import merged_cells
+from l0.calibration.inputs.survey import Survey
+from l0.data.tables import column, read_table
+from l0.common.errors import SHOWN, InputError, closest, first_few
+
+NUMBERS = ("value", "importance", "tolerance")
+RESERVED = ("name", "entity", "variable", *NUMBERS, "group", "source")
+#: What the columns of text that are no label do, as an error says it.
+TEXTS = {
+    "name": "name the targets",
+    "group": "group the loss",
+    "source": "say where the totals are from",
+}
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The target table, read and checked, a list a column.
+
+    Attributes
+    ----------
+    names, groups : list of str, length m
+    entities : list of str, length m
+        Name of the member table; "" for the records themselves.
+    variables : list of str, length m
+    labels : list of tuple of (str, str), length m
+        The labels a target fills in, ``((column, level), ...)`` in the order of the columns.
+    values, importance, tolerance : ndarray of float64, shape (m,)
+        `importance` adds up to one; where the `group` column says anything, each of `groups`
+        has the same share, times the importance its targets were given.
+    """
+
+    names: list[str]
+    entities: list[str]
+    variables: list[str]
+    labels: list[tuple[tuple[str, str], ...]]
+    values: NDArray[np.float64]
+    groups: list[str]
+    importance: NDArray[np.float64]
+    tolerance: NDArray[np.float64]
+
+    def sort_key(self, row: int) -> tuple[str, str, float, float]:
+        """By name; one target may stand twice, and then the rest of the row decides."""
+        return self.names[row], self.groups[row], self.importance[row], self.tolerance[row]
+
+
+def read_targets(source: Any, survey: Survey) -> Targets:
+    """Read the target table and check every row of it against the survey.
+
+    Parameters
+    ----------
+    source : frame or path
+        The tidy table (see the module's docstring); `CalibrationProblem.from_frames` says more.
+    survey : Survey
+        What the targets are about.
+
+    Returns
+    -------
+    Targets
+        In the order of the table.
+
+    Raises
+    ------
+    InputError
+        Naming the offending targets: unknown entity, variable, label column or level (with the
+        closest names), a value that is no finite number, or one target with two values.
+    """
+    table, _ = read_table(source, "targets", {name: pa.float64() for name in NUMBERS})
+    for name, meaning in (("variable", "what is added up"), ("value", "the published total")):
+        column(table, name, "targets", meaning)
+    _check_swallowed(table, survey)
+    label_columns = _label_columns(table, survey)
+    _check_merged(label_columns, survey)
+    variables = _optional_text(table, "variable")
+    empty = [row for row, variable in enumerate(variables) if not variable]
+    if empty:
+        raise InputError(
+            f"`targets` column 'variable' is empty in {len(empty):,} rows (rows "
+            f"{first_few(empty)}); name the column to add up, or 'count' for the number of rows"
+        )
+    stated = _optional_text(table, "entity")
+    entities = _entities(stated, survey)
+    labels = _labels(table, label_columns, entities, survey)
+    names = [
+        name or describe(entity, variable, row_labels)
+        for name, entity, variable, row_labels in zip(
+            _optional_text(table, "name"), stated, variables, labels, strict=True
+        )
+    ]
+    values = _checked_numbers(table, "value", names)
+    _check_unique(list(zip(entities, variables, labels, strict=True)), values, names)
+    stated_groups = _optional_text(table, "group")
+    groups = [
+        group or describe(entity, variable, [(name, "") for name, _ in row_labels])
+        for group, entity, variable, row_labels in zip(
+            stated_groups, stated, variables, labels, strict=True
+        )
+    ]
+    importance = _non_negative(table, "importance", names, 1.0)
+    return Targets(
+        names=names,
+        entities=entities,
+        variables=variables,
+        labels=labels,
+        values=values,
+        groups=groups,
+        importance=shares(importance, groups if any(stated_groups) else None, names),
+        tolerance=_non_negative(table, "tolerance", names, 0.0),
+    )
+
+
+def describe(entity: str, variable: str, labels: Sequence[tuple[str, str]]) -> str:
+    """Write a target's definition as a name: ``person count by state=AL, age_band=25-29``."""
+    by = ", ".join(f"{name}={level}" if level else name for name, level in labels)
+    return " ".join(part for part in (entity, variable, by and f"by {by}") if part)
+
+
+def shares(
+    importance: NDArray[np.float64], groups: Sequence[str] | None, names: Sequence[str]
+) -> NDArray[np.float64]:
+    """Turn importances into shares of the loss: each group counts the same, times its importance.
+
+    Parameters
+    ----------
+    importance : ndarray, shape (m,)
+        Non-negative multipliers.
+    groups : sequence of str, length m, or None
+        None counts every target the same.
+    names : sequence of str, length m
+        For the error message.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        Adds up to one.
+    """
+    if not importance.any():
+        raise InputError(f"`importance` is zero for all targets ({first_few(names)}); raise one")
+    if groups is not None:
+        _, group, size = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+        importance = importance / size[group]
+    return importance / math.fsum(importance)  # exactly rounded, whatever order the rows have
+
+
+def _check_swallowed(table: pa.Table, survey: Survey) -> None:
+    """Refuse a column that reads like a label but has another use, which would hide it."""
+    for name, use in TEXTS.items():
+        if name not in table.column_names or not is_label(table.column(name).type):
+            continue
+        asked = {text for text in as_text(table.column(name)) if text is not None}
+        for entity in (survey.records, *survey.members.values()):
+            if not asked or name not in entity.table.column_names:
+                continue
+            values = entity.table.column(name)
+            if not is_label(values.type):
+                continue
+            levels = set(encode(values)[1])
+            lost = sorted(text for text in asked if as_level(text, values.type) not in levels)
+            if len(lost) < len(asked):
+                some = f", which has some of its values and not {first_few(lost)}" if lost else ""
+                raise InputError(
+                    f"`targets` column {name!r} is also a column of `{entity.argument}`{some}; to "
+                    f"use it as a label, {'correct these and ' if lost else ''}rename it in both, "
+                    f"or rename it in `{entity.argument}` to {use}"
+                )
+
+
+def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
+    known = set(survey.records.table.column_names)
+    for member in survey.members.values():
+        known |= set(member.table.column_names)
+    columns = [name for name in table.column_names if name not in RESERVED]
+    unknown = [name for name in columns if name not in known]
+    if unknown:
+        raise InputError(
+            f"`targets` has the label columns {first_few(unknown)}, which neither `records` nor "
+            f"`members` have; drop or rename them; for {unknown[0]!r}, "
+            f"{closest(unknown[0], known | set(RESERVED))}"
+        )
+    return columns
+
+
+def _check_merged(columns: list[str], survey: Survey) -> None:
+    """Refuse labels that a CSV file tells apart and numbers do not."""
+    for entity in (survey.records, *survey.members.values()):
+        for name in columns:
+            if (
+                entity.file is not None
+                and name in entity.table.column_names
+                and pa.types.is_floating(entity.table.column(name).type)
+                and (cells := merged_cells(entity.file, name))
+            ):
+                raise InputError(
+                    f"`targets` use the label {name!r}, and that column of `{entity.argument}` is "
+                    f"one of numbers, which read {' and '.join(map(repr, cells[:SHOWN]))} as one; "
+                    "pass a frame with that column as text, or write its cells alike"
+                )
+
+
+def _optional_text(table: pa.Table, name: str) -> list[str]:
+    if name not in table.column_names:
+        return [""] * table.num_rows
+    return [text or "" for text in as_text(table.column(name))]
+
+
+def _checked_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArray[np.float64]:
+    values = table.column(name)
+    if not is_number(values.type):
+        raise InputError(
+            f"`targets` column {name!r} is {not_a_number(values)}; write plain numbers"
+        )
+    numbers = as_numbers(values)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if bad.size:
+        raise InputError(
+            f"`targets` column {name!r} is empty, NaN or infinite for {bad.size:,} targets "
+            f"({first_few([names[row] for row in bad.tolist()])}); "
+            "give each a number or drop the row"
+        )
+    return numbers
+
+
+def _non_negative(
+    table: pa.Table, name: str, names: Sequence[str], default: float
+) -> NDArray[np.float64]:
+    """Read an optional column of numbers; an empty cell takes the default."""
+    if name not in table.column_names or pa.types.is_null(table.column(name).type):
+        return np.full(table.num_rows, default)
+    values = table.column(name)
+    filled = table.set_column(
+        table.column_names.index(name),
+        name,
+        values.fill_null(default) if is_number(values.type) else values,
+    )
+    numbers = _checked_numbers(filled, name, names)
+    bad = np.flatnonzero(numbers < 0)
+    if bad.size:
+        raise InputError(
+            f"`targets` column {name!r} is negative for {bad.size:,} targets "
+            f"({first_few([names[row] for row in bad.tolist()])}); it must be zero or more"
+        )
+    return numbers
+
+
+def _entities(stated: list[str], survey: Survey) -> list[str]:
+    """Resolve entity names: a member table's own name, and at most one other for the records."""
+    rows_of: dict[str, list[int]] = {}
+    for row, entity in enumerate(stated):
+        if entity not in survey.members:
+            rows_of.setdefault(entity, []).append(row)
+    others = {entity: rows for entity, rows in rows_of.items() if entity}
+    # The only other name means the records, unless it may stand for a member table.
+    unused = survey.members and survey.members.keys().isdisjoint(stated)
+    if others and (len(rows_of) > 1 or unused or _alike(next(iter(others)), survey.members)):
+        places = [f"{entity!r} (rows {first_few(rows)})" for entity, rows in others.items()]
+        raise InputError(
+            f"`targets` have {', '.join(places[:SHOWN])} as `entity`, and the tables in `members` "
+            f"are {first_few(survey.members) or 'none'}; rename one so that both say the same, or "
+            "leave the cell empty where the records are meant"
+        )
+    return [entity if entity in survey.members else "" for entity in stated]
+
+
+def _alike(name: str, others: Iterable[str]) -> bool:
+    known = [other.casefold() for other in others]
+    return bool(difflib.get_close_matches(name.casefold(), known, cutoff=0.8))
+
+
+def _labels(
+    table: pa.Table, columns: list[str], entities: list[str], survey: Survey
+) -> list[tuple[tuple[str, str], ...]]:
+    """Take the labels that each row fills in, written as the survey's columns write them."""
+    labels: list[list[tuple[str, str]]] = [[] for _ in entities]
+    for name in columns:
+        if not is_label(table.column(name).type):
+            raise InputError(
+                f"`targets` column {name!r} is {table.column(name).type}; write labels as text"
+            )
+        written: dict[tuple[str, str], str] = {}
+        rows = zip(labels, entities, as_text(table.column(name)), strict=True)
+        for row_labels, entity, text in rows:
+            if text is None:
+                continue
+            if (entity, text) not in written:
+                units = survey.members[entity] if entity else survey.records
+                holder = survey.holder(units, name)
+                written[entity, text] = (
+                    as_level(text, holder.table.schema.field(name).type) if holder else text
+                )
+            row_labels.append((name, written[entity, text]))
+    return [tuple(row_labels) for row_labels in labels]
+
+
+def _check_unique(
+    definitions: list[tuple[Any, ...]], values: NDArray[np.float64], names: list[str]
+) -> None:
+    row_of: dict[Any, int] = {}
+    twice = [
+        f"{describe(*definition)}: {values[first]:,g} ({names[first]}), {values[row]:,g} "
+        f"({names[row]})"
+        for row, definition in enumerate(definitions)
+        if values[first := row_of.setdefault(definition, row)] != values[row]
+    ]
+    if twice:
+        raise InputError(
+            f"`targets` give different values for one target ({first_few(twice)}); keep one"
+        )
+    definition_of: dict[str, Any] = {}
+    reused = [
+        name
+        for definition, name in zip(definitions, names, strict=True)
+        if definition_of.setdefault(name, definition) != definition
+    ]
+    if reused:
+        raise InputError(
+            f"`targets` use one name for different targets ({first_few(dict.fromkeys(reused))}); "
+            "rename all but one"
+        )

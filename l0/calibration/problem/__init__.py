@@ -1,0 +1,1 @@
+"""What is to be solved: matrix, totals, weights, bounds and losses."""

@@ -1,0 +1,1 @@
+"""What a calibration gives, on disk and on a page."""

@@ -1,0 +1,1 @@
+"""Probability designs, and orders that stratify them."""

@@ -1,0 +1,94 @@
+"""Hard-concrete gates on weights: the method of Louizos, Welling & Kingma, with a budget.
+
+Ratios are u = z exp(x), z from a `HardConcrete` gate. Adam minimises over the gates and over x,
+with exp(x) within the bounds of the weights,
+
+    datafit(A u) + lambda (E[open gates] / budget - 1),
+
+where the multiplier lambda rises while the expected number of open gates is above the budget and
+falls back to 0 below it (dual ascent with restart, Gallego-Posada et al. 2022, arXiv:2208.04425).
+The budget is eased in from all records to k. At the end the k most probable gates are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from l0.calibration.fitting.history import due
+from l0.calibration.fitting.refit import Selection
+from l0.calibration.fitting.objective import Task
+from l0.hard_concrete import HardConcrete
+
+#: Snapshots it takes for the history.
+SNAPSHOTS = 16
+#: Base ratio of a record whose gate is among the k most probable and closed all the same.
+LEAST_BASE = 1e-3
+
+
+@dataclass(frozen=True)
+class HardConcreteGates:
+    """Select by stochastic gates under an expected-L0 budget.
+
+    Attributes
+    ----------
+    effort : float
+        Epochs, as a multiple of the task's.
+    learning_rate, gate_learning_rate : float
+    dual_rate : float
+        Step of the multiplier, for a relative violation of the budget.
+    easing : float
+        Share of the epochs in which the budget comes down from all records to k.
+    temperature, init_mean : float
+        Of the gates.
+    mu : float
+        Pull of the refit towards the ratios found.
+    """
+
+    effort: float = 2.0
+    learning_rate: float = 0.05
+    gate_learning_rate: float = 0.2
+    dual_rate: float = 0.01
+    easing: float = 0.7
+    temperature: float = 0.5
+    init_mean: float = 0.95
+    mu: float = 0.003
+
+    def select(self, task: Task, n_records: int) -> Selection:
+        """See `Selector.select`."""
+        n = task.problem.n_records
+        epochs = max(1, round(self.effort * task.epochs))
+        generator = torch.Generator(task.device)
+        generator.manual_seed(int(task.generator.integers(2**62)))
+        gates = HardConcrete(n, temperature=self.temperature, init_mean=self.init_mean).to(
+            task.device, torch.float32
+        )
+        log_ratios = task.tensor(np.zeros(n)).requires_grad_()
+        optimizer = torch.optim.Adam(
+            [
+                {"params": [log_ratios], "lr": self.learning_rate},
+                {"params": gates.parameters(), "lr": self.gate_learning_rate},
+            ],
+            fused=True,
+        )
+        multiplier = 0.0
+        for epoch in range(epochs):
+            eased = min(1.0, (epoch + 1) / (self.easing * epochs))
+            budget = n * (n_records / n) ** eased
+            estimates = task.linear_map(gates(generator=generator) * log_ratios.exp())
+            violation = gates.get_penalty() / budget - 1
+            optimizer.zero_grad()
+            (task.datafit(estimates) + multiplier * violation).backward()
+            optimizer.step()
+            task.bounds.clamp_log_(log_ratios)
+            over = float(violation.detach())
+            multiplier = multiplier + self.dual_rate * over if over > 0 else 0.0
+            if since := due(epoch, epochs, SNAPSHOTS):
+                n_open = max(n_records, gates.get_num_active())
+                task.recorder.snapshot("select", since, n_open, estimates.detach().cpu().numpy())
+        probability = gates.get_active_prob().detach().cpu().double().numpy()
+        records = np.sort(np.argsort(-probability, kind="stable")[:n_records])
+        ratios = (gates.eval()() * log_ratios.exp()).detach().cpu().double().numpy()
+        return Selection(records, np.maximum(ratios[records], LEAST_BASE), self.mu)

@@ -1,0 +1,1 @@
+"""Frames, arrays and files, whatever they are for."""

@@ -1,0 +1,212 @@
+"""Tensors, arrays and frames alike: rows and columns by position, and columns as numbers.
+
+Data are a torch tensor or a numpy array whose first axis is the rows (anything numpy reads as an
+array counts as one), or a pandas, polars or pyarrow table. What is taken from them is of the kind
+that came in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from l0.data.columns import as_numbers, encode_with_null, is_label, is_number
+from l0.data.tables import read_table, wrap_frame
+from l0.common.errors import InputError, first_few
+
+#: A column of labels with more levels than this is no short list of kinds.
+LEVELS = 50
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Data as a matrix of numbers.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n, p)
+        Finite.
+    names : list of str, length p
+        A level of a column of labels is called ``column=level``.
+    """
+
+    values: NDArray[np.float64]
+    names: list[str]
+
+
+def is_frame(data: Any) -> bool:
+    """Whether the data are a pandas, polars or pyarrow table."""
+    return isinstance(_wrap(data), nw.DataFrame)
+
+
+def shape(data: Any, argument: str = "data") -> tuple[int, ...]:
+    """Tell the shape of the data, (rows, ..., columns); an error calls them `argument`."""
+    return tuple(_wrap(data, argument).shape)
+
+
+def take_rows(data: Any, rows: NDArray[np.int64]) -> Any:
+    """Take rows by position, whatever index a frame has."""
+    data = _wrap(data)
+    if isinstance(data, torch.Tensor):
+        return data[_on(rows, data)]
+    return data[rows] if isinstance(data, np.ndarray) else nw.to_native(data[rows.tolist()])
+
+
+def take_columns(data: Any, columns: NDArray[np.int64]) -> Any:
+    """Take columns of a frame, or entries along the last axis of an array, by position."""
+    data = _wrap(data)
+    if isinstance(data, torch.Tensor):
+        return data[..., _on(columns, data)]
+    if isinstance(data, np.ndarray):
+        return data[..., columns]
+    return nw.to_native(data[:, columns.tolist()])
+
+
+def positions(indices: NDArray[np.int64], data: Any) -> Any:
+    """Give positions as a LongTensor beside a tensor, and as they are beside all else."""
+    return _on(indices, data) if isinstance(data, torch.Tensor) else indices
+
+
+def scale(values: Any, factors: NDArray[np.float64]) -> Any:
+    """Multiply a vector of any kind; a tensor keeps its dtype, device and gradient."""
+    values = _wrap(values)
+    if isinstance(values, torch.Tensor):
+        dtype = values.dtype if values.is_floating_point() else torch.get_default_dtype()
+        return values * torch.from_numpy(factors).to(values.device, dtype)
+    if isinstance(values, np.ndarray):
+        kept = values.dtype if np.issubdtype(values.dtype, np.floating) else np.float64
+        return values * factors.astype(kept)
+    return nw.to_native(values * nw.new_series("factor", factors, backend=values.implementation))
+
+
+def as_columns(data: Any, argument: str) -> Columns:
+    """Read data as numbers: numeric and boolean columns as they are, labels by level.
+
+    Parameters
+    ----------
+    data : tensor, array, frame or series
+        Axes after the first are flattened into columns.
+    argument : str
+        What the caller calls it; error messages name it.
+
+    Returns
+    -------
+    Columns
+        A text, categorical or date column of a frame, or text in an array of one axis, becomes
+        one column of zeros and ones for each of its levels; missing is a level of its own.
+
+    Raises
+    ------
+    InputError
+        Naming the columns that are NaN or infinite somewhere, have more than `LEVELS` levels or
+        are of another type.
+    """
+    source = _table_or_array(data, argument)
+    if isinstance(source, pa.Table):
+        parts = [_frame_column(source[name], name, argument) for name in source.column_names]
+        columns = Columns(
+            np.concatenate([part.values for part in parts], axis=1),
+            [name for part in parts for name in part.names],
+        )
+    else:
+        columns = _array_columns(source, argument)
+    if not columns.values.size:
+        raise InputError(f"`{argument}` is empty; pass at least one row and one column")
+    bad = ~np.isfinite(columns.values).all(axis=0)
+    if bad.any():
+        names = [columns.names[column] for column in np.flatnonzero(bad)]
+        raise InputError(
+            f"`{argument}` is NaN or infinite in the columns {first_few(names)}; "
+            "fill those values, or leave the rows or columns out"
+        )
+    return columns
+
+
+def as_vector(values: Any, length: int, argument: str) -> NDArray[np.float64]:
+    """Read a vector of numbers of a given length; true counts as 1.
+
+    Raises
+    ------
+    InputError
+        Where it is of another shape, no numbers, or not finite.
+    """
+    found = shape(values, argument)
+    if found != (length,):
+        raise InputError(f"`{argument}` has shape {found}; pass {length:,} numbers")
+    source = _table_or_array(values, argument)
+    if isinstance(source, pa.Table) and not is_number(kind := source.column(0).type):
+        raise InputError(f"`{argument}` holds {kind}, not numbers; cast it, or pass other values")
+    return as_columns(source, argument).values[:, 0]
+
+
+def _wrap(data: Any, argument: str = "data") -> Any:
+    if isinstance(data, (torch.Tensor, np.ndarray)):
+        return data
+    try:
+        return wrap_frame(data, argument, allow_series=True)
+    except TypeError:
+        return np.asarray(data)
+
+
+def _table_or_array(data: Any, argument: str) -> pa.Table | torch.Tensor | NDArray[Any]:
+    """Bring frames, series and text to one kind, and leave numbers in arrays as they are."""
+    wrapped = _wrap(data, argument)
+    if isinstance(wrapped, np.ndarray) and wrapped.dtype.kind in "OUST":
+        if wrapped.ndim != 1:
+            raise InputError(
+                f"`{argument}` is an array of {wrapped.dtype}; pass numbers, or a frame"
+            )
+        try:
+            return pa.table({argument: pa.array(wrapped.tolist())})
+        except (pa.ArrowException, OverflowError):
+            raise InputError(
+                f"`{argument}` is of mixed or unknown types; make its values of one type"
+            ) from None
+    if isinstance(wrapped, nw.Series):
+        wrapped = wrapped.to_frame()
+    if isinstance(wrapped, nw.DataFrame):
+        return read_table(nw.to_native(wrapped), argument)[0]
+    return wrapped
+
+
+def _on(indices: NDArray[np.int64], tensor: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(indices).to(tensor.device)
+
+
+def _array_columns(array: Any, argument: str) -> Columns:
+    if isinstance(array, torch.Tensor):
+        array = array.detach().cpu()
+        array = array.numpy() if array.is_complex() else array.double().numpy()
+    if array.ndim == 0 or array.dtype.kind not in "biuf":
+        raise InputError(
+            f"`{argument}` is an array of {array.dtype} with {array.ndim} axes; "
+            "pass real numbers with a row for each item"
+        )
+    p = int(np.prod(array.shape[1:]))
+    return Columns(
+        array.reshape(len(array), p).astype(np.float64), [f"column {j}" for j in range(p)]
+    )
+
+
+def _frame_column(column: pa.ChunkedArray, name: str, argument: str) -> Columns:
+    if is_number(column.type):
+        return Columns(as_numbers(column)[:, None], [name])
+    if not is_label(column.type):
+        raise InputError(
+            f"`{argument}` has the column {name!r} of type {column.type}; turn it into numbers or "
+            "text, or leave it out of `fit`"
+        )
+    codes, levels = encode_with_null(column)
+    if len(levels) > LEVELS:
+        raise InputError(
+            f"`{argument}` has the column {name!r} of {len(levels):,} levels, and at most {LEVELS} "
+            "become indicators; encode it as numbers, or leave it out of `fit`"
+        )
+    indicators = codes[:, None] == np.arange(len(levels))
+    return Columns(indicators.astype(np.float64), [f"{name}={level}" for level in levels])

@@ -1,0 +1,152 @@
+"""Arrow columns as numbers, or as labels that tell groups of rows apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from l0.common.errors import InputError, first_few
+
+#: Up to here a float holds every whole number.
+EXACT = 2.0**53
+
+
+def check_unique(names: list[str], argument: str) -> None:
+    """Refuse columns of one name."""
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
+    if repeated:
+        raise InputError(
+            f"`{argument}` has the columns {first_few(repeated)} more than once; rename all but one"
+        )
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column of this type can be added up."""
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_boolean(kind)
+    )
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds strings."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def is_label(kind: pa.DataType) -> bool:
+    """Whether a column of this type can be written as text, to tell groups of rows apart."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        is_text(kind)
+        or is_number(kind)
+        or pa.types.is_date(kind)
+        or pa.types.is_timestamp(kind)
+        or pa.types.is_time(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def as_numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Take a numeric column as float64; nulls read NaN, and integers over 2^53 are rounded."""
+    return np.ascontiguousarray(pc.cast(values, pa.float64(), safe=False).to_numpy())
+
+
+def known_numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Take a numeric column as float64, 0 where a number is null, NaN or infinite."""
+    return np.nan_to_num(as_numbers(values), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """One array in place of chunks, dictionaries decoded, so that values compare by value."""
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    return pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values
+
+
+def not_a_number(values: pa.ChunkedArray) -> str:
+    """Say what a column is that should be one of numbers, and the cells that keep it from that."""
+    what = f"{values.type}, not a number"
+    if not is_label(values.type):
+        return what
+    texts = [text for text in as_text(pc.unique(values)) if text is not None]
+    bad = [text for text in texts if not is_plain_number(text)] or texts  # or all are codes
+    return f"{what} ({first_few(bad)})" if bad else what
+
+
+def is_plain_number(cell: str) -> bool:
+    """Whether text reads as a number."""
+    try:
+        pa.scalar(cell.strip()).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def as_text(values: pa.Array | pa.ChunkedArray) -> list[str | None]:
+    """Write values as labels; NaN and empty text read None.
+
+    One value reads the same whatever type holds it: 2012, 2012.0 and the decimal 2012.00 all
+    read ``2012``, and midnight reads as its date. Only beyond 2^53, where a float cannot tell
+    neighbours apart, a float and a decimal read ``1e+16`` and an integer its digits.
+    """
+    values = plain(values)
+    if pa.types.is_decimal(values.type):
+        values = values.cast(pa.float64())
+    texts = values.cast(pa.string())
+    if pa.types.is_timestamp(values.type):
+        texts = pc.replace_substring_regex(texts, r"( 00:00:00)?(\.0+)?$", "")
+    if pa.types.is_floating(values.type):
+        numbers = values.cast(pa.float64())
+        whole = pc.and_(pc.equal(pc.trunc(numbers), numbers), pc.less_equal(pc.abs(numbers), EXACT))
+        digits = numbers.cast(pa.int64(), safe=False).cast(pa.string())
+        texts = pc.if_else(pc.is_nan(numbers), None, pc.if_else(whole, digits, texts))
+    return [text or None for text in texts.to_pylist()]
+
+
+def as_level(text: str, kind: pa.DataType) -> str:
+    """Write a label that is asked for in the way `as_text` writes a column of this type.
+
+    ``2012.0`` asks for 2012 where the column holds numbers, and ``True`` for true.
+    """
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    for wanted in (kind, pa.float64()) if is_number(kind) else (kind,):
+        try:
+            return as_text(pa.array([text]).cast(wanted))[0] or text
+        except pa.ArrowException:
+            continue  # not written like a value of this type
+    return text
+
+
+def encode(values: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
+    """Code a column of labels.
+
+    Returns
+    -------
+    codes : ndarray of int64
+        Index into `levels`; -1 where the value is null, NaN or empty text.
+    levels : list of str
+        The levels in use, sorted, whatever order the rows have.
+    """
+    coded = plain(values).dictionary_encode()
+    texts = as_text(coded.dictionary)
+    levels = sorted({text for text in texts if text is not None})
+    place: dict[str | None, int] = {level: code for code, level in enumerate(levels)}
+    # Two values may share a text (0.0 and -0.0); the extra entry at the end is for nulls.
+    recode = np.array([place.get(text, -1) for text in [*texts, None]], dtype=np.int64)
+    return recode[coded.indices.fill_null(len(texts)).to_numpy()], levels
+
+
+def encode_with_null(values: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
+    """Code a column of labels as `encode` does, but nulls, if any, have a last level ``""``."""
+    codes, levels = encode(values)
+    if (codes < 0).any():
+        codes, levels = np.where(codes < 0, len(levels), codes), [*levels, ""]
+    return codes, levels

@@ -1,0 +1,218 @@
+"""A hard-concrete gate on each column of a sparse matrix, and the fit that such models share."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from l0.common.checks import checked_device, checked_matrix, checked_vector
+from l0.common.errors import InputError
+from l0.hard_concrete import hard_concrete, logistic_noise, open_probability
+from l0.sparse_operator import LinearMap, narrow
+from l0.common.dtypes import at_least_float32
+from l0.common.scalars import not_negative, positive, whole_number
+
+#: Nearest that the sigmoid of log alpha may start to 0 and 1, where its logit is infinite.
+EDGE = 1e-6
+
+
+class GatedColumns(nn.Module):
+    """Gates of the columns of a matrix, products with it, and steps of Adam that can be resumed.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns n.
+    beta, gamma, zeta : float
+        Temperature > 0 and ends < 0 and > 1 of the stretched interval.
+    init_keep_prob : float or array of shape (n,)
+        sigmoid(log alpha) at the start.
+    log_alpha_jitter_sd : float
+        Standard deviation of the noise on log alpha at the start.
+    device : torch.device or str, optional
+    seed : int, optional
+        Of a generator of its own for everything random; None follows torch's global one.
+
+    Attributes
+    ----------
+    log_alpha : nn.Parameter, shape (n,)
+        Location of each gate.
+    """
+
+    log_alpha: nn.Parameter
+
+    def __init__(
+        self,
+        n_features: int,
+        *,
+        beta: float,
+        gamma: float,
+        zeta: float,
+        init_keep_prob: float | ArrayLike,
+        log_alpha_jitter_sd: float,
+        device: str | torch.device | None,
+        seed: int | None,
+    ) -> None:
+        super().__init__()
+        if not (-math.inf < gamma < 0 and 1 < zeta < math.inf):
+            raise InputError(
+                f"`gamma` is {gamma!r} and `zeta` {zeta!r}; the interval must reach beyond 0 and "
+                "1, or no gate is ever exactly 0 or 1; the paper uses -0.1 and 1.1"
+            )
+        self.n_features = whole_number(n_features, "n_features", 1)
+        self.beta, self.gamma, self.zeta = positive(beta, "beta"), float(gamma), float(zeta)
+        self.seed = seed
+        device = checked_device(device)
+        # Two streams, so that looking at samples between fits does not change the fit.
+        self._fitting = _generator(device, seed)
+        self._looking = _generator(device, seed)
+        probability = self._each(init_keep_prob, "init_keep_prob")
+        if not ((probability >= 0) & (probability <= 1)).all():
+            raise InputError("`init_keep_prob` must lie between 0 and 1; 0.5 is usual")
+        jitter = not_negative(log_alpha_jitter_sd, "log_alpha_jitter_sd")
+        log_alpha = torch.logit(probability.to(device), eps=EDGE)
+        self.log_alpha = nn.Parameter(log_alpha + jitter * self._normal(log_alpha))
+        #: State of Adam where the last fit left off.
+        self._adam: dict[str, Any] | None = None
+        self._in_fit = False
+        self._map: LinearMap | None = None
+        self._map_of: tuple[object, ...] = ()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters live."""
+        return self.log_alpha.device
+
+    def get_deterministic_gates(self) -> Tensor:
+        """Return the median of each gate's distribution, differentiable.
+
+        Returns
+        -------
+        Tensor, shape (n_features,)
+            Gates in [0, 1].
+        """
+        return self._gates(deterministic=True)
+
+    def get_l0_penalty(self) -> Tensor:
+        """Return the expected number of gates that are not 0, differentiable.
+
+        Returns
+        -------
+        Tensor, shape ()
+        """
+        return open_probability(
+            at_least_float32(self.log_alpha), self.beta, self.gamma, self.zeta
+        ).sum()
+
+    def extra_repr(self) -> str:
+        """Return the settings, for printing."""
+        return (
+            f"n_features={self.n_features}, beta={self.beta:g}, gamma={self.gamma:g}, "
+            f"zeta={self.zeta:g}"
+        )
+
+    def _gates(self, deterministic: bool) -> Tensor:
+        log_alpha = at_least_float32(self.log_alpha)
+        stream = self._fitting if self._in_fit else self._looking
+        noise = 0.0 if deterministic else logistic_noise(log_alpha, stream)
+        return hard_concrete(log_alpha, noise, self.beta, self.gamma, self.zeta)
+
+    def _normal(self, like: Tensor) -> Tensor:
+        device = like.device if self._fitting is None else self._fitting.device
+        noise = torch.randn(like.shape, generator=self._fitting, dtype=like.dtype, device=device)
+        return noise.to(like.device)
+
+    def _each(self, values: float | ArrayLike, argument: str) -> Tensor:
+        """Take one number for all columns, or one for each, as float32."""
+        values = to_host(values)
+        if np.ndim(values) == 0:
+            values = np.full(self.n_features, values)
+        vector = checked_vector(values, self.n_features, argument, "features")
+        return torch.as_tensor(vector, dtype=torch.float32)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _linear_map(self, matrix: Any, argument: str, rows: str) -> LinearMap:
+        """Lay a matrix out for products, or find the last one again by its content."""
+        source = to_csr(matrix, argument)
+        # By content, not by object: a matrix may be changed in place.
+        parts = (source.data, source.indices, source.indptr)
+        content = [zlib.crc32(np.ascontiguousarray(part).data) for part in parts]
+        known_by = (source.shape, self.device, *content)
+        if self._map is None or known_by != self._map_of:
+            checked = narrow(checked_matrix(source, argument))
+            m, n = checked.shape
+            if n != self.n_features:
+                raise InputError(
+                    f"`{argument}` has {n:,} columns where the model has {self.n_features:,} "
+                    f"features; it needs a row for each of the {rows}, a column for each feature"
+                )
+            self._map = LinearMap.from_scipy(checked, np.ones(m), np.ones(n), self.device)
+            self._map_of = known_by
+        return self._map
+
+    def _descend(
+        self,
+        parameters: Iterable[nn.Parameter],
+        objective: Callable[[], Tensor],
+        lr: float,
+        epochs: int,
+        report: Callable[[int, float], None] | None,
+    ) -> None:
+        """Take steps of Adam, from where the last ones left off."""
+        optimizer = torch.optim.Adam(parameters, lr=lr, fused=True)
+        if self._adam is not None:
+            optimizer.load_state_dict(self._adam)
+            optimizer.param_groups[0]["lr"] = lr
+        self._in_fit = True
+        try:
+            for epoch in range(epochs):
+                optimizer.zero_grad()
+                loss = objective()
+                loss.backward()
+                optimizer.step()
+                if report is not None:
+                    report(epoch + 1, float(loss.detach()))
+        finally:  # an interrupted fit goes on from where it was stopped
+            optimizer.zero_grad()
+            self._adam = optimizer.state_dict()
+            self._in_fit = False
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._adam = None  # its moments belong to the parameters that were here before
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The matrix is the caller's: a copy or a pickle of the model does without it.
+        return {**self.__dict__, "_map": None, "_map_of": ()}
+
+
+def _generator(device: torch.device, seed: int | None) -> torch.Generator | None:
+    if seed is None:
+        return None
+    return torch.Generator(device).manual_seed(whole_number(seed, "seed", 0))
+
+
+def to_host(values: Any) -> Any:
+    """Bring a tensor to where numpy can read it; leave all else alone."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+
+
+def to_csr(matrix: Any, argument: str) -> sp.csr_array:
+    """Take a sparse or dense matrix of scipy, numpy or torch; a CSR matrix is not copied."""
+    if np.ndim(matrix) != 2:
+        raise InputError(f"`{argument}` has shape {np.shape(matrix)}; it needs two dimensions")
+    if isinstance(matrix, Tensor):
+        if matrix.layout == torch.strided:
+            return sp.csr_array(to_host(matrix))
+        rows = matrix.detach().cpu().to_sparse_csr()
+        parts = (rows.values(), rows.col_indices(), rows.crow_indices())
+        return sp.csr_array(tuple(part.numpy() for part in parts), shape=tuple(rows.shape))
+    return sp.csr_array(matrix)

@@ -1,0 +1,220 @@
+"""Least squares on sparse data with a hard-concrete gate on every coefficient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from l0.common.checks import checked_vector
+from l0.gated_linear.gated_columns import GatedColumns, to_host
+from l0.sparse_operator import LinearMap
+from l0.common.scalars import not_negative, positive, whole_number
+
+#: Standard deviations of log alpha and of the coefficients where they start.
+LOG_ALPHA_SD, WEIGHT_SD = 0.01, 0.1
+#: A gate below it counts as closed in `get_sparsity`.
+CLOSED = 0.01
+
+
+class SparseL0Linear(GatedColumns):
+    r"""Linear model on sparse data under an expected-L0 penalty.
+
+    .. math::
+        \min_{w, b, \alpha} \; \frac{1}{n} \sum_i (y_i - b - \sum_j X_{ij} z_j w_j)^2
+        + \lambda \sum_j P(z_j \ne 0)
+
+    with hard-concrete gates z of location log alpha, resampled every epoch.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns p.
+    fit_intercept : bool, default True
+        Whether there is a `bias`.
+    beta : float, default 2/3
+        Temperature of the gates, > 0.
+    gamma, zeta : float, default -0.1 and 1.1
+        Ends of the stretched interval, < 0 and > 1.
+    init_keep_prob : float, default 0.5
+        sigmoid(log alpha) at the start, between 0 and 1; P(open) is higher, 0.83 at the defaults.
+    device : torch.device or str, default "cpu"
+        None is CUDA where there is one.
+    seed : int, optional
+        Makes everything random reproducible and leaves torch's global generator alone; None
+        follows that generator, as torch's own modules do.
+
+    Attributes
+    ----------
+    weight : nn.Parameter, shape (p,)
+        w; all 0 until the first fit, which draws it anew where it still is.
+    log_alpha : nn.Parameter, shape (p,)
+        Location of each gate.
+    bias : nn.Parameter, shape (1,), or None
+        b.
+
+    Raises
+    ------
+    InputError
+        Where an argument is out of its range; it names it.
+
+    References
+    ----------
+    C. Louizos, M. Welling, D. P. Kingma, "Learning Sparse Neural Networks through L0
+    Regularization", ICLR 2018, arXiv:1712.01312.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        n_features: int,
+        fit_intercept: bool = True,
+        beta: float = 2 / 3,
+        gamma: float = -0.1,
+        zeta: float = 1.1,
+        init_keep_prob: float = 0.5,
+        device: str | torch.device | None = "cpu",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(
+            n_features,
+            beta=beta,
+            gamma=gamma,
+            zeta=zeta,
+            init_keep_prob=init_keep_prob,
+            log_alpha_jitter_sd=LOG_ALPHA_SD,
+            device=device,
+            seed=seed,
+        )
+        self.fit_intercept = bool(fit_intercept)
+        kind: dict[str, Any] = {"dtype": torch.float32, "device": self.device}
+        self.weight = nn.Parameter(torch.zeros(self.n_features, **kind))
+        bias = nn.Parameter(torch.zeros(1, **kind)) if fit_intercept else None
+        self.register_parameter("bias", bias)
+
+    def get_sparsity(self) -> float:
+        """Return the share of median gates below 0.01."""
+        with torch.no_grad():
+            return float((self.get_deterministic_gates() < CLOSED).float().mean())
+
+    def get_selected_features(self, threshold: float = 0.01) -> Tensor:
+        """Return the positions of the features whose median gate exceeds a threshold.
+
+        Parameters
+        ----------
+        threshold : float, default 0.01
+
+        Returns
+        -------
+        LongTensor, shape (n_selected,)
+        """
+        with torch.no_grad():
+            return (self.get_deterministic_gates() > threshold).nonzero().squeeze(1)
+
+    def forward(self, X: Any, deterministic: bool = False) -> Tensor:
+        """Return the predictions.
+
+        Parameters
+        ----------
+        X : sparse or dense matrix of scipy, numpy or torch, shape (n, p)
+            The last one is kept ready for products, and known again by its content.
+        deterministic : bool, default False
+            The median gates in place of a sample.
+
+        Returns
+        -------
+        Tensor of float32, shape (n,)
+
+        Raises
+        ------
+        InputError
+            Where the shape does not fit or entries are not finite.
+        """
+        return self._predictions(self._linear_map(X, "X", "samples"), deterministic)
+
+    def predict(self, X_sparse: Any) -> Tensor:
+        """Return the predictions of the median gates, without a gradient.
+
+        Parameters
+        ----------
+        X_sparse : sparse or dense matrix of scipy, numpy or torch, shape (n, p)
+
+        Returns
+        -------
+        Tensor of float32, shape (n,)
+        """
+        with torch.no_grad():
+            return self(X_sparse, deterministic=True)  # type: ignore[no-any-return]
+
+    def fit(
+        self,
+        X_sparse: Any,
+        y: ArrayLike | Tensor,
+        lambda_reg: float = 0.01,
+        lr: float = 0.01,
+        epochs: int = 1000,
+        verbose: bool = False,
+        verbose_freq: int = 100,
+    ) -> SparseL0Linear:
+        """Fit coefficients and gates by Adam; another call goes on where this one stops.
+
+        Parameters
+        ----------
+        X_sparse : sparse or dense matrix of scipy, numpy or torch, shape (n, p)
+        y : array, shape (n,)
+        lambda_reg : float, default 0.01
+            Strength of the penalty, >= 0.
+        lr : float, default 0.01
+            Learning rate.
+        epochs : int, default 1000
+            Steps.
+        verbose : bool, default False
+            Print a line every `verbose_freq` epochs.
+        verbose_freq : int, default 100
+
+        Returns
+        -------
+        SparseL0Linear
+            Itself.
+
+        Raises
+        ------
+        InputError
+            For NaN and shapes that do not fit. Nothing has changed then.
+        """
+        linear_map = self._linear_map(X_sparse, "X_sparse", "samples")
+        values = checked_vector(to_host(y), linear_map.shape[0], "y", "rows of `X_sparse`")
+        lambda_reg = not_negative(lambda_reg, "lambda_reg")
+        verbose_freq = whole_number(verbose_freq, "verbose_freq", 1)
+        lr, epochs = positive(lr, "lr"), whole_number(epochs, "epochs", 0)
+        goal = torch.as_tensor(values, dtype=torch.float32).to(self.device)
+
+        def objective() -> Tensor:
+            residual = self._predictions(linear_map, deterministic=False) - goal
+            return residual.square().mean() + lambda_reg * self.get_l0_penalty()
+
+        def report(epoch: int, loss: float) -> None:
+            if epoch % verbose_freq == 0:
+                active = len(self.get_selected_features())
+                print(  # noqa: T201 - asked for
+                    f"epoch {epoch}: loss {loss:.6g}, {active:,} of {self.n_features:,} active"
+                )
+
+        if not self.weight.any():
+            self._start(goal)
+        self._descend(self.parameters(), objective, lr, epochs, report if verbose else None)
+        return self
+
+    @torch.no_grad()
+    def _start(self, goal: Tensor) -> None:
+        self.weight.copy_(WEIGHT_SD * self._normal(self.weight))
+        if self.bias is not None:
+            self.bias.fill_(goal.mean())
+
+    def _predictions(self, linear_map: LinearMap, deterministic: bool) -> Tensor:
+        y = linear_map((self.weight * self._gates(deterministic)).float())
+        return y if self.bias is None else y + self.bias

@@ -1,0 +1,350 @@
+"""Calibration weights under hard-concrete gates: the model of l0-python, on the fast operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from l0.common.checks import check_length, checked_vector
+from l0.common.errors import InputError, closest, first_few
+from l0.gated_linear.gated_columns import GatedColumns, to_host
+from l0.sparse_operator import LinearMap
+from l0.common.scalars import not_negative, positive, whole_number
+
+#: Where a weight of 0 starts: its logarithm must be finite.
+LEAST_WEIGHT = 1e-8
+
+
+class SparseCalibrationWeights(GatedColumns):
+    r"""Positive weights with a gate each, fitted to totals under an expected-L0 penalty.
+
+    .. math::
+        \min_{x, \alpha} \; \sum_j g_j \left(\frac{y_j - \sum_i M_{ji} z_i e^{x_i}}{s_j}\right)^2
+        + \lambda_0 \sum_i P(z_i \ne 0) + \lambda_2 \sum_i e^{2 x_i}
+
+    with hard-concrete gates z of location log alpha, resampled every epoch; s = 1 for the loss
+    ``"mse"`` and max(abs(y), 1) for ``"relative"``; g = 1, or by groups (see `fit`). Note that the
+    errors are summed, not averaged.
+
+    How many weights are left follows from the penalties: to keep exactly k records that also
+    represent what is no target, use `l0.calibrate`.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of weights n, one a record.
+    beta : float, default 2/3
+        Temperature of the gates, > 0.
+    gamma, zeta : float, default -0.1 and 1.1
+        Ends of the stretched interval, < 0 and > 1.
+    init_keep_prob : float or array of shape (n,), default 0.5
+        sigmoid(log alpha) at the start, between 0 and 1; P(open) is higher, 0.83 at the defaults.
+    init_weights : float or array of shape (n,), optional
+        exp(x) at the start, >= 0; a weight of 0 starts at 1e-8. By default 1.
+    log_weight_jitter_sd : float, default 0.0
+        Standard deviation of noise that the first `fit` adds to x. To have new noise added by the
+        next call of `fit`, set the attribute of this name again.
+    log_alpha_jitter_sd : float, default 0.01
+        Standard deviation of the noise on log alpha at the start.
+    device : torch.device or str, default "cpu"
+        None is CUDA where there is one.
+    use_gates : bool, default True
+        Without gates all weights stay, and the first penalty is left out.
+    seed : int, optional
+        Makes everything random reproducible, gate samples included, and leaves torch's global
+        generator alone. None follows the global generator, as torch's own modules do.
+
+    Attributes
+    ----------
+    log_weight : nn.Parameter, shape (n,)
+        x.
+    log_alpha : nn.Parameter, shape (n,)
+        Location of each gate.
+
+    Raises
+    ------
+    InputError
+        Where an argument is out of its range or has the wrong shape; it names it.
+
+    Notes
+    -----
+    `state_dict` holds the two parameters. `copy.deepcopy` and a pickle of the whole module also
+    carry the state of Adam and of the generator, so that a fit goes on exactly where it stopped;
+    after `load_state_dict` Adam starts anew, and no jitter is added.
+
+    References
+    ----------
+    C. Louizos, M. Welling, D. P. Kingma, "Learning Sparse Neural Networks through L0
+    Regularization", ICLR 2018, arXiv:1712.01312.
+    """
+
+    log_weight: nn.Parameter
+
+    def __init__(
+        self,
+        n_features: int,
+        beta: float = 2 / 3,
+        gamma: float = -0.1,
+        zeta: float = 1.1,
+        init_keep_prob: float | ArrayLike = 0.5,
+        init_weights: float | ArrayLike | None = None,
+        log_weight_jitter_sd: float = 0.0,
+        log_alpha_jitter_sd: float = 0.01,
+        device: str | torch.device | None = "cpu",
+        use_gates: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(
+            n_features,
+            beta=beta,
+            gamma=gamma,
+            zeta=zeta,
+            init_keep_prob=init_keep_prob,
+            log_alpha_jitter_sd=log_alpha_jitter_sd,
+            device=device,
+            seed=seed,
+        )
+        self.use_gates = bool(use_gates)
+        self.log_weight_jitter_sd = log_weight_jitter_sd
+        weights = self._each(1.0 if init_weights is None else init_weights, "init_weights")
+        negative = (weights < 0).nonzero().squeeze(1)
+        if len(negative):
+            raise InputError(
+                f"`init_weights` is negative at {first_few(negative[:5].tolist(), len(negative))};"
+                " weights must be at least 0"
+            )
+        self.log_weight = nn.Parameter(weights.clamp(min=LEAST_WEIGHT).log().to(self.device))
+
+    @property
+    def log_weight_jitter_sd(self) -> float:
+        """Standard deviation of the noise on x; setting it asks the next `fit` to add some."""
+        return self._log_weight_jitter_sd
+
+    @log_weight_jitter_sd.setter
+    def log_weight_jitter_sd(self, value: float) -> None:
+        self._log_weight_jitter_sd = not_negative(value, "log_weight_jitter_sd")
+        self._jitter_due = value > 0
+
+    def get_weights(self, deterministic: bool = False) -> Tensor:
+        """Return the weights z exp(x), differentiable.
+
+        Parameters
+        ----------
+        deterministic : bool, default False
+            The median gates in place of a sample.
+
+        Returns
+        -------
+        Tensor, shape (n_features,)
+            Non-negative.
+        """
+        weights = self.log_weight.exp()
+        return weights * self._gates(deterministic) if self.use_gates else weights
+
+    def get_active_weights(self) -> dict[str, Any]:
+        """Return the weights that are positive under the median gates.
+
+        Returns
+        -------
+        dict
+            ``indices`` (LongTensor), ``values`` (Tensor) and ``count`` (int).
+        """
+        with torch.no_grad():
+            weights = self.get_weights(deterministic=True)
+            indices = weights.nonzero().squeeze(1)
+        return {"indices": indices, "values": weights[indices], "count": len(indices)}
+
+    def get_sparsity(self) -> float:
+        """Return the share of weights that are 0 under the median gates."""
+        return 1.0 - float(self.get_active_weights()["count"]) / self.n_features
+
+    def get_l2_penalty(self) -> Tensor:
+        """Return the sum of squares of exp(x), gates left out; differentiable, shape ()."""
+        return (2 * self.log_weight).exp().sum()
+
+    def forward(self, M: Any, deterministic: bool = False) -> Tensor:
+        """Return the weighted totals M w.
+
+        Parameters
+        ----------
+        M : scipy sparse array or matrix, or dense array, shape (m, n_features)
+            What a unit of each weight adds to each target. The last one is kept ready for
+            products, and known again by its content.
+        deterministic : bool, default False
+            The median gates in place of a sample.
+
+        Returns
+        -------
+        Tensor of float32, shape (m,)
+
+        Raises
+        ------
+        InputError
+            Where the shape does not fit or entries are not finite.
+        """
+        return self._totals(self._linear_map(M, "M", "targets"), deterministic)
+
+    def predict(self, M: Any) -> Tensor:
+        """Return the totals of the median gates, without a gradient (see `forward`).
+
+        Parameters
+        ----------
+        M : scipy sparse array or matrix, or dense array, shape (m, n_features)
+
+        Returns
+        -------
+        Tensor of float32, shape (m,)
+        """
+        with torch.no_grad():
+            return self(M, deterministic=True)  # type: ignore[no-any-return]
+
+    def fit(
+        self,
+        M: Any,
+        y: ArrayLike | Tensor,
+        lambda_l0: float = 0.01,
+        lambda_l2: float = 0.0,
+        lr: float = 0.01,
+        epochs: int = 1000,
+        loss_type: str = "mse",
+        verbose: bool = False,
+        verbose_freq: int = 100,
+        target_groups: ArrayLike | None = None,
+        normalize_groups: bool = True,
+        group_multipliers: Mapping[Any, float] | None = None,
+    ) -> SparseCalibrationWeights:
+        """Fit weights and gates by Adam; another call goes on where this one stops.
+
+        Parameters
+        ----------
+        M : scipy sparse array or matrix, or dense array, shape (m, n_features)
+            What a unit of each weight adds to each target.
+        y : array, shape (m,)
+            The totals.
+        lambda_l0, lambda_l2 : float, default 0.01 and 0.0
+            Strength of the two penalties, >= 0.
+        lr : float, default 0.01
+            Learning rate.
+        epochs : int, default 1000
+            Steps.
+        loss_type : {"mse", "relative"}, default "mse"
+            ``"relative"`` divides each error by max(abs(y), 1).
+        verbose : bool, default False
+            Print a line every `verbose_freq` epochs.
+        verbose_freq : int, default 100
+        target_groups : array, shape (m,), optional
+            Label of each target's group.
+        normalize_groups : bool, default True
+            Divide each error by the size of its group, so that the groups count the same.
+        group_multipliers : dict of label to float, optional
+            Factors >= 0 on the errors of some groups.
+
+        Returns
+        -------
+        SparseCalibrationWeights
+            Itself.
+
+        Raises
+        ------
+        InputError
+            For NaN, shapes that do not fit, a target without entries whose total is not 0, or an
+            unknown `loss_type` or group. Nothing has changed then.
+        """
+        linear_map = self._linear_map(M, "M", "targets")
+        m = linear_map.shape[0]
+        totals = checked_vector(to_host(y), m, "y", "rows of `M`")
+        _check_not_empty(linear_map, totals)
+        scale = _scales(totals, loss_type)
+        importance = _importance(m, target_groups, normalize_groups, group_multipliers)
+        lambda_l0 = not_negative(lambda_l0, "lambda_l0")
+        lambda_l2 = not_negative(lambda_l2, "lambda_l2")
+        verbose_freq = whole_number(verbose_freq, "verbose_freq", 1)
+        lr, epochs = positive(lr, "lr"), whole_number(epochs, "epochs", 0)
+        goal, share = self._tensor(totals / scale), self._tensor(importance)
+        shrink = self._tensor(1 / scale)
+
+        def objective() -> Tensor:
+            estimates = self._totals(linear_map, deterministic=False)
+            loss = share @ (estimates * shrink - goal).square()
+            if self.use_gates:
+                loss = loss + lambda_l0 * self.get_l0_penalty()
+            if lambda_l2:
+                loss = loss + lambda_l2 * self.get_l2_penalty()
+            return loss
+
+        def report(epoch: int, loss: float) -> None:
+            if epoch % verbose_freq == 0:
+                with torch.no_grad():
+                    estimates = self._totals(linear_map, deterministic=True).cpu().numpy()
+                error = np.abs(estimates - totals) / np.maximum(np.abs(totals), 1)
+                mean = np.average(error, weights=importance)
+                active = self.get_active_weights()["count"]
+                print(  # noqa: T201 - asked for
+                    f"epoch {epoch}: mean relative error {mean:.4%}, largest {error.max():.1%}, "
+                    f"loss {loss:.6g}, {active:,} of {self.n_features:,} active"
+                )
+
+        if self._jitter_due:
+            with torch.no_grad():
+                self.log_weight.add_(self._normal(self.log_weight), alpha=self.log_weight_jitter_sd)
+            self._jitter_due = False
+        parameters = [self.log_weight, self.log_alpha] if self.use_gates else [self.log_weight]
+        self._descend(parameters, objective, lr, epochs, report if verbose else None)
+        return self
+
+    def _totals(self, linear_map: LinearMap, deterministic: bool) -> Tensor:
+        return linear_map(self.get_weights(deterministic).float())
+
+    def _tensor(self, array: NDArray[np.float64]) -> Tensor:
+        return torch.as_tensor(array, dtype=torch.float32).to(self.device)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._jitter_due = False  # the state that was saved has had its own
+
+
+def _scales(totals: NDArray[np.float64], loss_type: str) -> NDArray[np.float64]:
+    if loss_type == "mse":
+        return np.ones_like(totals)
+    if loss_type == "relative":
+        return np.maximum(np.abs(totals), 1.0)
+    raise InputError(f"`loss_type` is {loss_type!r}; it must be 'mse' or 'relative'")
+
+
+def _check_not_empty(linear_map: LinearMap, totals: NDArray[np.float64]) -> None:
+    empty = np.flatnonzero(linear_map.empty_rows & (totals != 0))
+    if empty.size:
+        raise InputError(
+            f"`M` has no entry in {empty.size:,} rows whose total is not 0 "
+            f"({first_few(empty.tolist())}): no weight can reach them; drop these targets"
+        )
+
+
+def _importance(
+    n_targets: int,
+    groups: ArrayLike | None,
+    normalize: bool,
+    multipliers: Mapping[Any, float] | None,
+) -> NDArray[np.float64]:
+    """Weight of each target's squared error, shape (m,)."""
+    if groups is None:
+        if multipliers is not None:
+            raise InputError("`group_multipliers` needs `target_groups`; pass both or neither")
+        return np.ones(n_targets)
+    labels, of, sizes = np.unique(to_host(groups), return_inverse=True, return_counts=True)
+    check_length(of.size, n_targets, "target_groups", "rows of `M`")
+    factor = 1 / sizes if normalize else np.ones(len(labels))
+    for label, times in (multipliers or {}).items():
+        place = np.flatnonzero(labels == label)
+        if not place.size:
+            raise InputError(
+                f"`group_multipliers` names {label!r}, which is no group of `target_groups`; "
+                f"{closest(label, labels.tolist())}"
+            )
+        factor[place] *= not_negative(times, f"group_multipliers[{label!r}]")
+    return factor[of]

@@ -1,0 +1,274 @@
+import decimal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l0.calibration.inputs.survey import find_keys, read_survey
+from l0.common.errors import InputError
+
+
+def records(keys=("b", "a", "c"), **columns):
+    return pa.table({"id": pa.array(keys), **columns})
+
+
+def read_with_persons(keys, person_keys):
+    return read_survey(
+        pa.table({"id": keys}), key="id", members={"person": pa.table({"id": person_keys})}
+    )
+
+
+# Order and ties
+
+
+@given(st.permutations(range(6)), st.permutations([0, 0, 1, 2, 2, 5]))
+def test_records_are_sorted_by_key_and_members_point_at_them(keys, person_keys):
+    persons = pa.table({"id": person_keys, "of": person_keys})
+    survey = read_survey(pa.table({"id": keys, "x": keys}), key="id", members={"person": persons})
+    assert survey.keys.to_pylist() == list(range(6))
+    assert survey.records.table["x"].to_pylist() == list(range(6))
+    np.testing.assert_array_equal(np.array(keys)[survey.order], range(6))
+    np.testing.assert_array_equal(survey.members["person"].record, person_keys)
+
+
+def test_without_a_key_records_are_known_by_row():
+    survey = read_survey(records(x=[5, 6, 7]))
+    assert survey.keys.to_pylist() == [0, 1, 2]
+    assert survey.weights is None
+    assert survey.records.table["x"].to_pylist() == [5, 6, 7]
+
+
+def test_an_entity_has_its_own_column_before_that_of_its_record():
+    survey = read_survey(
+        records(x=[1, 2, 3], y=[1, 2, 3]),
+        key="id",
+        members={"person": records(["a", "a"], x=[8, 9])},
+    )
+    person = survey.members["person"]
+    assert survey.holder(person, "x") is person
+    assert survey.holder(person, "y") is survey.records
+    assert survey.holder(person, "z") is None
+    assert survey.holder(survey.records, "x") is survey.records
+
+
+@pytest.mark.parametrize(
+    "person_keys",
+    [
+        pa.array([2, 1, 2], pa.int8()),
+        pa.array([2, 1, 2], pa.uint64()),
+        pa.array([2.0, 1.0, 2.0]),
+        pa.array([decimal.Decimal("2.00"), decimal.Decimal("1.00"), decimal.Decimal("2.00")]),
+        pa.array(["2", "1", "2"]),
+        pa.array(["2", "1", "2"], pa.large_string()).dictionary_encode(),
+    ],
+)
+@pytest.mark.parametrize("kind", [pa.int32(), pa.int64(), pa.uint16(), pa.float64(), pa.string()])
+def test_keys_of_different_types_meet(kind, person_keys):
+    survey = read_with_persons(pa.array([1, 2, 3]).cast(kind), person_keys)
+    np.testing.assert_array_equal(survey.members["person"].record, [1, 0, 1])
+
+
+def test_long_keys_of_different_types_meet():
+    numbers = pa.array([202301234567.0, 10.5])
+    assert find_keys(numbers, pa.array(["10.5", "202301234567"])).to_pylist() == [1, 0]
+
+
+def test_pandas_categorical_keys():
+    frame = pd.DataFrame({"id": pd.Categorical(["b", "a"], categories=["z", "b", "a"])})
+    survey = read_survey(frame, key="id", members={"person": pl.DataFrame({"id": ["b"]})})
+    assert survey.keys.to_pylist() == ["a", "b"]
+    np.testing.assert_array_equal(survey.members["person"].record, [1])
+
+
+# Key errors
+
+
+def test_missing_key_column():
+    with pytest.raises(
+        InputError, match=r"`records` has no column 'idd' to use as the `key`; closest: 'id'"
+    ):
+        read_survey(records(), key="idd")
+
+
+def test_missing_key_column_of_members():
+    with pytest.raises(InputError, match=r"`members\['person'\]` has no column 'id' to use as"):
+        read_survey(records(), key="id", members={"person": pa.table({"x": [1]})})
+
+
+def test_members_without_a_key():
+    with pytest.raises(
+        InputError, match=r"`members` are tied to records by a key; name its column"
+    ):
+        read_survey(records(), members={"person": records()})
+
+
+def test_members_that_are_no_dictionary():
+    with pytest.raises(InputError, match=r"`members` is a DataFrame; pass a dictionary"):
+        read_survey(records(), key="id", members=pd.DataFrame({"id": ["a"]}))
+
+
+def test_duplicate_keys():
+    with pytest.raises(
+        InputError,
+        match=r"`key` column 'id' repeats 2 keys \('b', 'a'\); keys must be unique: drop",
+    ):
+        read_survey(records(["b", "a", "a", "b", "c"]), key="id")
+
+
+@pytest.mark.parametrize(
+    "keys", [pa.array(["a", None, "b", None]), pa.array([1.0, np.nan, 2.0, None])]
+)
+def test_null_keys(keys):
+    with pytest.raises(
+        InputError, match=r"`key` column 'id' is null in 2 rows \(rows 1, 3\); give every record"
+    ):
+        read_survey(pa.table({"id": keys}), key="id")
+
+
+@pytest.mark.parametrize("keys", [pa.array(["a", None]), pa.array(["a", None]).dictionary_encode()])
+def test_null_keys_of_members(keys):
+    with pytest.raises(
+        InputError, match=r"`members\['person'\]` has 1 rows with a null key 'id' \(rows 1\)"
+    ):
+        read_with_persons(["a"], keys)
+
+
+def test_members_whose_record_is_missing():
+    with pytest.raises(
+        InputError,
+        match=r"`members\['person'\]` has 9 rows whose record is missing from `records` "
+        r"\(keys 12, 13, 14, 15, 16 and 2 more\); add these records or drop the rows",
+    ):
+        read_with_persons([10, 11], [10, 12, 12, 12, 11, 13, 14, 15, 16, 17, 18])
+
+
+def test_text_keys_are_never_read_as_numbers():
+    with pytest.raises(
+        InputError, match=r"\(keys '01', string where `records` have int64\); add these records"
+    ):
+        read_with_persons([1, 2], ["01", "2"])
+
+
+def test_an_integer_key_too_large_for_the_type_of_the_records_is_unmatched():
+    with pytest.raises(InputError, match=r"1 rows whose record is missing .* \(keys 1000, int64"):
+        read_with_persons(pa.array([1, 2], pa.int8()), [1, 1000])
+
+
+@pytest.mark.parametrize("argument", ["records", "members"])
+def test_empty_tables(argument):
+    empty, full = pd.DataFrame({"id": []}), pd.DataFrame({"id": ["a"]})
+    tables = {"records": full, "members": full} | {argument: empty}
+    with pytest.raises(InputError, match=rf"`{argument}.*` has no rows"):
+        read_survey(tables["records"], key="id", members={"person": tables["members"]})
+
+
+# Weights
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        pa.array([1.5, 2.0, 3.0]),
+        pa.array([decimal.Decimal("1.5"), decimal.Decimal("2.0"), decimal.Decimal("3.0")]),
+    ],
+)
+def test_weights_follow_the_keys(weights):
+    survey = read_survey(records(w=weights), key="id", weight="w")
+    np.testing.assert_array_equal(survey.weights, [2.0, 1.5, 3.0])
+
+
+def test_missing_weight_column():
+    with pytest.raises(
+        InputError, match=r"`records` has no column 'wieght' to use as the design `weight`; closest"
+    ):
+        read_survey(records(weight=[1, 1, 1]), weight="wieght")
+
+
+def test_weights_that_are_text():
+    with pytest.raises(
+        InputError, match=r"`weight` column 'w' is string, not a number \('1', '2', '3'\); write"
+    ):
+        read_survey(records(w=["1", "2", "3"]), weight="w")
+
+
+@pytest.mark.parametrize(
+    ("weights", "what"),
+    [
+        ([1.0, 0.0, -2.0], r"2 zero or negative values \(records 'a', 'c'\)"),
+        ([1.0, np.nan, np.inf], r"2 null, NaN or infinite values \(records 'a', 'c'\)"),
+        ([1.0, None, 2.0], r"1 null, NaN or infinite values \(records 'a'\)"),
+    ],
+)
+def test_bad_weights_name_the_records(weights, what):
+    with pytest.raises(
+        InputError, match=rf"`weight` column 'w' has {what}; design weights must be"
+    ):
+        read_survey(records(w=weights), key="id", weight="w")
+
+
+# Measures
+
+
+def test_a_bad_measure_names_each_record_once():
+    survey = read_survey(
+        records(),
+        key="id",
+        members={"person": records(["c", "c", "a", "b"], x=[np.nan, None, np.inf, 1.0])},
+    )
+    with pytest.raises(
+        InputError,
+        match=r"`members\['person'\]` column 'x' has 3 null, NaN or infinite values "
+        r"\(records 'a', 'c'\); fill them or drop the rows",
+    ):
+        survey.measure(survey.members["person"], "x")
+
+
+def test_columns_that_arrow_barely_knows_do_no_harm():
+    table = pa.table(
+        {
+            "id": [2, 1],
+            "list": [[1], []],
+            "struct": [{"a": 1}, None],
+            "view": pa.array(["a", "b"], pa.string_view()),
+            "bytes": [b"\xff", None],
+            "nothing": pa.nulls(2),
+        }
+    )
+    survey = read_survey(table, key="id")
+    assert survey.records.table["view"].to_pylist() == ["b", "a"]
+
+
+# Keys in CSV files
+
+
+@pytest.mark.parametrize(
+    ("keys", "person_keys"),
+    [
+        (["12345678901234567890", "12345678901234567891"], ["12345678901234567892"]),
+        (["5.1", "5.2"], ["5.10"]),
+        (["5.1", "5.10"], ["5.100"]),
+        (["120", "121"], ["12E1"]),
+    ],
+)
+def test_unlike_keys_in_csv_files_never_meet(tmp_path, keys, person_keys):
+    for name, ids in (("records", keys), ("persons", person_keys), ("own", keys)):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["id,x", *(f"{key},1" for key in ids)]))
+
+    def members(name):
+        tables = {"person": tmp_path / f"{name}.csv"}
+        return read_survey(tmp_path / "records.csv", key="id", members=tables).members["person"]
+
+    np.testing.assert_array_equal(members("own").record, [0, 1])
+    with pytest.raises(InputError, match=rf"record is missing .* \(keys '{person_keys[0]}'"):
+        members("persons")
+
+
+def test_weights_that_are_text_name_the_cells():
+    with pytest.raises(
+        InputError, match=r"`weight` column 'w' is string, not a number \('1,5', 'x'\); write plain"
+    ):
+        read_survey(records(w=["1,5", "2", "x"]), weight="w")

@@ -1,0 +1,143 @@
+"""`CalibrationProblem.from_matrix`."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import scipy.sparse as sp
+
+from l0.calibration import CalibrationProblem
+from l0.common.errors import InputError
+from tests.calibration import problems
+
+
+def small(**changes):
+    given = {
+        "A": np.array([[1.0, 2, 0], [0, 0, 4]]),
+        "values": [5.0, 8.0],
+        "weights": [1.0, 2.0, 2.0],
+    }
+    return CalibrationProblem.from_matrix(**{**given, **changes})
+
+
+def test_what_is_left_out_takes_its_default():
+    problem = small()
+    assert problem.names == ["target 0", "target 1"]
+    assert list(problem.groups) == ["all", "all"]
+    assert problem.keys.to_pylist() == [0, 1, 2]
+    assert problem.auxiliary is None
+    np.testing.assert_array_equal(problem.importance, [0.5, 0.5])
+    np.testing.assert_array_equal(problem.tolerance, [0, 0])
+
+
+@pytest.mark.parametrize("layout", [sp.csr_array, sp.csc_array, sp.coo_array, sp.csr_matrix])
+def test_any_layout_is_taken(layout):
+    problem = small(A=layout(np.array([[1.0, 2, 0], [0, 0, 4]])))
+    np.testing.assert_array_equal(problem.matrix.toarray(), [[1, 2, 0], [0, 0, 4]])
+    assert problem.matrix.indices.dtype == problem.matrix.indptr.dtype == np.int32
+
+
+def test_entries_given_twice_add_up_and_the_source_is_left_alone():
+    A = sp.csr_array(
+        (np.array([1.0, 2, 3]), np.array([2, 0, 2]), np.array([0, 3, 3])), shape=(2, 3)
+    )
+    problem = small(A=A)
+    np.testing.assert_array_equal(problem.matrix.toarray(), [[2, 0, 4], [0, 0, 0]])
+    assert A.indices.tolist() == [2, 0, 2]
+
+
+@pytest.mark.parametrize(("dtype", "kept"), [(np.float32, np.float32), (np.int64, np.float64)])
+def test_single_precision_is_kept(dtype, kept):
+    assert small(A=np.ones((2, 3), dtype=dtype)).matrix.dtype == kept
+
+
+def test_records_are_sorted_by_key_and_targets_by_name():
+    problem = small(keys=["c", "a", "b"], names=["z", "y"], groups=["g", "h"])
+    assert problem.keys.to_pylist() == ["a", "b", "c"]
+    assert problem.names == ["y", "z"]
+    assert list(problem.groups) == ["h", "g"]
+    np.testing.assert_array_equal(problem.matrix.toarray(), [[0, 4, 0], [2, 0, 1]])
+    np.testing.assert_array_equal(problem.values, [8, 5])
+    np.testing.assert_array_equal(problem.design_weights, [2, 2, 1])
+    np.testing.assert_array_equal(problem.record_order, [1, 2, 0])
+    np.testing.assert_array_equal(problem.target_order, [1, 0])
+
+
+def test_every_group_counts_the_same():
+    problem = problems.problem(m=4)
+    given = problems.parts(m=4)
+    problem = CalibrationProblem.from_matrix(**given, groups=["a", "b", "b", "b"])
+    np.testing.assert_allclose(problem.importance, [1 / 2, 1 / 6, 1 / 6, 1 / 6])
+
+
+def test_scales_are_sizes_and_never_zero():
+    problem = small(A=np.array([[1.0, -2, 0], [0, 0, 0], [1, 0, 0]]), values=[0, 0, -3])
+    np.testing.assert_array_equal(problem.scales, [1 * 1 + 2 * 2, 1, 3])
+
+
+@pytest.mark.parametrize("value", [3e-10, -3e-10])
+def test_a_residue_of_rounding_is_measured_like_a_total_of_zero(value):
+    A = np.array([[1.0, -2, 0], [0, 0, 4], [0, 0, 1e-9]])
+    problem = small(A=A, values=[value, 1e-8, 1e-9])
+    np.testing.assert_array_equal(problem.scales, [1 * 1 + 2 * 2, 1e-8, 1e-9])
+    assert problem.scales is problem.scales
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 10_000])
+def test_scales_do_not_depend_on_how_many_entries_are_summed_at_a_time(monkeypatch, block):
+    monkeypatch.setattr("l0.calibration.problem.core.BLOCK", block)
+    given = {**problems.parts(n=40, m=12), "values": np.zeros(12)}
+    given["A"] = (given["A"] - 3 * sp.eye_array(12, 40)).tocsr()
+    given["A"].data[: given["A"].indptr[1]] = 0
+    given["A"].eliminate_zeros()  # the first row is empty
+    problem = CalibrationProblem.from_matrix(**given)
+    expected = abs(problem.matrix.toarray()) @ problem.design_weights
+    np.testing.assert_allclose(problem.scales, np.where(expected == 0, 1, expected))
+
+
+def test_series_are_taken_by_position_whatever_their_index():
+    names = pd.Series(["z", "y"], index=[7, 3])
+    groups = pd.Series(["g", "h"], index=[1, 0], dtype="category")
+    problem = small(names=names, groups=groups, keys=pd.Series(["c", "a", "b"], index=[5, 5, 6]))
+    assert problem.names == ["y", "z"]
+    assert list(problem.groups) == ["h", "g"]
+    assert problem.keys.to_pylist() == ["a", "b", "c"]
+
+
+def test_estimates_are_weighted_totals():
+    problem = small()
+    np.testing.assert_array_equal(problem.estimate(np.array([1.0, 2, 3])), [5, 12])
+    np.testing.assert_array_equal(problem.estimate(np.array([3.0]), np.array([2])), [0, 12])
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"A": np.ones(3)}, r"`A` has shape \(3,\); it needs two dimensions"),
+        ({"A": np.ones((2, 3, 1))}, r"`A` has shape \(2, 3, 1\); it needs two dimensions"),
+        ({"A": 3.0}, r"`A` has shape \(\); it needs two dimensions"),
+        ({"A": np.ones((0, 3))}, r"`A` has shape \(0, 3\); .* none empty"),
+        ({"A": [[1, np.nan, 0], [0, 0, 1]]}, r"`A` has NaN or infinite entries in 1 rows \(0\)"),
+        ({"A": [[1, 0, 0], [0, 0, np.inf]]}, r"`A` has NaN or infinite entries in 1 rows \(1\)"),
+        ({"values": [1.0]}, r"`values` has 1 entries for 2 rows of `A`; pass one"),
+        ({"values": [[1.0, 2.0]]}, r"`values` has shape \(1, 2\); pass one dimension"),
+        ({"values": [1, np.nan]}, r"`values` is NaN or infinite at 1 positions \(1\)"),
+        ({"values": ["a", 1]}, r"`values` must be numbers; cast them"),
+        ({"weights": [1, 2]}, r"`weights` has 2 entries for 3 columns of `A`"),
+        ({"weights": [1, np.inf, 1]}, r"`weights` is NaN or infinite at 1 positions \(1\)"),
+        ({"weights": [1, 0, -2]}, r"`weights` has 2 zero or negative values \(records 1, 2\)"),
+        ({"names": ["a"]}, r"`names` has 1 entries for 2 rows of `A`"),
+        ({"names": ["a", "a"]}, r"`names` repeats 'a'; names must be unique"),
+        ({"groups": ["a"]}, r"`groups` has 1 entries for 2 rows of `A`; pass one for each"),
+        ({"keys": [1, 2]}, r"`keys` has 2 entries for 3 columns of `A`"),
+        ({"keys": [1, 2, 1]}, r"`keys` repeats 1 keys \(1\); keys must be unique: drop the"),
+        ({"keys": [1, 1, 1]}, r"`keys` repeats 1 keys \(1\)"),
+        ({"keys": pa.array([1, 2, None])}, r"`keys` is null in 1 positions \(positions 2\); give"),
+        ({"keys": [1.0, np.nan, np.nan]}, r"`keys` is null in 2 positions \(positions 1, 2\)"),
+        ({"auxiliary": np.ones((4, 2))}, r"`auxiliary` has 2 columns where `A` has 3; pass"),
+        ({"auxiliary": np.full((2, 3), np.nan)}, r"`auxiliary` has NaN .* in 2 rows \(0, 1\)"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(changes, text):
+    with pytest.raises(InputError, match=text):
+        small(**changes)

@@ -1,0 +1,274 @@
+import html
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+import l0
+from l0.calibration import CalibrationProblem, Hybrid, Path, Random
+from l0.calibration.evaluation.metrics import score
+from l0.calibration.results.report import render
+from l0.calibration.results.result import CalibrationResult
+from l0.common.formatting import percent
+
+NASTY = '"><script>alert(1)</script>&amp;'
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom",
+)  # fmt: skip
+
+
+def problem(auxiliary=True, n=120):
+    rng = np.random.default_rng(0)
+    matrix = rng.integers(0, 3, (8, n)).astype(float)
+    matrix[7] = 0  # no record behind it
+    weights = rng.uniform(50, 150, n)
+    values = matrix @ (weights * rng.uniform(0.5, 1.5, n))
+    values[5], values[6], values[7] = 0.0, -values[6], 10.0
+    matrix[4] *= rng.choice([-1, 1], n)
+    values[4] = 0.0  # of amounts of both signs, which nearly cancel
+    return CalibrationProblem.from_matrix(
+        matrix,
+        values,
+        weights,
+        names=[f"target {i} {NASTY}" for i in range(8)],
+        groups=[NASTY, *["plain"] * 7],
+        keys=[f"{i} {NASTY}" for i in range(n)],
+        auxiliary=rng.uniform(0, 1, (5, n)) if auxiliary else None,
+    )
+
+
+@pytest.fixture(scope="module")
+def result():
+    return problem().solve(30, epochs=20)
+
+
+@pytest.fixture(scope="module")
+def page(result):
+    return render(result)
+
+
+def words(page):
+    """What a reader sees, without the markup."""
+    body = re.sub(r"(?s)<(script|style|svg)\b.*?</\1>", "", page)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def test_the_three_numbers_stand_together(result, page):
+    m = result.metrics
+    ess = f"{m['effective_sample_size']:.0f}"
+    three = (
+        f"Loss {percent(m['loss'])} Untargeted {percent(m['untargeted_capped_error'])} ESS {ess}"
+    )
+    assert words(page).count(three) == 2
+
+
+def test_the_words_say_what_was_kept_hit_and_lost(result, page):
+    text = words(page)
+    assert "keeps 30 of 120 records (25%)" in text
+    assert "2 targets are out of reach of any weights" in text
+    assert f"within 10% it is {percent(result.metrics['within_10pct'])}" in text
+    assert "5 counts and totals that were no target" in text
+    assert "no record behind it" in text
+
+
+def test_before_is_the_design_weights_on_the_scales_of_the_result(page):
+    p = problem()
+    errors = (p.estimate(p.design_weights) - p.values) / p.scales
+    assert f"{percent(score(errors, p.importance))} under the design weights" in words(page)
+
+
+def test_a_target_that_is_0_but_for_rounding_is_one_of_0_before_and_after():
+    weights = np.array([1.0, 2.0, 3.0, 4.0])
+    matrix = np.array([np.ones(4), [1, -1, 1, -1]])
+    result = CalibrationProblem.from_matrix(matrix, [10, 1e-13], weights).solve(epochs=2)
+    # -2 of a total of absolute entries of 10, and the other target is hit: (0 + 20%) / 2
+    assert "10% under the design weights" in words(render(result))
+
+
+def test_names_and_keys_stay_text(page):
+    assert "<script>alert" not in page
+    assert words(page).count(f"target 0 {NASTY}") >= 1
+
+
+def test_nothing_is_loaded_from_anywhere(page):
+    assert "http:" not in page and "https:" not in page
+    assert not re.search(r"\bsrc=|@import|url\(|<link(?! rel=\"icon\" href=\"data:,\")", page)
+
+
+def test_a_saved_result_gives_the_same_page(result, page, tmp_path):
+    result.save(tmp_path / "run")
+    assert (tmp_path / "run" / "report.html").read_text(encoding="utf-8") == page
+    assert render(CalibrationResult.load(tmp_path / "run")) == page
+
+
+def test_without_untargeted_statistics_it_says_why():
+    text = words(render(problem(auxiliary=False).solve(30, method="random", epochs=2)))
+    assert "Untargeted not known" in text
+    assert "without an auxiliary matrix" in text
+
+
+def test_all_records_kept():
+    text = words(render(problem().solve(epochs=20)))
+    assert "The file keeps all 120 records" in text
+    assert "itself the reference of the untargeted comparison" in text
+
+
+def test_one_record_kept():
+    assert "keeps 1 of 120 records" in words(render(problem().solve(1, method="pps", epochs=2)))
+
+
+def test_the_call_in_the_page_repeats_the_run(tmp_path):
+    rng = np.random.default_rng(1)
+    records = pa.table(
+        {"id": range(60), "w": rng.uniform(1, 9, 60), "sex": rng.choice(["f", "m"], 60)}
+    )
+    targets = pa.table({"variable": ["count"] * 2, "sex": ["f", "m"], "value": [200.0, 150.0]})
+    people = pa.table({"id": np.repeat(range(60), 2), "age": ["old", "young"] * 60})
+    tables = {"records": records, "targets": targets, "people": people}
+    for name, table in tables.items():
+        pa.csv.write_csv(table, tmp_path / f"{name}.csv")
+    first = l0.calibrate(
+        tmp_path / "records.csv", tmp_path / "targets.csv",
+        members={"records": tmp_path / "people.csv"},  # a name that must not hide the records
+        key="id", weight="w", n_records=20, bounds=(0.1, 50), seed=3, epochs=10,
+    )  # fmt: skip
+    room = {}
+    exec(call_of(render(first)), room)  # noqa: S102 - that it runs is the point
+    np.testing.assert_array_equal(room["result"].values, first.values)
+    np.testing.assert_array_equal(room["result"].indices, first.indices)
+
+
+@dataclass(frozen=True)
+class Mine:
+    """A user's own selector."""
+
+    depth: int = 3
+
+    def select(self, task, n_records):
+        return Random().select(task, n_records)
+
+
+class Plain(Mine):
+    def __repr__(self):
+        return "Plain\nobject"
+
+
+def call_of(page):
+    return html.unescape(re.search(r"(?s)<pre[^>]*><code>(.*?)</code>", page).group(1))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "path",
+        Random(),
+        Hybrid(share=0.5, path=Path(depth=4)),
+        Mine(),
+        Plain(),
+        Hybrid(share=0.5, path=Mine()),
+    ],
+    ids=lambda method: repr(method).split()[0],
+)
+def test_the_call_in_the_page_has_the_selector(method):
+    p = problem()
+    # As if the run had been of this selector: only its repr is kept.
+    run = p.solve(10, "random", epochs=2)
+    run.run["arguments"]["method"] = method if isinstance(method, str) else repr(method)
+    call = call_of(render(run)).replace("problem.solve(", "dict(")
+    room = {"method": "mine"}
+    exec(call, room)  # noqa: S102 - that it runs is the point
+    foreign = "Mine" in repr(method) or "Plain" in repr(method)
+    assert room["result"]["method"] == ("mine" if foreign else method)
+    assert ("the caller's own object" in call) == foreign
+
+
+def large(n_targets=32_000, n_statistics=20_000, n_records=57_000):
+    """A result of the size of the largest published surfaces, without the fit."""
+    rng = np.random.default_rng(0)
+    value, relative = rng.lognormal(8, 2, n_targets), rng.normal(0, 0.1, n_targets)
+    statistic, error = rng.lognormal(8, 2, n_statistics), rng.normal(0, 0.3, n_statistics)
+    texts = {"status": "met", "reason": ""}
+    tables = {
+        "weights": pa.table(
+            {"id": range(n_records), "weight": rng.lognormal(5, 1, n_records),
+             "design_weight": rng.lognormal(4, 1, n_records)}
+        ),
+        "targets": pa.table(
+            {"name": [f"a rather long name of target {i}" for i in range(n_targets)],
+             "value": value, "estimate": value * (1 + relative), "error": value * relative,
+             "relative_error": relative, "group": [f"group {i % 900}" for i in range(n_targets)],
+             **{name: [text] * n_targets for name, text in texts.items()},
+             "importance": np.full(n_targets, 1 / n_targets), "design_estimate": value * 1.2,
+             "design_relative_error": np.full(n_targets, 0.2)}
+        ),
+        "untargeted": pa.table(
+            {"statistic": [f"statistic {i}" for i in range(n_statistics)],
+             "variable": [f"v{i % 200}" for i in range(n_statistics)],
+             "by": [f"b{i % 90}" for i in range(n_statistics)], "reference": statistic,
+             "estimate": statistic * (1 + error), "relative_error": error,
+             "support": rng.lognormal(7, 1, n_statistics)}
+        ),
+        "history": pa.table(
+            {"stage": ["select"] * 60, "epoch": range(1, 61), "n_records": range(60, 0, -1),
+             "loss": np.linspace(0.5, 0.1, 60), "seconds": np.arange(60.0)}
+        ),
+    }  # fmt: skip
+    small = problem().solve(30, epochs=2)
+    return CalibrationResult(
+        np.arange(n_records), {**small.metrics, "n_targets": n_targets}, small.run, tables
+    )
+
+
+def test_a_large_result_is_a_small_file_and_takes_no_time():
+    result = large()
+    started = time.perf_counter()
+    page = render(result)
+    assert time.perf_counter() - started < 2
+    assert len(page.encode()) < 3e6
+    assert "60 of 900 groups" in words(page)
+
+
+def browse(page, folder):
+    """What Chromium makes of a page: its document after the scripts, and what the console said."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (Debian package chromium)")
+    file = folder / "page.html"
+    file.write_text(page, encoding="utf-8")
+    done = subprocess.run(
+        [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", file.as_uri()],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def test_in_a_browser_the_scripts_run_and_nothing_complains(page, tmp_path):
+    document, complaints = browse(page, tmp_path)
+    assert complaints == []
+    assert "keeps 30 of 120 records" in words(document)
+    assert 'id="tip"' in document  # the last thing the script makes
+    assert "<button>Mean error after</button>" in document
+
+
+def test_a_console_error_would_be_seen(page, tmp_path):
+    broken = page.replace('"use strict";', "nothing.of.this.kind;")
+    assert browse(broken, tmp_path)[1]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_in_a_browser_nothing_is_wider_than_the_window(page, width, tmp_path):
+    frame = f"""<!doctype html><iframe width="{width}" height="800" srcdoc="{html.escape(page)}"
+        onload="document.body.dataset.wide = this.contentDocument.documentElement.scrollWidth;
+                document.body.dataset.shown = this.contentWindow.innerWidth"></iframe>"""
+    document, complaints = browse(frame, tmp_path)
+    assert complaints == []
+    assert f'data-shown="{width}"' in document
+    assert int(re.search(r'data-wide="(\d+)"', document).group(1)) <= width

@@ -1,0 +1,319 @@
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+import l0.calibration.results.result as module
+from l0.calibration import CalibrationProblem, CalibrationResult
+from l0.common.errors import InputError
+from tests.calibration import problems
+
+LOG_HEADER = (
+    "target_name,estimate,target,epoch,error,rel_error,abs_error,rel_abs_error,loss"
+)  # fmt: skip
+FILES = {
+    "weights.parquet", "targets.csv", "untargeted.csv", "history.csv", "calibration_log.csv",
+    "metrics.json", "run.json", "report.html",
+}  # fmt: skip
+NATIVE = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.Table}
+
+
+def solve(**changes):
+    given = problems.parts(n=120, m=8)
+    given["names"][:3] = ['quoted "name", with commas', "", "two\nlines"]
+    auxiliary = np.random.default_rng(4).uniform(0, 1, (3, 120))
+    problem = CalibrationProblem.from_matrix(**{**given, "auxiliary": auxiliary, **changes})
+    return problem.solve(30, epochs=24)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return solve()
+
+
+# What it holds
+
+
+def test_indices_values_and_weights_say_the_same(result):
+    assert result.indices.dtype == np.int64
+    assert result.values.dtype == np.float64
+    assert result.weights.column_names == ["key", "weight"]
+    np.testing.assert_array_equal(result.weights.column("weight"), result.values)
+    np.testing.assert_array_equal(result.weights.column("key"), result.indices + 1000)
+
+
+def test_tables_have_the_columns_that_are_promised(result):
+    assert result.targets.column_names[:7] == [
+        "name", "value", "estimate", "error", "relative_error", "group", "status",
+    ]  # fmt: skip
+    assert result.history.column_names == ["stage", "epoch", "n_records", "loss", "seconds"]
+    assert result.untargeted.column_names == [
+        "statistic", "variable", "by", "reference", "estimate", "relative_error", "support",
+    ]  # fmt: skip
+    assert result.metrics["untargeted_capped_error"] >= 0
+    assert list(result.metrics) == [
+        "n_records", "n_candidates", "n_targets", "n_unreachable", "loss", "median_error",
+        "max_error", "within_1pct", "within_10pct", "untargeted_median_error",
+        "untargeted_capped_error", "effective_sample_size", "design_effect", "max_weight_ratio",
+        "top_1pct_weight_share", "seconds",
+    ]  # fmt: skip
+
+
+# Taking the chosen rows of a table
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+def test_select_takes_the_chosen_rows_in_their_order(result, convert, kind):
+    generator = np.random.default_rng(0)
+    keys = generator.permutation(np.arange(990, 1130))
+    table = convert(pd.DataFrame({"key": keys, "x": np.arange(140)}), kind)
+    chosen = result.select(table)
+    assert isinstance(chosen, NATIVE[kind])
+    expected = problems.weights_by_key(result)
+    kept = [key for key in keys.tolist() if key in expected]
+    assert list(chosen["key"].to_numpy()) == kept
+    assert list(chosen["weight"].to_numpy()) == [expected[key] for key in kept]
+    assert list(chosen["x"].to_numpy()) == np.flatnonzero(np.isin(keys, kept)).tolist()
+
+
+def test_members_get_the_weight_of_their_record(result):
+    persons = pa.table({"key": np.repeat(np.arange(1000, 1120), 3), "age": np.arange(360)})
+    chosen = result.select(persons)
+    assert chosen.num_rows == 90
+    np.testing.assert_array_equal(chosen.column("weight"), np.repeat(result.values, 3))
+
+
+def test_a_column_for_the_weight_is_replaced_or_named(result):
+    table = pa.table({"weight": np.zeros(120), "key": np.arange(1000, 1120)})
+    replaced = result.select(table)
+    assert replaced.column_names == ["weight", "key"]
+    np.testing.assert_array_equal(replaced.column("weight"), result.values)
+    named = result.select(table, weight="w")
+    assert named.column_names == ["weight", "key", "w"]
+    np.testing.assert_array_equal(named.column("weight"), np.zeros(30))
+    np.testing.assert_array_equal(named.column("w"), result.values)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(np.arange(1000, 1120), pa.int16()),
+        pa.array(np.arange(1000, 1120), pa.uint64()),
+        pa.array(np.arange(1000, 1120), pa.float64()),
+        pa.array(np.arange(1000, 1120), pa.int32()).dictionary_encode(),
+    ],
+    ids=["int16", "uint64", "float64", "dictionary"],
+)
+def test_keys_of_another_type_are_compared_by_value(result, column):
+    chosen = result.select(pa.table({"key": column}))
+    np.testing.assert_array_equal(chosen.column("weight"), result.values)
+
+
+def test_rows_without_a_key_are_left_out(result):
+    table = pa.table({"key": pa.array([None, *result.weights.column("key").to_pylist()])})
+    assert result.select(table).num_rows == 30
+
+
+def test_text_keys(convert):
+    names = [f"r{row:03}" for row in range(120)]
+    result = solve(keys=names)
+    chosen = result.select(convert(pd.DataFrame({"key": names}), "polars"))
+    np.testing.assert_array_equal(chosen["weight"], result.values)
+
+
+def test_what_cannot_be_selected_from_is_named(result):
+    with pytest.raises(InputError, match="`table` has no column 'key' to use as the key"):
+        result.select(pa.table({"id": [1, 2]}))
+    with pytest.raises(
+        InputError, match=r"no row of a chosen record in 'key' \(string; .* int64\)"
+    ):
+        result.select(pa.table({"key": [f"0{key}" for key in range(1000, 1120)]}))
+    with pytest.raises(InputError, match="`table` is a list"):
+        result.select([1, 2])
+
+
+# Files
+
+
+def test_a_saved_result_comes_back(result, tmp_path):
+    result.save(tmp_path / "out")
+    loaded = CalibrationResult.load(tmp_path / "out")
+    assert list(loaded.tables) == [
+        "targets", "untargeted", "history", "calibration_log", "weights",
+    ]  # fmt: skip
+    for name, table in result.tables.items():
+        assert loaded.tables[name].equals(table), name
+    assert loaded.metrics == result.metrics
+    assert loaded.run == result.run
+    np.testing.assert_array_equal(loaded.indices, result.indices)
+    np.testing.assert_array_equal(loaded.values, result.values)
+
+
+def test_a_loaded_result_can_be_saved_again(result, tmp_path):
+    result.save(tmp_path / "one")
+    CalibrationResult.load(tmp_path / "one").save(tmp_path / "two")
+    for name in FILES - {"report.html"}:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_numbers_that_happen_to_be_whole_stay_floats(tmp_path):
+    A = np.eye(3)
+    result = CalibrationProblem.from_matrix(A, [1, 2, 3], np.ones(3), names=["1", "2", "3"]).solve(
+        epochs=1
+    )
+    result.save(tmp_path / "out")
+    loaded = CalibrationResult.load(tmp_path / "out")
+    assert loaded.tables["targets"].schema.equals(result.tables["targets"].schema)
+
+
+def test_the_folder_holds_what_is_promised(result, tmp_path):
+    result.save(tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    log = (tmp_path / "out" / "calibration_log.csv").read_text(encoding="utf-8")
+    assert log.split("\n")[0] == LOG_HEADER
+    weights = pa.parquet.read_table(tmp_path / "out" / "weights.parquet")
+    assert weights.column_names == ["key", "weight", "design_weight", "row"]
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == result.metrics
+    assert pd.read_csv(tmp_path / "out" / "targets.csv").shape == (8, 11)
+
+
+def test_without_auxiliary_there_is_no_file_of_untargeted_statistics(tmp_path):
+    result = solve(auxiliary=None)
+    result.save(tmp_path / "out")
+    assert not (tmp_path / "out" / "untargeted.csv").exists()
+    loaded = CalibrationResult.load(tmp_path / "out")
+    assert loaded.untargeted is None
+    assert loaded.metrics["untargeted_capped_error"] is None
+
+
+def test_an_earlier_result_is_replaced_and_anything_else_is_not(result, tmp_path):
+    folder = tmp_path / "out"
+    solve(auxiliary=None).save(folder)
+    result.save(folder)
+    assert {path.name for path in folder.iterdir()} == FILES
+    other = tmp_path / "thesis"
+    other.mkdir()
+    (other / "chapter.txt").write_text("dear")
+    with pytest.raises(InputError, match="holds files of others"):
+        result.save(other)
+    assert [path.name for path in other.iterdir()] == ["chapter.txt"]
+
+
+@pytest.mark.parametrize("step", ["parquet", "csv", "json", "report"])
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_write_that_fails_leaves_nothing_half_written(
+    result, tmp_path, monkeypatch, step, earlier
+):
+    folder = tmp_path / "out"
+    if earlier:
+        result.save(folder)
+    before = sorted(tmp_path.rglob("*"))
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    target = {
+        "parquet": (module.pa.parquet, "write_table"),
+        "csv": (module.pa.csv, "write_csv"),
+        "json": (module.json, "dumps"),
+        "report": ("l0.calibration.results.report.render",),
+    }[step]
+    monkeypatch.setattr(*target, full)
+    with pytest.raises(OSError, match="no room on disk to write"):
+        result.save(folder)
+    assert sorted(tmp_path.rglob("*")) == before
+    if earlier:
+        assert CalibrationResult.load(folder).metrics == result.metrics
+
+
+def test_the_report_is_a_file_of_its_own_too(result, tmp_path):
+    path = tmp_path / "deep" / "report.html"
+    result.to_html(path)
+    assert "<html" in path.read_text(encoding="utf-8")
+    assert list(Path(path.parent).iterdir()) == [path]
+
+
+def test_what_is_no_saved_result_is_named(tmp_path):
+    with pytest.raises(InputError, match="holds no saved result"):
+        CalibrationResult.load(tmp_path)
+    with pytest.raises(InputError, match="holds no saved result"):
+        CalibrationResult.load(tmp_path / "nowhere")
+
+
+def test_a_folder_holds_the_columns_and_entries_that_loading_asks_for(result, tmp_path):
+    result.save(tmp_path / "out")
+    loaded = CalibrationResult.load(tmp_path / "out")
+    for name in module.CSV_TABLES:
+        assert tuple(loaded.tables[name].column_names) == module.LAYOUT[f"{name}.csv"]
+    assert tuple(loaded.metrics) == module.LAYOUT["metrics.json"]
+    assert {*module.LAYOUT["run.json"]} <= {*loaded.run}
+
+
+def test_missing_files_are_named(result, tmp_path):
+    result.save(tmp_path / "out")
+    for name in ("weights.parquet", "untargeted.csv"):
+        (tmp_path / "out" / name).unlink()
+    with pytest.raises(InputError, match=r"lacks 'weights.parquet', 'untargeted.csv'; restore"):
+        CalibrationResult.load(tmp_path / "out")
+    (tmp_path / "out" / "metrics.json").unlink()
+    with pytest.raises(InputError, match=r"lacks 'weights.parquet', 'metrics.json'; restore"):
+        CalibrationResult.load(tmp_path / "out")
+
+
+DAMAGE = {
+    "cut short": lambda content: content[: content.rfind(b",")],
+    "emptied": lambda content: b"",
+    "bytes that are no text": lambda content: b"\xff\xfe" + content,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", module.LAYOUT)
+def test_a_damaged_file_is_named_in_one_line(result, tmp_path, name, damage):
+    result.save(tmp_path / "out")
+    path = tmp_path / "out" / name
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    with pytest.raises(InputError, match=rf"{name}' .*calibrate again$") as caught:
+        CalibrationResult.load(tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "rows"), [("targets.csv", 8), ("weights.parquet", 30)])
+def test_rows_that_are_gone_are_noticed(result, tmp_path, name, rows):
+    result.save(tmp_path / "out")
+    metrics = {**result.metrics, "n_targets": 9, "n_records": 31}
+    other = {"targets.csv": "n_records", "weights.parquet": "n_targets"}[name]
+    metrics[other] = result.metrics[other]
+    (tmp_path / "out" / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(InputError, match=rf"{name}' has {rows} rows, where metrics.json says "):
+        CalibrationResult.load(tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", '"key arguments"'])
+def test_json_that_is_no_object_is_named(result, tmp_path, content):
+    result.save(tmp_path / "out")
+    (tmp_path / "out" / "run.json").write_text(content)
+    with pytest.raises(InputError, match=r"run.json' \(it holds no JSON object\); restore"):
+        CalibrationResult.load(tmp_path / "out")
+
+
+def test_another_layout_is_named_with_what_it_lacks(result, tmp_path):
+    result.save(tmp_path / "out")
+    run = {"arguments": {}, "versions": {}}
+    (tmp_path / "out" / "run.json").write_text(json.dumps(run))
+    with pytest.raises(
+        InputError, match=r"run.json' has no 'key', 'problem_sha256', 'threads': another version"
+    ):
+        CalibrationResult.load(tmp_path / "out")
+    result.save(tmp_path / "out")
+    table = result.tables["targets"].drop_columns(["design_relative_error"])
+    pa.csv.write_csv(table, tmp_path / "out" / "targets.csv")
+    with pytest.raises(InputError, match=r"targets.csv' has no 'design_relative_error': another"):
+        CalibrationResult.load(tmp_path / "out")

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from l0.calibration import CalibrationProblem
+from l0.calibration.fitting.refit import Selection
+from l0.calibration.selection.path import Path
+from tests.calibration import problems
+
+
+def test_it_finds_a_support_that_reproduces_planted_totals():
+    problem = problems.problem(n=1000, m=20, kept=60)
+    result = problem.solve(60, "path", epochs=200)
+    assert result.metrics["loss"] < 1e-3
+    assert result.metrics["within_1pct"] == 1
+
+
+def test_it_selects_better_than_chance():
+    problem = problems.problem(n=1000, m=60)
+    loss = {
+        method: problem.solve(60, method, epochs=200).metrics["loss"]
+        for method in ("path", "random")
+    }
+    assert loss["path"] < 0.2 * loss["random"]
+
+
+def test_the_frontier_comes_down_through_all_budgets_in_one_pass():
+    task = problems.task(problems.problem(), epochs=60)
+    budgets = [300, 180, 179, 40, 1]
+    selections = list(Path().frontier(task, budgets))
+    assert [len(selection.records) for selection in selections] == budgets
+    for wide, narrow in zip(selections, selections[1:], strict=False):
+        assert set(narrow.records) <= set(wide.records)
+    for selection in selections:
+        assert (np.diff(selection.records) > 0).all()
+        assert selection.base.min() >= Path().threshold
+        alone = Path().select(problems.task(task.problem, epochs=60), len(selection.records))
+        np.testing.assert_array_equal(alone.records, selection.records)
+        np.testing.assert_array_equal(alone.base, selection.base)
+
+
+def test_ratios_stay_under_the_upper_bound():
+    task = problems.task(problems.problem(), bounds=(None, 3), epochs=60)
+    assert Path().select(task, 110).base.max() <= 3 * (1 + 1e-6)
+
+
+def test_records_that_no_target_asks_for_leave():
+    given = problems.parts(n=200, m=10)
+    given["A"] = given["A"].multiply(np.arange(200) % 4 == 0).tocsr()
+    given["values"] = 1.3 * given["A"] @ given["weights"]
+    problem = problems.CalibrationProblem.from_matrix(**given)
+    useful = np.flatnonzero(np.diff(problem.matrix.tocsc().indptr))
+    task = problems.task(problem, epochs=400)
+    records, ratios = next(Path().walk(task, np.arange(200), np.ones(200), [len(useful)]))
+    assert set(records[ratios >= Path().threshold]) <= set(useful)
+
+
+def test_companions_take_part_in_the_fit_and_are_not_chosen():
+    problem = problems.problem()
+    task = problems.task(problem, epochs=60)
+    others = np.arange(100, 300)
+    companions = Selection(np.arange(100), np.full(100, 2.9), 0.1)
+    with_them = next(Path().walk(task, others, np.full(200, 0.3), [20], companions))
+    alone = next(Path().walk(task, others, np.full(200, 0.3), [20]))
+    assert set(with_them[0]) <= set(others)
+    # The companions carry nearly all totals, so that little is left for the others.
+    assert with_them[1].sum() < 0.2 * alone[1].sum()
+
+
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_a_handful_of_epochs_ends_too(epochs):
+    result = problems.problem(n=100, m=10).solve(7, "path", epochs=epochs)
+    assert len(result.indices) == 7
+
+
+def test_records_that_are_alike_are_thinned_out_and_do_not_leave_together():
+    state = np.arange(600) % 6
+    A = (state == np.arange(6)[:, None]).astype(float)
+    problem = CalibrationProblem.from_matrix(A, A.sum(axis=1) * 100, np.full(600, 100.0))
+    result = problem.solve(120, "path", epochs=100)
+    assert result.metrics["loss"] < 1e-3
+    assert np.bincount(state[result.indices], minlength=6).min() >= 10

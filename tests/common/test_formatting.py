@@ -1,0 +1,38 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l0.common.formatting import amount, percent, signed
+
+
+@given(st.floats(0, 1))
+def test_percent_claims_all_or_nothing_only_where_that_is_so(share):
+    assert (percent(share) == "0%") == (share == 0)
+    assert (percent(share) == "100%") == (share == 1)
+
+
+@given(st.floats(1e-5, 0.999) | st.floats(1, 1e6))
+def test_percent_is_right_to_three_digits(share):
+    written = float(percent(share).rstrip("%").replace(",", "")) / 100
+    assert math.isclose(written, share, rel_tol=0.0051)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0183, "+1.83%"), (-1.0, "−100%"), (0.0, "0%"), (-1e-9, "<0.001%"), (3.47, "+347%")],
+)
+def test_signed(share, text):
+    assert signed(share) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (5545, "5,545"), (0.125, "0.125"), (0, "0"), (-34.2e9, "−34.2 billion"),
+        (1.2e7, "12 million"), (9_999_999, "9,999,999"), (14.1e12, "14.1 trillion"),
+    ],
+)  # fmt: skip
+def test_amount(number, text):
+    assert amount(number) == text

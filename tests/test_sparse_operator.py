@@ -1,0 +1,133 @@
+from unittest import mock
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from l0.sparse_operator import LinearMap, row_blocks
+
+entries = st.sampled_from([0.0, 0.0, 0.0, 1.0, -2.5, 1e-3, 4e5])
+factors = st.floats(0.01, 100)
+blocks = st.sampled_from([1, 2, 5, 11, 1000])
+
+
+@st.composite
+def maps(draw):
+    """Draw a matrix, empty rows and columns and all; give it scaled, dense and as a map."""
+    m, n = draw(st.integers(1, 7)), draw(st.integers(1, 9))
+    A = draw(hnp.arrays(float, (m, n), elements=entries))
+    rows = draw(hnp.arrays(float, m, elements=factors))
+    columns = draw(hnp.arrays(float, n, elements=factors))
+    linear_map = LinearMap.from_scipy(sp.csr_array(A), rows, columns)
+    return rows[:, None] * A * columns, linear_map
+
+
+@given(both=maps(), seed=st.integers(0, 99))
+@settings(deadline=None)
+def test_value_and_gradient_are_those_of_the_dense_matrix(both, seed):
+    dense, linear_map = both
+    m, n = dense.shape
+    assert linear_map.shape == (m, n)
+    rng = np.random.default_rng(seed)
+    u, g = rng.uniform(0, 3, n), rng.normal(size=m)
+    ratios = torch.tensor(u, dtype=torch.float32, requires_grad=True)
+    value = linear_map(ratios)
+    value.backward(torch.tensor(g, dtype=torch.float32))
+    # Rounding is relative to the sum of sizes, not to what is left of it.
+    np.testing.assert_array_less(
+        np.abs(value.detach().numpy() - dense @ u), 1e-6 * (np.abs(dense) @ u) + 1e-30
+    )
+    np.testing.assert_array_less(
+        np.abs(ratios.grad.numpy() - g @ dense), 1e-6 * (np.abs(g) @ np.abs(dense)) + 1e-30
+    )
+
+
+@given(both=maps(), data=st.data())
+@settings(deadline=None)
+def test_a_subset_is_a_slice(both, data):
+    dense, linear_map = both
+    n = dense.shape[1]
+    kept = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))))
+    part = linear_map.subset(kept)
+    assert part.shape == (len(dense), len(kept))
+    for column, record in enumerate(kept):
+        unit = torch.zeros(len(kept))
+        unit[column] = 1
+        np.testing.assert_array_equal(part(unit), dense[:, record].astype(np.float32))
+    np.testing.assert_array_equal(part.largest_entries(), linear_map.largest_entries()[kept])
+    ratios = torch.ones(len(kept), requires_grad=True)
+    part(ratios).sum().backward()
+    everyone = torch.ones(n, requires_grad=True)
+    linear_map(everyone).sum().backward()
+    torch.testing.assert_close(ratios.grad, everyone.grad[kept])
+
+
+@given(both=maps(), block=blocks, data=st.data())
+@settings(deadline=None)
+def test_largest_entries_are_of_the_columns(both, block, data):
+    dense, linear_map = both
+    factor = data.draw(hnp.arrays(float, len(dense), elements=st.just(0.0) | factors))
+    with mock.patch("l0.sparse_operator.BLOCK", block):
+        plain, scaled = linear_map.largest_entries(), linear_map.largest_entries(factor)
+    np.testing.assert_allclose(plain, np.abs(dense).max(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(scaled, np.abs(factor[:, None] * dense).max(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("block", [1, 4, 1000])
+def test_columns_without_entries_have_no_largest(monkeypatch, block):
+    monkeypatch.setattr("l0.sparse_operator.BLOCK", block)
+    A = np.zeros((3, 9))
+    A[:, [1, 4, 5]] = [[3, 0, -2], [-5, 1, 0], [4, 0, 1]]
+    linear_map = LinearMap.from_scipy(sp.csr_array(A), np.ones(3), np.ones(9))
+    np.testing.assert_array_equal(linear_map.largest_entries(), [0, 5, 0, 0, 1, 2, 0, 0, 0])
+    factor = np.array([2.0, 0.0, 1.0])
+    np.testing.assert_array_equal(linear_map.largest_entries(factor), [0, 6, 0, 0, 0, 4, 0, 0, 0])
+    nobody = linear_map.subset(np.array([0, 2, 3]))
+    np.testing.assert_array_equal(nobody.largest_entries(factor), [0, 0, 0])
+
+
+@given(
+    lengths=hnp.arrays(np.int64, st.integers(0, 12), elements=st.sampled_from([0, 0, 1, 2, 5, 30])),
+    most=st.integers(1, 40),
+    kind=st.sampled_from([np.int32, np.int64]),
+)
+def test_blocks_hold_every_row_once_and_as_many_as_fit(lengths, most, kind):
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(kind)
+    blocks = list(row_blocks(indptr, most))
+    assert [row for rows, _ in blocks for row in range(len(lengths))[rows]] == [
+        *range(len(lengths))
+    ]
+    for rows, entries in blocks:
+        assert (entries.start, entries.stop) == (indptr[rows.start], indptr[rows.stop])
+        held = entries.stop - entries.start
+        assert held <= most or rows.stop - rows.start == 1
+        if rows.stop < len(lengths):
+            assert held + lengths[rows.stop] > most
+
+
+def test_blocks_end_beyond_the_largest_int32():
+    indptr = np.array([0, 2**31 - 5, 2**31 - 2], dtype=np.int32)
+    assert [rows for rows, _ in row_blocks(indptr, 100)] == [slice(0, 1), slice(1, 2)]
+
+
+@given(lengths=hnp.arrays(np.int64, 9, elements=st.sampled_from([0, 0, 1, 3, 8])), block=blocks)
+@settings(deadline=None)
+def test_rows_are_scaled_across_blocks(lengths, block):
+    rng = np.random.default_rng(0)
+    A = np.where(np.arange(8) < lengths[:, None], rng.uniform(1, 2, (9, 8)), 0)
+    rows, columns = 2.0 ** rng.permutation(9), 3.0 ** rng.permutation(8)
+    with mock.patch("l0.sparse_operator.BLOCK", block):
+        linear_map = LinearMap.from_scipy(sp.csr_array(A), rows, columns)
+    for column, unit in enumerate(torch.eye(8)):
+        expected = rows * A[:, column] * columns[column]
+        np.testing.assert_allclose(linear_map(unit), expected, rtol=1e-6)
+
+
+def test_the_matrix_that_came_in_is_left_alone():
+    A = sp.csr_array(np.array([[1.0, 2.0], [0.0, 3.0]]))
+    LinearMap.from_scipy(A, np.array([5.0, 5.0]), np.array([7.0, 7.0]))
+    np.testing.assert_array_equal(A.toarray(), [[1, 2], [0, 3]])
