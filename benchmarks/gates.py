@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from sklearn.feature_selection import mutual_info_regression
 
 from l0 import CalibrationProblem, FeatureGate, SampleGate
-from l0.gates.representation import standardise
 from l0.datasets import load_cps
+from l0.gates.representation import standardise
 
 Array = NDArray[np.float64]
 #: Rows chosen, and what each counts for.

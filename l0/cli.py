@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from l0.common.errors import InputError
 from l0.common.atomic_files import check_replaceable, whole_folder
+from l0.common.errors import InputError
 from l0.common.formatting import percent
 from l0.common.progress import progress_bar
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import torch
 from torch import Tensor, nn
 
-from l0.common.errors import first_few
 from l0.common.dtypes import at_least_float32
-from l0.common.scalars import whole_number
+from l0.common.errors import first_few
+from l0.common.validation import is_whole_number, whole_number
 
 
 class HadamardGate(nn.Module):
@@ -87,7 +85,7 @@ class HadamardGate(nn.Module):
     ) -> None:
         super().__init__()
         n_items = whole_number(n_items, "n_items", 1)
-        if not isinstance(depth, Integral) or depth < 2:
+        if not is_whole_number(depth) or depth < 2:
             raise ValueError(
                 f"`depth` must be an integer of at least 2, got {depth!r}: "
                 "below 2 the penalty does not select"

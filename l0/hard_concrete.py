@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from l0.common.dtypes import at_least_float32
-from l0.common.scalars import whole_number
+from l0.common.validation import whole_number
 
 
 def logistic_noise(like: Tensor, generator: torch.Generator | None = None) -> Tensor:

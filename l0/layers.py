@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from l0.common.validation import whole_number
 from l0.hard_concrete import HardConcrete
 from l0.penalties import get_sparsity_stats, sum_of_squares, sum_over_modules
-from l0.common.scalars import whole_number
 
 
 class _GatedLayer(nn.Module):

@@ -38,7 +38,7 @@ class _Product(torch.autograd.Function):
         return torch.mv(ctx.transpose, gradient), None, None, None
 
 
-class LinearMap:
+class SparseOperator:
     """A sparse matrix A as a differentiable function of a vector.
 
     The entries live on the host as scipy arrays, which know how to take columns quickly, and on
@@ -74,7 +74,7 @@ class LinearMap:
         row_factor: NDArray[np.float64],
         column_factor: NDArray[np.float64],
         device: torch.device | str = "cpu",
-    ) -> LinearMap:
+    ) -> SparseOperator:
         """Scale a matrix by rows and columns and lay it out both ways, in float32.
 
         Parameters
@@ -139,12 +139,12 @@ class LinearMap:
             largest[columns][filled[columns]] = np.maximum.reduceat(size, starts)
         return largest
 
-    def subset(self, columns: NDArray[np.int64]) -> LinearMap:
+    def subset(self, columns: NDArray[np.int64]) -> SparseOperator:
         """Keep the columns at these positions, which ascend; this very map where they are all."""
         if len(columns) == self.shape[1]:
             return self
         matrix, transpose = self._host
-        return LinearMap(matrix[:, columns], transpose[columns], self._place, self.device)
+        return SparseOperator(matrix[:, columns], transpose[columns], self._place, self.device)
 
 
 def row_blocks(indptr: NDArray[np.integer], most_entries: int) -> Iterator[tuple[slice, slice]]:

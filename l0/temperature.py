@@ -8,8 +8,8 @@ from collections.abc import Callable
 from torch import nn
 
 from l0.common.errors import closest
+from l0.common.validation import not_negative, positive
 from l0.hard_concrete import HardConcrete
-from l0.common.scalars import not_negative, positive
 
 
 def _exponential(start: float, end: float, t: float) -> float:

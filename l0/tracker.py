@@ -11,8 +11,8 @@ from itertools import zip_longest
 import numpy as np
 from torch import Tensor
 
-from l0.common.errors import closest, first_few
 from l0.common.atomic_files import whole_file
+from l0.common.errors import closest, first_few
 from l0.common.plots import BLUE, matplotlib, save_figure
 
 

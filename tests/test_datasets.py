@@ -6,8 +6,8 @@ import pyarrow.csv
 import pytest
 
 from l0.calibration import CalibrationProblem
-from l0.datasets import cps_paths, load_cps
 from l0.common.errors import InputError
+from l0.datasets import cps_paths, load_cps
 
 ROWS = (277_262, 539_425, 1_776)
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l0 import FeatureGate, HardConcrete, HybridGate, L0Gate, SampleGate
-from l0.data.arrays import as_columns
 from l0.common.errors import InputError
+from l0.data.arrays import as_columns
 
 NAMES = ["a", "b", "c", "d"]
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from l0.sparse_operator import LinearMap, row_blocks
+from l0.sparse_operator import SparseOperator, row_blocks
 
 entries = st.sampled_from([0.0, 0.0, 0.0, 1.0, -2.5, 1e-3, 4e5])
 factors = st.floats(0.01, 100)
@@ -22,20 +22,20 @@ def maps(draw):
     A = draw(hnp.arrays(float, (m, n), elements=entries))
     rows = draw(hnp.arrays(float, m, elements=factors))
     columns = draw(hnp.arrays(float, n, elements=factors))
-    linear_map = LinearMap.from_scipy(sp.csr_array(A), rows, columns)
-    return rows[:, None] * A * columns, linear_map
+    operator = SparseOperator.from_scipy(sp.csr_array(A), rows, columns)
+    return rows[:, None] * A * columns, operator
 
 
 @given(both=maps(), seed=st.integers(0, 99))
 @settings(deadline=None)
 def test_value_and_gradient_are_those_of_the_dense_matrix(both, seed):
-    dense, linear_map = both
+    dense, operator = both
     m, n = dense.shape
-    assert linear_map.shape == (m, n)
+    assert operator.shape == (m, n)
     rng = np.random.default_rng(seed)
     u, g = rng.uniform(0, 3, n), rng.normal(size=m)
     ratios = torch.tensor(u, dtype=torch.float32, requires_grad=True)
-    value = linear_map(ratios)
+    value = operator(ratios)
     value.backward(torch.tensor(g, dtype=torch.float32))
     # Rounding is relative to the sum of sizes, not to what is left of it.
     np.testing.assert_array_less(
@@ -49,30 +49,30 @@ def test_value_and_gradient_are_those_of_the_dense_matrix(both, seed):
 @given(both=maps(), data=st.data())
 @settings(deadline=None)
 def test_a_subset_is_a_slice(both, data):
-    dense, linear_map = both
+    dense, operator = both
     n = dense.shape[1]
     kept = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))))
-    part = linear_map.subset(kept)
+    part = operator.subset(kept)
     assert part.shape == (len(dense), len(kept))
     for column, record in enumerate(kept):
         unit = torch.zeros(len(kept))
         unit[column] = 1
         np.testing.assert_array_equal(part(unit), dense[:, record].astype(np.float32))
-    np.testing.assert_array_equal(part.largest_entries(), linear_map.largest_entries()[kept])
+    np.testing.assert_array_equal(part.largest_entries(), operator.largest_entries()[kept])
     ratios = torch.ones(len(kept), requires_grad=True)
     part(ratios).sum().backward()
     everyone = torch.ones(n, requires_grad=True)
-    linear_map(everyone).sum().backward()
+    operator(everyone).sum().backward()
     torch.testing.assert_close(ratios.grad, everyone.grad[kept])
 
 
 @given(both=maps(), block=blocks, data=st.data())
 @settings(deadline=None)
 def test_largest_entries_are_of_the_columns(both, block, data):
-    dense, linear_map = both
+    dense, operator = both
     factor = data.draw(hnp.arrays(float, len(dense), elements=st.just(0.0) | factors))
     with mock.patch("l0.sparse_operator.BLOCK", block):
-        plain, scaled = linear_map.largest_entries(), linear_map.largest_entries(factor)
+        plain, scaled = operator.largest_entries(), operator.largest_entries(factor)
     np.testing.assert_allclose(plain, np.abs(dense).max(axis=0), rtol=1e-6)
     np.testing.assert_allclose(scaled, np.abs(factor[:, None] * dense).max(axis=0), rtol=1e-6)
 
@@ -82,11 +82,11 @@ def test_columns_without_entries_have_no_largest(monkeypatch, block):
     monkeypatch.setattr("l0.sparse_operator.BLOCK", block)
     A = np.zeros((3, 9))
     A[:, [1, 4, 5]] = [[3, 0, -2], [-5, 1, 0], [4, 0, 1]]
-    linear_map = LinearMap.from_scipy(sp.csr_array(A), np.ones(3), np.ones(9))
-    np.testing.assert_array_equal(linear_map.largest_entries(), [0, 5, 0, 0, 1, 2, 0, 0, 0])
+    operator = SparseOperator.from_scipy(sp.csr_array(A), np.ones(3), np.ones(9))
+    np.testing.assert_array_equal(operator.largest_entries(), [0, 5, 0, 0, 1, 2, 0, 0, 0])
     factor = np.array([2.0, 0.0, 1.0])
-    np.testing.assert_array_equal(linear_map.largest_entries(factor), [0, 6, 0, 0, 0, 4, 0, 0, 0])
-    nobody = linear_map.subset(np.array([0, 2, 3]))
+    np.testing.assert_array_equal(operator.largest_entries(factor), [0, 6, 0, 0, 0, 4, 0, 0, 0])
+    nobody = operator.subset(np.array([0, 2, 3]))
     np.testing.assert_array_equal(nobody.largest_entries(factor), [0, 0, 0])
 
 
@@ -121,13 +121,13 @@ def test_rows_are_scaled_across_blocks(lengths, block):
     A = np.where(np.arange(8) < lengths[:, None], rng.uniform(1, 2, (9, 8)), 0)
     rows, columns = 2.0 ** rng.permutation(9), 3.0 ** rng.permutation(8)
     with mock.patch("l0.sparse_operator.BLOCK", block):
-        linear_map = LinearMap.from_scipy(sp.csr_array(A), rows, columns)
+        operator = SparseOperator.from_scipy(sp.csr_array(A), rows, columns)
     for column, unit in enumerate(torch.eye(8)):
         expected = rows * A[:, column] * columns[column]
-        np.testing.assert_allclose(linear_map(unit), expected, rtol=1e-6)
+        np.testing.assert_allclose(operator(unit), expected, rtol=1e-6)
 
 
 def test_the_matrix_that_came_in_is_left_alone():
     A = sp.csr_array(np.array([[1.0, 2.0], [0.0, 3.0]]))
-    LinearMap.from_scipy(A, np.array([5.0, 5.0]), np.array([7.0, 7.0]))
+    SparseOperator.from_scipy(A, np.array([5.0, 5.0]), np.array([7.0, 7.0]))
     np.testing.assert_array_equal(A.toarray(), [[1, 2], [0, 3]])

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from l0.calibration.fitting.history import Progress
 from l0.calibration.problem.core import CalibrationProblem
 from l0.calibration.results.provenance import describe_source
-from l0.calibration.fitting.history import Progress
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Selector
 

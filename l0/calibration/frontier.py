@@ -12,15 +12,15 @@ import pyarrow as pa
 import torch
 
 from l0.calibration.evaluation.evaluate import appraise
-from l0.calibration.problem.core import CalibrationProblem
 from l0.calibration.fitting.history import Progress
 from l0.calibration.fitting.refit import refit
+from l0.calibration.problem.core import CalibrationProblem
 from l0.calibration.selection import Path
 from l0.calibration.solve import Options, check_n_records, check_reachable, make_task
-from l0.data.tables import Kind, native
 from l0.common.errors import InputError
 from l0.common.plots import BLUE, matplotlib, save_figure
 from l0.common.progress import progress_bar
+from l0.data.tables import Kind, native
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.evaluate import account
-from l0.calibration.problem.bounds import Bounds, unreachable
-from l0.calibration.problem.losses import get_loss
-from l0.calibration.problem.core import CalibrationProblem
 from l0.calibration.fitting.history import Progress, Recorder
+from l0.calibration.fitting.objective import Task
 from l0.calibration.fitting.refit import refit
+from l0.calibration.problem.bounds import Bounds, unreachable
+from l0.calibration.problem.core import CalibrationProblem
+from l0.calibration.problem.losses import get_loss
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Selector, get_selector
-from l0.calibration.fitting.objective import Task
-from l0.common.checks import checked_device
+from l0.common.devices import checked_device
 from l0.common.errors import InputError, first_few
 from l0.common.progress import progress_bar
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from l0.common.errors import InputError, first_few
 from l0.data.columns import as_numbers, encode_with_null, is_label, is_number
 from l0.data.tables import read_table, wrap_frame
-from l0.common.errors import InputError, first_few
 
 #: A column of labels with more levels than this is no short list of kinds.
 LEVELS = 50

@@ -10,9 +10,9 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet
 
+from l0.common.errors import InputError, closest
 from l0.data.columns import check_unique
 from l0.data.readers.csv_files import AS_CSV, csv_file, read_csv
-from l0.common.errors import InputError, closest
 
 Kind = Literal["pandas", "polars", "pyarrow"]
 

@@ -13,12 +13,18 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from l0.common.checks import checked_device, checked_matrix, checked_vector
-from l0.common.errors import InputError
-from l0.hard_concrete import hard_concrete, logistic_noise, open_probability
-from l0.sparse_operator import LinearMap, narrow
+from l0.common.devices import checked_device
 from l0.common.dtypes import at_least_float32
-from l0.common.scalars import not_negative, positive, whole_number
+from l0.common.errors import InputError
+from l0.common.validation import (
+    checked_matrix,
+    checked_vector,
+    not_negative,
+    positive,
+    whole_number,
+)
+from l0.hard_concrete import hard_concrete, logistic_noise, open_probability
+from l0.sparse_operator import SparseOperator, narrow
 
 #: Nearest that the sigmoid of log alpha may start to 0 and 1, where its logit is infinite.
 EDGE = 1e-6
@@ -83,7 +89,7 @@ class GatedColumns(nn.Module):
         #: State of Adam where the last fit left off.
         self._adam: dict[str, Any] | None = None
         self._in_fit = False
-        self._map: LinearMap | None = None
+        self._map: SparseOperator | None = None
         self._map_of: tuple[object, ...] = ()
 
     @property
@@ -139,7 +145,7 @@ class GatedColumns(nn.Module):
         return torch.as_tensor(vector, dtype=torch.float32)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def _linear_map(self, matrix: Any, argument: str, rows: str) -> LinearMap:
+    def _operator(self, matrix: Any, argument: str, rows: str) -> SparseOperator:
         """Lay a matrix out for products, or find the last one again by its content."""
         source = to_csr(matrix, argument)
         # By content, not by object: a matrix may be changed in place.
@@ -154,7 +160,7 @@ class GatedColumns(nn.Module):
                     f"`{argument}` has {n:,} columns where the model has {self.n_features:,} "
                     f"features; it needs a row for each of the {rows}, a column for each feature"
                 )
-            self._map = LinearMap.from_scipy(checked, np.ones(m), np.ones(n), self.device)
+            self._map = SparseOperator.from_scipy(checked, np.ones(m), np.ones(n), self.device)
             self._map_of = known_by
         return self._map
 

@@ -8,10 +8,9 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from l0.common.checks import checked_vector
+from l0.common.validation import checked_vector, not_negative, positive, whole_number
 from l0.gated_linear.gated_columns import GatedColumns, to_host
-from l0.sparse_operator import LinearMap
-from l0.common.scalars import not_negative, positive, whole_number
+from l0.sparse_operator import SparseOperator
 
 #: Standard deviations of log alpha and of the coefficients where they start.
 LOG_ALPHA_SD, WEIGHT_SD = 0.01, 0.1
@@ -134,7 +133,7 @@ class SparseL0Linear(GatedColumns):
         InputError
             Where the shape does not fit or entries are not finite.
         """
-        return self._predictions(self._linear_map(X, "X", "samples"), deterministic)
+        return self._predictions(self._operator(X, "X", "samples"), deterministic)
 
     def predict(self, X_sparse: Any) -> Tensor:
         """Return the predictions of the median gates, without a gradient.
@@ -186,15 +185,15 @@ class SparseL0Linear(GatedColumns):
         InputError
             For NaN and shapes that do not fit. Nothing has changed then.
         """
-        linear_map = self._linear_map(X_sparse, "X_sparse", "samples")
-        values = checked_vector(to_host(y), linear_map.shape[0], "y", "rows of `X_sparse`")
+        operator = self._operator(X_sparse, "X_sparse", "samples")
+        values = checked_vector(to_host(y), operator.shape[0], "y", "rows of `X_sparse`")
         lambda_reg = not_negative(lambda_reg, "lambda_reg")
         verbose_freq = whole_number(verbose_freq, "verbose_freq", 1)
         lr, epochs = positive(lr, "lr"), whole_number(epochs, "epochs", 0)
         goal = torch.as_tensor(values, dtype=torch.float32).to(self.device)
 
         def objective() -> Tensor:
-            residual = self._predictions(linear_map, deterministic=False) - goal
+            residual = self._predictions(operator, deterministic=False) - goal
             return residual.square().mean() + lambda_reg * self.get_l0_penalty()
 
         def report(epoch: int, loss: float) -> None:
@@ -215,6 +214,6 @@ class SparseL0Linear(GatedColumns):
         if self.bias is not None:
             self.bias.fill_(goal.mean())
 
-    def _predictions(self, linear_map: LinearMap, deterministic: bool) -> Tensor:
-        y = linear_map((self.weight * self._gates(deterministic)).float())
+    def _predictions(self, operator: SparseOperator, deterministic: bool) -> Tensor:
+        y = operator((self.weight * self._gates(deterministic)).float())
         return y if self.bias is None else y + self.bias

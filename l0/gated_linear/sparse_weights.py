@@ -10,11 +10,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from l0.common.checks import check_length, checked_vector
 from l0.common.errors import InputError, closest, first_few
+from l0.common.validation import check_length, checked_vector, not_negative, positive, whole_number
 from l0.gated_linear.gated_columns import GatedColumns, to_host
-from l0.sparse_operator import LinearMap
-from l0.common.scalars import not_negative, positive, whole_number
+from l0.sparse_operator import SparseOperator
 
 #: Where a weight of 0 starts: its logarithm must be finite.
 LEAST_WEIGHT = 1e-8
@@ -187,7 +186,7 @@ class SparseCalibrationWeights(GatedColumns):
         InputError
             Where the shape does not fit or entries are not finite.
         """
-        return self._totals(self._linear_map(M, "M", "targets"), deterministic)
+        return self._totals(self._operator(M, "M", "targets"), deterministic)
 
     def predict(self, M: Any) -> Tensor:
         """Return the totals of the median gates, without a gradient (see `forward`).
@@ -255,10 +254,10 @@ class SparseCalibrationWeights(GatedColumns):
             For NaN, shapes that do not fit, a target without entries whose total is not 0, or an
             unknown `loss_type` or group. Nothing has changed then.
         """
-        linear_map = self._linear_map(M, "M", "targets")
-        m = linear_map.shape[0]
+        operator = self._operator(M, "M", "targets")
+        m = operator.shape[0]
         totals = checked_vector(to_host(y), m, "y", "rows of `M`")
-        _check_not_empty(linear_map, totals)
+        _check_not_empty(operator, totals)
         scale = _scales(totals, loss_type)
         importance = _importance(m, target_groups, normalize_groups, group_multipliers)
         lambda_l0 = not_negative(lambda_l0, "lambda_l0")
@@ -269,7 +268,7 @@ class SparseCalibrationWeights(GatedColumns):
         shrink = self._tensor(1 / scale)
 
         def objective() -> Tensor:
-            estimates = self._totals(linear_map, deterministic=False)
+            estimates = self._totals(operator, deterministic=False)
             loss = share @ (estimates * shrink - goal).square()
             if self.use_gates:
                 loss = loss + lambda_l0 * self.get_l0_penalty()
@@ -280,7 +279,7 @@ class SparseCalibrationWeights(GatedColumns):
         def report(epoch: int, loss: float) -> None:
             if epoch % verbose_freq == 0:
                 with torch.no_grad():
-                    estimates = self._totals(linear_map, deterministic=True).cpu().numpy()
+                    estimates = self._totals(operator, deterministic=True).cpu().numpy()
                 error = np.abs(estimates - totals) / np.maximum(np.abs(totals), 1)
                 mean = np.average(error, weights=importance)
                 active = self.get_active_weights()["count"]
@@ -297,8 +296,8 @@ class SparseCalibrationWeights(GatedColumns):
         self._descend(parameters, objective, lr, epochs, report if verbose else None)
         return self
 
-    def _totals(self, linear_map: LinearMap, deterministic: bool) -> Tensor:
-        return linear_map(self.get_weights(deterministic).float())
+    def _totals(self, operator: SparseOperator, deterministic: bool) -> Tensor:
+        return operator(self.get_weights(deterministic).float())
 
     def _tensor(self, array: NDArray[np.float64]) -> Tensor:
         return torch.as_tensor(array, dtype=torch.float32).to(self.device)
@@ -316,8 +315,8 @@ def _scales(totals: NDArray[np.float64], loss_type: str) -> NDArray[np.float64]:
     raise InputError(f"`loss_type` is {loss_type!r}; it must be 'mse' or 'relative'")
 
 
-def _check_not_empty(linear_map: LinearMap, totals: NDArray[np.float64]) -> None:
-    empty = np.flatnonzero(linear_map.empty_rows & (totals != 0))
+def _check_not_empty(operator: SparseOperator, totals: NDArray[np.float64]) -> None:
+    empty = np.flatnonzero(operator.empty_rows & (totals != 0))
     if empty.size:
         raise InputError(
             f"`M` has no entry in {empty.size:,} rows whose total is not 0 "

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from l0.common.validation import whole_number
 from l0.hard_concrete import HardConcrete
-from l0.common.scalars import whole_number
 
 #: The open probability that training starts from at most, whatever share is asked for.
 MOST_OPEN = 0.99

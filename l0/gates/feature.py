@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l0.data.arrays import as_columns, is_frame, positions, shape, take_columns
-from l0.gates.representation import standardise
 from l0.common.errors import InputError, first_few
+from l0.common.validation import whole_number
+from l0.data.arrays import as_columns, is_frame, positions, shape, take_columns
 from l0.gates.base import MOST_OPEN, SURE, L0Gate, share_of
 from l0.gates.inclusion import inclusion
 from l0.gates.linear import linear_choice, linear_order
 from l0.gates.network import network_order
-from l0.common.scalars import whole_number
+from l0.gates.representation import standardise
 
 #: P(open) of the least of the features that a fit opens.
 LEAST_OPEN = 0.75

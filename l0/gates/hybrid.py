@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from l0.data.arrays import as_vector, positions, take_rows
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 from l0.common.errors import InputError, first_few
+from l0.data.arrays import as_vector, positions, take_rows
 from l0.gates.base import share_of
 from l0.gates.sample import SampleGate
 

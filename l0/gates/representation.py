@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from l0.calibration.sampling.stratification import FeatureOrdering
 from l0.calibration.problem.core import CalibrationProblem
+from l0.calibration.sampling.stratification import FeatureOrdering
 
 #: Where the distribution of a column is cut: the shares of rows below are targets.
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from l0.data.arrays import Columns, as_columns, as_vector, positions, scale, shape, take_rows
-from l0.gates.representation import moments_problem, totals_problem
 from l0.calibration.selection import Hybrid
 from l0.calibration.selection.balanced import Balanced
 from l0.common.errors import InputError, closest, first_few
+from l0.data.arrays import Columns, as_columns, as_vector, positions, scale, shape, take_rows
 from l0.gates.base import MOST_OPEN, SURE, L0Gate, share_of
+from l0.gates.representation import moments_problem, totals_problem
 
 #: Share of the rows that are drawn, the others being those that the totals need most. Measured on
 #: made-up and survey data: as exact as 0.8, the default for published totals, with evener weights.

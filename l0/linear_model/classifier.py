@@ -13,13 +13,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.common.errors import InputError
+from l0.common.validation import not_negative
 from l0.linear_model.base import SparseLinearModel, Units, problem_parts
 from l0.linear_model.design import Positions, Standardised
 from l0.linear_model.logistic import LogisticProblem, Outcome
 from l0.linear_model.problem import Problem
 from l0.linear_model.rows import ACCEPTED, Model, Rows, original
 from l0.linear_model.statistics import Statistics
-from l0.common.scalars import not_negative
 
 
 class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l0.linear_model.design import Positions
-from l0.linear_model.swap import best_of
 from l0.linear_model.statistics import Matrix, Statistics
+from l0.linear_model.swap import best_of
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 from l0.linear_model.design import Positions
-from l0.linear_model.swap import Exchange
 from l0.linear_model.statistics import Matrix, Statistics
+from l0.linear_model.swap import Exchange
 
 
 class NonnegativeExchange(Exchange):

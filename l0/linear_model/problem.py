@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from l0.linear_model.design import Positions
-from l0.linear_model.swap import Exchange
 from l0.linear_model.group_swap import GroupExchange, Groups
 from l0.linear_model.nonnegative_swap import NonnegativeExchange
 from l0.linear_model.statistics import Statistics
+from l0.linear_model.swap import Exchange
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.common.errors import InputError
+from l0.common.validation import not_negative
 from l0.linear_model.base import SparseLinearModel, Units, problem_parts
 from l0.linear_model.design import CONSTANT, Positions, Standardised
 from l0.linear_model.problem import Problem
@@ -19,7 +20,6 @@ from l0.linear_model.rows import ACCEPTED, Model, Rows, original
 from l0.linear_model.search import Search
 from l0.linear_model.shrinkage import log_subsets, ridge
 from l0.linear_model.statistics import Statistics
-from l0.common.scalars import not_negative
 
 #: Between these are the largest absolute outcomes whose squares can be summed.
 LEAST, MOST = 1e-140, 1e140

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from l0.common.errors import InputError, closest, first_few
+from l0.common.validation import is_whole_number, whole_number
 from l0.linear_model.design import Positions
-from l0.common.scalars import whole_number
 
 #: The largest size tried where none is given; see `largest_size`.
 LARGEST = 50
@@ -93,6 +93,6 @@ def _missing(label: object) -> bool:
 
 def _is_column(column: object, place: Container[object], n_columns: int) -> bool:
     """Whether it is a name or a position; True and False are neither, though they are integers."""
-    if isinstance(column, (int, np.integer)) and not isinstance(column, bool):
+    if is_whole_number(column):
         return bool(0 <= column < n_columns)
     return isinstance(column, str) and column in place

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from l0.networks.probe import call
 from l0.common.formatting import amount, percent
 from l0.common.plots import BLUE, matplotlib, save_figure
+from l0.networks.probe import call
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from l0.common.errors import InputError, first_few
 from l0.common.atomic_files import whole_file
+from l0.common.errors import InputError, first_few
 from l0.networks.attention import open_attention
 from l0.networks.compact import Select
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from l0.common.errors import InputError, closest, first_few
+from l0.common.validation import whole_number
 from l0.networks.attention import can_open, open_attention
 from l0.networks.budgets import Asked, Constraint, constraints
 from l0.networks.dependencies import find_units
@@ -22,7 +23,6 @@ from l0.networks.sparsifier import Sparsifier
 from l0.networks.unit_gates import FAMILIES, UnitGate
 from l0.networks.units import LeftOut, Structure, features_of, single_weights
 from l0.networks.verifying import verified
-from l0.common.scalars import whole_number
 
 
 def sparsify(

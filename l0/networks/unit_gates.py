@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from l0.common.dtypes import at_least_float32
 from l0.hadamard import HadamardGate
 from l0.hard_concrete import HardConcrete, logistic_noise
-from l0.common.dtypes import at_least_float32
 
 #: A Hadamard gate below this is as good as closed.
 CLOSED_BELOW = 1e-3

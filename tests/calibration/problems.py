@@ -4,10 +4,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.problem.bounds import Bounds
-from l0.calibration.problem.losses import get_loss
 from l0.calibration.fitting.history import Recorder
 from l0.calibration.fitting.objective import Task
+from l0.calibration.problem.bounds import Bounds
+from l0.calibration.problem.losses import get_loss
 
 
 def parts(n=300, m=20, seed=0, density=0.2, kept=None):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import l0.common.atomic_files
-from l0.common.errors import InputError
 from l0.common.atomic_files import check_replaceable, whole_file, whole_folder
+from l0.common.errors import InputError
 
 MARK = "mark.json"
 

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 import torch
 
-from l0.data.arrays import as_columns, as_vector, positions, scale, shape, take_columns, take_rows
 from l0.common.errors import InputError
+from l0.data.arrays import as_columns, as_vector, positions, scale, shape, take_columns, take_rows
 
 VALUES = np.arange(12.0).reshape(4, 3)
 FRAME = pd.DataFrame(VALUES, columns=["a", "b", "c"], index=[7, 5, 7, 1])

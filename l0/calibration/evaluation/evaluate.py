@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
+from l0.calibration.evaluation.untargeted import untargeted_metrics
+from l0.calibration.fitting.objective import Task
 from l0.calibration.problem.core import CalibrationProblem
 from l0.calibration.results.provenance import digest, versions
 from l0.calibration.results.result import CalibrationResult
-from l0.calibration.fitting.objective import Task
-from l0.calibration.evaluation.untargeted import untargeted_metrics
 from l0.common.errors import InputError
 
 #: A target counts as met within this relative error, or within its tolerance if that is larger.

@@ -17,12 +17,12 @@ import pyarrow as pa
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from l0.data.columns import known_numbers
-from l0.calibration.problem.matrix import COUNT, cells, patterns
 from l0.calibration.evaluation.metrics import capped_error
 from l0.calibration.inputs.column_types import Labels, Roles
 from l0.calibration.inputs.survey import Survey
 from l0.calibration.inputs.targets import Targets, describe
+from l0.calibration.problem.matrix import COUNT, cells, patterns
+from l0.data.columns import known_numbers
 
 #: A cell counts when its effective support (sum c)^2 / sum c^2 of the contributions c = w x is
 #: at least this: then even a Poisson sample of the whole file knows it to within about 10%.

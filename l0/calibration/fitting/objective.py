@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l0.calibration.problem.bounds import Bounds, unreachable
-from l0.calibration.problem.losses import Loss
-from l0.calibration.problem.core import CalibrationProblem
 from l0.calibration.fitting.history import Recorder
 from l0.calibration.fitting.refit import calibrate_all
-from l0.sparse_operator import LinearMap
+from l0.calibration.problem.bounds import Bounds, unreachable
+from l0.calibration.problem.core import CalibrationProblem
+from l0.calibration.problem.losses import Loss
+from l0.sparse_operator import SparseOperator
 
 
 class Task:
@@ -79,16 +79,16 @@ class Task:
         return torch.as_tensor(array, dtype=torch.float32).to(self.device)
 
     @cached_property
-    def linear_map(self) -> LinearMap:
+    def operator(self) -> SparseOperator:
         """Scaled estimates of all targets from the ratios of all records."""
-        return LinearMap.from_scipy(
+        return SparseOperator.from_scipy(
             self.problem.matrix, 1 / self.problem.scales, self.problem.design_weights, self.device
         )
 
     @cached_property
     def reference(self) -> NDArray[np.float64]:
         """Ratios of the dense calibrated file, which keeps all records, shape (n,)."""
-        _ = self.linear_map  # laid out once, for both
+        _ = self.operator  # laid out once, for both
         dense = copy(self)
         dense.bounds = self.dense_bounds
         dense.count_only(unreachable(self.problem, dense.bounds, self.problem.n_records) == "")

@@ -85,7 +85,7 @@ class Pulled:
     """
 
     def __init__(self, task: Task, selection: Selection) -> None:
-        self._map = task.linear_map.subset(selection.records)
+        self._operator = task.operator.subset(selection.records)
         log_base = task.tensor(np.log(selection.base))
         weight = selection.base * task.problem.design_weights[selection.records]
         self._distance = EntropyDistance(log_base, task.tensor(weight))
@@ -94,7 +94,7 @@ class Pulled:
 
     def estimates(self) -> Tensor:
         """Scaled estimates of these records, shape (m,)."""
-        return self._map(self.log_ratios.exp())
+        return self._operator(self.log_ratios.exp())
 
     def penalty(self) -> Tensor:
         """Mu D(u, g), shape ()."""

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from l0.common.errors import InputError, first_few
 from l0.data.columns import as_numbers, as_text, is_number, is_text, not_a_number, plain
 from l0.data.readers.csv_files import csv_file
 from l0.data.tables import Kind, column, read_table
-from l0.common.errors import InputError, first_few
 
 #: What stands beside the key in a result and its files.
 RESULT_COLUMNS = ("weight", "design_weight", "row")

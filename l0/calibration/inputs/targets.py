@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from l0.calibration.inputs.survey import Survey
+from l0.common.errors import SHOWN, InputError, closest, first_few
 from l0.data.columns import (
     as_level,
     as_numbers,
@@ -26,9 +28,7 @@ from l0.data.columns import (
     not_a_number,
 )
 from l0.data.readers.csv_files import merged_cells
-from l0.calibration.inputs.survey import Survey
 from l0.data.tables import column, read_table
-from l0.common.errors import SHOWN, InputError, closest, first_few
 
 NUMBERS = ("value", "importance", "tolerance")
 RESERVED = ("name", "entity", "variable", *NUMBERS, "group", "source")

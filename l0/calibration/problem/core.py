@@ -14,21 +14,21 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from l0.data.columns import plain
-from l0.calibration.problem.matrix import compile_targets
-from l0.calibration.sampling.stratification import Ordering, SharedTargetsOrdering, SurveyOrdering
+from l0.calibration.evaluation.untargeted import Auxiliary, MatrixAuxiliary, SurveyAuxiliary
 from l0.calibration.inputs.column_types import classify
 from l0.calibration.inputs.survey import check_keys, check_weights, read_survey
-from l0.data.tables import Kind
 from l0.calibration.inputs.targets import read_targets, shares
-from l0.calibration.evaluation.untargeted import Auxiliary, MatrixAuxiliary, SurveyAuxiliary
-from l0.common.checks import check_length, checked_matrix, checked_vector
+from l0.calibration.problem.matrix import compile_targets
+from l0.calibration.sampling.stratification import Ordering, SharedTargetsOrdering, SurveyOrdering
 from l0.common.errors import InputError, first_few
+from l0.common.validation import check_length, checked_matrix, checked_vector
+from l0.data.columns import plain
+from l0.data.tables import Kind
 from l0.sparse_operator import BLOCK, narrow, row_blocks
 
 if TYPE_CHECKING:
-    from l0.calibration.frontier import Frontier
     from l0.calibration.fitting.history import Progress
+    from l0.calibration.frontier import Frontier
     from l0.calibration.results.result import CalibrationResult
     from l0.calibration.selection import Selector
 

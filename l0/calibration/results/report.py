@@ -16,11 +16,11 @@ import pyarrow as pa
 from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
-from l0.calibration import charts
-from l0.data.columns import as_numbers
+from l0.calibration.results import charts
 from l0.calibration.evaluation.metrics import capped_error, fit_metrics
 from l0.calibration.selection import SELECTORS
 from l0.common.formatting import amount, percent, signed
+from l0.data.columns import as_numbers
 
 if TYPE_CHECKING:
     from l0.calibration.results.result import CalibrationResult

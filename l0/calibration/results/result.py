@@ -17,11 +17,11 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from l0.data.columns import plain
 from l0.calibration.inputs.survey import find_keys
-from l0.data.tables import Kind, column, native, read_table
-from l0.common.errors import InputError, first_few
 from l0.common.atomic_files import whole_file, whole_folder
+from l0.common.errors import InputError, first_few
+from l0.data.columns import plain
+from l0.data.tables import Kind, column, native, read_table
 
 #: What `CalibrationResult.load` reads, in the order it is written: each file, and the columns or
 #: entries without which it is no file of this version.

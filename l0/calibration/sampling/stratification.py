@@ -16,9 +16,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from l0.data.columns import known_numbers
 from l0.calibration.inputs.column_types import Labels, Roles
 from l0.calibration.inputs.survey import Survey
+from l0.data.columns import known_numbers
 
 #: Takes the inclusion probabilities, shape (n,), and gives the records in order, int64 (n,).
 Ordering = Callable[[NDArray[np.float64]], NDArray[np.int64]]

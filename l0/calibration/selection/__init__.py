@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+from l0.calibration.fitting.objective import Task
 from l0.calibration.fitting.refit import Selection
 from l0.calibration.selection.hard_concrete import HardConcreteGates
 from l0.calibration.selection.hybrid import Hybrid
 from l0.calibration.selection.path import Path
 from l0.calibration.selection.pps import Pps
 from l0.calibration.selection.random import Random
-from l0.calibration.fitting.objective import Task
 from l0.common.errors import InputError, first_few
 
 __all__ = [

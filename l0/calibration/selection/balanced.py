@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from l0.calibration.fitting.objective import Task
 from l0.calibration.fitting.refit import Selection
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
-from l0.calibration.fitting.objective import Task
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from l0.calibration.fitting.history import due
-from l0.calibration.fitting.refit import Selection
 from l0.calibration.fitting.objective import Task
+from l0.calibration.fitting.refit import Selection
 from l0.hard_concrete import HardConcrete
 
 #: Snapshots it takes for the history.
@@ -77,7 +77,7 @@ class HardConcreteGates:
         for epoch in range(epochs):
             eased = min(1.0, (epoch + 1) / (self.easing * epochs))
             budget = n * (n_records / n) ** eased
-            estimates = task.linear_map(gates(generator=generator) * log_ratios.exp())
+            estimates = task.operator(gates(generator=generator) * log_ratios.exp())
             violation = gates.get_penalty() / budget - 1
             optimizer.zero_grad()
             (task.datafit(estimates) + multiplier * violation).backward()

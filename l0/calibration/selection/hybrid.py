@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from l0.calibration.fitting.objective import Task
 from l0.calibration.fitting.refit import Selection
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 from l0.calibration.selection.path import Path
-from l0.calibration.fitting.objective import Task
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Hybrid:
         cancelled = problem.gross - np.abs(problem.estimate(problem.design_weights))
         share = (task.importance > 0) * problem.scales / np.maximum(problem.scales, cancelled)
         # A record's weight w / q contributes (w / q) a / scale = (u / q) A to each target.
-        influence = task.linear_map.largest_entries(share) * task.reference / q
+        influence = task.operator.largest_entries(share) * task.reference / q
         drawable = np.flatnonzero(influence <= self.overshoot)
         return drawable if len(drawable) >= n_drawn else np.arange(task.problem.n_records)
 

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from l0.calibration.fitting.refit import Pulled, Selection
 from l0.calibration.fitting.objective import Task
+from l0.calibration.fitting.refit import Pulled, Selection
 from l0.hadamard import HadamardGate
-from l0.sparse_operator import LinearMap
+from l0.sparse_operator import SparseOperator
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Path:
         """
         n_candidates = len(records)
         start = start * np.exp(self.jitter * task.generator.standard_normal(n_candidates))
-        linear_map = task.linear_map.subset(records)
+        operator = task.operator.subset(records)
         beside = None if companions is None else Pulled(task, companions)
         gate = HadamardGate(
             n_candidates, self.depth, task.tensor(np.maximum(start, self.threshold))
@@ -121,7 +121,7 @@ class Path:
         step_epochs = max(1, round(self.step_share * task.epochs))
         waiting = list(budgets)
         while True:
-            estimates = self._step(task, gate, linear_map, beside, optimizer, strength, step_epochs)
+            estimates = self._step(task, gate, operator, beside, optimizer, strength, step_epochs)
             ratios = gate().detach().cpu().double().numpy()
             alive = np.flatnonzero(ratios >= self.threshold)
             settled = 0 if companions is None else len(companions.records)
@@ -134,7 +134,7 @@ class Path:
             if not waiting:
                 return
             if len(alive) <= (1 - self.rebuild) * len(records):
-                records, linear_map = records[alive], linear_map.subset(alive)
+                records, operator = records[alive], operator.subset(alive)
                 gate = gate.subset(torch.from_numpy(alive).to(task.device))
                 # Adam starts afresh: its old moments made the choice worse (1.72% against 1.70%).
                 optimizer = self._optimizer(gate, beside)
@@ -144,7 +144,7 @@ class Path:
         self,
         task: Task,
         gate: HadamardGate,
-        linear_map: LinearMap,
+        operator: SparseOperator,
         beside: Pulled | None,
         optimizer: torch.optim.Optimizer,
         strength: float,
@@ -153,7 +153,7 @@ class Path:
         """Fit at one penalty; give the estimates of the last epoch."""
         highest = task.bounds.high ** (1 / self.depth)
         for _ in range(epochs):
-            estimates = linear_map(gate())
+            estimates = operator(gate())
             objective = strength * gate.get_penalty()
             if beside is not None:
                 estimates = estimates + beside.estimates()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from l0.calibration.fitting.objective import Task
 from l0.calibration.fitting.refit import Selection
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
-from l0.calibration.fitting.objective import Task
 
 
 @dataclass(frozen=True)

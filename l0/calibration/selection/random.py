@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l0.calibration.fitting.refit import Selection
 from l0.calibration.fitting.objective import Task
+from l0.calibration.fitting.refit import Selection
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Readers of files: one a kind of file, found by its suffix."""

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from l0.data.columns import check_unique, is_number, is_plain_number
 from l0.common.errors import InputError, first_few
+from l0.data.columns import check_unique, is_number, is_plain_number
 
 #: What a CSV file has to be, as an error says it.
 AS_CSV = "save it as comma-separated UTF-8 text"

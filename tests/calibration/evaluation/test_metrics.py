@@ -4,7 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from l0.calibration.evaluation.metrics import effective_sample_size, fit_metrics, score, weight_metrics
+from l0.calibration.evaluation.metrics import (
+    effective_sample_size,
+    fit_metrics,
+    score,
+    weight_metrics,
+)
 
 positive = hnp.arrays(float, st.integers(1, 30), elements=st.floats(1e-3, 1e6))
 

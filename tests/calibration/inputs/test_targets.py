@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l0.calibration.problem.matrix import compile_targets
 from l0.calibration.inputs.survey import read_survey
 from l0.calibration.inputs.targets import describe, read_targets, shares
+from l0.calibration.problem.matrix import compile_targets
 from l0.common.errors import InputError
 
 # Names, groups, importance

@@ -1,8 +1,8 @@
 import pyarrow as pa
 import pytest
 
-from l0.data.tables import read_table
 from l0.common.errors import InputError
+from l0.data.tables import read_table
 
 
 def write(path, text):

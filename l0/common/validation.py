@@ -1,15 +1,45 @@
-"""Checks of numeric input that several rooms share; each error names the argument."""
+"""Checks of numbers, vectors and matrices that come in; each error names the argument."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from numbers import Integral, Real
+from typing import Any, TypeGuard
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from l0.common.errors import InputError, first_few
+
+
+def is_whole_number(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer; True and False are none, though Python says so."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def whole_number(
+    value: object, argument: str, least: int, most: int | None = None, what: str = ""
+) -> int:
+    """Insist on an integer of at least `least`, and of at most `most`, which is the `what`."""
+    if is_whole_number(value) and least <= value and (most is None or value <= most):
+        return int(value)
+    span = f"of at least {least}" if most is None else f"from {least} to {what}, {most:,}"
+    raise InputError(f"`{argument}` must be an integer {span}, got {value!r}")
+
+
+def positive(value: float, argument: str) -> float:
+    """Insist on a finite number above 0."""
+    if not isinstance(value, Real) or not 0 < value < math.inf:
+        raise InputError(f"`{argument}` must be positive and finite, got {value!r}")
+    return float(value)
+
+
+def not_negative(value: float, argument: str) -> float:
+    """Insist on a finite number of at least 0."""
+    if not isinstance(value, Real) or not 0 <= value < math.inf:
+        raise InputError(f"`{argument}` must be finite and at least 0, got {value!r}")
+    return float(value)
 
 
 def checked_matrix(source: Any, argument: str) -> sp.csr_array:
@@ -62,16 +92,3 @@ def check_length(found: int, expected: int, argument: str, what: str) -> None:
             f"`{argument}` has {found:,} entries for {expected:,} {what}; "
             f"pass one for each of the {what}"
         )
-
-
-def checked_device(device: str | torch.device | None) -> torch.device:
-    """Take a device that can be used here; None is CUDA where there is one."""
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        wanted = torch.device(device)
-        torch.empty(0, device=wanted)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"`device` {device!r} cannot be used here ({reason}); try 'cpu'") from None
-    return wanted
