@@ -4,10 +4,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.calibration.test_csv_files import write
 
 from l0.common.errors import InputError
 from l0.data.tables import native, read_table
+from tests.data.readers.test_csv_files import write
 
 # Kinds
 

@@ -17,7 +17,7 @@ ORDERS = ("record_order", "target_order")
 def assert_same_problem(one, other, but=()):
     """Equal to the last bit in every array."""
     for name in (field.name for field in fields(one)):
-        if name in ("ordering", "auxiliary", *but):
+        if name in ("ordering", "untargeted", *but):
             continue
         a, b = getattr(one, name), getattr(other, name)
         if name == "matrix":
@@ -29,12 +29,14 @@ def assert_same_problem(one, other, but=()):
         else:
             assert a == b, name
     probabilities = np.full(one.n_records, 0.1)
-    if one.ordering and "ordering" not in but:
-        np.testing.assert_array_equal(one.ordering(probabilities), other.ordering(probabilities))
-    if one.auxiliary and "auxiliary" not in but:
+    if one.stratification and "ordering" not in but:
+        np.testing.assert_array_equal(
+            one.stratification(probabilities), other.stratification(probabilities)
+        )
+    if one.untargeted and "untargeted" not in but:
         weights = one.design_weights * np.linspace(0, 2, one.n_records)
         tables = [
-            problem.auxiliary.compare(one.design_weights, weights) for problem in (one, other)
+            problem.untargeted.compare(one.design_weights, weights) for problem in (one, other)
         ]
         assert tables[0].equals(tables[1])
 
@@ -215,7 +217,7 @@ def test_columns_and_rows_in_any_order_give_the_same_matrix_problem(columns, row
             names=np.array(["b", "a"])[rows],
             groups=np.array(["g", "h"])[rows],
             keys=np.array(["z", "y", "x"])[columns],
-            auxiliary=MATRIX[:, columns],
+            untargeted=MATRIX[:, columns],
         )
 
     assert_same_problem(problem(columns, rows), problem([0, 1, 2], [0, 1]), but=ORDERS)

@@ -25,7 +25,7 @@ def test_what_is_left_out_takes_its_default():
     assert problem.names == ["target 0", "target 1"]
     assert list(problem.groups) == ["all", "all"]
     assert problem.keys.to_pylist() == [0, 1, 2]
-    assert problem.auxiliary is None
+    assert problem.untargeted is None
     np.testing.assert_array_equal(problem.importance, [0.5, 0.5])
     np.testing.assert_array_equal(problem.tolerance, [0, 0])
 
@@ -134,8 +134,8 @@ def test_estimates_are_weighted_totals():
         ({"keys": [1, 1, 1]}, r"`keys` repeats 1 keys \(1\)"),
         ({"keys": pa.array([1, 2, None])}, r"`keys` is null in 1 positions \(positions 2\); give"),
         ({"keys": [1.0, np.nan, np.nan]}, r"`keys` is null in 2 positions \(positions 1, 2\)"),
-        ({"auxiliary": np.ones((4, 2))}, r"`auxiliary` has 2 columns where `A` has 3; pass"),
-        ({"auxiliary": np.full((2, 3), np.nan)}, r"`auxiliary` has NaN .* in 2 rows \(0, 1\)"),
+        ({"untargeted": np.ones((4, 2))}, r"`untargeted` has 2 columns where `A` has 3; pass"),
+        ({"untargeted": np.full((2, 3), np.nan)}, r"`untargeted` has NaN .* in 2 rows \(0, 1\)"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(changes, text):

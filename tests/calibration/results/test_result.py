@@ -10,8 +10,8 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-import l0.calibration.results.result as module
 from l0.calibration import CalibrationProblem, CalibrationResult
+from l0.calibration.results import storage
 from l0.common.errors import InputError
 from tests.calibration import problems
 
@@ -28,8 +28,8 @@ NATIVE = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.Table}
 def solve(**changes):
     given = problems.parts(n=120, m=8)
     given["names"][:3] = ['quoted "name", with commas', "", "two\nlines"]
-    auxiliary = np.random.default_rng(4).uniform(0, 1, (3, 120))
-    problem = CalibrationProblem.from_matrix(**{**given, "auxiliary": auxiliary, **changes})
+    statistics = np.random.default_rng(4).uniform(0, 1, (3, 120))
+    problem = CalibrationProblem.from_matrix(**{**given, "untargeted": statistics, **changes})
     return problem.solve(30, epochs=24)
 
 
@@ -55,7 +55,7 @@ def test_tables_have_the_columns_that_are_promised(result):
     ]  # fmt: skip
     assert result.history.column_names == ["stage", "epoch", "n_records", "loss", "seconds"]
     assert result.untargeted.column_names == [
-        "statistic", "variable", "by", "reference", "estimate", "relative_error", "support",
+        "statistic", "variable", "by", "reference", "estimate", "relative_error", "effective_n",
     ]  # fmt: skip
     assert result.metrics["untargeted_capped_error"] >= 0
     assert list(result.metrics) == [
@@ -184,8 +184,8 @@ def test_the_folder_holds_what_is_promised(result, tmp_path):
     assert pd.read_csv(tmp_path / "out" / "targets.csv").shape == (8, 11)
 
 
-def test_without_auxiliary_there_is_no_file_of_untargeted_statistics(tmp_path):
-    result = solve(auxiliary=None)
+def test_without_untargeted_there_is_no_file_of_untargeted_statistics(tmp_path):
+    result = solve(untargeted=None)
     result.save(tmp_path / "out")
     assert not (tmp_path / "out" / "untargeted.csv").exists()
     loaded = CalibrationResult.load(tmp_path / "out")
@@ -195,7 +195,7 @@ def test_without_auxiliary_there_is_no_file_of_untargeted_statistics(tmp_path):
 
 def test_an_earlier_result_is_replaced_and_anything_else_is_not(result, tmp_path):
     folder = tmp_path / "out"
-    solve(auxiliary=None).save(folder)
+    solve(untargeted=None).save(folder)
     result.save(folder)
     assert {path.name for path in folder.iterdir()} == FILES
     other = tmp_path / "thesis"
@@ -220,9 +220,9 @@ def test_a_write_that_fails_leaves_nothing_half_written(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     target = {
-        "parquet": (module.pa.parquet, "write_table"),
-        "csv": (module.pa.csv, "write_csv"),
-        "json": (module.json, "dumps"),
+        "parquet": (storage.pa.parquet, "write_table"),
+        "csv": (storage.pa.csv, "write_csv"),
+        "json": (storage.json, "dumps"),
         "report": ("l0.calibration.results.report.render",),
     }[step]
     monkeypatch.setattr(*target, full)
@@ -250,10 +250,10 @@ def test_what_is_no_saved_result_is_named(tmp_path):
 def test_a_folder_holds_the_columns_and_entries_that_loading_asks_for(result, tmp_path):
     result.save(tmp_path / "out")
     loaded = CalibrationResult.load(tmp_path / "out")
-    for name in module.CSV_TABLES:
-        assert tuple(loaded.tables[name].column_names) == module.LAYOUT[f"{name}.csv"]
-    assert tuple(loaded.metrics) == module.LAYOUT["metrics.json"]
-    assert {*module.LAYOUT["run.json"]} <= {*loaded.run}
+    for name in storage.CSV_TABLES:
+        assert tuple(loaded.tables[name].column_names) == storage.LAYOUT[f"{name}.csv"]
+    assert tuple(loaded.metrics) == storage.LAYOUT["metrics.json"]
+    assert {*storage.LAYOUT["run.json"]} <= {*loaded.run}
 
 
 def test_missing_files_are_named(result, tmp_path):
@@ -275,7 +275,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("name", module.LAYOUT)
+@pytest.mark.parametrize("name", storage.LAYOUT)
 def test_a_damaged_file_is_named_in_one_line(result, tmp_path, name, damage):
     result.save(tmp_path / "out")
     path = tmp_path / "out" / name
