@@ -127,6 +127,18 @@ Json = Annotated[
 ]
 
 
+def _parser(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Let typer show why a value cannot be read, and not only that."""
+
+    def parse(text: str) -> Any:
+        try:
+            return read(text)
+        except InputError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return parse
+
+
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
@@ -139,7 +151,7 @@ def takes_options(command: Command) -> Command:
             continue
         plain = option.read in (int, str)
         asked = typer.Option(
-            help=option.text, metavar=option.metavar, parser=None if plain else option.read
+            help=option.text, metavar=option.metavar, parser=None if plain else _parser(option.read)
         )
         kind: Any = option.read if plain else Any
         parameters.append(

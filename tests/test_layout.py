@@ -18,15 +18,18 @@ OLD_NAMES = {"l0.distributions", "l0.sparse", "l0.calibration.sparse_weights"}
 #: Rooms of `l0`, each of which imports only from those before it.
 ORDER = [
     ["common"],
-    ["data", "sparse_operator", "hard_concrete", "hadamard", "temperature", "tracker"],
-    ["penalties", "layers", "gated_linear", "linear_model"],
+    ["data", "sparse_operator", "hard_concrete", "hadamard", "tracker"],
+    ["temperature"],
+    ["penalties"],
+    ["layers", "gated_linear", "linear_model"],
     ["calibration", "networks"],
     ["datasets", "gates"],
     ["cli", "distributions", "sparse"],
 ]
 #: Rooms of `l0.calibration`, in the same way.
 CALIBRATION = [
-    ["progress", "options"],
+    ["progress"],
+    ["options"],
     ["inputs"],
     ["problem"],
     ["sampling"],

@@ -158,10 +158,7 @@ def _read_file(
         raise InputError(f"`{argument}`: the file {str(path)!r} is empty; write it again")
     found = reader_of(path)
     if found is None:
-        raise InputError(
-            f"`{argument}`: {str(path)!r} is no file of a known kind "
-            f"({', '.join(READERS)}); convert it"
-        )
+        raise InputError(f"`{argument}`: {str(path)!r} is none of {', '.join(READERS)}; convert it")
     read, advice = found
     try:
         return read(path, argument, column_types, key)

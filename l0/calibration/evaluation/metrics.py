@@ -10,6 +10,15 @@ from numpy.typing import NDArray
 from l0.calibration.problem.losses import score
 
 
+class Counts(TypedDict):
+    """How many records and targets there are."""
+
+    n_records: int
+    n_candidates: int
+    n_targets: int
+    n_unreachable: int
+
+
 class FitMetrics(TypedDict):
     """How well the targets are hit."""
 
@@ -36,13 +45,8 @@ class WeightMetrics(TypedDict):
     top_1pct_weight_share: float
 
 
-class Quality(FitMetrics, UntargetedMetrics, WeightMetrics):
+class Quality(Counts, FitMetrics, UntargetedMetrics, WeightMetrics):
     """What weights are worth."""
-
-    n_records: int
-    n_candidates: int
-    n_targets: int
-    n_unreachable: int
 
 
 class Metrics(Quality):

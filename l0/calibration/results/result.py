@@ -252,9 +252,8 @@ class CalibrationResult(Generic[FrameT]):
         if lost := self.metrics["n_unreachable"]:
             statuses = self.tables["targets"].select(["name", "status", "reason"]).to_pylist()
             first = next(row for row in statuses if row["status"] == "unreachable")
-            parts.append(
-                f"{lost:,} targets are out of reach, such as {first['name']}: {first['reason']}."
-            )
+            many = f"{lost:,} targets are" if lost > 1 else "1 target is"
+            parts.append(f"{many} out of reach: {first['name']} ({first['reason']})")
         return "\n\n".join(parts)
 
     def __str__(self) -> str:

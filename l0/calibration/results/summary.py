@@ -32,9 +32,9 @@ HEADLINES: dict[str, tuple[str, Callable[[float], str]]] = {
     "seconds": ("Seconds", "{:,.1f}".format),
 }
 FOOTNOTE = (
-    "* Mean error on totals and counts that are no target, against the file in which all records\n"
-    "  are calibrated. All errors are relative, and each counts at most 100%. A weight ratio is\n"
-    "  the final over the design weight."
+    "* On totals and counts that are no target, against the file in which all\n"
+    "  records are calibrated. All errors are relative and count at most 100%.\n"
+    "  A weight ratio is the final over the design weight."
 )
 #: How many of the worst targets a summary lists.
 WORST = 5

@@ -178,7 +178,6 @@ def call_of(page):
         Hybrid(share=0.5, path=Path(depth=4)),
         Mine(),
         Plain(),
-        Hybrid(share=0.5, path=Mine()),
     ],
     ids=lambda method: repr(method).split()[0],
 )
