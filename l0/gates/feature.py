@@ -19,7 +19,7 @@ from l0.gates.base import MOST_OPEN, SURE, L0Gate, share_of
 from l0.gates.inclusion import inclusion
 from l0.gates.linear import linear_choice, linear_order
 from l0.gates.network import network_order
-from l0.gates.representation import standardise
+from l0.gates.z_scores import weighted_z_scores
 
 #: P(open) of the least of the features that a fit opens.
 LEAST_OPEN = 0.75
@@ -124,7 +124,7 @@ class FeatureGate(L0Gate):
         if n_splits is None:
             n_splits = 0 if nonlinear else SPLITS
         n_splits = whole_number(n_splits, "n_splits", 0)
-        z = standardise(columns, np.ones(n))
+        z = weighted_z_scores(columns, np.ones(n))
         outcome = z if y is None else _read_outcome(y, n)
         order = (network_order if nonlinear else linear_order)(z, outcome, k)
         self._open(order)
@@ -277,7 +277,7 @@ def _read_outcome(y: Any, n_rows: int) -> NDArray[np.float64]:
     outcome = as_columns(y, "y").values
     if len(outcome) != n_rows:
         raise InputError(f"`y` has {len(outcome):,} rows and `X` has {n_rows:,}; pass as many")
-    z = standardise(outcome, np.ones(n_rows))
+    z = weighted_z_scores(outcome, np.ones(n_rows))
     if not z.any():
         raise InputError("`y` is constant; pass an outcome that varies, or leave it out")
     return z

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from l0.linear_model.design import Positions, standardise
+from l0.linear_model.design import Positions, standardised_design
 from l0.linear_model.problem import Problem
 from l0.linear_model.search import Search
 from l0.linear_model.statistics import Statistics
@@ -47,8 +47,8 @@ def linear_order(x: Matrix, outcome: Matrix, k: int) -> Positions:
     """
     problem = _problem(x, outcome)
     chosen = _chosen(problem, k, thorough=True)
-    exchange = problem.exchange(chosen)
-    lost, gained = exchange.drops(), exchange.adds()
+    swap = problem.swap_from(chosen)
+    lost, gained = swap.drops(), swap.adds()
     rest = np.setdiff1d(np.arange(problem.n_units), chosen)
     rest = rest[np.lexsort((-gained[rest], problem.statistics.squares[rest] == 0))]
     return np.concatenate([chosen[np.argsort(-lost, kind="stable")], rest])
@@ -60,7 +60,7 @@ def _problem(x: Matrix, outcome: Matrix) -> Problem:
     if outcome.shape[1] > n:
         # What is explained of them all stays the same when they are rotated, and n then hold it.
         outcome = np.linalg.qr(outcome.T).R.T
-    return Problem(Statistics.of(standardise(x, np.ones(n), centre=True).design, outcome))
+    return Problem(Statistics.of(standardised_design(x, np.ones(n), centre=True).design, outcome))
 
 
 def _chosen(problem: Problem, k: int, thorough: bool) -> Positions:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from l0.gates.representation import standardise
+from l0.gates.z_scores import weighted_z_scores
 from l0.hadamard import HadamardGate
 from l0.linear_model.design import Positions
 
@@ -103,8 +103,8 @@ def network_order(x: Matrix, outcome: Matrix, k: int) -> Positions:
     """
     n, p = x.shape
     generator = torch.Generator().manual_seed(0)
-    z = torch.from_numpy(standardise(x, np.ones(n))).float()
-    goal = torch.from_numpy(standardise(outcome, np.ones(n))).float()
+    z = torch.from_numpy(weighted_z_scores(x, np.ones(n))).float()
+    goal = torch.from_numpy(weighted_z_scores(outcome, np.ones(n))).float()
     rows = torch.randperm(n, generator=generator)
     held, used = rows.tensor_split([max(1, min(round(HELD_OUT * n), MOST_HELD_OUT))])
     networks = GatedNetworks(p, goal.shape[1], generator)

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 import torch
 from scipy.special import expit
 
+from l0 import SparseL0Linear
 from l0.calibration import SparseCalibrationWeights
-from l0.linear_model import SparseL0Linear
 
 MODELS = [SparseCalibrationWeights, SparseL0Linear]
 N = 12
