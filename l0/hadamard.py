@@ -28,7 +28,7 @@ class HadamardGate(nn.Module):
     depth : int, default 4
         L >= 2.
     init : float or Tensor of shape (n_items,), default 1.0
-        The gates z >= 0 at the start. A gate that starts at 0 stays at 0, because its gradient is 0.
+        The gates z >= 0 at the start. A gate that starts at 0 stays at 0: its gradient is 0.
     costs : Tensor of shape (n_items,), optional
         c >= 0, the weight of each gate in the penalty; ones by default.
     device, dtype : optional
@@ -48,9 +48,9 @@ class HadamardGate(nn.Module):
 
     Notes
     -----
-    If z itself is fitted (a weight ratio, say), the penalty is the quasi-norm above. If z multiplies
-    a parameter w with the weight decay mu w^2, minimise over all z and w with the same product. The
-    minimum is, for each item,
+    If z itself is fitted (a weight ratio, say), the penalty is the quasi-norm above. If z
+    multiplies a parameter w with the weight decay mu w^2, minimise over all z and w with the same
+    product. The minimum is, for each item,
 
     .. math::
         (L + 1) \, (c / L)^{L/(L+1)} \, \mu^{1/(L+1)} \, |z w|^{2/(L+1)},

@@ -40,7 +40,7 @@ def logistic_noise(like: Tensor, generator: torch.Generator | None = None) -> Te
     >>> import torch
     >>> from l0.hard_concrete import logistic_noise
     >>> noise = logistic_noise(torch.empty(100_000), torch.Generator().manual_seed(0))
-    >>> round(float((noise > 1).float().mean()), 2)
+    >>> round((noise > 1).float().mean().item(), 2)
     0.27
     """
     device = like.device if generator is None else generator.device
@@ -184,7 +184,7 @@ class HardConcrete(nn.Module):
     tensor([0., 1.])
     >>> gates.get_active_prob().detach()
     tensor([0.0573, 0.9945])
-    >>> round(float(gates.get_penalty()), 4)
+    >>> round(gates.get_penalty().item(), 4)
     1.0518
     """
 

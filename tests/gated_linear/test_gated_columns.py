@@ -261,7 +261,7 @@ def test_wrong_options_of_a_fit_are_named_and_change_nothing(model, data, change
 def test_matrices_that_cannot_be_are_named(model, data):
     A, y = data
     name = "M" if isinstance(model, SparseCalibrationWeights) else "X_sparse"
-    with pytest.raises(ValueError, match=rf"`{name}` has 11 columns where the model has 12"):
+    with pytest.raises(ValueError, match=rf"`{name}` has 11 columns, but the model has 12"):
         model.fit(A[:, 1:], y)
     with pytest.raises(ValueError, match=rf"`{name}` has shape \(0, 12\)"):
         model.fit(A[:0], y[:0])

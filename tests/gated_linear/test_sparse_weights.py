@@ -127,7 +127,7 @@ def test_multipliers_and_plain_groups(problem):
         ({"target_groups": [1, 2]}, "`target_groups` has 2 entries for 9 rows of `M`"),
         (
             {"target_groups": ["ak"] * TARGETS, "group_multipliers": {"akk": 1.0}},
-            "`group_multipliers` names 'akk', which is no group of `target_groups`; closest: 'ak'",
+            "`group_multipliers` names 'akk', which is not in `target_groups`; closest: 'ak'",
         ),
         (
             {"target_groups": [1] * TARGETS, "group_multipliers": {1: -1.0}},
