@@ -57,6 +57,7 @@ def gates_of(model):
     ("module", "names"),
     [
         ("l0.distributions", ["HardConcrete"]),
+        ("l0.sparse", ["SparseL0Linear"]),
         (
             "l0.penalties",
             [
