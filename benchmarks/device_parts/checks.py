@@ -15,7 +15,7 @@ from device_parts import (
 from device_parts.bench import Bench
 from device_parts.compare import Check
 from device_parts.report import Found
-from device_parts.timing import synchronise
+from device_parts.timing import synchronise, works
 
 SUBJECTS = (
     check_operator,
@@ -33,9 +33,10 @@ CHECKS: dict[str, Check] = {
 def run(bench: Bench) -> None:
     """Run every check on the device; one that fails stops no other."""
     bench.report.begin("checks", f"Checks of every path on {bench.device.type}")
+    missing = bench.missing
     for name, check in CHECKS.items():
-        if bench.missing:
-            bench.report.skip(name, bench.missing)
+        if missing:
+            bench.report.skip(name, missing)
             continue
 
         def one(check: Check = check) -> Found:
@@ -47,4 +48,5 @@ def run(bench: Bench) -> None:
             synchronise(bench.device)
             return note or "", {}
 
-        bench.report.attempt(name, one)
+        if not bench.report.attempt(name, one) and not works(bench.device):
+            missing = f"the device has answered nothing since {name!r}; run the other parts alone"

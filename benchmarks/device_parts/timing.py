@@ -19,6 +19,15 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def works(device: torch.device) -> bool:
+    """Whether the device still computes; after some errors of a kernel it does no more."""
+    try:
+        torch.ones(2, device=device).sum().item()
+    except RuntimeError:
+        return False
+    return True
+
+
 def median_seconds(action: Callable[[], object], device: torch.device, most: float = 2.0) -> float:
     """Time an action: the median of up to nine blocks of calls, after one call that warms up.
 
