@@ -20,9 +20,12 @@ from device_parts.compare import (
 )
 from l0.calibration import SELECTORS, CalibrationProblem, CalibrationResult
 
-N, M, KEEP, EPOCHS = 300, 20, 80, 32
-#: The loss may differ by so much from the CPU's: other roundings choose other records, and the
-#: gates of `hard_concrete` are drawn by a generator of the device. In shares of the targets.
+N, M, KEEP, EPOCHS = 300, 20, 80, 60
+#: Gates drawn otherwise come to one loss only after more epochs.
+EPOCHS_OF = {"hard_concrete": 100}
+#: The loss may differ by so much from the CPU's, as a share of the targets: other roundings choose
+#: other records, and the gates of `hard_concrete` are drawn by a generator of the device. Other
+#: seeds move it by a tenth of that.
 NEAR = 0.01
 BOUNDS = (0.2, 8.0)
 
@@ -40,7 +43,8 @@ def problem() -> CalibrationProblem:
 
 
 def _fresh(device: torch.device | str | None, **options: Any) -> CalibrationResult:
-    options = {"n_records": KEEP, "epochs": EPOCHS, **options}
+    epochs = EPOCHS_OF.get(options.get("method", ""), EPOCHS)
+    options = {"n_records": KEEP, "epochs": epochs, **options}
     return problem().solve(device=device, **options)
 
 
