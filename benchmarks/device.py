@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import os
 import platform
@@ -13,15 +14,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
-#: What this command imports, and `l0` with it; reports and the command line of `l0` need more.
+#: What this command imports itself.
 NEEDED = ("torch", "numpy", "scipy", "pyarrow", "narwhals")
+#: A name of every part of `l0` that is checked: taking it imports what the part needs.
+NAMES = {
+    "l0.calibration": "CalibrationProblem",
+    "l0.gates": "SampleGate",
+    "l0.linear_model": "SparseL0Linear",
+    "l0.networks": "sparsify",
+}
 #: Shares of the time; what a part does not use, the later ones share.
 SHARES = {"checks": 0.25, "epochs": 0.2, "solve": 0.35, "peer": 0.12, "lenet": 0.08}
 
 
 def missing_packages() -> list[str]:
-    """Name the packages that cannot be imported here."""
-    return [name for name in (*NEEDED, "l0") if importlib.util.find_spec(name) is None]
+    """Name packages that cannot be imported here; of those that `l0` needs, the first."""
+    missing = [name for name in (*NEEDED, "l0") if importlib.util.find_spec(name) is None]
+    if missing:
+        return missing
+    try:
+        for module, name in NAMES.items():
+            getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        return [error.name or str(error)]
+    return []
 
 
 def explain(missing: list[str]) -> str:

@@ -37,9 +37,7 @@ def problem() -> CalibrationProblem:
     matrix = sp.random_array((M, N), density=0.2, rng=generator, format="csr")
     weights = generator.uniform(50, 150, N)
     truth = weights * generator.lognormal(0, 0.3, N)
-    return CalibrationProblem.from_matrix(
-        matrix, matrix @ truth, weights, auxiliary=generator.random((4, N))
-    )
+    return CalibrationProblem.from_matrix(matrix, matrix @ truth, weights)
 
 
 def _fresh(device: torch.device | str | None, **options: Any) -> CalibrationResult:
@@ -90,7 +88,8 @@ def frontier(device: torch.device) -> str:
     """One row a budget, the losses about the CPU's."""
     budgets = [40, 80, 160]
     tables = [
-        problem().frontier(budgets, device=place, epochs=EPOCHS).table for place in (device, "cpu")
+        problem().frontier(budgets, device=place, epochs=EPOCHS).to_frame()
+        for place in (device, "cpu")
     ]
     assert tables[0].column("n_records").to_pylist() == budgets[::-1]
     losses, expected = (table.column("loss").to_numpy() for table in tables)

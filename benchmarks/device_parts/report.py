@@ -130,6 +130,12 @@ class Report:
         except SkippedError as reason:
             self.add(row("skipped", str(reason)))
             return False
+        except ModuleNotFoundError as error:
+            if (error.name or "l0").partition(".")[0] == "l0":
+                self.add(row("FAIL", one_line(error), traceback=traceback.format_exc()))
+            else:
+                self.add(row("skipped", f"needs the package {error.name} (`--packages FOLDER`)"))
+            return False
         except Exception as error:
             self.add(row("FAIL", one_line(error), traceback=traceback.format_exc()))
             return False

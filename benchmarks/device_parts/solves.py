@@ -57,7 +57,7 @@ def _solve(bench: Bench, name: str, method: str, device: torch.device) -> Found:
     peak = peak_gigabytes(device)
     assert len(result.values) == keep, f"{len(result.values)} records instead of {keep}"
     assert (result.values > 0).all(), "some weights are not positive"
-    stages = stage_times(result.tables["history"].to_pylist())
+    stages = stage_times(result.history.to_pylist())
     values = {
         "device": str(device),
         "n_records": keep,
