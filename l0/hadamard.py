@@ -109,12 +109,13 @@ class HadamardGate(nn.Module):
                 "below 2 the penalty does not select"
             )
         if not isinstance(init, Tensor):
-            init = torch.full((n_items,), init, dtype=dtype or torch.get_default_dtype())
+            dtype = dtype or torch.get_default_dtype()
+            init = torch.full((n_items,), init, dtype=dtype, device=device)
         z = init.detach().to(device=device, dtype=dtype)
         if not z.is_floating_point():
             raise ValueError(f"`init` must be of a floating dtype, got {z.dtype}; pass `dtype`")
         _check_values(z, n_items, "init")
-        c = torch.ones(n_items, dtype=z.dtype) if costs is None else costs.detach()
+        c = torch.ones_like(z) if costs is None else costs.detach()
         c = c.to(device=z.device, dtype=at_least_float32(z).dtype, copy=True)
         _check_values(c, n_items, "costs")
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from l0.common.devices import checked_device
-from l0.common.dtypes import at_least_float32
+from l0.common.dtypes import at_least_float32, without_autocast
 from l0.common.errors import InputError
 from l0.common.validation import (
     checked_matrix,
@@ -179,13 +179,14 @@ class GatedColumns(nn.Module):
             optimizer.param_groups[0]["lr"] = lr
         self._in_fit = True
         try:
-            for epoch in range(epochs):
-                optimizer.zero_grad()
-                loss = objective()
-                loss.backward()
-                optimizer.step()
-                if report is not None:
-                    report(epoch + 1, float(loss.detach()))
+            with without_autocast(self.device):
+                for epoch in range(epochs):
+                    optimizer.zero_grad()
+                    loss = objective()
+                    loss.backward()
+                    optimizer.step()
+                    if report is not None:
+                        report(epoch + 1, float(loss.detach()))
         finally:  # so that an interrupted fit can go on from here
             optimizer.zero_grad()
             self._adam = optimizer.state_dict()

@@ -8,6 +8,7 @@ behind nonlinear targets: in ten of ten draws for seven of the eight targets in 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,15 +61,18 @@ class GatedNetworks(nn.Module):
     def __init__(self, n_inputs: int, n_outputs: int, generator: torch.Generator) -> None:
         super().__init__()
 
+        # The CPU, where the generator is, whatever `torch.set_default_device` says.
+        kind: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+
         def drawn(*shape: int) -> Tensor:
-            return torch.randn(STARTS, *shape, generator=generator, dtype=torch.float32)
+            return torch.randn(STARTS, *shape, generator=generator, **kind)
 
         self.first = nn.Parameter(drawn(n_inputs, HIDDEN) * SPREAD / math.sqrt(n_inputs))
         self.shift = nn.Parameter(drawn(1, HIDDEN))
         self.last = nn.Parameter(drawn(HIDDEN, n_outputs) / math.sqrt(HIDDEN))
-        self.constant = nn.Parameter(torch.zeros(STARTS, 1, n_outputs, dtype=torch.float32))
-        self.gates = HadamardGate(STARTS * n_inputs, dtype=torch.float32)
-        self.order = torch.arange(n_inputs).expand(STARTS, n_inputs)
+        self.constant = nn.Parameter(torch.zeros(STARTS, 1, n_outputs, **kind))
+        self.gates = HadamardGate(STARTS * n_inputs, **kind)
+        self.order = torch.arange(n_inputs, device="cpu").expand(STARTS, n_inputs)
         self.n_open = n_inputs
 
     def gated_weights(self) -> Tensor:
@@ -117,7 +121,7 @@ def network_order(x: Matrix, outcome: Matrix, k: int) -> Positions:
     generator = torch.Generator().manual_seed(0)
     z = torch.from_numpy(weighted_z_scores(x, np.ones(n))).float()
     goal = torch.from_numpy(weighted_z_scores(outcome, np.ones(n))).float()
-    rows = torch.randperm(n, generator=generator)
+    rows = torch.randperm(n, generator=generator, device="cpu")
     held, used = rows.tensor_split([max(1, min(round(HELD_OUT * n), MOST_HELD_OUT))])
     networks = GatedNetworks(p, goal.shape[1], generator)
     weights = [networks.first, networks.last]
@@ -131,7 +135,8 @@ def network_order(x: Matrix, outcome: Matrix, k: int) -> Positions:
         n_open = max(k, round(p ** (1 - closing) * k**closing))
         if n_open < networks.n_open:
             networks.keep(n_open)
-        batch = used[torch.randint(len(used), (min(BATCH, len(used)),), generator=generator)]
+        size = min(BATCH, len(used))
+        batch = used[torch.randint(len(used), (size,), generator=generator, device="cpu")]
         errors = (networks(z[batch]) - goal[batch]).square().mean(dim=(1, 2))
         price = PRICE * min(time / EASED, 1.0)
         loss = errors.sum() + price * networks.gates.get_penalty()

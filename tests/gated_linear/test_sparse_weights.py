@@ -107,6 +107,16 @@ def test_a_target_repeated_in_its_group_changes_nothing(problem):
     torch.testing.assert_close(one.log_weight, other.log_weight, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_autocast_around_a_fit_changes_nothing(problem, dtype):
+    M, y = problem
+    options = {"target_groups": np.arange(TARGETS) // 3, "loss_type": "relative", "epochs": 20}
+    expected = still().fit(M, y, **options)
+    with torch.autocast("cpu", dtype):
+        found = still().fit(M, y, **options)
+    assert torch.equal(found.log_weight, expected.log_weight)
+
+
 def test_multipliers_and_plain_groups(problem):
     M, y = problem
     groups = np.array(["a"] * 3 + ["b"] * 6)
