@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from l0.common.errors import InputError
 from l0.networks import Params, Units, sparsify
 from tests.networks.nets import NETS
-from tests.networks.test_sparsify import make, train
+from tests.networks.training import make, train
 
 
 def teacher(n_alive=5, n_dead=7):
