@@ -1,4 +1,4 @@
-"""Networks: name a budget, train once, get a smaller ordinary model."""
+"""Networks: name a budget, train once, and get a smaller ordinary model."""
 
 from l0.networks.budgets.budgets import Budget, Bytes, Macs, Params, Units
 from l0.networks.graph.attention import Attention

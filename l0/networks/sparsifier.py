@@ -334,7 +334,7 @@ class Sparsifier:
         self.gates.draw(self.steps)
 
     def _close_settled(self) -> None:
-        """Close the units for good whose gates the penalty closed, while a budget is exceeded."""
+        """Close units for good if the penalty closed their gates and a budget is exceeded."""
         alive, z = self.gates.alive(), self.gates.settled()
         candidates = alive & (z == 0)
         if not self.gates.settles or not candidates.any():

@@ -55,7 +55,7 @@ class SparsifierCallback(TrainerCallback, ExportableState):
     def on_init_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Refuse that the Trainer makes a new callback from a checkpoint without a sparsifier."""
+        """Raise an error if the Trainer would make a new callback, which has no sparsifier."""
         if args.restore_callback_states_from_checkpoint:
             raise InputError(
                 "`restore_callback_states_from_checkpoint` replaces the callbacks by new ones; "

@@ -232,7 +232,7 @@ class CostModel:
     def _take_weights(
         self, model: nn.Module, structure: Structure, measure: Measure, layers: set[str] | None
     ) -> None:
-        """Count each gated weight by its own gate, and no longer as a part of the constant."""
+        """Move each gated weight from the constant part of the cost to its own gate."""
         start = 0
         for group in structure.groups:
             name = group.weights

@@ -22,7 +22,7 @@ class HadamardUnits(UnitGate):
         self.gate = HadamardGate(n_units, init=1.0 if start_open else 0.5)
 
     def values(self) -> Tensor:
-        """Return z."""
+        """Return the gates z, which may exceed 1."""
         z: Tensor = self.gate()
         return z
 
@@ -44,6 +44,6 @@ class HadamardUnits(UnitGate):
         return (z > 0) & (z < 10 * CLOSED_BELOW)
 
     def penalty(self, costs: Tensor) -> Tensor:
-        """Return sum c v^2."""
+        """Return the sum of c v^2, differentiable."""
         self.gate.costs.copy_(costs)
         return self.gate.get_penalty()

@@ -42,7 +42,7 @@ class HardConcreteUnits(UnitGate):
 
     @torch.no_grad()
     def settled(self) -> Tensor:
-        """Return the medians."""
+        """Return the median of each gate; 0 for units that were closed for good."""
         return self._gates(0.0) * self.alive
 
     @torch.no_grad()
@@ -57,7 +57,7 @@ class HardConcreteUnits(UnitGate):
         return (probability > 0.05) & (probability < 0.95)
 
     def penalty(self, costs: Tensor) -> Tensor:
-        """Return sum c P(open)."""
+        """Return the expected price of the open gates, differentiable: the sum of c P(open)."""
         return (costs * self.gate.get_active_prob()).sum()
 
     def _gates(self, noise: Tensor | float) -> Tensor:

@@ -256,7 +256,7 @@ def _decode(probe: Probe, sources: dict[str, int]) -> tuple[Marks, Marks]:
 def _split(
     probe: Probe, source: str, lo: int, hi: int, arrived: Marks
 ) -> Iterator[tuple[int, int, Marks]]:
-    """Halve a range of channels until its first channel alone reaches all that the range does."""
+    """Halve a range of channels until the first channel reaches all that the range reaches."""
     n = probe.layouts[source].n_out
 
     def run(lo: int, hi: int) -> Marks:

@@ -127,7 +127,10 @@ def shrink(module: nn.Module, keep_in: Tensor, keep_out: Tensor) -> None:
         if isinstance(module, types):
             remove(module, keep_in, keep_out)
             return
-    raise TypeError(f"no way to remove channels of a {type(module).__name__}")
+    raise TypeError(
+        f"`module` is a {type(module).__name__}, from which no channels can be removed; give a "
+        "layer of a known type"
+    )
 
 
 def _shrink_linear(module: nn.Linear, keep_in: Tensor, keep_out: Tensor) -> None:

@@ -177,7 +177,7 @@ class Structure:
 
     @property
     def layers(self) -> list[str]:
-        """Names of the layers that the groups are about, in the order of the model."""
+        """Names of the layers that belong to a group, in the order of the model."""
         touched = {name for group in self.groups for name in group.made_by}
         touched |= {member.module for group in self.groups for member in group.members}
         return [name for name in self.n_positions if name in touched]

@@ -1,4 +1,4 @@
-"""A trial, on copies of a model, of whether removing units equals closing their gates."""
+"""Trying, on copies of a model, whether removing units equals closing their gates."""
 
 from __future__ import annotations
 
