@@ -16,8 +16,8 @@ import pyarrow as pa
 from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
-from l0.calibration.evaluation.metrics import capped_error, fit_metrics
 from l0.calibration.results import charts
+from l0.calibration.evaluation.metrics import capped_error, fit_metrics
 from l0.calibration.selection import SELECTORS
 from l0.common.formatting import amount, percent, signed
 from l0.data.columns import as_numbers
