@@ -10,8 +10,8 @@ from typing import Any
 
 from l0.common.formatting import amount, percent
 from l0.common.plots import BLUE, matplotlib, save_figure
+from l0.common.text_tables import Row, as_html, as_text
 from l0.networks.graph.units import LeftOut
-from l0.networks.report.tables import Table, html_table, text_table
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,14 @@ class Report:
         str
             Several lines; what `print` shows.
         """
-        return "\n\n".join([*map(text_table, self._tables()), *self._remarks()])
+        tables = (as_text(head, rows) for head, rows in self._tables())
+        return "\n\n".join([*tables, *self._remarks()])
 
     def _repr_html_(self) -> str:
         """Write the report for a notebook, without scripts and without style sheets."""
         remarks = "".join(f"<p>{escape(remark)}</p>" for remark in self._remarks())
-        return f"<div>{''.join(map(html_table, self._tables()))}{remarks}</div>"
+        tables = "".join(as_html(head, rows) for head, rows in self._tables())
+        return f"<div>{tables}{remarks}</div>"
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Plot the cost and the multiplier of each budget over the steps.
@@ -169,26 +171,26 @@ class Report:
             save_figure(figure, path)
         return figure
 
-    def _tables(self) -> Iterable[Table]:
-        yield Table(
+    def _tables(self) -> Iterable[tuple[Row, list[Row]]]:
+        yield (
             ("", "before", "expected", "after", "left"),
             [
                 (name, *map(amount, (c.before, c.expected, c.after)), percent(c.share))
                 for name, c in self.totals.items()
             ],
         )
-        yield Table(
+        yield (
             ("budget", "at most", "after", "multiplier"),
             [
                 (row.name, amount(row.limit), amount(row.change.after), amount(row.multiplier))
                 for row in self.budgets
             ],
         )
-        yield Table(
+        yield (
             ("units made by", "of", "kept", "undecided"),
             [(g.name, str(g.units), str(g.kept), str(g.undecided)) for g in self.groups],
         )
-        yield Table(
+        yield (
             ("layer", "parameters", "left", "multiply-adds", "left"),
             [
                 (
