@@ -1,10 +1,11 @@
-"""The options of a fit: the one list behind every way to start one.
+"""The options of a fit: one list, which every function that starts a fit uses.
 
 `l0.calibrate`, `l0.frontier`, `CalibrationProblem.solve`, `CalibrationProblem.frontier` and the
-command line all take what stands here. A new option is a line of `Options`, and code that uses it.
+command line all take these options. To add an option, add an entry to `Options` and the code that
+uses it.
 """
 
-# Annotations are evaluated here: what `Option` says of each is read at run time.
+# No `from __future__ import annotations`: the `Option` of each annotation is read at run time.
 import inspect
 import textwrap
 from collections.abc import Callable
@@ -15,37 +16,38 @@ from l0.calibration.progress import Listener
 from l0.common.errors import InputError, closest
 
 if TYPE_CHECKING:
-    import torch  # whoever shows the options, as `l0 --help` does, need not load it
+    import torch  # `l0 --help` shows the options, and must not wait for torch
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def read_limits(text: str) -> tuple[float | None, float | None]:
-    """Read ``LOW,HIGH`` from the command line; a side may be empty."""
+    """Read ``LOW,HIGH`` from the command line. A side may be empty."""
     try:
         low, high = (float(side) if side.strip() else None for side in text.split(","))
     except ValueError:
         raise InputError(
-            f"{text!r} is not of the form LOW,HIGH, as in 0.1,10; leave a side empty for no limit"
+            f"{text!r} is not of the form LOW,HIGH; write 0.1,10, for example, and leave a side "
+            "empty for no limit"
         ) from None
     return low, high
 
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option.
+    """The description of an option.
 
     Attributes
     ----------
     type : str
-        As a docstring writes it.
+        The type, as docstrings write it.
     default : object
     text : str
-        What it does: in docstrings, and as the help of the command line.
+        What the option does, for docstrings and for the help of the command line.
     read : callable or None
-        How the command line reads it; None keeps it off the command line.
+        Reads the value on the command line. The command line leaves an option out if it is None.
     metavar : str or None
-        What the command line's help calls a value that is no plain text or number.
+        The name of the value in the help, for a value that is neither text nor a number.
     """
 
     type: str
@@ -56,16 +58,16 @@ class Option:
 
 
 class Options(TypedDict, total=False):
-    """The options of a fit, each optional."""
+    """The options of a fit. Each is optional."""
 
     loss: Annotated[
         str,
         Option(
             '{"capped", "relative"}',
             "capped",
-            "What an error costs: capped is the absolute relative error, which gives up targets "
-            "out of reach; relative is its square. The fit takes the weighted mean over the "
-            "targets.",
+            "The loss of an error: capped is the absolute relative error, which gives up targets "
+            "out of reach; relative is the squared relative error. The fit minimises the weighted "
+            "mean over the targets.",
             str,
         ),
     ]
@@ -74,8 +76,8 @@ class Options(TypedDict, total=False):
         Option(
             "(low, high)",
             None,
-            "Limits of the ratio of the final to the design weight. A side without a number has "
-            "no limit. To keep k of n records, ratios have to be about n / k.",
+            "Limits of the ratio of the final weight to the design weight. A side without a "
+            "number has no limit. If k of n records are kept, the ratios are about n / k.",
             read_limits,
             "LOW,HIGH",
         ),
@@ -85,7 +87,7 @@ class Options(TypedDict, total=False):
         Option(
             "int",
             0,
-            "Source of every random choice. The global generators are left alone.",
+            "Seed of all random numbers. The global generators do not change.",
             int,
         ),
     ]
@@ -94,7 +96,7 @@ class Options(TypedDict, total=False):
         Option(
             "str or torch.device",
             None,
-            "Where to compute: cpu, cuda, ... By default CUDA where there is one, else the CPU.",
+            "Where to compute: cpu, cuda, ... The default is CUDA if there is one, else the CPU.",
             str,
         ),
     ]
@@ -103,7 +105,7 @@ class Options(TypedDict, total=False):
         Option(
             "int",
             None,
-            "Epochs of each fit, by default 400. Selectors spend in proportion.",
+            "Epochs of each fit, by default 400. The epochs of a selector are in proportion.",
             int,
         ),
     ]
@@ -112,7 +114,7 @@ class Options(TypedDict, total=False):
         Option(
             "bool or callable",
             None,
-            "True draws a live line; a callable gets the `Progress` at intervals.",
+            "True shows a live line. A callable is called with a `Progress` at intervals.",
             None,
         ),
     ]
@@ -124,16 +126,16 @@ OPTIONS: dict[str, Option] = {
 
 
 def with_defaults(options: Options) -> Options:
-    """Fill in the defaults, and refuse what is no option."""
+    """Fill in the defaults. An unknown name is a TypeError."""
     for name in options:
         if name not in OPTIONS:
-            raise TypeError(f"{name!r} is no option; {closest(name, OPTIONS)}")
+            raise TypeError(f"there is no option {name!r}; {closest(name, OPTIONS)}")
     defaults = {name: option.default for name, option in OPTIONS.items()}
     return {**defaults, **options}  # type: ignore[typeddict-item]
 
 
 def takes_options(function: Function) -> Function:
-    """Write the options into a signature and a docstring, in the place of ``**options``."""
+    """Write the options into a signature and a docstring, in place of ``**options``."""
     signature = inspect.signature(function)
     named = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
     for name, option in OPTIONS.items():

@@ -38,7 +38,7 @@ def test_the_command_line_has_every_option_that_can_be_written(command):
 
 @pytest.mark.parametrize("function", [CalibrationProblem.solve, CalibrationProblem.frontier])
 def test_what_is_no_option_is_refused_with_the_closest(function):
-    with pytest.raises(TypeError, match="'sed' is no option; closest: 'seed'"):
+    with pytest.raises(TypeError, match="there is no option 'sed'; closest: 'seed'"):
         function(problems.problem(), [10] if function is CalibrationProblem.frontier else 10, sed=3)
 
 
