@@ -70,6 +70,12 @@ def test_the_reference_lists_exactly_the_public_names():
     assert [name for key, name in documented.items() if key not in public] == []
 
 
+@pytest.mark.parametrize("module", [name for name in PUBLIC if "networks" not in name])
+def test_every_public_name_has_an_example(module):
+    found = {name: value for name, value in public_names(module).items() if callable(value)}
+    assert [name for name, value in found.items() if "Examples\n" not in value.__doc__] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_page_is_in_the_table_of_contents_and_runs_its_code(page):
     text = page.read_text(encoding="utf-8")

@@ -203,8 +203,8 @@ def test_an_error_says_so_when_nothing_can_be_reached():
     given["values"] = -given["values"]
     problem = CalibrationProblem.from_matrix(**given)
     text = (
-        r"`targets`: no target with an importance above 0 can be reached \('t000', .*'t004' and 1 more: "
-        r"no record takes away from it\); check the labels$"
+        r"`targets`: no target with an importance above 0 can be reached \('t000', .*'t004' and 1 "
+        r"more: no record takes away from it\); check the labels$"
     )
     with pytest.raises(InputError, match=text):
         problem.solve(10)
