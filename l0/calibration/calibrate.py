@@ -72,14 +72,14 @@ def calibrate(
     records : frame or path
         The survey file: pandas, polars, pyarrow, or the path of a ``.parquet`` or ``.csv`` file.
     targets : frame or path
-        The published totals, one in each row (see `CalibrationProblem.from_frames`).
+        The published totals, one in each row (see :meth:`l0.CalibrationProblem.from_frames`).
     n_records : int, optional
         The number of records to keep. None keeps and calibrates all records.
     key : str, optional
         The column that identifies a record. Without it, the row number identifies a record.
     weight : str, optional
         The column of design weights, which must be positive. Without it, all records have the same
-        weight. `CalibrationResult.select` writes the new weights into this column.
+        weight. :meth:`l0.CalibrationResult.select` writes the new weights into this column.
     members : dict of str to frame or path, optional
         Tables of the units inside a record, such as persons. Targets use the name of a table as
         their `entity`.
@@ -90,7 +90,7 @@ def calibrate(
         How to choose the records. ``"hybrid"`` hits the targets and represents the rest.
         ``"path"`` and ``"hard_concrete"`` fit the targets alone. ``"random"`` and ``"pps"`` are
         probability samples, for comparison. Pass a selector object to change settings, for example
-        `l0.calibration.Hybrid(share=0.5)`.
+        ``l0.calibration.Hybrid(share=0.5)``.
     **options
 
     Returns

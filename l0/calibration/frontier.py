@@ -68,7 +68,7 @@ def frontier(
     Parameters
     ----------
     records, targets, key, weight, members, kind
-        As in `calibrate`.
+        As in :func:`l0.calibrate`.
     n_records : sequence of int
         The budgets, in any order.
     **options

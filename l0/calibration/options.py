@@ -156,7 +156,9 @@ def _documented(text: str) -> str:
             continue
         indent = line[: len(line) - len(line.lstrip())]
         for name, option in OPTIONS.items():
-            optional = f"default {option.default!r}" if option.default is not None else "optional"
+            default = option.default
+            shown = f'"{default}"' if isinstance(default, str) else repr(default)
+            optional = "optional" if default is None else f"default {shown}"
             lines.append(f"{indent}{name} : {option.type}, {optional}")
             lines += textwrap.wrap(
                 option.text, 96, initial_indent=f"{indent}    ", subsequent_indent=f"{indent}    "
