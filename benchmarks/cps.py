@@ -57,7 +57,7 @@ def design_metrics(problem: CalibrationProblem, dense: CalibrationResult) -> Met
     error = (problem.estimate(w0) - problem.values) / problem.scales
     return {
         **fit_metrics(error, problem.importance),
-        **untargeted_metrics(problem.auxiliary.compare(reference, w0)),
+        **untargeted_metrics(problem.untargeted.compare(reference, w0)),
         **weight_metrics(w0, w0),
         "seconds": 0.0,
     }

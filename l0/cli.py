@@ -5,25 +5,21 @@ What takes long to import is imported by the commands that need it, so that `l0 
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
+import l0
+from l0.calibration.options import OPTIONS
+from l0.calibration.progress import progress_bar
 from l0.common.atomic_files import check_replaceable, whole_folder
 from l0.common.errors import InputError
-from l0.common.formatting import percent
-from l0.common.progress import progress_bar
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from l0.calibration import CalibrationResult
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -73,17 +69,6 @@ def member_file(text: str) -> tuple[str, str]:
     return name, path
 
 
-def limits(text: str) -> tuple[float | None, float | None]:
-    """Read an option of the form LOW,HIGH; a side may be empty."""
-    try:
-        low, high = (float(side) if side.strip() else None for side in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is not of the form LOW,HIGH, as in 0.1,10; leave a side empty for no limit"
-        ) from None
-    return low, high
-
-
 def whole_numbers(text: str) -> list[int]:
     """Read an option of the form K,K,..."""
     try:
@@ -130,22 +115,6 @@ Budgets = Annotated[
 Method = Annotated[
     str, typer.Option(help="hybrid, path, hard_concrete, random or pps: how records are chosen.")
 ]
-Loss = Annotated[
-    str, typer.Option(help="capped or relative: the absolute relative error, or its square.")
-]
-Limits = Annotated[
-    Any,
-    typer.Option(
-        parser=limits,
-        metavar="LOW,HIGH",
-        help="Limits of final over design weight, about n / k; a side may be empty.",
-    ),
-]
-Seed = Annotated[int, typer.Option(help="Source of every random choice.")]
-Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, ...; by default CUDA where there is one.")
-]
-Epochs = Annotated[int | None, typer.Option(help="Epochs of each fit, 400 by default.")]
 Out = Annotated[
     Path,
     typer.Option(
@@ -158,12 +127,49 @@ Json = Annotated[
 ]
 
 
+def _parser(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Let typer show why a value cannot be read, and not only that."""
+
+    def parse(text: str) -> Any:
+        try:
+            return read(text)
+        except InputError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return parse
+
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def takes_options(command: Command) -> Command:
+    """Give a command the options of a fit (`l0.calibration.options`) in place of ``**options``."""
+    signature = inspect.signature(command, eval_str=True)
+    parameters = [each for each in signature.parameters.values() if each.name != "options"]
+    for name, option in OPTIONS.items():
+        if option.read is None:
+            continue
+        plain = option.read in (int, str)
+        asked = typer.Option(
+            help=option.text, metavar=option.metavar, parser=None if plain else _parser(option.read)
+        )
+        kind: Any = option.read if plain else Any
+        parameters.append(
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=option.default,
+                annotation=Annotated[kind if option.default is not None else kind | None, asked],
+            )
+        )
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
-        try:
-            typer.echo(f"l0 {version('l0-python')}")
-        except PackageNotFoundError:
-            typer.echo("l0, from a source tree that is not installed")
+        typer.echo(f"l0 {l0.__version__}")
         raise typer.Exit
 
 
@@ -200,6 +206,7 @@ def demo(
 
 
 @app.command()
+@takes_options
 def calibrate(
     records: Records,
     targets: Targets,
@@ -208,24 +215,21 @@ def calibrate(
     members: Members = None,
     n_records: NRecords = None,
     method: Method = "hybrid",
-    loss: Loss = "capped",
-    bounds: Limits = None,
-    seed: Seed = 0,
-    device: Device = None,
-    epochs: Epochs = None,
     out: Out = Path("l0-result"),
     quiet: Quiet = False,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Choose exactly K records of RECORDS, and weights with which they hit TARGETS."""
     _calibrate(
         records, targets, out, quiet, as_json,
         n_records=n_records, key=key, weight=weight, members=_by_name(members), method=method,
-        loss=loss, bounds=bounds, seed=seed, device=device, epochs=epochs,
+        **options,
     )  # fmt: skip
 
 
 @app.command()
+@takes_options
 def frontier(
     records: Records,
     targets: Targets,
@@ -233,14 +237,10 @@ def frontier(
     key: Key = None,
     weight: Weight = None,
     members: Members = None,
-    loss: Loss = "capped",
-    bounds: Limits = None,
-    seed: Seed = 0,
-    device: Device = None,
-    epochs: Epochs = None,
     out: Out = Path("l0-frontier"),
     quiet: Quiet = False,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Show what each of several numbers of records costs in fit, representation and precision.
 
@@ -255,8 +255,7 @@ def frontier(
     with progress_bar(not quiet) as listener:
         result = run_frontier(
             records, targets, n_records=n_records, key=key, weight=weight,
-            members=_by_name(members), loss=loss, bounds=bounds, seed=seed, device=device,
-            epochs=epochs, progress=listener,
+            members=_by_name(members), progress=listener, **options,
         )  # fmt: skip
     with whole_folder(out, FRONTIER_FILES) as draft:
         pyarrow.csv.write_csv(result.table, draft / FRONTIER_FILES[0])
@@ -265,8 +264,7 @@ def frontier(
             written = out / FRONTIER_FILES[1]
         except ImportError:
             written = out / FRONTIER_FILES[0]
-    rows = result.table.to_pylist()
-    _conclude({"budgets": rows}, _frontier_table(rows), written, quiet, as_json)
+    _conclude({"budgets": result.table.to_pylist()}, result, written, quiet, as_json)
 
 
 @app.command()
@@ -283,7 +281,7 @@ def report(
 
     result = CalibrationResult.load(folder)
     result.to_html(folder / "report.html")
-    _conclude(result.metrics, _summary_table(result), folder / "report.html", quiet, as_json)
+    _conclude(result.metrics, result, folder / "report.html", quiet, as_json)
 
 
 def _by_name(members: list[tuple[str, str]] | None) -> dict[str, str]:
@@ -297,97 +295,20 @@ def _calibrate(
     records: Path, targets: Path, out: Path, quiet: bool, as_json: bool, **options: Any
 ) -> None:
     from l0.calibration import calibrate
-    from l0.calibration.results.result import RESULT_FILES
+    from l0.calibration.results.storage import RESULT_FILES
 
     check_replaceable(out, RESULT_FILES)
     with progress_bar(not quiet) as listener:
         result = calibrate(records, targets, progress=listener, **options)
         result.save(out)
-    _conclude(result.metrics, _summary_table(result), out / "report.html", quiet, as_json)
+    _conclude(result.metrics, result, out / "report.html", quiet, as_json)
 
 
 def _conclude(
-    metrics: dict[str, Any], table: Table, written: Path, quiet: bool, as_json: bool
+    metrics: Mapping[str, Any], result: object, written: Path, quiet: bool, as_json: bool
 ) -> None:
     """Say what came of it on standard output, in the form that was asked for."""
-    from rich.console import Console
-
     if as_json:
         typer.echo(json.dumps(metrics, allow_nan=False))
     elif not quiet:
-        console = Console()
-        console.print(table)
-        console.print(FOOTNOTE, style="dim")
-        typer.echo(f"Written to {written}")
-
-
-def _count(number: float) -> str:
-    return f"{number:,.0f}"
-
-
-#: What the tables show: the name of each metric, and how its value is written.
-HEADLINES: dict[str, tuple[str, Callable[[float], str]]] = {
-    "n_records": ("Records", _count),
-    "loss": ("Mean error on targets", percent),
-    "within_1pct": ("Targets within 1%", percent),
-    "within_10pct": ("Targets within 10%", percent),
-    "untargeted_capped_error": ("Mean untargeted error*", percent),
-    "effective_sample_size": ("Effective sample size", _count),
-    "max_weight_ratio": ("Largest weight ratio", "{:,.1f}".format),
-    "seconds": ("Seconds", "{:,.1f}".format),
-}
-FOOTNOTE = (
-    "* On totals and counts that are no target, against the file in which all "
-    "records are calibrated. All errors are relative and count at most 100%. "
-    "A weight ratio is the final over the design weight."
-)
-
-
-def _cells(metrics: Mapping[str, Any]) -> list[str]:
-    """Write the metrics: what does not apply is left empty, what has no value says so."""
-
-    def cell(name: str, write: Callable[[float], str]) -> str:
-        if name not in metrics:
-            return ""
-        return "not known" if metrics[name] is None else write(metrics[name])
-
-    return [cell(name, write) for name, (_, write) in HEADLINES.items()]
-
-
-def _summary_table(result: CalibrationResult) -> Table:
-    """Set the design weights beside the result, a metric a row."""
-    from l0.calibration.evaluation.metrics import fit_metrics
-
-    targets = result.tables["targets"]
-    error, importance = (
-        targets.column(name).to_numpy() for name in ("design_relative_error", "importance")
-    )
-    before = {
-        "n_records": result.metrics["n_candidates"],
-        **fit_metrics(error, importance),
-        "max_weight_ratio": 1.0,
-    }
-    titles = [title for title, _ in HEADLINES.values()]
-    table = _table("", "Design weights", "Calibrated")
-    for row in zip(titles, _cells(before), _cells(result.metrics), strict=True):
-        table.add_row(*row)
-    return table
-
-
-def _frontier_table(rows: list[dict[str, Any]]) -> Table:
-    """Set the budgets one under the other, a metric a column."""
-    table = _table(*(title for title, _ in HEADLINES.values()))
-    for row in rows:
-        table.add_row(*_cells(row))
-    return table
-
-
-def _table(first: str, *others: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    table.add_column(first, justify="right" if first else "left")
-    for title in others:
-        table.add_column(title, justify="right")
-    return table
+        typer.echo(f"{result}\n\nWritten to {written}")

@@ -219,14 +219,17 @@ def test_demo_calibrates_the_bundled_survey(monkeypatch, files, source, survey):
         (["--members", "person=other.csv"], "`--members` names a table twice"),
         (
             ["--n-records", "0"],
-            "`n_records` is 0; it must be a whole number from 1 to the number of records, 400",
+            "`n_records` must be an integer from 1 to the number of records, 400, got 0",
         ),
-        (["--n-records", "401"], "`n_records` is 401; it must be a whole number from 1 to"),
+        (
+            ["--n-records", "401"],
+            "`n_records` must be an integer from 1 to the number of records, 400, got 401",
+        ),
         (["--n-records", "many"], "'--n-records'"),
         (["--key", "hosehold"], "no column 'hosehold' to use as the `key`; closest: 'household'"),
         (["--weight", "weights"], "no column 'weights' to use as the design `weight`"),
-        (["--seed", "-1"], "`seed` is -1; it must be a whole number of 0 or more"),
-        (["--epochs", "0"], "`epochs` is 0; it must be a whole number of 1 or more"),
+        (["--seed", "-1"], "`seed` must be an integer of at least 0, got -1"),
+        (["--epochs", "0"], "`epochs` must be an integer of at least 1, got 0"),
         (["--device", "abacus"], "`device` 'abacus' cannot be used here"),
     ],
 )
@@ -240,7 +243,7 @@ def test_a_bad_option_is_refused_in_one_line(files, options, message):
     [
         ("missing.csv", "there is no file '.*missing.csv'"),
         ("empty.csv", "the file '.*empty.csv' is empty"),
-        ("notes.txt", "'.*notes.txt' is neither a .parquet nor a .csv file"),
+        ("notes.txt", "'.*notes.txt' is none of .parquet, .pq, .csv, .csv.gz"),
         ("broken.parquet", "cannot read '.*broken.parquet'"),
         (".", "is a folder; pass a .parquet or .csv file"),
     ],

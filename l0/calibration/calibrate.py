@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import os
+from collections.abc import Mapping
+from typing import Any, Unpack, overload
 
-import torch
-
-from l0.calibration.fitting.history import Progress
-from l0.calibration.problem.core import CalibrationProblem
-from l0.calibration.results.provenance import describe_source
+from l0.calibration.api import CalibrationProblem
+from l0.calibration.options import Options, takes_options
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Selector
+from l0.data.tables import FrameT, Kind
 
 
+@overload
+def calibrate(
+    records: str | os.PathLike[str],
+    targets: Any,
+    *,
+    n_records: int | None = None,
+    key: str | None = None,
+    weight: str | None = None,
+    members: Mapping[str, Any] | None = None,
+    kind: Kind | None = None,
+    method: str | Selector = "hybrid",
+    **options: Unpack[Options],
+) -> CalibrationResult[Any]: ...
+@overload
+def calibrate(
+    records: FrameT,
+    targets: Any,
+    *,
+    n_records: int | None = None,
+    key: str | None = None,
+    weight: str | None = None,
+    members: Mapping[str, Any] | None = None,
+    kind: None = None,
+    method: str | Selector = "hybrid",
+    **options: Unpack[Options],
+) -> CalibrationResult[FrameT]: ...
+@overload
 def calibrate(
     records: Any,
     targets: Any,
@@ -22,14 +48,23 @@ def calibrate(
     key: str | None = None,
     weight: str | None = None,
     members: Mapping[str, Any] | None = None,
+    kind: Kind,
     method: str | Selector = "hybrid",
-    loss: str = "capped",
-    bounds: tuple[float | None, float | None] | None = None,
-    seed: int = 0,
-    device: str | torch.device | None = None,
-    epochs: int | None = None,
-    progress: bool | Callable[[Progress], None] | None = None,
-) -> CalibrationResult:
+    **options: Unpack[Options],
+) -> CalibrationResult[Any]: ...
+@takes_options
+def calibrate(
+    records: Any,
+    targets: Any,
+    *,
+    n_records: int | None = None,
+    key: str | None = None,
+    weight: str | None = None,
+    members: Mapping[str, Any] | None = None,
+    kind: Kind | None = None,
+    method: str | Selector = "hybrid",
+    **options: Unpack[Options],
+) -> CalibrationResult[Any]:
     """Choose exactly `n_records` records with positive weights that hit the targets.
 
     Parameters
@@ -44,26 +79,18 @@ def calibrate(
         Column that identifies a record. Without it records are known by row number.
     weight : str, optional
         Column of design weights, all positive. Without it all records weigh the same.
+        `CalibrationResult.select` writes the new weights into this column.
     members : dict of str to frame or path, optional
         Tables of units inside a record, by the name that targets use as their `entity`.
+    kind : {"pyarrow", "pandas", "polars"}, optional
+        Kind of the result's frames. By default it is the kind of `records`; for a path it is
+        pyarrow.
     method : str or Selector, default "hybrid"
         ``"hybrid"`` hits the targets and represents the rest; ``"path"`` and
         ``"hard_concrete"`` fit the targets alone; ``"random"`` and ``"pps"`` are probability
-        samples, for comparison. A selector object brings settings of its own.
-    loss : {"capped", "relative"}
-        Weighted mean over the targets of the absolute relative error, robust to targets out of
-        reach, or of its square.
-    bounds : (low, high), optional
-        Limits of w / w0, the final weight over the design weight; None on a side is no limit.
-        To keep k of n records, w / w0 has to be about n / k.
-    seed : int, default 0
-        Source of every random choice. The global generators are left alone.
-    device : str or torch.device, optional
-        By default CUDA where there is one, else the CPU.
-    epochs : int, optional
-        Epochs of each fit, by default 400; selectors spend in proportion.
-    progress : bool or callable, optional
-        True draws a live line; a callable gets the `Progress` at intervals.
+        samples, for comparison. A selector object (`l0.calibration.Hybrid`, ...) brings settings
+        of its own.
+    **options
 
     Returns
     -------
@@ -82,23 +109,17 @@ def calibrate(
     >>> tax_units, persons, targets = l0.datasets.load_cps()
     >>> result = l0.calibrate(
     ...     tax_units, targets, n_records=5545,
-    ...     key="tax_unit_id", weight="weight", members={"person": persons},
-    ... )
+    ...     key="tax_unit_id", weight="weight", members={"person": persons}, epochs=20,
+    ... )  # of 400, which take some seconds
     >>> result.metrics["n_records"]
     5545
     """
     problem = CalibrationProblem.from_frames(
-        records, targets, key=key, weight=weight, members=members
+        records,
+        targets,
+        key=key,
+        weight=weight,
+        members=members,
+        kind=kind,
     )
-    inputs = {
-        "records": describe_source(records),
-        "targets": describe_source(targets),
-        "members": {name: describe_source(member) for name, member in (members or {}).items()},
-    }
-    result = problem.solve(
-        n_records, method, loss=loss, bounds=bounds, seed=seed, device=device, epochs=epochs,
-        progress=progress,
-    )  # fmt: skip
-    result.run["columns"] = {"key": key, "weight": weight}
-    result.run["inputs"] = inputs
-    return result
+    return problem.solve(n_records, method, **options)

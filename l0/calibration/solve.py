@@ -1,118 +1,142 @@
-"""From a problem to a result: check the options, select, refit, and give account."""
+"""From a problem to a result: check the options, select, refit, and evaluate."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import compress
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from l0.calibration.evaluation.evaluate import account
-from l0.calibration.fitting.history import Progress, Recorder
-from l0.calibration.fitting.objective import Task
-from l0.calibration.fitting.refit import refit
+from l0.calibration.evaluation.evaluate import evaluate
+from l0.calibration.evaluation.metrics import Metrics
+from l0.calibration.fitting.context import FitContext
+from l0.calibration.fitting.history import History
+from l0.calibration.fitting.objective import Objective, scaled_operator
+from l0.calibration.fitting.refit import calibrate_full_file, refit
+from l0.calibration.options import Options, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
-from l0.calibration.problem.core import CalibrationProblem
+from l0.calibration.problem.core import Problem
 from l0.calibration.problem.losses import get_loss
+from l0.calibration.progress import Listener, progress_bar
+from l0.calibration.results.frontier import Frontier
+from l0.calibration.results.provenance import describe_run
 from l0.calibration.results.result import CalibrationResult
-from l0.calibration.selection import Selector, get_selector
+from l0.calibration.selection import Path, Selector, get_selector
 from l0.common.devices import checked_device
 from l0.common.errors import InputError, first_few
-from l0.common.progress import progress_bar
+from l0.common.validation import whole_number
 
 EPOCHS = 400
 #: Design-weighted totals may be so many times off the targets, or a fraction, in the median.
 MOST_OFF = 20.0
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options of a fit, with their defaults (`l0.calibrate` documents them)."""
-
-    loss: str = "capped"
-    bounds: tuple[float | None, float | None] | None = None
-    seed: int = 0
-    device: str | torch.device | None = None
-    epochs: int | None = None
+@torch.enable_grad()
+def solve(
+    problem: Problem, n_records: int | None, method: str | Selector, options: Options
+) -> CalibrationResult[Any]:
+    """Choose `n_records` records and weigh them (see `CalibrationProblem.solve`)."""
+    selector = get_selector(method)
+    options = with_defaults(options)
+    budget = None if n_records is None else check_n_records(n_records, problem)
+    # Who does not say what it needs may need it all.
+    needs_full_file = budget is None or getattr(selector, "needs_full_file", True)
+    with progress_bar(options["progress"]) as listener:
+        context, reasons = prepare(problem, budget, options, listener)
+        if needs_full_file or problem.untargeted is not None:
+            context = with_reference(context, budget)
+        if budget is None:
+            records, ratios = np.arange(problem.n_records), context.full_file
+        else:
+            selection = selector.select(context, budget)
+            records, ratios = selection.records, refit(context, selection)
+        metrics, tables = _evaluated(context, records, ratios, reasons)
+        return CalibrationResult(
+            indices=np.sort(problem.record_order[records]),
+            metrics=metrics,
+            run=describe_run(problem, method, _arguments(context, budget, options)),
+            tables={
+                **tables,
+                "history": context.history.table(),
+                "calibration_log": context.history.log(),
+            },
+            kind=problem.kind,
+        )
 
 
 @torch.enable_grad()
-def solve(
-    problem: CalibrationProblem,
-    n_records: int | None,
-    method: str | Selector,
-    options: Options,
-    progress: bool | Callable[[Progress], None] | None,
-) -> CalibrationResult:
-    """Choose `n_records` records and weigh them (see `CalibrationProblem.solve`)."""
-    selector = get_selector(method)
-    n = problem.n_records
-    budget = None if n_records is None else check_n_records(n_records, n)
-    with progress_bar(progress) as listener:
-        task, reasons = make_task(problem, budget, options, listener)
-        if problem.auxiliary is not None:
-            # The account compares with it: fitted now, so that history and log end with the refit.
-            _ = task.reference
-        if budget is None:
-            records, ratios = np.arange(n), task.reference
-        else:
-            selection = selector.select(task, budget)
-            records, ratios = selection.records, refit(task, selection)
-        arguments = {
-            "n_records": budget,
-            "method": method if isinstance(method, str) else repr(method),
-            "loss": options.loss,
-            "bounds": task.bounds.pair,
-            "seed": int(options.seed),
-            "device": str(task.device),
-            "epochs": task.epochs,
-        }
-        return account(task, records, ratios, reasons, arguments)
+def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Frontier[Any]:
+    """Trace the frontier of a problem (see `CalibrationProblem.frontier`)."""
+    if np.ndim(n_records) != 1:
+        raise InputError(f"`n_records` is {n_records!r}; pass a list of budgets")
+    budgets = sorted({check_n_records(k, problem) for k in n_records}, reverse=True)
+    if not budgets:
+        raise InputError("`n_records` is empty; name at least one budget")
+    options = with_defaults(options)
+    rows = []
+    with progress_bar(options["progress"]) as listener:
+        context, widest = prepare(problem, budgets[0], options, listener)
+        bounds = context.objective.bounds
+        # For all of them before the walk, so that a budget too small costs no work.
+        others = [check_reachable(problem, bounds, budget) for budget in budgets[1:]]
+        if problem.untargeted is not None:
+            context = with_reference(context, budgets[0])
+        selections = Path().frontier(context, budgets)
+        for selection, reasons in zip(selections, [widest, *others], strict=True):
+            reached = replace(context.objective, reachable=reasons == "")
+            ratios = refit(replace(context, objective=reached), selection)
+            metrics, _ = _evaluated(context, selection.records, ratios, reasons)
+            rows.append(metrics)
+    return Frontier(pa.Table.from_pylist(rows), problem.kind)
 
 
-def check_n_records(n_records: int, n_candidates: int) -> int:
+def check_n_records(n_records: int, problem: Problem) -> int:
     """Check a budget against the number of records."""
-    return _whole_number(n_records, "n_records", 1, n_candidates)
+    return whole_number(n_records, "n_records", 1, problem.n_records, "the number of records")
 
 
-def make_task(
-    problem: CalibrationProblem,
-    n_records: int | None,
-    options: Options,
-    listener: Callable[[Progress], None] | None,
-) -> tuple[Task, NDArray[np.str_]]:
+def prepare(
+    problem: Problem, n_records: int | None, options: Options, listener: Listener | None
+) -> tuple[FitContext, NDArray[np.str_]]:
     """Check the options of a fit of `n_records`, or of all where it is None, and set it up.
 
     Returns
     -------
-    task : Task
+    context : FitContext
+        Without a reference.
     reasons : ndarray of str, shape (m,)
         Why a target is unreachable; empty where it is not.
     """
-    limits = Bounds.parse(options.bounds)
-    reasons = check_reachable(problem, limits, n_records or problem.n_records)
-    check_level(problem, reasons == "")
-    task = Task(
-        problem,
-        loss=get_loss(options.loss),
-        bounds=limits,
-        dense_bounds=limits if n_records is None else Bounds(),
-        epochs=_whole_number(EPOCHS if options.epochs is None else options.epochs, "epochs", 1),
-        reachable=reasons == "",
-        generator=np.random.default_rng(_whole_number(options.seed, "seed", 0)),
-        device=checked_device(options.device),
-        recorder=Recorder(problem, listener),
-    )
-    return task, reasons
+    bounds = Bounds.parse(options["bounds"])
+    reasons = check_reachable(problem, bounds, n_records or problem.n_records)
+    check_scale(problem, reasons == "")
+    loss = get_loss(options["loss"])
+    epochs = options["epochs"]
+    epochs = EPOCHS if epochs is None else whole_number(epochs, "epochs", 1)
+    generator = np.random.default_rng(whole_number(options["seed"], "seed", 0))
+    device = checked_device(options["device"])
+    history = History(problem, listener)  # its clock starts here
+    objective = Objective(problem, scaled_operator(problem, device), loss, bounds, reasons == "")
+    return FitContext(objective, epochs, generator, history), reasons
 
 
-def check_reachable(
-    problem: CalibrationProblem, bounds: Bounds, n_records: int
-) -> NDArray[np.str_]:
+def with_reference(context: FitContext, n_records: int | None) -> FitContext:
+    """Calibrate the full file, and hand the ratios to a fit of `n_records`."""
+    objective, problem = context.objective, context.problem
+    if n_records is not None:
+        # Bounds of about n / k are for few records; the full file's ratios are about 1.
+        reachable = unreachable(problem, Bounds(), problem.n_records) == ""
+        objective = replace(objective, bounds=Bounds(), reachable=reachable)
+    ratios = calibrate_full_file(replace(context, objective=objective))
+    return replace(context, reference=ratios)
+
+
+def check_reachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:
     """Find the unreachable targets (`unreachable`), and insist that some others count."""
     reasons = unreachable(problem, bounds, n_records)
     if not problem.importance[reasons == ""].any():
@@ -125,14 +149,14 @@ def check_reachable(
     return reasons
 
 
-def check_level(problem: CalibrationProblem, reachable: NDArray[np.bool_]) -> None:
+def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
     """Insist that design weights and targets are on about one scale, going by the median.
 
     Fits stay close to the design weights, so that no fit would mend it.
     """
     own = problem.estimate(problem.design_weights)
     # What is left of amounts that cancel tells nothing of the scale.
-    telling = reachable & (problem.importance > 0) & (np.abs(own) >= 0.5 * problem.gross)
+    telling = reachable & (problem.importance > 0) & (np.abs(own) >= 0.5 * problem.absolute_totals)
     telling &= own * problem.values > 0
     if not telling.any():
         return
@@ -145,9 +169,26 @@ def check_level(problem: CalibrationProblem, reachable: NDArray[np.bool_]) -> No
         )
 
 
-def _whole_number(value: Any, argument: str, least: int, most: int | None = None) -> int:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
-        span = f"from {least} to the number of records, {most:,}" if most else f"of {least} or more"
-        raise InputError(f"`{argument}` is {value!r}; it must be a whole number {span}")
-    return int(value)
+def _evaluated(
+    context: FitContext,
+    records: NDArray[np.int64],
+    ratios: NDArray[np.float64],
+    reasons: NDArray[np.str_],
+) -> tuple[Metrics, dict[str, pa.Table]]:
+    """Turn ratios into weights within the bounds, and measure these."""
+    problem = context.problem
+    weights = context.objective.bounds.weights(ratios, problem.design_weights[records])
+    quality, tables = evaluate(problem, records, weights, context.reference, reasons)
+    return {**quality, "seconds": context.history.seconds}, tables
+
+
+def _arguments(context: FitContext, n_records: int | None, options: Options) -> dict[str, Any]:
+    """Write the options of a run in plain numbers and text, as `describe_run` keeps them."""
+    return {
+        "n_records": n_records,
+        "loss": options["loss"],
+        "bounds": context.objective.bounds.pair,
+        "seed": int(options["seed"]),
+        "device": str(context.objective.device),
+        "epochs": context.epochs,
+    }

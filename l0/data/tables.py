@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeGuard, TypeVar, cast, get_args
 
 import narwhals as nw
 import pyarrow as pa
-import pyarrow.parquet
 
-from l0.common.errors import InputError, closest
+from l0.common.errors import InputError, closest, first_few
 from l0.data.columns import check_unique
-from l0.data.readers.csv_files import AS_CSV, csv_file, read_csv
+from l0.data.readers import READERS, reader_of
 
 Kind = Literal["pandas", "polars", "pyarrow"]
+#: The frames of a result: of the kind that the records had, or that was asked for.
+FrameT = TypeVar("FrameT")
+#: Any other table that comes in and goes out.
+TableT = TypeVar("TableT")
+
+
+def is_path(source: Any) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether a source is the path of a file, not a frame."""
+    return isinstance(source, (str, os.PathLike))
+
+
+def checked_kind(kind: Kind | None, default: Kind) -> Kind:
+    """Take a kind of frame that was asked for, or the default where none was."""
+    if kind is None:
+        return default
+    if kind not in get_args(Kind):
+        raise InputError(f"`kind` is {kind!r}; pass one of {first_few(get_args(Kind))}")
+    return kind
 
 
 def read_table(
@@ -54,7 +71,7 @@ def read_table(
         When the file is empty or unreadable, a cell is not of the type it must be, the frame
         has no rows or a repeated column name, or `source` is of another type.
     """
-    if isinstance(source, (str, os.PathLike)):
+    if is_path(source):
         table, kind = _read_file(Path(source), argument, column_types, key), "pyarrow"
     else:
         table, kind = _read_frame(source, argument)
@@ -139,15 +156,11 @@ def _read_file(
         raise InputError(f"`{argument}`: {str(path)!r} is a folder; pass a .parquet or .csv file")
     if path.stat().st_size == 0:
         raise InputError(f"`{argument}`: the file {str(path)!r} is empty; write it again")
-    is_parquet = path.suffix.lower() in (".parquet", ".pq")
-    if not is_parquet and csv_file(path) is None:
-        raise InputError(
-            f"`{argument}`: {str(path)!r} is neither a .parquet nor a .csv file; convert it"
-        )
+    found = reader_of(path)
+    if found is None:
+        raise InputError(f"`{argument}`: {str(path)!r} is none of {', '.join(READERS)}; convert it")
+    read, advice = found
     try:
-        if is_parquet:
-            return pa.parquet.ParquetFile(path).read()
-        return read_csv(path, argument, column_types, key)
+        return read(path, argument, column_types, key)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
-        remedy = "write it again" if is_parquet else AS_CSV
-        raise InputError(f"`{argument}`: cannot read {str(path)!r}: {error}; {remedy}") from None
+        raise InputError(f"`{argument}`: cannot read {str(path)!r}: {error}; {advice}") from None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from l0.common.errors import InputError, first_few
+from l0.data.tables import Kind, checked_kind, native, read_table
 
 __all__ = ["CPS", "cps_paths", "load_cps"]
 
@@ -37,7 +37,7 @@ def cps_paths() -> CPS:
     )
 
 
-def load_cps(kind: str = "pyarrow") -> CPS:
+def load_cps(kind: Kind = "pyarrow") -> CPS:
     """Load 277,262 US tax units, their 539,425 members and 1,776 published totals.
 
     Parameters
@@ -62,10 +62,7 @@ def load_cps(kind: str = "pyarrow") -> CPS:
     ImportError
         Where the package of that kind is not installed.
     """
-    from l0.data.tables import Kind, native, read_table
-
-    if kind not in get_args(Kind):
-        raise InputError(f"`kind` is {kind!r}; pass one of {first_few(get_args(Kind))}")
+    kind = checked_kind(kind, "pyarrow")
     paths = cps_paths()
     return CPS(
         tax_units=native(read_table(paths.tax_units, "tax_units")[0], kind),

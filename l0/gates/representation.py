@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from l0.calibration.problem.core import CalibrationProblem
-from l0.calibration.sampling.stratification import FeatureOrdering
+from l0.calibration.api import CalibrationProblem
+from l0.calibration.sampling.stratification import FeatureStratification
 
 #: Where the distribution of a column is cut: the shares of rows below are targets.
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -30,7 +31,7 @@ def totals_problem(
     totals: NDArray[np.float64],
     wanted: NDArray[np.int64],
     weights: NDArray[np.float64],
-) -> CalibrationProblem:
+) -> CalibrationProblem[pa.Table]:
     """Ask for given totals of some columns.
 
     Parameters
@@ -48,12 +49,12 @@ def totals_problem(
     CalibrationProblem
     """
     problem = CalibrationProblem.from_matrix(columns[:, wanted].T, totals, weights)
-    return dataclasses.replace(problem, ordering=_ordering(standardise(columns, weights)))
+    return dataclasses.replace(problem, stratification=_ordering(standardise(columns, weights)))
 
 
 def moments_problem(
     columns: NDArray[np.float64], weights: NDArray[np.float64], n_records: int
-) -> CalibrationProblem:
+) -> CalibrationProblem[pa.Table]:
     """Ask for the weighted moments that the rows have together.
 
     Targets are the sum of the weights and the total of every column that varies. As far as
@@ -98,7 +99,7 @@ def moments_problem(
     values = np.zeros(len(rows))
     values[0] = total
     problem = CalibrationProblem.from_matrix(np.stack(rows), values, weights, groups=groups)
-    return dataclasses.replace(problem, ordering=_ordering(z))
+    return dataclasses.replace(problem, stratification=_ordering(z))
 
 
 def standardise(columns: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -130,5 +131,5 @@ def _products(z: NDArray[np.float64], weights: NDArray[np.float64]) -> Rows:
     return (z[:, i] * z[:, j] for i in range(z.shape[1]) for j in range(i))
 
 
-def _ordering(z: NDArray[np.float64]) -> FeatureOrdering:
-    return FeatureOrdering(np.clip(z, -FAR, FAR).T.astype(np.float32))
+def _ordering(z: NDArray[np.float64]) -> FeatureStratification:
+    return FeatureStratification(np.clip(z, -FAR, FAR).T.astype(np.float32))

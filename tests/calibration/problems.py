@@ -2,12 +2,15 @@
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.fitting.history import Recorder
-from l0.calibration.fitting.objective import Task
+from l0.calibration.fitting.context import FitContext
+from l0.calibration.fitting.history import History
+from l0.calibration.fitting.objective import Objective, scaled_operator
 from l0.calibration.problem.bounds import Bounds
 from l0.calibration.problem.losses import get_loss
+from l0.calibration.solve import with_reference
 
 
 def parts(n=300, m=20, seed=0, density=0.2, kept=None):
@@ -36,19 +39,27 @@ def problem(**options):
     return CalibrationProblem.from_matrix(**parts(**options))
 
 
-def task(of, *, loss="capped", bounds=None, epochs=100, seed=0, reachable=None, listener=None):
-    """Set up a fit of a problem, as `solve` does."""
-    return Task(
+def context(
+    of,
+    *,
+    loss="capped",
+    bounds=None,
+    epochs=100,
+    seed=0,
+    reachable=None,
+    listener=None,
+    full_file=False,
+):
+    """Set up a fit of a problem, as `solve` does; with `full_file` all records are fitted first."""
+    objective = Objective(
         of,
-        loss=get_loss(loss),
-        bounds=Bounds.parse(bounds),
-        dense_bounds=Bounds(),
-        epochs=epochs,
-        reachable=np.ones(of.n_targets, dtype=bool) if reachable is None else reachable,
-        generator=np.random.default_rng(seed),
-        device="cpu",
-        recorder=Recorder(of, listener),
+        scaled_operator(of, torch.device("cpu")),
+        get_loss(loss),
+        Bounds.parse(bounds),
+        np.ones(of.n_targets, dtype=bool) if reachable is None else reachable,
     )
+    made = FitContext(objective, epochs, np.random.default_rng(seed), History(of, listener))
+    return with_reference(made, 1) if full_file else made
 
 
 def weights_by_key(result):

@@ -87,7 +87,7 @@ def test_the_run_says_where_the_inputs_came_from(survey, convert, tmp_path):
         "frame": "pandas",
         "shape": list(survey.targets.shape),
     }
-    assert result.run["columns"] == {"key": "household", "weight": "weight"}
+    assert (result.run["key"], result.run["weight"]) == ("household", "weight")
     assert json.loads(json.dumps(result.run, allow_nan=False)) == result.run
 
 

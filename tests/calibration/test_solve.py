@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.evaluation.evaluate import appraise
+from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
 from l0.common.errors import InputError
 from tests.calibration import problems
@@ -22,23 +22,38 @@ def problem():
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"n_records": 0}, r"`n_records` is 0; it must be a whole number from 1 to .* 300"),
-        ({"n_records": -3}, r"`n_records` is -3; it must be a whole number from 1"),
+        ({"n_records": 0}, r"`n_records` must be an integer from 1 to .* 300, got 0"),
+        (
+            {"n_records": -3},
+            r"`n_records` must be an integer from 1 to the number of records, 300, got -3",
+        ),
         (
             {"n_records": 301},
-            r"`n_records` is 301; it must be a whole number from 1 to the number of records",
+            r"`n_records` must be an integer from 1 to the number of records, 300, got 301",
         ),
-        ({"n_records": 10.0}, r"`n_records` is 10.0; it must be a whole number from 1"),
-        ({"n_records": "10"}, r"`n_records` is '10'; it must be a whole number"),
-        ({"n_records": True}, r"`n_records` is True; it must be a whole number"),
-        ({"n_records": False}, r"`n_records` is False; it must be a whole number"),
-        ({"seed": -1}, r"`seed` is -1; it must be a whole number of 0 or more"),
-        ({"seed": 0.5}, r"`seed` is 0.5; it must be"),
-        ({"seed": None}, r"`seed` is None; it must be"),
-        ({"seed": True}, r"`seed` is True; it must be"),
-        ({"epochs": 0}, r"`epochs` is 0; it must be a whole number of 1 or more"),
-        ({"epochs": 2.5}, r"`epochs` is 2.5; it must be"),
-        ({"epochs": True}, r"`epochs` is True; it must be"),
+        (
+            {"n_records": 10.0},
+            r"`n_records` must be an integer from 1 to the number of records, 300, got 10.0",
+        ),
+        (
+            {"n_records": "10"},
+            r"`n_records` must be an integer from 1 to the number of records, 300, got '10'",
+        ),
+        (
+            {"n_records": True},
+            r"`n_records` must be an integer from 1 to the number of records, 300, got True",
+        ),
+        (
+            {"n_records": False},
+            r"`n_records` must be an integer from 1 to the number of records, 300, got False",
+        ),
+        ({"seed": -1}, r"`seed` must be an integer of at least 0, got -1"),
+        ({"seed": 0.5}, r"`seed` must be an integer of at least 0, got 0.5"),
+        ({"seed": None}, r"`seed` must be an integer of at least 0, got None"),
+        ({"seed": True}, r"`seed` must be an integer of at least 0, got True"),
+        ({"epochs": 0}, r"`epochs` must be an integer of at least 1, got 0"),
+        ({"epochs": 2.5}, r"`epochs` must be an integer of at least 1, got 2.5"),
+        ({"epochs": True}, r"`epochs` must be an integer of at least 1, got True"),
         ({"device": "abacus"}, r"`device` 'abacus' cannot be used here \(.*\); try 'cpu'"),
         ({"device": ["cpu"]}, r"`device` \['cpu'\] cannot be used here"),
         ({"bounds": (2, 1)}, r"`bounds` cross"),
@@ -121,9 +136,9 @@ def test_a_callable_gets_the_state_at_increasing_epochs(problem, method):
 
 
 @pytest.mark.parametrize("method", ["hybrid", "path", "hard_concrete", "random", "pps"])
-def test_history_and_log_end_with_the_refit_when_the_dense_file_is_fitted_too(method):
+def test_history_and_log_end_with_the_refit_when_the_full_file_is_fitted_too(method):
     given = problems.parts()
-    problem = CalibrationProblem.from_matrix(**given, auxiliary=given["A"][:3])
+    problem = CalibrationProblem.from_matrix(**given, untargeted=given["A"][:3])
     tables = problem.solve(30, method, epochs=100).tables
     assert tables["history"].column("stage").to_pylist()[-1] == "refit"
     last = tables["calibration_log"].slice(len(tables["calibration_log"]) - len(given["values"]))
@@ -134,9 +149,9 @@ def test_history_and_log_end_with_the_refit_when_the_dense_file_is_fitted_too(me
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
 def test_a_fit_that_diverges_is_an_error_and_not_a_result(problem, bad):
-    task = problems.task(problem)
+    weights, reachable = np.array([1.0, bad]), np.full(problem.n_targets, "")
     with pytest.raises(InputError, match="the fit diverged: some weights are not positive"):
-        appraise(task, np.arange(2), np.array([1.0, bad]), np.full(problem.n_targets, ""))
+        evaluate(problem, np.arange(2), weights, None, reachable)
 
 
 def test_what_a_listener_raises_ends_the_fit(problem):
@@ -160,7 +175,7 @@ def test_without_a_budget_all_records_are_calibrated(problem):
     assert result.indices.tolist() == list(range(300))
     assert result.metrics["loss"] < 0.002
     assert result.metrics["effective_sample_size"] > 200
-    assert set(result.history.column("stage").to_pylist()) == {"dense"}
+    assert set(result.history.column("stage").to_pylist()) == {"full"}
     assert result.run["arguments"]["n_records"] is None
 
 
@@ -239,10 +254,10 @@ def test_the_account_agrees_with_weights_applied_by_hand():
     assert result.untargeted is None
 
 
-def test_auxiliary_statistics_are_compared_with_the_dense_file():
+def test_untargeted_statistics_are_compared_with_the_full_file():
     given = problems.parts()
-    auxiliary = np.random.default_rng(4).uniform(0, 1, (7, 300))
-    dense = CalibrationProblem.from_matrix(**given).solve(epochs=60)
+    statistics = np.random.default_rng(4).uniform(0, 1, (7, 300))
+    full = CalibrationProblem.from_matrix(**given).solve(epochs=60)
     order = np.random.default_rng(5).permutation(300)
     problem = CalibrationProblem.from_matrix(
         **{
@@ -251,13 +266,13 @@ def test_auxiliary_statistics_are_compared_with_the_dense_file():
             "weights": given["weights"][order],
             "keys": given["keys"][order],
         },
-        auxiliary=auxiliary[:, order],
+        untargeted=statistics[:, order],
     )
     result = problem.solve(50, epochs=60)
     table = result.untargeted.to_pydict()
     reference, estimate = (
-        auxiliary @ dense.values,
-        auxiliary[:, order][:, result.indices] @ result.values,
+        statistics @ full.values,
+        statistics[:, order][:, result.indices] @ result.values,
     )
     np.testing.assert_allclose(table["reference"], reference)
     np.testing.assert_allclose(table["estimate"], estimate)
@@ -333,10 +348,11 @@ def test_a_small_net_total_is_met_however_far_off_it_starts():
         assert problem.solve(100, method).metrics["loss"] < 0.01
 
 
-def test_the_dense_file_is_free_of_the_bounds_of_a_few_records(problem):
-    tasks = [problems.task(problem, bounds=bounds) for bounds in (None, (4, 90))]
-    references = [task.reference for task in tasks]
-    np.testing.assert_array_equal(*references)
+def test_the_full_file_is_free_of_the_bounds_of_a_few_records(problem):
+    contexts = [
+        problems.context(problem, bounds=bounds, full_file=True) for bounds in (None, (4, 90))
+    ]
+    np.testing.assert_array_equal(*[context.full_file for context in contexts])
     bounded = problem.solve(30, "random", bounds=(4, 90), epochs=50)
     ratios = bounded.values / problem.design_weights[bounded.indices]
     assert ratios.min() >= 4

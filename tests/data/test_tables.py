@@ -4,10 +4,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.calibration.test_csv_files import write
 
 from l0.common.errors import InputError
 from l0.data.tables import native, read_table
+from tests.data.readers.test_csv_files import write
 
 # Kinds
 
@@ -69,8 +69,12 @@ def test_missing_file():
         ("a.csv", "x,x\n1,2\n", r"`records` has the columns 'x' more than once; rename all"),
         ("a.parquet", "not parquet", r"`records`: cannot read '.*a.parquet'"),
         ("a.csv.gz", "not gzip", r"`records`: cannot read '.*a.csv.gz'"),
-        ("a.xlsx", "x", r"`records`: '.*a.xlsx' is neither a .parquet nor a .csv file"),
-        ("a", "x", r"`records`: '.*a' is neither a .parquet nor a .csv file"),
+        (
+            "a.xlsx",
+            "x",
+            r"`records`: '.*a.xlsx' is none of .parquet, .pq, .csv, .csv.gz; convert it",
+        ),
+        ("a", "x", r"`records`: '.*a' is none of .parquet, .pq, .csv, .csv.gz; convert it"),
     ],
 )
 def test_bad_files_are_named(tmp_path, name, content, match):

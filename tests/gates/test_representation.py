@@ -86,10 +86,10 @@ def test_given_totals_are_kept_in_their_units():
     problem = totals_problem(columns, np.array([5.0, 7.0]), np.array([2, 0]), weights)
     np.testing.assert_array_equal(problem.matrix.toarray(), columns[:, [2, 0]].T)
     np.testing.assert_array_equal(problem.values, [5, 7])
-    assert sorted(problem.ordering(np.full(300, 0.1)).tolist()) == list(range(300))
+    assert sorted(problem.stratification(np.full(300, 0.1)).tolist()) == list(range(300))
 
 
 def test_nothing_but_constant_columns_still_has_an_order():
     problem = moments_problem(np.ones((20, 2)), np.ones(20), 5)
     assert problem.n_targets == 1
-    assert sorted(problem.ordering(np.full(20, 0.25)).tolist()) == list(range(20))
+    assert sorted(problem.stratification(np.full(20, 0.25)).tolist()) == list(range(20))

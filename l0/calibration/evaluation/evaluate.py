@@ -1,58 +1,52 @@
-"""The account of a fit: weights in the caller's order, metrics, and what stands behind them."""
+"""What weights are worth: the metrics of a result, and the tables behind them."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
-from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
+from l0.calibration.evaluation.metrics import Quality, fit_metrics, weight_metrics
 from l0.calibration.evaluation.untargeted import untargeted_metrics
-from l0.calibration.fitting.objective import Task
-from l0.calibration.problem.core import CalibrationProblem
-from l0.calibration.results.provenance import digest, versions
-from l0.calibration.results.result import CalibrationResult
+from l0.calibration.problem.core import Problem
 from l0.common.errors import InputError
 
 #: A target counts as met within this relative error, or within its tolerance if that is larger.
 MET = 0.01
 
 
-def appraise(
-    task: Task,
+def evaluate(
+    problem: Problem,
     records: NDArray[np.int64],
-    ratios: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    reference: NDArray[np.float64] | None,
     reasons: NDArray[np.str_],
-) -> tuple[dict[str, Any], dict[str, pa.Table]]:
-    """Measure fitted ratios.
+) -> tuple[Quality, dict[str, pa.Table]]:
+    """Measure the weights of some records.
 
     Parameters
     ----------
-    task : Task
+    problem : Problem
     records : ndarray of int64, shape (k,)
         Positions in the problem.
-    ratios : ndarray of float64, shape (k,)
+    weights : ndarray of float64, shape (k,)
+    reference : ndarray of float64, shape (n,), or None
+        Ratios of the calibrated full file; None where nothing is untargeted.
     reasons : ndarray of str, shape (m,)
         Why a target is unreachable (`unreachable`).
 
     Returns
     -------
-    metrics : dict
-        Those of `CalibrationResult`.
+    metrics : Quality
     tables : dict of str to pyarrow.Table
-        ``weights``, ``targets`` and, with auxiliary statistics, ``untargeted``.
+        ``weights``, ``targets`` and, where something is untargeted, ``untargeted``.
 
     Raises
     ------
     InputError
         Where the fit diverged.
     """
-    problem = task.problem
     w0 = problem.design_weights[records]
-    weights = task.bounds.weights(ratios, w0)
     if not (np.isfinite(weights) & (weights > 0)).all():
         raise InputError(
             "the fit diverged: some weights are not positive numbers; try `loss='capped'`, and "
@@ -73,10 +67,11 @@ def appraise(
         ),
         "targets": _target_table(problem, estimate, error, reasons),
     }
-    if problem.auxiliary is not None:
-        reference = task.reference * problem.design_weights
-        tables["untargeted"] = problem.auxiliary.compare(reference, everyone)
-    metrics = {
+    if problem.untargeted is not None and reference is not None:
+        tables["untargeted"] = problem.untargeted.compare(
+            reference * problem.design_weights, everyone
+        )
+    metrics: Quality = {
         "n_records": len(records),
         "n_candidates": problem.n_records,
         "n_targets": problem.n_targets,
@@ -84,42 +79,12 @@ def appraise(
         **fit_metrics(error, problem.importance),
         **untargeted_metrics(tables.get("untargeted")),
         **weight_metrics(weights, w0),
-        "seconds": task.recorder.seconds,
     }
     return metrics, tables
 
 
-def account(
-    task: Task,
-    records: NDArray[np.int64],
-    ratios: NDArray[np.float64],
-    reasons: NDArray[np.str_],
-    arguments: dict[str, Any],
-) -> CalibrationResult:
-    """Turn fitted ratios into a result (parameters as in `appraise`, and the run's arguments)."""
-    metrics, tables = appraise(task, records, ratios, reasons)
-    problem = task.problem
-    return CalibrationResult(
-        indices=np.sort(problem.record_order[records]),
-        metrics=metrics,
-        run={
-            "key": problem.key,
-            "arguments": arguments,
-            "problem_sha256": digest(problem),
-            "threads": torch.get_num_threads(),
-            "versions": versions(),
-        },
-        tables={
-            **tables,
-            "history": task.recorder.history(),
-            "calibration_log": task.recorder.log(),
-        },
-        kind=problem.kind,
-    )
-
-
 def _target_table(
-    problem: CalibrationProblem,
+    problem: Problem,
     estimate: NDArray[np.float64],
     error: NDArray[np.float64],
     reasons: NDArray[np.str_],

@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import numpy as np
 from numpy.typing import NDArray
 
-from l0.calibration.problem.losses import SCORE_CAP
+from l0.calibration.problem.losses import score
 
 
-def capped_error(error: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Size of relative errors, each counted up to 100%: ``min(|e|, 1)``."""
-    size: NDArray[np.float64] = np.abs(error, dtype=np.float64)
-    return np.minimum(size, SCORE_CAP)
+class Counts(TypedDict):
+    """How many records and targets there are."""
+
+    n_records: int
+    n_candidates: int
+    n_targets: int
+    n_unreachable: int
 
 
-def score(error: NDArray[np.floating], importance: NDArray[np.float64]) -> float:
-    """Mean capped relative error, ``sum_j p_j min(|e_j|, 1)``: the `loss` of every result.
+class FitMetrics(TypedDict):
+    """How well the targets are hit."""
 
-    Parameters
-    ----------
-    error : ndarray, shape (m,)
-        Errors as shares of the targets' scales; unreachable targets included.
-    importance : ndarray, shape (m,)
-        Shares p that add up to one.
-    """
-    cost = capped_error(error)
-    # Not `@`: BLAS would wake threads of its own, which spin on and hold up the fit's for 30 ms.
-    return float((cost * importance).sum())
+    loss: float
+    median_error: float
+    max_error: float
+    within_1pct: float
+    within_10pct: float
+
+
+class UntargetedMetrics(TypedDict):
+    """What became of statistics that are no target; None where there are none."""
+
+    untargeted_median_error: float | None
+    untargeted_capped_error: float | None
+
+
+class WeightMetrics(TypedDict):
+    """How even the weights are."""
+
+    effective_sample_size: float
+    design_effect: float
+    max_weight_ratio: float
+    top_1pct_weight_share: float
+
+
+class Quality(Counts, FitMetrics, UntargetedMetrics, WeightMetrics):
+    """What weights are worth."""
+
+
+class Metrics(Quality):
+    """The metrics of a result (`CalibrationResult` says what each one is)."""
+
+    seconds: float
 
 
 def effective_sample_size(weights: NDArray[np.float64]) -> float:
@@ -34,7 +60,7 @@ def effective_sample_size(weights: NDArray[np.float64]) -> float:
     return float(weights.sum() ** 2 / (weights @ weights))
 
 
-def fit_metrics(error: NDArray[np.float64], importance: NDArray[np.float64]) -> dict[str, float]:
+def fit_metrics(error: NDArray[np.float64], importance: NDArray[np.float64]) -> FitMetrics:
     """Summarise the relative errors of all targets, unreachable ones included."""
     size = np.abs(error)
     return {
@@ -48,7 +74,7 @@ def fit_metrics(error: NDArray[np.float64], importance: NDArray[np.float64]) -> 
 
 def weight_metrics(
     weights: NDArray[np.float64], design_weights: NDArray[np.float64]
-) -> dict[str, float]:
+) -> WeightMetrics:
     """Summarise the weights of the chosen records.
 
     `design_effect` is the number of these records, k, over their effective sample size;

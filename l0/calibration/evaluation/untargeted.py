@@ -2,7 +2,7 @@
 
 From the records alone, statistics are made that a user of the file might ask for: weighted counts,
 and weighted totals of every amount, over all records, by the levels of each column of labels and
-of each pair of them. The dense calibrated file, which keeps all records, is their reference.
+of each pair of them. Their reference is the calibrated full file, which keeps all records.
 """
 
 from __future__ import annotations
@@ -10,23 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from l0.calibration.evaluation.metrics import capped_error
-from l0.calibration.inputs.column_types import Labels, Roles
+from l0.calibration.evaluation.metrics import UntargetedMetrics
+from l0.calibration.inputs.column_types import ColumnTypes, Labels
 from l0.calibration.inputs.survey import Survey
-from l0.calibration.inputs.targets import Targets, describe
-from l0.calibration.problem.matrix import COUNT, cells, patterns
+from l0.calibration.inputs.targets import COUNT, Targets, describe
+from l0.calibration.problem.losses import capped_error
+from l0.calibration.problem.matrix import cells, patterns
 from l0.data.columns import known_numbers
 
-#: A cell counts when its effective support (sum c)^2 / sum c^2 of the contributions c = w x is
-#: at least this: then even a Poisson sample of the whole file knows it to within about 10%.
-SUPPORT = 100.0
+#: A cell counts when its effective number of records, (sum c)^2 / sum c^2 of the contributions
+#: c = w x, is at least this. Then even a Poisson sample of the whole file knows it to within
+#: about 10%.
+LEAST_EFFECTIVE_N = 100.0
 #: How many columns of labels are paired, and how many amounts are added up: those of a target
 #: first, then the first ones of the file. The work grows with the square of the one times the
 #: other, and a file may bring dozens of codes and a hundred replicate weights.
@@ -38,58 +40,33 @@ NO_LEVEL = "(none)"
 T = TypeVar("T")
 
 
-class Auxiliary(Protocol):
-    """Statistics that are no target."""
-
-    def compare(
-        self,
-        reference: NDArray[np.float64],
-        weights: NDArray[np.float64],
-    ) -> pa.Table:
-        """Compare two weightings of all n records.
-
-        Parameters
-        ----------
-        reference : ndarray, shape (n,)
-            Weights of the dense calibrated file.
-        weights : ndarray, shape (n,)
-            Weights of the result; 0 where a record was not chosen.
-
-        Returns
-        -------
-        pyarrow.Table
-            One row a statistic: `statistic`, `variable`, `by` (the label columns), `reference`,
-            `estimate`, `relative_error`, `support`.
-        """
-        ...
-
-
 @dataclass(frozen=True)
-class SurveyAuxiliary:
+class SurveyStatistics:
     """Counts and totals by labels and pairs of labels, made from the records.
 
     A null, NaN or infinite amount counts as nothing: totals are over the records where it is known.
     No more than `PAIRED_LABELS` columns are paired and no more than `AMOUNTS` amounts added up.
-    Left out are pairs of more cells than there are records, cells with a support under `SUPPORT`,
-    and cells that the targets say: where every record of the cell is in a target of the same
-    variable, of one pattern of labels that is as fine as the cell or finer.
+    Left out are pairs of more cells than there are records, cells of an effective number under
+    `LEAST_EFFECTIVE_N`,
+    and cells that the targets fix already: every record of such a cell is in a target of the same
+    variable, and all these targets fill in the same label columns, those of the cell among them.
 
     Parameters
     ----------
     survey : Survey
-    roles : Roles
+    column_types : ColumnTypes
     targets : Targets
     """
 
     survey: Survey
-    roles: Roles
+    column_types: ColumnTypes
     targets: Targets
 
     def compare(self, reference: NDArray[np.float64], weights: NDArray[np.float64]) -> pa.Table:
-        """See `Auxiliary.compare`."""
+        """See `UntargetedStatistics.compare`."""
         chosen = np.flatnonzero(weights)
         used = set(self.targets.variables)
-        variables = [COUNT, *_first(self.roles.amounts, lambda name: name in used, AMOUNTS)]
+        variables = [COUNT, *_first(self.column_types.amounts, lambda name: name in used, AMOUNTS)]
         amounts = [self._amount(variable) for variable in variables]
         contributions = [reference * amount for amount in amounts]
         kept = [weights[chosen] * amount[chosen] for amount in amounts]
@@ -98,17 +75,19 @@ class SurveyAuxiliary:
         # Variables inside: the cells of a record are looked up once for all of them.
         for columns in self._cells(len(weights)):
             codes, size = _cell_codes(columns, len(weights))
-            if columns and np.bincount(codes).max() < SUPPORT:
-                continue  # support is at most the number of records
+            if columns and np.bincount(codes).max() < LEAST_EFFECTIVE_N:
+                continue  # the effective number is at most the number of records
             codes_chosen = codes[chosen]
             for place, variable in enumerate(variables):
                 total = _add_up(codes, contributions[place], size)
                 squares = _add_up(codes, contributions[place] ** 2, size)
-                support = _support(total, squares)
-                shown = (support >= SUPPORT) & ~self._said(columns, codes, size, targeted[place])
+                effective_n = _effective_n(total, squares)
+                shown = (effective_n >= LEAST_EFFECTIVE_N) & ~self._fixed_by_targets(
+                    columns, codes, size, targeted[place]
+                )
                 estimate = _add_up(codes_chosen, kept[place], size)
                 parts[place].append(
-                    _rows(variable, columns, np.flatnonzero(shown), total, estimate, support)
+                    _rows(variable, columns, np.flatnonzero(shown), total, estimate, effective_n)
                 )
         return pa.concat_tables([part for of_variable in parts for part in of_variable])
 
@@ -120,10 +99,10 @@ class SurveyAuxiliary:
 
     def _cells(self, n: int) -> Iterator[tuple[Labels, ...]]:
         yield ()
-        for column in self.roles.labels:
+        for column in self.column_types.labels:
             yield (column,)
         used = {name for labels in self.targets.labels for name, _ in labels}
-        paired = _first(self.roles.labels, lambda column: column.name in used, PAIRED_LABELS)
+        paired = _first(self.column_types.labels, lambda column: column.name in used, PAIRED_LABELS)
         for one, other in combinations(paired, 2):
             if len(one.levels) * len(other.levels) <= n:
                 yield one, other
@@ -139,21 +118,21 @@ class SurveyAuxiliary:
                 yield frozenset(names), cell_of_record >= 0
 
     @staticmethod
-    def _said(
+    def _fixed_by_targets(
         columns: tuple[Labels, ...],
         codes: NDArray[np.int64],
         size: int,
         targeted: list[tuple[frozenset[str], NDArray[np.bool_]]],
     ) -> NDArray[np.bool_]:
-        said = np.zeros(size, dtype=bool)
+        fixed = np.zeros(size, dtype=bool)
         for names, inside in targeted:
             if names >= {column.name for column in columns}:
-                said |= np.bincount(codes, ~inside, size) == 0
-        return said
+                fixed |= np.bincount(codes, ~inside, size) == 0
+        return fixed
 
 
 @dataclass(frozen=True)
-class MatrixAuxiliary:
+class MatrixStatistics:
     """Statistics given as a matrix.
 
     Parameters
@@ -164,7 +143,7 @@ class MatrixAuxiliary:
     matrix: sp.csr_array
 
     def compare(self, reference: NDArray[np.float64], weights: NDArray[np.float64]) -> pa.Table:
-        """See `Auxiliary.compare`."""
+        """See `UntargetedStatistics.compare`."""
         total, estimate = self.matrix @ reference, self.matrix @ weights
         squares = self.matrix.multiply(self.matrix) @ reference**2
         p = len(total)
@@ -174,12 +153,12 @@ class MatrixAuxiliary:
             [""] * p,
             total,
             estimate,
-            _support(total, squares),
+            _effective_n(total, squares),
         )
 
 
-def untargeted_metrics(table: pa.Table | None) -> dict[str, float | None]:
-    """Median and mean capped relative error of a table of `Auxiliary.compare`; None without one."""
+def untargeted_metrics(table: pa.Table | None) -> UntargetedMetrics:
+    """Median and mean capped relative error of a table of `compare`; None without one."""
     if table is None or not table.num_rows:
         return {"untargeted_median_error": None, "untargeted_capped_error": None}
     error = table.column("relative_error").to_numpy()
@@ -204,8 +183,8 @@ def _cell_codes(columns: tuple[Labels, ...], n: int) -> tuple[NDArray[np.int64],
     return codes, size
 
 
-def _support(total: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Effective support (sum c)^2 / sum c^2; 0 where there is no contribution c."""
+def _effective_n(total: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Effective number of records, (sum c)^2 / sum c^2; 0 where there is no contribution c."""
     return np.divide(total**2, squares, out=np.zeros(len(total)), where=squares > 0)
 
 
@@ -221,7 +200,7 @@ def _rows(
     cells: NDArray[np.int64],
     total: NDArray[np.float64],
     estimate: NDArray[np.float64],
-    support: NDArray[np.float64],
+    effective_n: NDArray[np.float64],
 ) -> pa.Table:
     sizes = tuple(len(column.levels) for column in columns)
     places = np.unravel_index(cells, sizes) if columns else []
@@ -238,7 +217,7 @@ def _rows(
         [", ".join(column.name for column in columns)] * len(cells),
         total[cells],
         estimate[cells],
-        support[cells],
+        effective_n[cells],
     )
 
 
@@ -248,7 +227,7 @@ def _table(
     by: list[str],
     total: NDArray[np.float64],
     estimate: NDArray[np.float64],
-    support: NDArray[np.float64],
+    effective_n: NDArray[np.float64],
 ) -> pa.Table:
     difference = estimate - total
     return pa.table(
@@ -261,6 +240,6 @@ def _table(
             "relative_error": np.divide(
                 difference, np.abs(total), out=np.sign(difference), where=total != 0
             ),
-            "support": support,
+            "effective_n": effective_n,
         }
     )

@@ -4,40 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from l0.calibration.evaluation.metrics import score
-from l0.calibration.problem.core import CalibrationProblem
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The state of a fit at one moment.
-
-    Attributes
-    ----------
-    stage : str
-        ``"dense"`` (all records calibrated), ``"select"`` or ``"refit"``.
-    epoch : int
-        Epochs so far, over all stages.
-    n_records : int
-        Records that still have a weight.
-    loss : float
-        `score` of the estimates: mean capped relative error over all targets.
-    seconds : float
-        Since the start.
-    """
-
-    stage: str
-    epoch: int
-    n_records: int
-    loss: float
-    seconds: float
+from l0.calibration.problem.core import Problem
+from l0.calibration.problem.losses import score
+from l0.calibration.progress import Listener, Progress
 
 
 def due(epoch: int, epochs: int, times: int) -> int:
@@ -53,19 +28,17 @@ def due(epoch: int, epochs: int, times: int) -> int:
     return epoch % every + 1 if at_an_end else 0
 
 
-class Recorder:
+class History:
     """Take snapshots of a fit and pass each on to a listener.
 
     Parameters
     ----------
-    problem : CalibrationProblem
+    problem : Problem
     listener : callable, optional
         Gets the `Progress` of every snapshot.
     """
 
-    def __init__(
-        self, problem: CalibrationProblem, listener: Callable[[Progress], None] | None = None
-    ) -> None:
+    def __init__(self, problem: Problem, listener: Listener | None = None) -> None:
         self._problem = problem
         self._scales = problem.scales
         self._goal = problem.values / self._scales
@@ -76,7 +49,7 @@ class Recorder:
 
     @property
     def seconds(self) -> float:
-        """Since the recorder was made."""
+        """Seconds since the history began."""
         return time.perf_counter() - self._started
 
     def snapshot(
@@ -105,7 +78,7 @@ class Recorder:
         if self._listener is not None:
             self._listener(state)
 
-    def history(self) -> pa.Table:
+    def table(self) -> pa.Table:
         """One row a snapshot, with the fields of `Progress`."""
         return pa.Table.from_pylist([asdict(state) for state in self._states])
 

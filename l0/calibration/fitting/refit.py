@@ -11,23 +11,21 @@ as a penalty in place of a constraint, so that totals which contradict each othe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import due
-
-if TYPE_CHECKING:
-    from l0.calibration.fitting.objective import Task
+from l0.calibration.fitting.objective import Objective
 
 LEARNING_RATE = 0.05
 #: Snapshots a refit takes for the history.
 SNAPSHOTS = 8
 #: Pull towards the design weights where all records are calibrated.
-DENSE_MU = 0.002
+FULL_FILE_MU = 0.002
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Pulled:
 
     Parameters
     ----------
-    task : Task
+    objective : Objective
     selection : Selection
 
     Attributes
@@ -84,11 +82,11 @@ class Pulled:
         log u, which starts at log g.
     """
 
-    def __init__(self, task: Task, selection: Selection) -> None:
-        self._operator = task.operator.subset(selection.records)
-        log_base = task.tensor(np.log(selection.base))
-        weight = selection.base * task.problem.design_weights[selection.records]
-        self._distance = EntropyDistance(log_base, task.tensor(weight))
+    def __init__(self, objective: Objective, selection: Selection) -> None:
+        self._operator = objective.operator.subset(selection.records)
+        log_base = objective.tensor(np.log(selection.base))
+        weight = selection.base * objective.problem.design_weights[selection.records]
+        self._distance = EntropyDistance(log_base, objective.tensor(weight))
         self._mu = selection.mu
         self.log_ratios = log_base.clone().requires_grad_()
 
@@ -101,12 +99,12 @@ class Pulled:
         return self._mu * self._distance(self.log_ratios)
 
 
-def refit(task: Task, selection: Selection, stage: str = "refit") -> NDArray[np.float64]:
+def refit(context: FitContext, selection: Selection, stage: str = "refit") -> NDArray[np.float64]:
     """Fit the ratios of the selected records.
 
     Parameters
     ----------
-    task : Task
+    context : FitContext
     selection : Selection
     stage : str
         What the history calls it.
@@ -116,25 +114,26 @@ def refit(task: Task, selection: Selection, stage: str = "refit") -> NDArray[np.
     ndarray of float64, shape (k,)
         Ratios u > 0; within the bounds up to rounding.
     """
-    pulled = Pulled(task, selection)
+    objective, epochs = context.objective, context.epochs
+    pulled = Pulled(objective, selection)
     optimizer = torch.optim.Adam([pulled.log_ratios], lr=LEARNING_RATE, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, task.epochs)
-    task.bounds.clamp_log_(pulled.log_ratios)
-    for epoch in range(task.epochs):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    objective.bounds.clamp_log_(pulled.log_ratios)
+    for epoch in range(epochs):
         estimates = pulled.estimates()
         optimizer.zero_grad()
-        (task.datafit(estimates) + pulled.penalty()).backward()
+        (objective.datafit(estimates) + pulled.penalty()).backward()
         optimizer.step()
         schedule.step()
-        task.bounds.clamp_log_(pulled.log_ratios)
-        if since := due(epoch, task.epochs, SNAPSHOTS):
-            task.recorder.snapshot(
+        objective.bounds.clamp_log_(pulled.log_ratios)
+        if since := due(epoch, epochs, SNAPSHOTS):
+            context.history.snapshot(
                 stage, since, len(selection.records), estimates.detach().cpu().numpy()
             )
     return pulled.log_ratios.detach().cpu().double().exp().numpy()
 
 
-def calibrate_all(task: Task) -> NDArray[np.float64]:
+def calibrate_full_file(context: FitContext) -> NDArray[np.float64]:
     """Calibrate all records, close to their design weights: what untargeted errors refer to."""
-    n = task.problem.n_records
-    return refit(task, Selection(np.arange(n), np.ones(n), DENSE_MU), stage="dense")
+    n = context.objective.problem.n_records
+    return refit(context, Selection(np.arange(n), np.ones(n), FULL_FILE_MU), stage="full")

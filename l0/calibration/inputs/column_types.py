@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from l0.calibration.inputs.survey import Survey
-from l0.calibration.problem.matrix import COUNT
+from l0.calibration.inputs.targets import COUNT
 from l0.data.columns import encode_with_null, is_label, is_number
 
 #: An integer column with more levels than this is an amount, unless a target uses it as a label.
@@ -38,7 +38,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Roles:
+class ColumnTypes:
     """The columns of the records by what they are for; key and weight are neither.
 
     Attributes
@@ -54,7 +54,7 @@ class Roles:
     amounts: list[str]
 
 
-def classify(survey: Survey, used_as_labels: Collection[str]) -> Roles:
+def classify(survey: Survey, used_as_labels: Collection[str]) -> ColumnTypes:
     """Sort the columns of the records into labels and amounts."""
     labels, amounts = [], []
     for name in survey.records.table.column_names:
@@ -77,4 +77,4 @@ def classify(survey: Survey, used_as_labels: Collection[str]) -> Roles:
         most = np.inf if name in used_as_labels else TEXT_LEVELS
         if 1 < len(coded.levels) <= most:
             labels.append(coded)
-    return Roles(labels, amounts)
+    return ColumnTypes(labels, amounts)

@@ -30,6 +30,8 @@ from l0.data.columns import (
 from l0.data.readers.csv_files import merged_cells
 from l0.data.tables import column, read_table
 
+#: The variable that asks for a number of rows.
+COUNT = "count"
 NUMBERS = ("value", "importance", "tolerance")
 RESERVED = ("name", "entity", "variable", *NUMBERS, "group", "source")
 #: What the columns of text that are no label do, as an error says it.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,10 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l0.calibration.problem.core import Problem
 from l0.common.errors import InputError
-
-if TYPE_CHECKING:
-    from l0.calibration.problem.core import CalibrationProblem
 
 #: Share of a target's scale by which rounding may miss it.
 ROUNDING = 1e-9
@@ -131,7 +128,7 @@ class Bounds:
         return _sum_of_largest(gains, n_records) + _sum_of_largest(losses, forced)
 
 
-def unreachable(problem: CalibrationProblem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:
+def unreachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:
     """Say for each target why no weights can hit it; nothing where some can.
 
     Returns

@@ -1,9 +1,14 @@
-"""Losses: what a scaled error costs, one function each; the fit takes their weighted mean."""
+"""Losses: what a scaled error costs, one function each; the fit takes their weighted mean.
+
+Below them stands the score: what a result's errors cost, whatever loss its fit had.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from l0.common.errors import InputError, first_few
@@ -51,3 +56,24 @@ def get_loss(name: str) -> Loss:
     if not isinstance(name, str) or name not in LOSSES:
         raise InputError(f"`loss` is {name!r}; it must be one of {first_few(LOSSES)}")
     return LOSSES[name]
+
+
+def capped_error(error: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Size of relative errors, each counted up to 100%: ``min(|e|, 1)``."""
+    size: NDArray[np.float64] = np.abs(error, dtype=np.float64)
+    return np.minimum(size, SCORE_CAP)
+
+
+def score(error: NDArray[np.floating], importance: NDArray[np.float64]) -> float:
+    """Mean capped relative error, ``sum_j p_j min(|e_j|, 1)``: the `loss` of every result.
+
+    Parameters
+    ----------
+    error : ndarray, shape (m,)
+        Errors as shares of the targets' scales; unreachable targets included.
+    importance : ndarray, shape (m,)
+        Shares p that add up to one.
+    """
+    cost = capped_error(error)
+    # Not `@`: BLAS would wake threads of its own, which spin on and hold up the fit's for 30 ms.
+    return float((cost * importance).sum())

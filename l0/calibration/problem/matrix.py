@@ -12,12 +12,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.inputs.survey import Entity, Survey
-from l0.calibration.inputs.targets import Targets
+from l0.calibration.inputs.targets import COUNT, Targets
 from l0.common.errors import InputError, closest, first_few
 from l0.data.columns import encode, is_label, is_number, not_a_number
-
-#: The variable that asks for a number of rows.
-COUNT = "count"
 
 
 def compile_targets(targets: Targets, survey: Survey) -> sp.csr_array:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from collections.abc import Mapping
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
-if TYPE_CHECKING:
-    from l0.calibration.problem.core import CalibrationProblem
+from l0.calibration.problem.core import Problem
+from l0.calibration.selection import SELECTORS, Selector
 
 
 def describe_source(source: Any) -> dict[str, Any]:
@@ -24,7 +27,49 @@ def describe_source(source: Any) -> dict[str, Any]:
     return {"frame": type(source).__module__.split(".")[0], "shape": list(source.shape)}
 
 
-def digest(problem: CalibrationProblem) -> str:
+def describe_inputs(
+    records: Any, targets: Any, members: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Say where the tables of a problem come from."""
+    return {
+        "records": describe_source(records),
+        "targets": describe_source(targets),
+        "members": {name: describe_source(member) for name, member in (members or {}).items()},
+    }
+
+
+def describe_run(
+    problem: Problem, method: str | Selector, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Say what it takes to repeat a run.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : str or Selector
+    arguments : mapping
+        All other options, in plain numbers and text.
+
+    Returns
+    -------
+    dict
+        `key` and `weight` (names of the columns), `arguments`, `call` (the code that repeats the
+        run), `problem_sha256`, `threads`, `versions`; and `inputs` where tables came.
+    """
+    named = method if isinstance(method, str) else repr(method)
+    run = {
+        "key": problem.key,
+        "weight": problem.weight,
+        "arguments": {"method": named, **arguments},
+        "call": _call(problem, method, arguments),
+        "problem_sha256": digest(problem),
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }
+    return run if problem.inputs is None else {**run, "inputs": dict(problem.inputs)}
+
+
+def digest(problem: Problem) -> str:
     """Fingerprint of the compiled problem: the same rows in any order give the same."""
     fingerprint = hashlib.sha256()
     matrix = problem.matrix
@@ -44,3 +89,50 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # run from a source tree that was not installed
             found[package] = "unknown"
     return found
+
+
+def _call(problem: Problem, method: str | Selector, arguments: Mapping[str, Any]) -> str:
+    """Write the code that repeats a run."""
+    lines = ["import l0"]
+    written = repr(method)
+    if not isinstance(method, str):
+        classes = _classes(method)
+        if classes is None:
+            lines.append(f"# `method` is an object of your own: {' '.join(written.split())}")
+            written = "method"
+        else:
+            lines.append(f"from l0.calibration import {', '.join(sorted(classes))}")
+    parts = []
+    if problem.inputs is not None:
+        sources = problem.inputs
+        parts += [_source(sources[name], name) for name in ("records", "targets")]
+        parts += [f"{name}={getattr(problem, name)!r}" for name in ("key", "weight")
+                  if getattr(problem, name)]  # fmt: skip
+        if sources["members"]:
+            tables = (
+                f"{name!r}: {_source(source, f'member_{place}')}"
+                for place, (name, source) in enumerate(sources["members"].items(), 1)
+            )
+            parts.append(f"members={{{', '.join(tables)}}}")
+    parts += [f"method={written}", *(f"{name}={value!r}" for name, value in arguments.items())]
+    function = "problem.solve" if problem.inputs is None else "l0.calibrate"
+    return "\n".join(
+        [*lines, "", f"result = {function}(", *(f"    {part}," for part in parts), ")"]
+    )
+
+
+def _classes(value: object) -> set[str] | None:
+    """Names in `l0.calibration` that the repr of a selector needs; None where others are in it."""
+    if isinstance(value, (bool, int, float, str, type(None))):
+        return set()
+    if type(value) not in {type(make()) for make in SELECTORS.values()}:
+        return None
+    needed = [_classes(getattr(value, field.name)) for field in fields(value)]  # type: ignore[arg-type]
+    if None in needed:
+        return None
+    return {type(value).__name__}.union(*(names for names in needed if names))
+
+
+def _source(source: Mapping[str, Any], name: str) -> str:
+    """Write an input as its path, or as a variable where a frame came in."""
+    return repr(source["path"]) if "path" in source else name

@@ -6,37 +6,35 @@ rows are listed and the rest is drawn, so the page stays small whatever the size
 
 from __future__ import annotations
 
-import ast
+from collections.abc import Mapping
 from importlib.resources import files
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
+from l0.calibration.evaluation.metrics import Metrics, fit_metrics
+from l0.calibration.problem.losses import capped_error
 from l0.calibration.results import charts
-from l0.calibration.evaluation.metrics import capped_error, fit_metrics
-from l0.calibration.selection import SELECTORS
 from l0.common.formatting import amount, percent, signed
 from l0.data.columns import as_numbers
 
-if TYPE_CHECKING:
-    from l0.calibration.results.result import CalibrationResult
-
 #: Rows of a list of the worst or the largest, and of a table with a row a group.
 WORST, GROUPS = 20, 60
-#: Lower ends of the bands of support that untargeted errors are shown by.
-SUPPORT_BANDS = (0, 100, 200, 500, 1_000, 10_000)
+#: Lower ends of the bands of effective numbers of records that untargeted errors are shown by.
+EFFECTIVE_N_BANDS = (0, 100, 200, 500, 1_000, 10_000)
 
 
-def render(result: CalibrationResult) -> str:
+def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> str:
     """Write the report of a result.
 
     Parameters
     ----------
-    result : CalibrationResult
+    metrics, run, tables
+        Of the result (`CalibrationResult`).
 
     Returns
     -------
@@ -50,16 +48,15 @@ def render(result: CalibrationResult) -> str:
     environment.filters.update(percent=percent, signed=signed, amount=amount)
     page = files("l0.calibration.results").joinpath("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(page).render(
-        m=result.metrics,
-        run=result.run,
-        dense=result.run["arguments"].get("n_records") is None,
-        fit=_fit(result.tables["targets"]),
-        untargeted=_untargeted(result.tables.get("untargeted")),
-        missing_reason=_missing_reason(result.tables.get("untargeted")),
-        weights=_weights(result.tables["weights"]),
-        course=_course(result.tables["history"]),
-        snippet=_snippet(result.run),
-        inputs=_inputs(result.run),
+        m=metrics,
+        run=run,
+        full=run["arguments"].get("n_records") is None,
+        fit=_fit(tables["targets"]),
+        untargeted=_untargeted(tables.get("untargeted")),
+        missing_reason=_missing_reason(tables.get("untargeted")),
+        weights=_weights(tables["weights"]),
+        course=_course(tables["history"]),
+        inputs=_inputs(run),
     )
 
 
@@ -110,11 +107,11 @@ def _groups(
 
 
 def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
-    """Compare the result with the dense calibrated file on what was no target."""
+    """Compare the result with the calibrated full file on what was no target."""
     if table is None or not table.num_rows:
         return None
     size = np.abs(as_numbers(table.column("relative_error")))
-    support = as_numbers(table.column("support"))
+    effective_n = as_numbers(table.column("effective_n"))
     capped = capped_error(size)
     parts = {}
     for name, group in (
@@ -123,8 +120,8 @@ def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
     ):
         columns = {"error": group.mean(capped), "within_10pct": group.mean(size <= 0.10)}
         parts[name] = group.rows(columns, by="error")
-    band = np.digitize(support, SUPPORT_BANDS) - 1
-    names = [f"{low:,} to {high:,}" for low, high in pairwise(SUPPORT_BANDS)]
+    band = np.digitize(effective_n, EFFECTIVE_N_BANDS) - 1
+    names = [f"{low:,} to {high:,}" for low, high in pairwise(EFFECTIVE_N_BANDS)]
     bands = [
         {
             "name": name,
@@ -132,7 +129,7 @@ def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
             "error": float(capped[inside].mean()),
             "within_10pct": float((size[inside] <= 0.10).mean()),
         }
-        for place, name in enumerate([*names, f"{SUPPORT_BANDS[-1]:,} or more"])
+        for place, name in enumerate([*names, f"{EFFECTIVE_N_BANDS[-1]:,} or more"])
         if (inside := band == place).any()
     ]
     return {
@@ -142,8 +139,8 @@ def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
             {"after": size},
             things="statistics",
             lowest=1e-4,
-            label="Share of the untargeted statistics whose relative error against the dense "
-            "calibrated file is at most a given size",
+            label="Share of the untargeted statistics whose relative error against the calibrated "
+            "full file is at most a given size",
         ),
         "worst": _rows(table, np.argsort(-size, kind="stable")[:WORST]),
         "bands": bands,
@@ -155,11 +152,11 @@ def _missing_reason(untargeted: pa.Table | None) -> str:
     if untargeted is None:
         return (
             "Nothing can be said about statistics that were no target: the problem came as a bare "
-            "matrix, without an auxiliary matrix of such statistics. Pass one as `auxiliary`."
+            "matrix, without a matrix of such statistics. Pass one as `untargeted`."
         )
     return (
         "Nothing can be said about statistics that were no target: the records have none with "
-        "enough support that the targets do not say already."
+        "enough records behind it that the targets do not fix already."
     )
 
 
@@ -188,10 +185,10 @@ def _course(table: pa.Table) -> dict[str, Any]:
     stages = table.column("stage").to_pylist()
     epochs = as_numbers(table.column("epoch"))
     loss = as_numbers(table.column("loss"))
-    dense = [value for value, stage in zip(loss, stages, strict=True) if stage == "dense"]
+    full = [value for value, stage in zip(loss, stages, strict=True) if stage == "full"]
     return {
         "stages": list(dict.fromkeys(stages)),
-        "dense_loss": float(dense[-1]) if dense else None,
+        "full_loss": float(full[-1]) if full else None,
         "loss_chart": charts.course(
             epochs, loss, stages, is_share=True, unit="Loss on the targets",
             label="Loss on the targets along the run",
@@ -233,55 +230,8 @@ def _rows(table: pa.Table, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
     return table.take(rows).to_pylist()  # type: ignore[no-any-return]
 
 
-def _snippet(run: dict[str, Any]) -> str:
-    """Write the call that repeats a run."""
-    arguments = {
-        name: repr(tuple(value) if isinstance(value, list) else value)
-        for name, value in run["arguments"].items()
-    }
-    lines = ["import l0"]
-    method = run["arguments"]["method"]
-    if method not in SELECTORS:
-        # An object came in, of which the run keeps the repr.
-        classes = _names(method)
-        if classes and classes <= {type(make()).__name__ for make in SELECTORS.values()}:
-            lines.append(f"from l0.calibration.selection import {', '.join(sorted(classes))}")
-            arguments["method"] = method
-        else:
-            lines.append(f"# `method` is the caller's own object: {' '.join(method.split())}")
-            arguments["method"] = "method"
-    call = []
-    if "inputs" in run:
-        inputs, columns = run["inputs"], run["columns"]
-        call += [_source(inputs[name], name) for name in ("records", "targets")]
-        call += [f"{name}={columns[name]!r}" for name in ("key", "weight") if columns[name]]
-        if inputs["members"]:
-            tables = (
-                f"{name!r}: {_source(source, f'member_{place}')}"
-                for place, (name, source) in enumerate(inputs["members"].items(), 1)
-            )
-            call.append(f"members={{{', '.join(tables)}}}")
-    call += [f"{name}={value}" for name, value in arguments.items()]
-    function = "l0.calibrate" if "inputs" in run else "problem.solve"
-    return "\n".join([*lines, "", f"result = {function}(", *(f"    {part}," for part in call), ")"])
-
-
-def _names(expression: str) -> set[str]:
-    """List the names that an expression needs; none where it is no expression."""
-    try:
-        tree = ast.parse(expression, mode="eval")
-    except SyntaxError:
-        return set()
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-
-
-def _inputs(run: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def _inputs(run: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """List the inputs under the names that the page shows; a bare matrix has none."""
     inputs = dict(run.get("inputs", {}))
     members = inputs.pop("members", {})
     return [*inputs.items(), *((f"members {name!r}", member) for name, member in members.items())]
-
-
-def _source(source: dict[str, Any], name: str) -> str:
-    """Write an input as its path, or as a variable where a frame came in."""
-    return repr(source["path"]) if "path" in source else name

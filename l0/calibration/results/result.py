@@ -2,61 +2,33 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Generic, cast, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 from numpy.typing import NDArray
 
+from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.inputs.survey import find_keys
-from l0.common.atomic_files import whole_file, whole_folder
-from l0.common.errors import InputError, first_few
+from l0.calibration.results.report import render
+from l0.calibration.results.storage import read_result, write_result
+from l0.calibration.results.summary import FOOTNOTE, result_rows, worst_rows
+from l0.common.atomic_files import whole_file
+from l0.common.errors import InputError
+from l0.common.formatting import percent
+from l0.common.text_tables import as_html, as_text
 from l0.data.columns import plain
-from l0.data.tables import Kind, column, native, read_table
-
-#: What `CalibrationResult.load` reads, in the order it is written: each file, and the columns or
-#: entries without which it is no file of this version.
-LAYOUT = {
-    "weights.parquet": ("weight", "design_weight", "row"),
-    "targets.csv": (
-        "name", "value", "estimate", "error", "relative_error", "group", "status", "reason",
-        "importance", "design_estimate", "design_relative_error",
-    ),
-    "untargeted.csv": (
-        "statistic", "variable", "by", "reference", "estimate", "relative_error", "support",
-    ),
-    "history.csv": ("stage", "epoch", "n_records", "loss", "seconds"),
-    "calibration_log.csv": (
-        "target_name", "estimate", "target", "epoch", "error", "rel_error", "abs_error",
-        "rel_abs_error", "loss",
-    ),
-    "metrics.json": (
-        "n_records", "n_candidates", "n_targets", "n_unreachable", "loss", "median_error",
-        "max_error", "within_1pct", "within_10pct", "untargeted_median_error",
-        "untargeted_capped_error", "effective_sample_size", "design_effect", "max_weight_ratio",
-        "top_1pct_weight_share", "seconds",
-    ),
-    "run.json": ("key", "arguments", "problem_sha256", "threads", "versions"),
-}  # fmt: skip
-CSV_TABLES = tuple(name.removesuffix(".csv") for name in LAYOUT if name.endswith(".csv"))
-#: All that `CalibrationResult.save` writes to a folder.
-RESULT_FILES = (*LAYOUT, "report.html")
+from l0.data.tables import FrameT, Kind, TableT, checked_kind, column, is_path, native, read_table
 
 
-@dataclass(frozen=True, eq=False)
-class CalibrationResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class CalibrationResult(Generic[FrameT]):
     """Chosen records with positive weights, and how they fare.
 
-    Frames come in the kind that the records had (pandas, polars or pyarrow).
+    Frames come in the kind that the records had (pandas, polars or pyarrow), or in the one that was
+    asked for. `print` shows the headline numbers beside those of the design weights.
 
     Attributes
     ----------
@@ -70,22 +42,33 @@ class CalibrationResult:
         1, weighted by importance), `median_error`, `max_error`, `within_1pct`, `within_10pct`
         (shares of the targets, all alike);
         `untargeted_median_error`, `untargeted_capped_error` (on statistics that are no target,
-        against the dense calibrated file; None without auxiliary statistics);
+        against the calibrated full file; None where there are none);
         `effective_sample_size` (Kish), `design_effect` (k over it), `max_weight_ratio` (largest
         w / w0), `top_1pct_weight_share`;
         `seconds` (by the clock, for choosing and weighing the records; reading the inputs and
         compiling the targets come before and are left out).
     run : dict
-        What it takes to repeat the run: arguments, seed, versions, digests of the inputs.
+        What it takes to repeat the run: the call, its arguments, versions, digests of the inputs.
     tables : dict of str to pyarrow.Table
         ``weights`` (key, `weight`, `design_weight`), ``targets``, ``untargeted`` (where there
         is one), ``history`` and ``calibration_log``: what the frames are made of.
     kind : {"pandas", "polars", "pyarrow"}
         Of the frames that the properties give.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration import CalibrationProblem
+    >>> A = np.random.default_rng(0).uniform(size=(2, 100))
+    >>> result = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100)).solve(20, epochs=200)
+    >>> result
+    <CalibrationResult: 20 of 100 records, 2 targets, loss <0.001%>
+    >>> result.values.shape
+    (20,)
     """
 
     indices: NDArray[np.int64]
-    metrics: dict[str, Any]
+    metrics: Metrics
     run: dict[str, Any]
     tables: dict[str, pa.Table]
     kind: Kind = "pyarrow"
@@ -96,12 +79,12 @@ class CalibrationResult:
         return np.asarray(self.tables["weights"].column("weight").to_numpy())
 
     @property
-    def weights(self) -> Any:
+    def weights(self) -> FrameT:
         """Frame of the key and the `weight` of the chosen records."""
-        return native(self.tables["weights"].drop_columns(["design_weight"]), self.kind)
+        return self._frame(self.tables["weights"].drop_columns(["design_weight"]))
 
     @property
-    def targets(self) -> Any:
+    def targets(self) -> FrameT:
         """Frame of all targets in the order they came.
 
         `name`, `value`, `estimate`, `error` (estimate - value), `relative_error` (error over
@@ -110,49 +93,59 @@ class CalibrationResult:
         ``unreachable``), `reason` (why unreachable), `importance` (shares that add up to one),
         and `design_estimate` and `design_relative_error`, those of the design weights.
         """
-        return native(self.tables["targets"], self.kind)
+        return self._frame(self.tables["targets"])
 
     @property
-    def untargeted(self) -> Any:
+    def untargeted(self) -> FrameT | None:
         """Frame of statistics that are no target, or None where there are none.
 
-        `statistic`, `variable`, `by`, `reference` (the dense calibrated file), `estimate`,
-        `relative_error`, `support` (effective number of records behind the reference).
+        `statistic`, `variable`, `by`, `reference` (the calibrated full file), `estimate`,
+        `relative_error`, `effective_n` (effective number of records behind the reference).
         """
         table = self.tables.get("untargeted")
-        return None if table is None else native(table, self.kind)
+        return None if table is None else self._frame(table)
 
     @property
-    def history(self) -> Any:
+    def history(self) -> FrameT:
         """Frame of the run: `stage`, `epoch`, `n_records`, `loss`, `seconds`."""
-        return native(self.tables["history"], self.kind)
+        return self._frame(self.tables["history"])
 
-    def select(self, table: Any, weight: str = "weight") -> Any:
+    @overload
+    def select(self, table: str | os.PathLike[str], weight: str | None = None) -> FrameT: ...
+    @overload
+    def select(self, table: TableT, weight: str | None = None) -> TableT: ...
+    def select(self, table: Any, weight: str | None = None) -> Any:
         """Take the rows of the chosen records from any table that carries the key.
 
         Parameters
         ----------
         table : frame or path
             The records themselves, their members, or anything else with the key column.
-        weight : str, default "weight"
-            Column the calibrated weights are written to; one of that name is replaced.
+        weight : str, optional
+            Column that the calibrated weights are written to; one of that name is replaced. By
+            default it is the column of design weights that was named in the calibration, so that
+            nobody adds up the old weights. Where none was named, it is a new column ``weight``.
 
         Returns
         -------
         frame
-            Of the kind that came in, rows in their order.
+            Of the kind that came in, rows in their order; of the result's own kind for a path.
 
         Raises
         ------
         InputError
             Where the key column is missing or holds no chosen record; where the records have no
-            key, and `table` has not their number of rows.
+            key, and `table` has not their number of rows; where no column of design weights was
+            named, and `table` has a column ``weight`` that nobody asked to replace.
         """
-        rows, kind = read_table(table, "table", key=self.run["key"])
-        weights = self.tables["weights"]
         key = self.run["key"]
+        rows, kind = read_table(table, "table", key=key)
+        if is_path(table):
+            kind = self.kind
+        name = self._weight_column(rows, weight)
+        weights = self.tables["weights"]
         if key is None:
-            return native(self._by_row_number(rows, weight), kind)
+            return native(self._by_row_number(rows, name), kind)
         own = column(rows, key, "table", "the key")
         found = find_keys(plain(own), plain(weights.column(key)))
         if found.null_count == len(found):
@@ -162,18 +155,27 @@ class CalibrationResult:
             )
         kept = rows.filter(found.is_valid())
         calibrated = weights.column("weight").take(found.drop_null())
-        return native(_with_column(kept, weight, calibrated), kind)
+        return native(_with_column(kept, name, calibrated), kind)
 
-    def _by_row_number(self, rows: pa.Table, weight: str) -> pa.Table:
+    def _weight_column(self, rows: pa.Table, asked: str | None) -> str:
+        if asked is not None:
+            return asked
+        named: str | None = self.run["weight"]
+        if named is None and "weight" in rows.column_names:
+            raise InputError(
+                "`table` has a column 'weight', and the calibration named no column of design "
+                "weights; pass `weight='weight'` to replace it, or another name"
+            )
+        return named or "weight"
+
+    def _by_row_number(self, rows: pa.Table, name: str) -> pa.Table:
         n = self.metrics["n_candidates"]
         if rows.num_rows != n:
             raise InputError(
                 f"`table` has {rows.num_rows:,} rows, and the records of a result without a key "
                 f"are known by their row in the {n:,} that came in; calibrate with `key`"
             )
-        return _with_column(
-            rows.take(self.indices), weight, self.tables["weights"].column("weight")
-        )
+        return _with_column(rows.take(self.indices), name, self.tables["weights"].column("weight"))
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report: one HTML file that opens without a network.
@@ -188,10 +190,8 @@ class CalibrationResult:
         OSError
             Where there is no room or no permission; nothing is left behind.
         """
-        from l0.calibration.results.report import render
-
         with whole_file(path) as draft:
-            draft.write_text(render(self), encoding="utf-8")
+            draft.write_text(render(self.metrics, self.run, self.tables), encoding="utf-8")
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write everything to a folder, whole or not at all.
@@ -212,27 +212,23 @@ class CalibrationResult:
         OSError
             Where there is no room or no permission; nothing is left behind.
         """
-        from l0.calibration.results.report import render
-
-        with whole_folder(folder, RESULT_FILES) as draft:
-            weights = self.tables["weights"].append_column("row", pa.array(self.indices))
-            pa.parquet.write_table(weights, draft / "weights.parquet")
-            for name in CSV_TABLES:
-                if name in self.tables:
-                    _write_csv(self.tables[name], draft / f"{name}.csv")
-            for name, content in (("metrics.json", self.metrics), ("run.json", self.run)):
-                text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-                (draft / name).write_text(text, encoding="utf-8")
-            (draft / "report.html").write_text(render(self), encoding="utf-8")
+        write_result(
+            folder, indices=self.indices, metrics=self.metrics, run=self.run, tables=self.tables,
+            page=render(self.metrics, self.run, self.tables),
+        )  # fmt: skip
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> CalibrationResult:
-        """Read a saved result; its frames are pyarrow tables.
+    def load(
+        cls, folder: str | os.PathLike[str], *, kind: Kind | None = None
+    ) -> CalibrationResult[Any]:
+        """Read a saved result.
 
         Parameters
         ----------
         folder : str or Path
             One that `save` wrote.
+        kind : {"pyarrow", "pandas", "polars"}, optional
+            Kind of the result's frames, by default pyarrow.
 
         Returns
         -------
@@ -244,38 +240,37 @@ class CalibrationResult:
             Where the folder holds no saved result, or one that is damaged or was written by
             another version; names the files and what they lack.
         """
-        path = Path(folder)
-        if not (path / "run.json").is_file():
-            raise InputError(
-                f"{str(path)!r} holds no saved result (no run.json); "
-                "name a folder that `save` wrote"
-            )
-        missing = [name for name in LAYOUT if not (path / name).is_file()]
-        content = {name: _read(path / name) for name in LAYOUT if name not in missing}
-        metrics = content.get("metrics.json", {})
-        if "untargeted.csv" in missing and metrics.get("untargeted_capped_error") is None:
-            missing.remove("untargeted.csv")  # there never was one
-        if missing:
-            raise InputError(
-                f"{str(path)!r} lacks {first_few(missing)}; restore them or calibrate again"
-            )
-        for name, count in (("weights.parquet", "n_records"), ("targets.csv", "n_targets")):
-            rows = content[name].num_rows
-            if rows != metrics[count]:
-                raise InputError(
-                    f"{str(path / name)!r} has {rows:,} rows, where metrics.json says "
-                    f"{metrics[count]}; restore them or calibrate again"
-                )
-        weights = content["weights.parquet"]
-        return cls(
-            indices=weights.column("row").to_numpy(),
-            metrics=metrics,
-            run=content["run.json"],
-            tables={
-                **{name: content[f"{name}.csv"] for name in CSV_TABLES if f"{name}.csv" in content},
-                "weights": weights.drop_columns(["row"]),
-            },
+        kind = checked_kind(kind, "pyarrow")
+        return CalibrationResult(**read_result(folder), kind=kind)
+
+    def summary(self) -> str:
+        """Write the headline numbers, the targets missed by most and those out of reach."""
+        parts = [str(self)]
+        head, rows = worst_rows(self.tables["targets"])
+        if rows:
+            parts.append(as_text(head, rows))
+        if lost := self.metrics["n_unreachable"]:
+            statuses = self.tables["targets"].select(["name", "status", "reason"]).to_pylist()
+            first = next(row for row in statuses if row["status"] == "unreachable")
+            many = f"{lost:,} targets are" if lost > 1 else "1 target is"
+            parts.append(f"{many} out of reach: {first['name']} ({first['reason']})")
+        return "\n\n".join(parts)
+
+    def __str__(self) -> str:
+        return f"{as_text(*result_rows(self.metrics, self.tables['targets']))}\n{FOOTNOTE}"
+
+    def __repr__(self) -> str:
+        m = self.metrics
+        return (
+            f"<CalibrationResult: {m['n_records']:,} of {m['n_candidates']:,} records, "
+            f"{m['n_targets']:,} targets, loss {percent(m['loss'])}>"
         )
+
+    def _repr_html_(self) -> str:
+        return as_html(*result_rows(self.metrics, self.tables["targets"]))
+
+    def _frame(self, table: pa.Table) -> FrameT:
+        return cast(FrameT, native(table, self.kind))
 
 
 def _with_column(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
@@ -283,67 +278,3 @@ def _with_column(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Tabl
     if name in table.column_names:
         return table.set_column(table.column_names.index(name), name, values)
     return table.append_column(name, values)
-
-
-#: Columns of the tables that are no float64.
-_TYPES = {
-    **dict.fromkeys(
-        ("name", "group", "status", "reason", "statistic", "variable", "by", "stage",
-         "target_name"), pa.string()
-    ),
-    "epoch": pa.int64(),
-    "n_records": pa.int64(),
-}  # fmt: skip
-
-
-def _write_csv(table: pa.Table, path: Path) -> None:
-    quoted = io.BytesIO()
-    # Of chunks without rows, as tables put together have, pyarrow (26) writes stray memory.
-    pa.csv.write_csv(table.combine_chunks(), quoted)
-    quoted.seek(0)
-    with path.open("wb") as file:
-        # pyarrow quotes the names, which plain readers of the log do not expect.
-        file.write(quoted.readline().replace(b'"', b""))
-        shutil.copyfileobj(quoted, file)
-
-
-def _read(path: Path) -> Any:
-    """Read a file of a saved result, and make sure that it holds what this version needs."""
-    readers: dict[str, Callable[[Path], Any]] = {
-        ".parquet": pa.parquet.read_table, ".csv": _read_csv, ".json": _read_json,
-    }  # fmt: skip
-    try:
-        content = readers[path.suffix](path)
-    except (ValueError, OSError, pa.ArrowException) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"cannot read {str(path)!r} ({reason}); restore it or calibrate again"
-        ) from None
-    names = content.column_names if isinstance(content, pa.Table) else content
-    lacking = [name for name in LAYOUT[path.name] if name not in names]
-    if lacking:
-        raise InputError(
-            f"{str(path)!r} has no {first_few(lacking)}: another version of l0 wrote it; "
-            "calibrate again"
-        )
-    return content
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError("it holds no JSON object")
-    return content
-
-
-def _read_csv(path: Path) -> pa.Table:
-    with path.open(encoding="utf-8") as file:
-        names = file.readline().rstrip("\n").split(",")
-    return pa.csv.read_csv(
-        path,
-        # A target's name may hold a line break.
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(
-            column_types={name: _TYPES.get(name, pa.float64()) for name in names}
-        ),
-    )

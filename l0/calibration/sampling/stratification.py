@@ -8,7 +8,7 @@ Finite Populations, section 3.7).
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,12 +16,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from l0.calibration.inputs.column_types import Labels, Roles
+from l0.calibration.inputs.column_types import ColumnTypes, Labels
 from l0.calibration.inputs.survey import Survey
 from l0.data.columns import known_numbers
-
-#: Takes the inclusion probabilities, shape (n,), and gives the records in order, int64 (n,).
-Ordering = Callable[[NDArray[np.float64]], NDArray[np.int64]]
 
 #: An amount counts in full from this quantile of its non-zero values on.
 LARGE = 0.95
@@ -37,7 +34,7 @@ NARROWEST = 3
 
 
 @dataclass(frozen=True)
-class SurveyOrdering:
+class SurveyStratification:
     """Order records by a tree over all their columns.
 
     The labels with the most levels (a geography, as a rule) divide the records first. Then each
@@ -49,26 +46,26 @@ class SurveyOrdering:
     Parameters
     ----------
     survey : Survey
-    roles : Roles
+    column_types : ColumnTypes
     """
 
     survey: Survey
-    roles: Roles
+    column_types: ColumnTypes
 
     def __call__(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
         """Order the records for a draw with these inclusion probabilities."""
         n = len(probabilities)
-        labels = sorted(self.roles.labels, key=lambda column: -len(column.levels))
+        labels = sorted(self.column_types.labels, key=lambda column: -len(column.levels))
         features = _most_variable(self._features(labels[1:]), probabilities)
         group = labels[0].codes if labels else np.zeros(n, dtype=np.int64)
         group = _grow(group, features, probabilities)
-        if not self.roles.amounts:
+        if not self.column_types.amounts:
             return np.argsort(group, kind="stable")
         # Within a leaf by an amount: it tells apart records that share all their indicators.
-        return np.lexsort((self._amount(self.roles.amounts[-1]), group))
+        return np.lexsort((self._amount(self.column_types.amounts[-1]), group))
 
     def _features(self, labels: list[Labels]) -> Iterator[NDArray[np.float32]]:
-        for name in self.roles.amounts:
+        for name in self.column_types.amounts:
             yield self._amount(name)
         for column in labels:
             # A column of many levels must not outweigh the amounts: its indicators shrink.
@@ -85,7 +82,7 @@ class SurveyOrdering:
 
 
 @dataclass(frozen=True)
-class FeatureOrdering:
+class FeatureStratification:
     """Order rows by the same tree over features that are numbers already.
 
     Of many features the `FEATURES` that vary most among the expected draws are used. Rows of one
@@ -107,7 +104,7 @@ class FeatureOrdering:
 
 
 @dataclass(frozen=True)
-class SharedTargetsOrdering:
+class SharedTargetsStratification:
     """Order the records of a bare matrix by their narrowest targets, the only thing known of them.
 
     Records in the same small cells (a district, an age band) then stand together.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-from l0.calibration.fitting.objective import Task
+from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Selection
 from l0.calibration.selection.hard_concrete import HardConcreteGates
 from l0.calibration.selection.hybrid import Hybrid
@@ -33,12 +33,12 @@ __all__ = [
 class Selector(Protocol):
     """A way to choose records; its settings are its attributes."""
 
-    def select(self, task: Task, n_records: int) -> Selection:
+    def select(self, context: FitContext, n_records: int) -> Selection:
         """Choose records.
 
         Parameters
         ----------
-        task : Task
+        context : FitContext
             The problem, and everything a fit of it needs.
         n_records : int
             How many, from 1 to the number of records.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l0.calibration.fitting.objective import Task
+from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Selection
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 
@@ -16,13 +17,14 @@ from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 class Balanced:
     """Draw systematically, then trade records for others of their stretch while that helps.
 
-    Weights are Horvitz-Thompson's, w / q with q proportional to the dense calibrated weights w:
-    all the same, where no record is certain. The draw spreads over the order's stretches of one
-    expected record each, and every trade, the best one in its stretch, brings the totals under
-    these weights closer to the targets, in least squares of the scaled errors. So the records as
-    such are like the survey, not only their weights, which the refit then hardly moves.
+    The weights are Horvitz-Thompson's, w / q, where w is a record's weight in the calibrated full
+    file and q is proportional to it. They are all the same where no record is certain. The draw
+    takes one record from each stretch of the order that expects one. A trade puts the best record
+    of a stretch in the place of the drawn one, if this brings the totals under these weights
+    closer to the targets, in least squares of the scaled errors. So the records themselves are
+    like the survey, and the refit hardly has to move their weights.
 
-    The scaled matrix is held densely: made for few targets of many entries.
+    The scaled matrix is held as a dense array: this is made for few targets of many entries.
 
     Attributes
     ----------
@@ -33,23 +35,28 @@ class Balanced:
 
     Notes
     -----
-    The cube method (Deville & Tillé 2004) balances a draw whose inclusion probabilities stay
-    exact. This gives those up within a stretch, where records are alike, for a better balance.
+    This draw is ours; `benchmarks/gates.py` compares it with random subsets. The cube method
+    (Deville & Tillé 2004) balances a draw and keeps its inclusion probabilities exact. This draw
+    gives them up within a stretch, where records are alike, for a better balance.
     """
 
     sweeps: int = 10
     mu: float = 0.1
 
-    def select(self, task: Task, n_records: int) -> Selection:
+    needs_full_file: ClassVar[bool] = True
+
+    def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""
-        q = inclusion_probabilities(task.reference * task.problem.design_weights, n_records)
-        order = task.problem.ordering(q)
-        drawn = systematic(q, order, task.generator)
-        base = task.reference / q
+        q = inclusion_probabilities(context.full_file * context.problem.design_weights, n_records)
+        order = context.problem.stratification(q)
+        drawn = systematic(q, order, context.generator)
+        base = context.full_file / q
         places = np.argsort(order)[drawn]
         middle = np.cumsum(q[order]) - q[order] / 2
         stretches = np.searchsorted(middle, np.arange(n_records + 1))
-        places = self._trade(*_contributions(task, base, order), places, stretches, task.generator)
+        places = self._trade(
+            *_contributions(context, base, order), places, stretches, context.generator
+        )
         records = np.sort(order[places])
         return Selection(records, base[records], self.mu)
 
@@ -88,12 +95,12 @@ class Balanced:
 
 
 def _contributions(
-    task: Task, base: NDArray[np.float64], order: NDArray[np.int64]
+    context: FitContext, base: NDArray[np.float64], order: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """What each record adds to each target if it is chosen, (n, m) in order, and the goal, (m,)."""
-    problem = task.problem
+    problem = context.problem
     # An error counts by its share of the loss.
-    share = np.sqrt(task.importance) / problem.scales
+    share = np.sqrt(context.objective.importance) / problem.scales
     parts = np.empty((problem.n_records, problem.n_targets), dtype=np.float32)
     for target in range(problem.n_targets):  # a float64 copy of all entries would be large
         row = problem.matrix[[target]].toarray().ravel()

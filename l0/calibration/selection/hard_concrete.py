@@ -13,12 +13,13 @@ The budget is eased in from all records to k. At the end the k most probable gat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 
+from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import due
-from l0.calibration.fitting.objective import Task
 from l0.calibration.fitting.refit import Selection
 from l0.hard_concrete import HardConcrete
 
@@ -35,7 +36,7 @@ class HardConcreteGates:
     Attributes
     ----------
     effort : float
-        Epochs, as a multiple of the task's.
+        Epochs, as a multiple of a refit's.
     learning_rate, gate_learning_rate : float
     dual_rate : float
         Step of the multiplier, for a relative violation of the budget.
@@ -56,16 +57,18 @@ class HardConcreteGates:
     init_mean: float = 0.95
     mu: float = 0.003
 
-    def select(self, task: Task, n_records: int) -> Selection:
+    needs_full_file: ClassVar[bool] = False
+
+    def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""
-        n = task.problem.n_records
-        epochs = max(1, round(self.effort * task.epochs))
-        generator = torch.Generator(task.device)
-        generator.manual_seed(int(task.generator.integers(2**62)))
+        objective, n = context.objective, context.problem.n_records
+        epochs = max(1, round(self.effort * context.epochs))
+        generator = torch.Generator(objective.device)
+        generator.manual_seed(int(context.generator.integers(2**62)))
         gates = HardConcrete(n, temperature=self.temperature, init_mean=self.init_mean).to(
-            task.device, torch.float32
+            objective.device, torch.float32
         )
-        log_ratios = task.tensor(np.zeros(n)).requires_grad_()
+        log_ratios = objective.tensor(np.zeros(n)).requires_grad_()
         optimizer = torch.optim.Adam(
             [
                 {"params": [log_ratios], "lr": self.learning_rate},
@@ -77,17 +80,17 @@ class HardConcreteGates:
         for epoch in range(epochs):
             eased = min(1.0, (epoch + 1) / (self.easing * epochs))
             budget = n * (n_records / n) ** eased
-            estimates = task.operator(gates(generator=generator) * log_ratios.exp())
+            estimates = objective.operator(gates(generator=generator) * log_ratios.exp())
             violation = gates.get_penalty() / budget - 1
             optimizer.zero_grad()
-            (task.datafit(estimates) + multiplier * violation).backward()
+            (objective.datafit(estimates) + multiplier * violation).backward()
             optimizer.step()
-            task.bounds.clamp_log_(log_ratios)
+            objective.bounds.clamp_log_(log_ratios)
             over = float(violation.detach())
             multiplier = multiplier + self.dual_rate * over if over > 0 else 0.0
             if since := due(epoch, epochs, SNAPSHOTS):
                 n_open = max(n_records, gates.get_num_active())
-                task.recorder.snapshot("select", since, n_open, estimates.detach().cpu().numpy())
+                context.history.snapshot("select", since, n_open, estimates.detach().cpu().numpy())
         probability = gates.get_active_prob().detach().cpu().double().numpy()
         records = np.sort(np.argsort(-probability, kind="stable")[:n_records])
         ratios = (gates.eval()() * log_ratios.exp()).detach().cpu().double().numpy()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l0.calibration.fitting.objective import Task
+from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Selection
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 from l0.calibration.selection.path import Path
@@ -17,14 +18,15 @@ from l0.calibration.selection.path import Path
 class Hybrid:
     """Draw a share of the budget by design, fill the rest by the path.
 
-    1. Draw with probability q proportional to the dense calibrated weights, systematically, along
-       an order that puts like beside like. Left out of the draw are records so influential that
-       their Horvitz-Thompson weight alone would overshoot a target.
-    2. Run the path on all others, the drawn ones beside it at a little under their
+    1. Draw records with a probability q proportional to their weight in the calibrated full file.
+       The draw is systematic, along an order that puts like beside like. It leaves out records
+       that are too influential: their Horvitz-Thompson weight alone would overshoot a target.
+    2. Run the path on all others. The drawn records stand beside it at a little under their
        Horvitz-Thompson weight w / q, so that there is something left to fill.
     3. Where the targets need fewer records than the budget has, draw the rest too.
 
-    Pure selection drops what no target asks for; a pure sample misses the targets.
+    Pure selection drops what no target asks for, and a pure sample misses the targets. This
+    combination is ours; the documentation's page on methods compares it with both.
 
     Attributes
     ----------
@@ -36,14 +38,26 @@ class Hybrid:
     damping : float
         Of the Horvitz-Thompson weights of the drawn records.
     start : float
-        Of the dense calibrated ratios of all others, where the path starts.
+        The path starts at this share of the ratios that all others have in the calibrated full
+        file.
     overshoot : float
-        A record is too influential to be drawn when its Horvitz-Thompson weight contributes more
-        than this many times the value of a target that counts (of amounts that cancel, than what
-        does).
+        A record is not drawn when its Horvitz-Thompson weight contributes more than this many
+        times the value of a target that counts. Where amounts of both signs cancel, the part
+        that cancels takes the place of the value.
     mu : float
         Pull towards the base weights.
     path : Path
+
+    Examples
+    --------
+    >>> import l0
+    >>> from l0.calibration import CalibrationProblem, Hybrid
+    >>> import numpy as np
+    >>> A = np.random.default_rng(0).uniform(size=(3, 500))
+    >>> problem = CalibrationProblem.from_matrix(A, A.sum(axis=1), np.ones(500))
+    >>> result = problem.solve(50, method=Hybrid(share=0.9), epochs=100)
+    >>> result.metrics["n_records"]
+    50
     """
 
     share: float = 0.8
@@ -54,64 +68,68 @@ class Hybrid:
     mu: float = 0.1
     path: Path = field(default_factory=Path)
 
-    def select(self, task: Task, n_records: int) -> Selection:
+    needs_full_file: ClassVar[bool] = True
+
+    def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""
-        needed = min(self.per_target * task.problem.n_targets, self.share * n_records)
+        problem, ratios_of_all = context.problem, context.full_file
+        needed = min(self.per_target * problem.n_targets, self.share * n_records)
         n_left = min(n_records - 1, round(max((1 - self.share) * n_records, needed)))
         n_drawn = n_records - n_left
-        weights = task.reference * task.problem.design_weights
+        weights = ratios_of_all * problem.design_weights
         q = inclusion_probabilities(weights, n_drawn)
-        drawable = self._drawable(task, q, n_drawn)
-        drawn = self._draw(task, weights, drawable, n_drawn)
-        base = self._base(task, drawn, q)
+        drawable = self._drawable(context, q, n_drawn)
+        drawn = self._draw(context, weights, drawable, n_drawn)
+        base = self._base(context, drawn, q)
         companions = Selection(drawn, base, self.mu)
         if not n_left:
             return companions
-        others = _without(task.problem.n_records, drawn)
-        chosen, ratios = next(
-            self.path.walk(task, others, self.start * task.reference[others], [n_left], companions)
-        )
+        others = _without(problem.n_records, drawn)
+        start = self.start * ratios_of_all[others]
+        chosen, ratios = next(self.path.walk(context, others, start, [n_left], companions))
         # What the path left under the lower bound would be lifted to it.
-        useful = ratios >= max(self.path.threshold, task.bounds.low)
+        useful = ratios >= max(self.path.threshold, context.objective.bounds.low)
         chosen, ratios = chosen[useful], ratios[useful]
         n_more = n_left - len(chosen)
         if n_more:
-            rest = _without(task.problem.n_records, np.concatenate([drawn, chosen]))
+            rest = _without(problem.n_records, np.concatenate([drawn, chosen]))
             drawable = np.intersect1d(drawable, rest, assume_unique=True)
-            more = self._draw(task, weights, drawable if len(drawable) >= n_more else rest, n_more)
-            drawn = np.concatenate([drawn, more])
-            base = self._base(task, drawn, inclusion_probabilities(weights, n_drawn + n_more))
+            candidates = drawable if len(drawable) >= n_more else rest
+            drawn = np.concatenate([drawn, self._draw(context, weights, candidates, n_more)])
+            base = self._base(context, drawn, inclusion_probabilities(weights, n_drawn + n_more))
         records, ratios = np.concatenate([drawn, chosen]), np.concatenate([base, ratios])
         ascending = np.argsort(records)
         return Selection(records[ascending], ratios[ascending], self.mu)
 
-    def _drawable(self, task: Task, q: NDArray[np.float64], n_drawn: int) -> NDArray[np.int64]:
+    def _drawable(
+        self, context: FitContext, q: NDArray[np.float64], n_drawn: int
+    ) -> NDArray[np.int64]:
         """Records that may be drawn: all but the too influential, or all where too few are left."""
-        problem = task.problem
+        problem, objective = context.problem, context.objective
         # Of a target whose amounts cancel, little is left that a single record would not overshoot.
-        cancelled = problem.gross - np.abs(problem.estimate(problem.design_weights))
-        share = (task.importance > 0) * problem.scales / np.maximum(problem.scales, cancelled)
+        cancelled = problem.absolute_totals - np.abs(problem.estimate(problem.design_weights))
+        share = (objective.importance > 0) * problem.scales / np.maximum(problem.scales, cancelled)
         # A record's weight w / q contributes (w / q) a / scale = (u / q) A to each target.
-        influence = task.operator.largest_entries(share) * task.reference / q
+        influence = objective.operator.largest_entries(share) * context.full_file / q
         drawable = np.flatnonzero(influence <= self.overshoot)
-        return drawable if len(drawable) >= n_drawn else np.arange(task.problem.n_records)
+        return drawable if len(drawable) >= n_drawn else np.arange(problem.n_records)
 
     def _draw(
         self,
-        task: Task,
+        context: FitContext,
         weights: NDArray[np.float64],
         candidates: NDArray[np.int64],
         n_drawn: int,
     ) -> NDArray[np.int64]:
-        q = np.zeros(task.problem.n_records)
+        q = np.zeros(context.problem.n_records)
         q[candidates] = inclusion_probabilities(weights[candidates], n_drawn)
-        return systematic(q, task.problem.ordering(q), task.generator)
+        return systematic(q, context.problem.stratification(q), context.generator)
 
     def _base(
-        self, task: Task, drawn: NDArray[np.int64], q: NDArray[np.float64]
+        self, context: FitContext, drawn: NDArray[np.int64], q: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         # With q over all records the drawn stand for those too that could not be drawn.
-        return self.damping * task.reference[drawn] / q[drawn]
+        return self.damping * context.full_file[drawn] / q[drawn]
 
 
 def _without(n: int, taken: NDArray[np.int64]) -> NDArray[np.int64]:

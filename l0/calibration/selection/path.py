@@ -14,12 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from l0.calibration.fitting.objective import Task
+from l0.calibration.fitting.context import FitContext
+from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.refit import Pulled, Selection
 from l0.hadamard import HadamardGate
 from l0.sparse_operator import SparseOperator
@@ -37,7 +39,7 @@ class Path:
     penalty, growth : float
         lambda of the first step, and its factor from step to step.
     step_share : float
-        Epochs of a step, as a share of the task's.
+        Epochs of a step, as a share of a refit's.
     threshold : float
         Ratios below it leave.
     rebuild : float
@@ -59,16 +61,18 @@ class Path:
     mu: float = 0.003
     jitter: float = 0.15
 
-    def select(self, task: Task, n_records: int) -> Selection:
-        """See `Selector.select`."""
-        return next(self.frontier(task, [n_records]))
+    needs_full_file: ClassVar[bool] = False
 
-    def frontier(self, task: Task, budgets: Sequence[int]) -> Iterator[Selection]:
+    def select(self, context: FitContext, n_records: int) -> Selection:
+        """See `Selector.select`."""
+        return next(self.frontier(context, [n_records]))
+
+    def frontier(self, context: FitContext, budgets: Sequence[int]) -> Iterator[Selection]:
         """Walk the path once and select at each budget, from the largest to the smallest.
 
         Parameters
         ----------
-        task : Task
+        context : FitContext
         budgets : sequence of int
             Numbers of records, in descending order.
 
@@ -76,15 +80,15 @@ class Path:
         ------
         Selection
         """
-        everybody = np.arange(task.problem.n_records)
-        start = np.ones(task.problem.n_records)
-        for records, ratios in self.walk(task, everybody, start, budgets):
+        everybody = np.arange(context.problem.n_records)
+        start = np.ones(context.problem.n_records)
+        for records, ratios in self.walk(context, everybody, start, budgets):
             # A step may leave fewer than the budget: the largest that fell come back.
             yield Selection(records, np.maximum(ratios, self.threshold), self.mu)
 
     def walk(
         self,
-        task: Task,
+        context: FitContext,
         records: NDArray[np.int64],
         start: NDArray[np.float64],
         budgets: Sequence[int],
@@ -94,7 +98,7 @@ class Path:
 
         Parameters
         ----------
-        task : Task
+        context : FitContext
         records : ndarray of int64, shape (n,)
             Candidates, ascending.
         start : ndarray of float64, shape (n,)
@@ -109,23 +113,25 @@ class Path:
         records : ndarray of int64, shape (budget,)
         ratios : ndarray of float64, shape (budget,)
         """
-        n_candidates = len(records)
-        start = start * np.exp(self.jitter * task.generator.standard_normal(n_candidates))
-        operator = task.operator.subset(records)
-        beside = None if companions is None else Pulled(task, companions)
+        objective, n_candidates = context.objective, len(records)
+        start = start * np.exp(self.jitter * context.generator.standard_normal(n_candidates))
+        operator = objective.operator.subset(records)
+        beside = None if companions is None else Pulled(objective, companions)
         gate = HadamardGate(
-            n_candidates, self.depth, task.tensor(np.maximum(start, self.threshold))
+            n_candidates, self.depth, objective.tensor(np.maximum(start, self.threshold))
         )
         optimizer = self._optimizer(gate, beside)
         strength = self.penalty / n_candidates
-        step_epochs = max(1, round(self.step_share * task.epochs))
+        step_epochs = max(1, round(self.step_share * context.epochs))
         waiting = list(budgets)
         while True:
-            estimates = self._step(task, gate, operator, beside, optimizer, strength, step_epochs)
+            estimates = self._step(
+                objective, gate, operator, beside, optimizer, strength, step_epochs
+            )
             ratios = gate().detach().cpu().double().numpy()
             alive = np.flatnonzero(ratios >= self.threshold)
             settled = 0 if companions is None else len(companions.records)
-            task.recorder.snapshot(
+            context.history.snapshot(
                 "select", step_epochs, settled + max(len(alive), waiting[0]), estimates
             )
             while waiting and len(alive) <= waiting[0]:
@@ -135,14 +141,14 @@ class Path:
                 return
             if len(alive) <= (1 - self.rebuild) * len(records):
                 records, operator = records[alive], operator.subset(alive)
-                gate = gate.subset(torch.from_numpy(alive).to(task.device))
+                gate = gate.subset(torch.from_numpy(alive).to(objective.device))
                 # Adam starts afresh: its old moments made the choice worse (1.72% against 1.70%).
                 optimizer = self._optimizer(gate, beside)
             strength *= self.growth
 
     def _step(
         self,
-        task: Task,
+        objective: Objective,
         gate: HadamardGate,
         operator: SparseOperator,
         beside: Pulled | None,
@@ -151,21 +157,21 @@ class Path:
         epochs: int,
     ) -> NDArray[np.float32]:
         """Fit at one penalty; give the estimates of the last epoch."""
-        highest = task.bounds.high ** (1 / self.depth)
+        highest = objective.bounds.high ** (1 / self.depth)
         for _ in range(epochs):
             estimates = operator(gate())
-            objective = strength * gate.get_penalty()
+            penalty = strength * gate.get_penalty()
             if beside is not None:
                 estimates = estimates + beside.estimates()
-                objective = objective + beside.penalty()
+                penalty = penalty + beside.penalty()
             optimizer.zero_grad()
-            (task.datafit(estimates) + objective).backward()
+            (objective.datafit(estimates) + penalty).backward()
             optimizer.step()
             if math.isfinite(highest):
                 with torch.no_grad():
                     gate.v.clamp_(-highest, highest)
             if beside is not None:
-                task.bounds.clamp_log_(beside.log_ratios)
+                objective.bounds.clamp_log_(beside.log_ratios)
         return estimates.detach().cpu().numpy()
 
     def _optimizer(self, gate: HadamardGate, beside: Pulled | None) -> torch.optim.Optimizer:

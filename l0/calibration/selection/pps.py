@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from l0.calibration.fitting.objective import Task
+from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Selection
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 
 
 @dataclass(frozen=True)
 class Pps:
-    """Randomised systematic sampling (Hartley & Rao 1962), by size of the dense calibrated weight.
+    """Randomised systematic sampling (Hartley & Rao 1962), by size of the calibrated weight.
+
+    A record's size is its weight in the calibrated full file.
 
     Base weights are Horvitz-Thompson's, w / q. The order is drawn at random: nothing is
     stratified.
@@ -24,9 +27,11 @@ class Pps:
 
     mu: float = 0.1
 
-    def select(self, task: Task, n_records: int) -> Selection:
+    needs_full_file: ClassVar[bool] = True
+
+    def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""
-        weights = task.reference * task.problem.design_weights
+        weights = context.full_file * context.problem.design_weights
         q = inclusion_probabilities(weights, n_records)
-        records = systematic(q, task.generator.permutation(len(q)), task.generator)
-        return Selection(records, task.reference[records] / q[records], self.mu)
+        records = systematic(q, context.generator.permutation(len(q)), context.generator)
+        return Selection(records, context.full_file[records] / q[records], self.mu)

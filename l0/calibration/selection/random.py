@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from l0.calibration.fitting.objective import Task
+from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Selection
 
 
@@ -22,8 +23,10 @@ class Random:
 
     mu: float = 0.1
 
-    def select(self, task: Task, n_records: int) -> Selection:
+    needs_full_file: ClassVar[bool] = False
+
+    def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""
-        n = task.problem.n_records
-        records = np.sort(task.generator.permutation(n)[:n_records])
+        n = context.problem.n_records
+        records = np.sort(context.generator.permutation(n)[:n_records])
         return Selection(records, np.full(n_records, n / n_records), self.mu)

@@ -6,8 +6,13 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from l0.calibration import CalibrationProblem, untargeted
-from l0.calibration.evaluation.untargeted import SUPPORT, MatrixAuxiliary, untargeted_metrics
+from l0.calibration import CalibrationProblem
+from l0.calibration.evaluation import untargeted
+from l0.calibration.evaluation.untargeted import (
+    LEAST_EFFECTIVE_N,
+    MatrixStatistics,
+    untargeted_metrics,
+)
 
 LABELS = ["state", "band", "owner", "year"]
 AMOUNTS = ["income", "wealth"]
@@ -20,7 +25,7 @@ def compare(frames, weights=None):
     if weights is None:
         weights = np.where(np.arange(problem.n_records) % 3 == 0, 3.3, 0.0)
     reference = problem.design_weights
-    return problem.auxiliary.compare(reference, weights * reference).to_pandas()
+    return problem.untargeted.compare(reference, weights * reference).to_pandas()
 
 
 def text(level):
@@ -47,9 +52,9 @@ def by_hand(households, factor):
     return found
 
 
-@pytest.mark.parametrize("least", [SUPPORT, 5.0])
+@pytest.mark.parametrize("least", [LEAST_EFFECTIVE_N, 5.0])
 def test_statistics_are_weighted_totals_by_pairs_of_labels(survey, monkeypatch, least):
-    monkeypatch.setattr(untargeted, "SUPPORT", least)
+    monkeypatch.setattr(untargeted, "LEAST_EFFECTIVE_N", least)
     factor = np.where(np.arange(400) % 3 == 0, 3.3, 0.0)
     table = compare(survey, factor).set_index("statistic")
     said = {
@@ -68,7 +73,7 @@ def test_statistics_are_weighted_totals_by_pairs_of_labels(survey, monkeypatch, 
     }
     assert set(table.index) == set(expected)
     assert table.index.is_unique
-    for place, name in enumerate(["reference", "estimate", "support"]):
+    for place, name in enumerate(["reference", "estimate", "effective_n"]):
         np.testing.assert_allclose(
             table[name], [expected[statistic][place] for statistic in table.index], rtol=1e-9
         )
@@ -131,7 +136,7 @@ def test_support_does_not_depend_on_the_scale_of_the_weights(survey):
     larger = survey._replace(
         households=survey.households.assign(weight=lambda frame: frame["weight"] * 1024)
     )
-    np.testing.assert_array_equal(compare(survey)["support"], compare(larger)["support"])
+    np.testing.assert_array_equal(compare(survey)["effective_n"], compare(larger)["effective_n"])
 
 
 def test_one_huge_record_leaves_little_support(survey):
@@ -159,7 +164,7 @@ def test_unknown_amounts_count_as_nothing(survey, bad):
     statistics = compare(survey._replace(households=households), np.ones(400))
     notes = statistics[statistics["variable"] == "note"].set_index("statistic")
     assert notes.loc["note", "reference"] == pytest.approx(2 * households["weight"][:200].sum())
-    assert notes.loc["note", "support"] <= 200
+    assert notes.loc["note", "effective_n"] <= 200
     assert np.isfinite(statistics[["reference", "estimate", "relative_error"]]).all(axis=None)
 
 
@@ -192,7 +197,7 @@ def test_a_survey_of_hundreds_of_columns_is_bounded():
         ]
     ).fillna({"value": 1.0})
     problem = CalibrationProblem.from_frames(records, targets, key="id")
-    table = problem.auxiliary.compare(np.ones(n), np.ones(n)).to_pandas()
+    table = problem.untargeted.compare(np.ones(n), np.ones(n)).to_pandas()
     amounts = [name for name in dict.fromkeys(table["variable"]) if name != "count"]
     assert amounts == [*(f"replicate {i}" for i in range(untargeted.AMOUNTS - 1)), "income"]
     pairs = {tuple(by.split(", ")) for by in table["by"] if "," in by}
@@ -207,12 +212,12 @@ def test_a_survey_of_hundreds_of_columns_is_bounded():
 
 def test_the_rows_of_a_matrix_are_statistics():
     matrix = sp.csr_array([[1.0, 1.0, 0.0], [0.0, 2.0, -2.0], [0.0, 0.0, 0.0]])
-    table = MatrixAuxiliary(matrix).compare(np.array([1.0, 2.0, 2.0]), np.array([3.0, 0.0, 1.0]))
+    table = MatrixStatistics(matrix).compare(np.array([1.0, 2.0, 2.0]), np.array([3.0, 0.0, 1.0]))
     assert table["statistic"].to_pylist() == ["statistic 0", "statistic 1", "statistic 2"]
     np.testing.assert_allclose(table["reference"], [3.0, 0.0, 0.0])
     np.testing.assert_allclose(table["estimate"], [3.0, -2.0, 0.0])
     np.testing.assert_allclose(table["relative_error"], [0.0, -1.0, 0.0])
-    np.testing.assert_allclose(table["support"], [9 / 5, 0.0, 0.0])
+    np.testing.assert_allclose(table["effective_n"], [9 / 5, 0.0, 0.0])
 
 
 def test_metrics_are_the_median_and_the_capped_mean():

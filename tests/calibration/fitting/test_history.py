@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from l0.calibration.fitting.history import Recorder, due
+from l0.calibration.fitting.history import History, due
 from tests.calibration import problems
 
 COLUMNS = [
@@ -19,23 +19,23 @@ def problem():
 
 def test_snapshots_accumulate_epochs_and_go_to_the_listener(problem):
     seen = []
-    recorder = Recorder(problem, seen.append)
+    history = History(problem, seen.append)
     for stage, epochs, kept in [("select", 5, 20), ("select", 5, 12), ("refit", 3, 10)]:
-        recorder.snapshot(stage, epochs, kept, np.zeros(3, dtype=np.float32))
+        history.snapshot(stage, epochs, kept, np.zeros(3, dtype=np.float32))
     assert [state.epoch for state in seen] == [5, 10, 13]
     assert [state.stage for state in seen] == ["select", "select", "refit"]
     assert [state.n_records for state in seen] == [20, 12, 10]
     assert [state.loss for state in seen] == [1, 1, 1]
-    assert 0 <= seen[0].seconds <= seen[1].seconds <= seen[2].seconds <= recorder.seconds
-    assert recorder.history().to_pylist() == [vars(state) for state in seen]
+    assert 0 <= seen[0].seconds <= seen[1].seconds <= seen[2].seconds <= history.seconds
+    assert history.table().to_pylist() == [vars(state) for state in seen]
 
 
 def test_the_log_has_a_row_a_target_and_snapshot(problem):
-    recorder = Recorder(problem)
+    history = History(problem)
     shares = np.array([[1.5, -1, 0.5], [1, -0.75, 4]], dtype=np.float32)
-    recorder.snapshot("refit", 10, 20, shares[0])
-    recorder.snapshot("refit", 10, 20, shares[1])
-    log = recorder.log()
+    history.snapshot("refit", 10, 20, shares[0])
+    history.snapshot("refit", 10, 20, shares[1])
+    log = history.log()
     assert log.column_names == COLUMNS
     rows = log.to_pydict()
     assert rows["target_name"] == ["t000", "t001", "t002"] * 2

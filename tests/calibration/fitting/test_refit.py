@@ -30,8 +30,8 @@ def test_the_gradient_vanishes_at_the_end_on_a_smooth_objective(mu):
     problem = problems.problem(n=80, m=6)
     records = np.arange(0, 80, 2)
     base = np.linspace(1.5, 2.5, 40)
-    task = problems.task(problem, loss="relative", epochs=1500)
-    ratios = refit(task, Selection(records, base, mu))
+    context = problems.context(problem, loss="relative", epochs=1500)
+    ratios = refit(context, Selection(records, base, mu))
     w0 = problem.design_weights[records]
     A = problem.matrix.toarray()[:, records] * w0 / problem.scales[:, None]
     share = base * w0 / (base @ w0)
@@ -52,8 +52,8 @@ def test_weights_that_fit_stay_where_they_are(loss):
         values=problem.estimate(base * problem.design_weights),
         tolerance=np.full(5, 1e-4),  # wider than rounding
     )
-    task = problems.task(problem, loss=loss)
-    ratios = refit(task, Selection(np.arange(60), base, 0.1))
+    context = problems.context(problem, loss=loss)
+    ratios = refit(context, Selection(np.arange(60), base, 0.1))
     np.testing.assert_allclose(ratios, base, rtol=1e-5)
 
 
@@ -62,7 +62,7 @@ def test_a_stronger_pull_stays_closer_to_the_base():
     records, base = np.arange(200), np.full(200, 1.5)
 
     def distance(mu):
-        ratios = refit(problems.task(problem), Selection(records, base, mu))
+        ratios = refit(problems.context(problem), Selection(records, base, mu))
         q = torch.tensor(ratios / base).log()
         weight = torch.tensor(base * problem.design_weights[records])
         return EntropyDistance(torch.zeros(200), weight)(q).item()
@@ -72,28 +72,28 @@ def test_a_stronger_pull_stays_closer_to_the_base():
 
 @pytest.mark.parametrize("epochs", [1, 3, 50])
 def test_ratios_are_positive_and_within_the_bounds(epochs):
-    task = problems.task(problems.problem(), bounds=(0.7, 1.6), epochs=epochs)
-    ratios = refit(task, Selection(np.arange(100), np.linspace(0.1, 5, 100), 0.1))
+    context = problems.context(problems.problem(), bounds=(0.7, 1.6), epochs=epochs)
+    ratios = refit(context, Selection(np.arange(100), np.linspace(0.1, 5, 100), 0.1))
     assert ratios.min() >= 0.7 * (1 - 1e-6)
     assert ratios.max() <= 1.6 * (1 + 1e-6)
 
 
-def test_the_dense_file_fits_and_leaves_most_weights_alone():
+def test_the_full_file_fits_and_leaves_most_weights_alone():
     problem = problems.problem(n=1000, m=10)
-    task = problems.task(problem)
-    ratios = task.reference
+    context = problems.context(problem, full_file=True)
+    ratios = context.full_file
     np.testing.assert_allclose(
         problem.estimate(ratios * problem.design_weights), problem.values, rtol=0.01
     )
     assert np.quantile(np.abs(np.log(ratios)), 0.9) < 0.2
-    assert set(task.recorder.history().column("stage").to_pylist()) == {"dense"}
+    assert set(context.history.table().column("stage").to_pylist()) == {"full"}
 
 
 @pytest.mark.parametrize("epochs", [1, 7, 8, 9, 100])
 def test_snapshots_add_up_to_the_epochs(epochs):
-    task = problems.task(problems.problem(n=20, m=2, density=0.8), epochs=epochs)
-    refit(task, Selection(np.arange(10), np.ones(10), 0.1))
-    history = task.recorder.history()
+    context = problems.context(problems.problem(n=20, m=2, density=0.8), epochs=epochs)
+    refit(context, Selection(np.arange(10), np.ones(10), 0.1))
+    history = context.history.table()
     assert history.column("epoch").to_pylist()[-1] == epochs
     assert history.num_rows <= 9
     assert set(history.column("stage").to_pylist()) == {"refit"}

@@ -14,7 +14,7 @@ N = TEXT_LEVELS + 1
 PLACES = np.arange(N)
 
 
-def roles(used_as_labels=(), **columns):
+def column_types(used_as_labels=(), **columns):
     table = pa.table({"id": PLACES, "weight": np.ones(N), **columns})
     found = classify(read_survey(table, key="id", weight="weight"), set(used_as_labels))
     return {column.name: column for column in found.labels}, found.amounts
@@ -33,7 +33,7 @@ def roles(used_as_labels=(), **columns):
     ],
 )
 def test_labels(values):
-    labels, amounts = roles(x=values)
+    labels, amounts = column_types(x=values)
     assert list(labels) == ["x"]
     assert amounts == []
 
@@ -48,7 +48,7 @@ def test_labels(values):
     ],
 )
 def test_amounts(values):
-    labels, amounts = roles(x=values)
+    labels, amounts = column_types(x=values)
     assert labels == {}
     assert amounts == ["x"]
 
@@ -66,17 +66,17 @@ def test_amounts(values):
     ],
 )
 def test_neither(values):
-    assert roles(x=values) == ({}, [])
+    assert column_types(x=values) == ({}, [])
 
 
 def test_what_a_target_uses_as_a_label_is_one():
-    labels, amounts = roles({"x", "name"}, x=PLACES, name=[f"{place}" for place in PLACES])
+    labels, amounts = column_types({"x", "name"}, x=PLACES, name=[f"{place}" for place in PLACES])
     assert len(labels["x"].levels) == len(labels["name"].levels) == N
     assert amounts == []
 
 
 def test_an_amount_named_count_would_read_like_a_count_of_records():
-    assert roles(count=PLACES * 1.5) == ({}, [])
+    assert column_types(count=PLACES * 1.5) == ({}, [])
 
 
 @given(st.lists(st.sampled_from(["b", "a", "", None]), min_size=2, max_size=8))

@@ -55,11 +55,11 @@ def test_errors_within_the_tolerance_cost_nothing_and_beyond_count_from_its_edge
 ):
     problem = problems.problem(n=20, m=2, density=0.8)
     problem = replace(problem, tolerance=np.array([0.1, 0.0]), importance=np.array([0.75, 0.25]))
-    task = problems.task(problem, loss=loss)
-    goal = task.tensor(np.sign(problem.values))
+    context = problems.context(problem, loss=loss)
+    goal = context.objective.tensor(np.sign(problem.values))
     inside = torch.tensor([0.1 * share * (1 - 1e-5), 0.0])
-    assert task.datafit(goal + inside).item() == pytest.approx(0, abs=1e-6)
-    outside = task.datafit(goal + torch.tensor([0.1 + beyond, 0.0])).item()
+    assert context.objective.datafit(goal + inside).item() == pytest.approx(0, abs=1e-6)
+    outside = context.objective.datafit(goal + torch.tensor([0.1 + beyond, 0.0])).item()
     assert outside == pytest.approx(
         0.75 * get_loss(loss)(torch.tensor(beyond)).item(), rel=1e-4, abs=1e-6
     )
@@ -68,7 +68,9 @@ def test_errors_within_the_tolerance_cost_nothing_and_beyond_count_from_its_edge
 def test_targets_out_of_reach_do_not_count_in_the_fit():
     problem = problems.problem(n=20, m=4, density=0.8)
     reachable = np.array([True, False, True, True])
-    task = problems.task(problem, reachable=reachable)
-    goal = task.tensor(np.sign(problem.values))
-    assert task.datafit(goal + torch.tensor([0.0, 9.0, 0.0, 0.0])) == 0
-    assert task.datafit(goal + torch.tensor([0.3, 9.0, 0.3, 0.3])).item() == pytest.approx(0.3)
+    context = problems.context(problem, reachable=reachable)
+    goal = context.objective.tensor(np.sign(problem.values))
+    assert context.objective.datafit(goal + torch.tensor([0.0, 9.0, 0.0, 0.0])) == 0
+    assert context.objective.datafit(
+        goal + torch.tensor([0.3, 9.0, 0.3, 0.3])
+    ).item() == pytest.approx(0.3)

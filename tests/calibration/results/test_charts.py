@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l0.calibration import charts
+from l0.calibration.results import charts
 
 positive = st.floats(1e-6, 1e9)
 errors = st.lists(st.floats(0, 1e6), min_size=1, max_size=30).map(np.array)
@@ -57,7 +57,7 @@ losses = st.just(0.0) | st.floats(1e-12, 1e6)
 
 @given(st.lists(losses, min_size=1, max_size=30).map(np.array), st.booleans())
 def test_a_course_has_a_point_a_snapshot_and_a_line_a_stage(values, is_share):
-    stages = ["dense"] * (len(values) // 2) + ["refit"] * (len(values) - len(values) // 2)
+    stages = ["full"] * (len(values) // 2) + ["refit"] * (len(values) - len(values) // 2)
     svg = parse(
         charts.course(
             np.arange(1.0, len(values) + 1), values, stages, is_share=is_share, unit="", label=""

@@ -1,5 +1,3 @@
-import errno
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,26 +8,19 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-import l0.calibration.results.result as module
+import l0
 from l0.calibration import CalibrationProblem, CalibrationResult
 from l0.common.errors import InputError
 from tests.calibration import problems
 
-LOG_HEADER = (
-    "target_name,estimate,target,epoch,error,rel_error,abs_error,rel_abs_error,loss"
-)  # fmt: skip
-FILES = {
-    "weights.parquet", "targets.csv", "untargeted.csv", "history.csv", "calibration_log.csv",
-    "metrics.json", "run.json", "report.html",
-}  # fmt: skip
 NATIVE = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.Table}
 
 
 def solve(**changes):
     given = problems.parts(n=120, m=8)
     given["names"][:3] = ['quoted "name", with commas', "", "two\nlines"]
-    auxiliary = np.random.default_rng(4).uniform(0, 1, (3, 120))
-    problem = CalibrationProblem.from_matrix(**{**given, "auxiliary": auxiliary, **changes})
+    statistics = np.random.default_rng(4).uniform(0, 1, (3, 120))
+    problem = CalibrationProblem.from_matrix(**{**given, "untargeted": statistics, **changes})
     return problem.solve(30, epochs=24)
 
 
@@ -55,7 +46,7 @@ def test_tables_have_the_columns_that_are_promised(result):
     ]  # fmt: skip
     assert result.history.column_names == ["stage", "epoch", "n_records", "loss", "seconds"]
     assert result.untargeted.column_names == [
-        "statistic", "variable", "by", "reference", "estimate", "relative_error", "support",
+        "statistic", "variable", "by", "reference", "estimate", "relative_error", "effective_n",
     ]  # fmt: skip
     assert result.metrics["untargeted_capped_error"] >= 0
     assert list(result.metrics) == [
@@ -92,7 +83,7 @@ def test_members_get_the_weight_of_their_record(result):
 
 def test_a_column_for_the_weight_is_replaced_or_named(result):
     table = pa.table({"weight": np.zeros(120), "key": np.arange(1000, 1120)})
-    replaced = result.select(table)
+    replaced = result.select(table, weight="weight")
     assert replaced.column_names == ["weight", "key"]
     np.testing.assert_array_equal(replaced.column("weight"), result.values)
     named = result.select(table, weight="w")
@@ -139,98 +130,7 @@ def test_what_cannot_be_selected_from_is_named(result):
         result.select([1, 2])
 
 
-# Files
-
-
-def test_a_saved_result_comes_back(result, tmp_path):
-    result.save(tmp_path / "out")
-    loaded = CalibrationResult.load(tmp_path / "out")
-    assert list(loaded.tables) == [
-        "targets", "untargeted", "history", "calibration_log", "weights",
-    ]  # fmt: skip
-    for name, table in result.tables.items():
-        assert loaded.tables[name].equals(table), name
-    assert loaded.metrics == result.metrics
-    assert loaded.run == result.run
-    np.testing.assert_array_equal(loaded.indices, result.indices)
-    np.testing.assert_array_equal(loaded.values, result.values)
-
-
-def test_a_loaded_result_can_be_saved_again(result, tmp_path):
-    result.save(tmp_path / "one")
-    CalibrationResult.load(tmp_path / "one").save(tmp_path / "two")
-    for name in FILES - {"report.html"}:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-
-
-def test_numbers_that_happen_to_be_whole_stay_floats(tmp_path):
-    A = np.eye(3)
-    result = CalibrationProblem.from_matrix(A, [1, 2, 3], np.ones(3), names=["1", "2", "3"]).solve(
-        epochs=1
-    )
-    result.save(tmp_path / "out")
-    loaded = CalibrationResult.load(tmp_path / "out")
-    assert loaded.tables["targets"].schema.equals(result.tables["targets"].schema)
-
-
-def test_the_folder_holds_what_is_promised(result, tmp_path):
-    result.save(tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
-    log = (tmp_path / "out" / "calibration_log.csv").read_text(encoding="utf-8")
-    assert log.split("\n")[0] == LOG_HEADER
-    weights = pa.parquet.read_table(tmp_path / "out" / "weights.parquet")
-    assert weights.column_names == ["key", "weight", "design_weight", "row"]
-    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == result.metrics
-    assert pd.read_csv(tmp_path / "out" / "targets.csv").shape == (8, 11)
-
-
-def test_without_auxiliary_there_is_no_file_of_untargeted_statistics(tmp_path):
-    result = solve(auxiliary=None)
-    result.save(tmp_path / "out")
-    assert not (tmp_path / "out" / "untargeted.csv").exists()
-    loaded = CalibrationResult.load(tmp_path / "out")
-    assert loaded.untargeted is None
-    assert loaded.metrics["untargeted_capped_error"] is None
-
-
-def test_an_earlier_result_is_replaced_and_anything_else_is_not(result, tmp_path):
-    folder = tmp_path / "out"
-    solve(auxiliary=None).save(folder)
-    result.save(folder)
-    assert {path.name for path in folder.iterdir()} == FILES
-    other = tmp_path / "thesis"
-    other.mkdir()
-    (other / "chapter.txt").write_text("dear")
-    with pytest.raises(InputError, match="holds files of others"):
-        result.save(other)
-    assert [path.name for path in other.iterdir()] == ["chapter.txt"]
-
-
-@pytest.mark.parametrize("step", ["parquet", "csv", "json", "report"])
-@pytest.mark.parametrize("earlier", [True, False])
-def test_a_write_that_fails_leaves_nothing_half_written(
-    result, tmp_path, monkeypatch, step, earlier
-):
-    folder = tmp_path / "out"
-    if earlier:
-        result.save(folder)
-    before = sorted(tmp_path.rglob("*"))
-
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    target = {
-        "parquet": (module.pa.parquet, "write_table"),
-        "csv": (module.pa.csv, "write_csv"),
-        "json": (module.json, "dumps"),
-        "report": ("l0.calibration.results.report.render",),
-    }[step]
-    monkeypatch.setattr(*target, full)
-    with pytest.raises(OSError, match="no room on disk to write"):
-        result.save(folder)
-    assert sorted(tmp_path.rglob("*")) == before
-    if earlier:
-        assert CalibrationResult.load(folder).metrics == result.metrics
+# The report
 
 
 def test_the_report_is_a_file_of_its_own_too(result, tmp_path):
@@ -240,80 +140,102 @@ def test_the_report_is_a_file_of_its_own_too(result, tmp_path):
     assert list(Path(path.parent).iterdir()) == [path]
 
 
-def test_what_is_no_saved_result_is_named(tmp_path):
-    with pytest.raises(InputError, match="holds no saved result"):
-        CalibrationResult.load(tmp_path)
-    with pytest.raises(InputError, match="holds no saved result"):
-        CalibrationResult.load(tmp_path / "nowhere")
+# Taking the chosen rows where the design weights had a name
 
 
-def test_a_folder_holds_the_columns_and_entries_that_loading_asks_for(result, tmp_path):
+def named(survey, **changes):
+    return l0.calibrate(**{**survey.options(), **changes}, n_records=40, epochs=8)
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+def test_the_new_weights_stand_where_the_design_weights_stood(survey, convert, kind):
+    renamed = survey._replace(households=survey.households.rename(columns={"weight": "wgt"}))
+    result = named(renamed, weight="wgt")
+    chosen = result.select(convert(renamed.households, kind))
+    columns = list(chosen.column_names if kind == "pyarrow" else chosen.columns)
+    assert columns == list(renamed.households.columns)  # no second column of weights
+    np.testing.assert_array_equal(np.asarray(chosen["wgt"]), result.values)
+    assert "weight" in result.weights.columns
+
+
+def test_members_that_carry_the_weight_get_the_new_one_too(survey):
+    old = survey.households.set_index("household")["weight"]
+    persons = survey.persons.assign(weight=survey.persons["household"].map(old))
+    chosen = named(survey).select(persons)
+    assert list(chosen.columns) == list(persons.columns)
+    new = named(survey).weights.set_index("household")["weight"]
+    np.testing.assert_array_equal(chosen["weight"], chosen["household"].map(new))
+    assert (
+        named(survey).select(survey.persons).columns == [*survey.persons.columns, "weight"]
+    ).all()
+
+
+def test_a_column_that_nobody_named_is_not_overwritten_unasked(survey):
+    result = named(survey, weight=None)
+    with pytest.raises(InputError, match="`table` has a column 'weight', and the calibration"):
+        result.select(survey.households)
+    assert "weight" in result.select(survey.households, weight="weight")
+    assert "new" in result.select(survey.households, weight="new")
+    assert "weight" in result.select(survey.persons)
+
+
+def test_the_name_is_kept_on_disk(survey, tmp_path):
+    renamed = survey._replace(households=survey.households.rename(columns={"weight": "wgt"}))
+    result = named(renamed, weight="wgt")
     result.save(tmp_path / "out")
-    loaded = CalibrationResult.load(tmp_path / "out")
-    for name in module.CSV_TABLES:
-        assert tuple(loaded.tables[name].column_names) == module.LAYOUT[f"{name}.csv"]
-    assert tuple(loaded.metrics) == module.LAYOUT["metrics.json"]
-    assert {*module.LAYOUT["run.json"]} <= {*loaded.run}
+    loaded = CalibrationResult.load(tmp_path / "out", kind="pandas")
+    pd.testing.assert_frame_equal(
+        loaded.select(renamed.households), result.select(renamed.households)
+    )
 
 
-def test_missing_files_are_named(result, tmp_path):
+# Kinds of frames
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+def test_paths_give_the_kind_that_is_asked_for(survey, convert, tmp_path, kind):
+    files = survey.options(lambda frame, name: convert(frame, "parquet", name))
+    result = l0.calibrate(**files, n_records=40, epochs=8, kind=kind)
+    assert isinstance(result.weights, NATIVE[kind])
+    assert isinstance(result.select(files["records"]), NATIVE[kind])
+    assert isinstance(
+        l0.frontier(**files, n_records=[40], epochs=8, kind=kind).to_frame(), NATIVE[kind]
+    )
     result.save(tmp_path / "out")
-    for name in ("weights.parquet", "untargeted.csv"):
-        (tmp_path / "out" / name).unlink()
-    with pytest.raises(InputError, match=r"lacks 'weights.parquet', 'untargeted.csv'; restore"):
-        CalibrationResult.load(tmp_path / "out")
-    (tmp_path / "out" / "metrics.json").unlink()
-    with pytest.raises(InputError, match=r"lacks 'weights.parquet', 'metrics.json'; restore"):
-        CalibrationResult.load(tmp_path / "out")
+    assert isinstance(CalibrationResult.load(tmp_path / "out", kind=kind).targets, NATIVE[kind])
+    assert isinstance(CalibrationResult.load(tmp_path / "out").targets, pa.Table)
 
 
-DAMAGE = {
-    "cut short": lambda content: content[: content.rfind(b",")],
-    "emptied": lambda content: b"",
-    "bytes that are no text": lambda content: b"\xff\xfe" + content,
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("name", module.LAYOUT)
-def test_a_damaged_file_is_named_in_one_line(result, tmp_path, name, damage):
+def test_an_unknown_kind_is_named(survey, result, tmp_path):
+    text = "`kind` is 'numpy'; pass one of 'pandas', 'polars', 'pyarrow'"
+    with pytest.raises(InputError, match=text):
+        l0.calibrate(**survey.options(), kind="numpy")
     result.save(tmp_path / "out")
-    path = tmp_path / "out" / name
-    path.write_bytes(DAMAGE[damage](path.read_bytes()))
-    with pytest.raises(InputError, match=rf"{name}' .*calibrate again$") as caught:
-        CalibrationResult.load(tmp_path / "out")
-    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=text):
+        CalibrationResult.load(tmp_path / "out", kind="numpy")
 
 
-@pytest.mark.parametrize(("name", "rows"), [("targets.csv", 8), ("weights.parquet", 30)])
-def test_rows_that_are_gone_are_noticed(result, tmp_path, name, rows):
-    result.save(tmp_path / "out")
-    metrics = {**result.metrics, "n_targets": 9, "n_records": 31}
-    other = {"targets.csv": "n_records", "weights.parquet": "n_targets"}[name]
-    metrics[other] = result.metrics[other]
-    (tmp_path / "out" / "metrics.json").write_text(json.dumps(metrics))
-    with pytest.raises(InputError, match=rf"{name}' has {rows} rows, where metrics.json says "):
-        CalibrationResult.load(tmp_path / "out")
+# What is shown
 
 
-@pytest.mark.parametrize("content", ["[]", "3", "null", '"key arguments"'])
-def test_json_that_is_no_object_is_named(result, tmp_path, content):
-    result.save(tmp_path / "out")
-    (tmp_path / "out" / "run.json").write_text(content)
-    with pytest.raises(InputError, match=r"run.json' \(it holds no JSON object\); restore"):
-        CalibrationResult.load(tmp_path / "out")
+def test_printing_shows_a_table_and_no_arrays(result):
+    text = str(result)
+    assert len(text.splitlines()) < 20
+    assert max(map(len, text.splitlines())) <= 80
+    assert "Design weights" in text and "Mean error on targets" in text
+    assert repr(result).startswith("<CalibrationResult: 30 of 120 records, 8 targets, loss ")
 
 
-def test_another_layout_is_named_with_what_it_lacks(result, tmp_path):
-    result.save(tmp_path / "out")
-    run = {"arguments": {}, "versions": {}}
-    (tmp_path / "out" / "run.json").write_text(json.dumps(run))
-    with pytest.raises(
-        InputError, match=r"run.json' has no 'key', 'problem_sha256', 'threads': another version"
-    ):
-        CalibrationResult.load(tmp_path / "out")
-    result.save(tmp_path / "out")
-    table = result.tables["targets"].drop_columns(["design_relative_error"])
-    pa.csv.write_csv(table, tmp_path / "out" / "targets.csv")
-    with pytest.raises(InputError, match=r"targets.csv' has no 'design_relative_error': another"):
-        CalibrationResult.load(tmp_path / "out")
+def test_the_summary_adds_what_was_missed_and_what_is_out_of_reach():
+    A = np.vstack([np.ones(50), np.zeros(50), np.ones(50)])
+    names = ["all", "<nobody>", "double"]
+    problem = CalibrationProblem.from_matrix(A, [50, 10, 100], np.ones(50), names=names)
+    result = problem.solve(10, "random", epochs=50)
+    assert result.summary().startswith(str(result))
+    assert "1 target is out of reach: <nobody> (no record behind it)" in result.summary()
+    assert "Missed by most" in result.summary()
+
+
+def test_a_notebook_shows_a_table(result):
+    page = result._repr_html_()
+    assert page.startswith("<table>") and "Mean untargeted error" in page

@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.sampling.stratification import NARROWEST, FeatureOrdering, SharedTargetsOrdering
+from l0.calibration.sampling.stratification import (
+    NARROWEST,
+    FeatureStratification,
+    SharedTargetsStratification,
+)
 
 TARGETS = pd.DataFrame({"variable": ["count"], "value": [100.0]})
 
@@ -43,7 +47,7 @@ def test_every_record_has_one_place(n, columns, seed):
     }
     records = pd.DataFrame({"id": range(n), **{name: everything[name] for name in columns}})
     probabilities = generator.choice([0.0, 1e-12, 0.2, 1.0], n)
-    order = problem(records).ordering(probabilities)
+    order = problem(records).stratification(probabilities)
     assert sorted(order.tolist()) == list(range(n))
     assert order.dtype == np.int64
 
@@ -54,18 +58,20 @@ def test_rows_in_any_order_are_ordered_alike(survey):
     two = CalibrationProblem.from_frames(
         **survey.options(lambda frame, _: frame.sample(frac=1, random_state=3))
     )
-    np.testing.assert_array_equal(one.ordering(probabilities), two.ordering(probabilities))
+    np.testing.assert_array_equal(
+        one.stratification(probabilities), two.stratification(probabilities)
+    )
 
 
 def test_the_column_of_most_levels_divides_first(survey):
-    ordering = CalibrationProblem.from_frames(**survey.options()).ordering
+    ordering = CalibrationProblem.from_frames(**survey.options()).stratification
     states = survey.households.sort_values("household")["state"].to_numpy()
     ordered = states[ordering(np.full(400, 0.2))]
     assert (ordered[1:] != ordered[:-1]).sum() == 3
 
 
 def test_alike_records_stand_together(survey):
-    ordering = CalibrationProblem.from_frames(**survey.options()).ordering
+    ordering = CalibrationProblem.from_frames(**survey.options()).stratification
     households = survey.households.sort_values("household")
     stretch = stretches(ordering(np.full(400, 0.2)), 80)
     for values in (
@@ -87,7 +93,7 @@ def test_a_column_of_many_levels_is_no_burden():
             "amount": generator.lognormal(0, 1, n),
         }
     )
-    order = problem(records).ordering(np.full(n, 0.02))
+    order = problem(records).stratification(np.full(n, 0.02))
     assert sorted(order.tolist()) == list(range(n))
 
 
@@ -98,7 +104,7 @@ def test_of_many_columns_those_that_vary_most_are_used(monkeypatch):
     half = np.where(generator.random(n) < 0.5, 1.0, 0.0)
     records = pd.DataFrame({"id": range(n), "half": half, **flat})
     monkeypatch.setattr("l0.calibration.sampling.stratification.FEATURES", 1)
-    ordered = half[problem(records).ordering(np.full(n, 2 / n))]
+    ordered = half[problem(records).stratification(np.full(n, 2 / n))]
     assert (ordered[1:] != ordered[:-1]).sum() == 1
 
 
@@ -106,7 +112,7 @@ def test_within_a_leaf_records_stand_by_an_amount_not_by_an_indicator():
     records = pd.DataFrame(
         {"id": range(6), "a": list("xxxyyy"), "amount": [3.0, 1, 2, 6, 4, 5], "b": list("pqppqp")}
     )
-    order = problem(records).ordering(np.full(6, 0.1))  # too few draws to cut a group
+    order = problem(records).stratification(np.full(6, 0.1))  # too few draws to cut a group
     assert order.tolist() == [1, 2, 0, 4, 5, 3]
 
 
@@ -124,14 +130,14 @@ def test_within_a_leaf_records_stand_by_an_amount_not_by_an_indicator():
 @settings(deadline=None, max_examples=60)
 def test_every_row_of_numbers_has_one_place(features, share):
     n = features.shape[1]
-    order = FeatureOrdering(features)(np.full(n, share))
+    order = FeatureStratification(features)(np.full(n, share))
     assert sorted(order.tolist()) == list(range(n))
     assert order.dtype == np.int64
 
 
 def test_alike_rows_of_numbers_stand_together():
     features = np.random.default_rng(0).normal(size=(3, 2000)).astype(np.float32)
-    stretch = stretches(FeatureOrdering(features)(np.full(2000, 0.1)), 200)
+    stretch = stretches(FeatureStratification(features)(np.full(2000, 0.1)), 200)
     for feature in features:
         assert spread_within(feature, stretch) < 0.3  # 1 in an order by chance
 
@@ -149,7 +155,7 @@ def test_alike_rows_of_numbers_stand_together():
 @settings(deadline=None)
 def test_records_of_a_matrix_are_sorted_by_their_narrowest_targets(entries):
     m, n = entries.shape
-    order = SharedTargetsOrdering(sp.csr_array(entries))(np.full(n, 0.5))
+    order = SharedTargetsStratification(sp.csr_array(entries))(np.full(n, 0.5))
     assert sorted(order.tolist()) == list(range(n))
     width = (entries != 0).sum(axis=1)
     by_width = sorted(range(m), key=lambda row: (width[row], row))
@@ -167,5 +173,5 @@ def test_records_of_one_district_stand_together(share):
     district = generator.integers(0, 20, 400)
     rows = np.concatenate([district, np.full(400, 20)])
     matrix = sp.csr_array((np.ones(800), (rows, np.tile(np.arange(400), 2))))
-    ordered = district[SharedTargetsOrdering(matrix)(np.full(400, share))]
+    ordered = district[SharedTargetsStratification(matrix)(np.full(400, share))]
     assert (ordered[1:] != ordered[:-1]).sum() == 19

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.sampling.stratification import FeatureOrdering
+from l0.calibration.sampling.stratification import FeatureStratification
 from l0.calibration.selection.balanced import Balanced
 
 
@@ -18,7 +18,7 @@ def problem(seed, n=300, p=6):
     matrix = np.vstack([np.ones(n), z.T])
     values = np.append(weights.sum(), np.zeros(p))
     bare = CalibrationProblem.from_matrix(matrix, values, weights)
-    return dataclasses.replace(bare, ordering=FeatureOrdering(z.T.astype(np.float32)))
+    return dataclasses.replace(bare, stratification=FeatureStratification(z.T.astype(np.float32)))
 
 
 def solve(seed, k, **options):

@@ -17,8 +17,8 @@ def test_it_selects_better_than_chance():
 
 def test_the_budget_is_met_by_the_gates_and_not_by_the_cut_alone():
     listened = []
-    task = problems.task(problems.problem(n=600), epochs=300, listener=listened.append)
-    HardConcreteGates().select(task, 120)
+    context = problems.context(problems.problem(n=600), epochs=300, listener=listened.append)
+    HardConcreteGates().select(context, 120)
     open_gates = [state.n_records for state in listened]
     assert open_gates[-1] <= 1.25 * 120
     assert open_gates[0] > 300
@@ -26,15 +26,15 @@ def test_the_budget_is_met_by_the_gates_and_not_by_the_cut_alone():
 
 def test_effort_multiplies_the_epochs():
     listened = []
-    task = problems.task(problems.problem(n=50), epochs=32, listener=listened.append)
-    HardConcreteGates(effort=0.5).select(task, 10)
+    context = problems.context(problems.problem(n=50), epochs=32, listener=listened.append)
+    HardConcreteGates(effort=0.5).select(context, 10)
     assert listened[-1].epoch == 16
 
 
 def test_it_draws_from_the_generator_of_the_task():
     problem = problems.problem()
     one, same, other = (
-        HardConcreteGates().select(problems.task(problem, epochs=20, seed=seed), 50)
+        HardConcreteGates().select(problems.context(problem, epochs=20, seed=seed), 50)
         for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(one.base, same.base)
@@ -43,8 +43,8 @@ def test_it_draws_from_the_generator_of_the_task():
 
 @pytest.mark.parametrize("bounds", [(0, 4.0), (2, 6.0)])
 def test_it_selects_within_the_bounds(bounds):
-    task = problems.task(problems.problem(), bounds=bounds, epochs=100)
-    assert HardConcreteGates().select(task, 60).base.max() <= bounds[1] * (1 + 1e-6)
+    context = problems.context(problems.problem(), bounds=bounds, epochs=100)
+    assert HardConcreteGates().select(context, 60).base.max() <= bounds[1] * (1 + 1e-6)
 
 
 def test_what_it_selects_within_the_bounds_fits_together():
@@ -59,7 +59,7 @@ def test_what_it_selects_within_the_bounds_fits_together():
 
 def test_the_default_dtype_does_not_matter():
     def select():
-        return HardConcreteGates().select(problems.task(problems.problem(), epochs=20), 50)
+        return HardConcreteGates().select(problems.context(problems.problem(), epochs=20), 50)
 
     expected = select()
     torch.set_default_dtype(torch.float64)

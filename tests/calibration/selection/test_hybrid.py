@@ -34,15 +34,15 @@ def test_it_hits_the_targets_like_a_selection_and_represents_the_rest_better():
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 1.0])
 def test_the_share_is_drawn_and_the_rest_is_left_to_the_path(share):
-    task = problems.task(problems.problem(n=400, m=5), epochs=60)
+    context = problems.context(problems.problem(n=400, m=5), epochs=60, full_file=True)
     left = []
 
     class Spy(Path):
-        def walk(self, task, records, start, budgets, companions=None):
+        def walk(self, context, records, start, budgets, companions=None):
             left.append((len(companions.records), budgets))
-            return super().walk(task, records, start, budgets, companions)
+            return super().walk(context, records, start, budgets, companions)
 
-    selection = Hybrid(share=share, per_target=0, path=Spy()).select(task, 100)
+    selection = Hybrid(share=share, per_target=0, path=Spy()).select(context, 100)
     assert len(selection.records) == 100
     n_drawn = round(100 * share)
     assert left == ([] if share == 1 else [(n_drawn, [100 - n_drawn])])
@@ -52,15 +52,17 @@ def test_the_too_influential_are_never_drawn_not_even_to_fill_up():
     given = problems.parts(n=400, m=3)
     A = given["A"].toarray()
     A[0, 7] = 1e4 * A[0].sum()  # one record that would overshoot a target hundreds of times
-    task = problems.task(CalibrationProblem.from_matrix(**{**given, "A": A}), epochs=60)
+    context = problems.context(
+        CalibrationProblem.from_matrix(**{**given, "A": A}), epochs=60, full_file=True
+    )
 
     class Nobody(Path):
-        def walk(self, task, records, start, budgets, companions=None):
+        def walk(self, context, records, start, budgets, companions=None):
             yield records[: budgets[0]], np.zeros(budgets[0])
 
     for seed in range(10):
-        task.generator = np.random.default_rng(seed)
-        selection = Hybrid(path=Nobody()).select(task, 300)
+        again = replace(context, generator=np.random.default_rng(seed))
+        selection = Hybrid(path=Nobody()).select(again, 300)
         assert len(np.unique(selection.records)) == 300
         assert 7 not in selection.records
 
@@ -76,10 +78,10 @@ def test_small_budgets_go_to_the_targets_first():
 
 
 def test_base_weights_of_a_pure_draw_are_damped_horvitz_thompson_weights():
-    task = problems.task(problems.problem(n=400, m=5), epochs=60)
-    selection = Hybrid(share=1, per_target=0).select(task, 100)
-    weights = task.reference * task.problem.design_weights
-    base = selection.base * task.problem.design_weights[selection.records]
+    context = problems.context(problems.problem(n=400, m=5), epochs=60, full_file=True)
+    selection = Hybrid(share=1, per_target=0).select(context, 100)
+    weights = context.full_file * context.problem.design_weights
+    base = selection.base * context.problem.design_weights[selection.records]
     # With q = k w / sum w they all weigh the same: sum w / k.
     np.testing.assert_allclose(base, 0.9 * weights.sum() / 100, rtol=1e-6)
 
@@ -92,8 +94,8 @@ def test_records_that_would_overshoot_a_target_alone_are_not_drawn():
     given |= {"A": A, "values": A @ given["weights"]}
     problem = CalibrationProblem.from_matrix(**given)
     for seed in range(10):
-        task = problems.task(problem, epochs=40, seed=seed)
-        selection = Hybrid(share=1, per_target=0).select(task, 40)
+        context = problems.context(problem, epochs=40, seed=seed, full_file=True)
+        selection = Hybrid(share=1, per_target=0).select(context, 40)
         assert not {5, 200} & set(selection.records)
 
 
@@ -101,8 +103,8 @@ def test_records_are_drawn_along_the_order_of_the_problem():
     """The draw spreads over the kinds that the order tells apart."""
     A = np.kron(np.eye(10), np.ones((1, 50)))
     problem = CalibrationProblem.from_matrix(A, A @ np.ones(500), np.ones(500))
-    task = problems.task(problem, epochs=20)
-    selection = Hybrid(share=1, per_target=0).select(task, 100)
+    context = problems.context(problem, epochs=20, full_file=True)
+    selection = Hybrid(share=1, per_target=0).select(context, 100)
     np.testing.assert_allclose(np.bincount(selection.records // 50), 10, atol=1)
 
 
@@ -118,8 +120,8 @@ def with_another_target(values, importance):
 
 
 def n_drawn_of(group, problem, reachable=None):
-    task = problems.task(problem, epochs=60, reachable=reachable)
-    return group[Hybrid(share=1, per_target=0).select(task, 100).records].sum()
+    context = problems.context(problem, epochs=60, reachable=reachable, full_file=True)
+    return group[Hybrid(share=1, per_target=0).select(context, 100).records].sum()
 
 
 def test_a_target_that_does_not_count_does_not_steer_the_draw():
@@ -134,7 +136,9 @@ def test_a_target_that_does_not_count_does_not_steer_the_draw():
 def test_a_small_rest_of_amounts_that_cancel_bars_nobody_from_the_draw():
     signs = np.where(np.arange(400) % 4 == 0, 1.0, -1.0)
     first, problem = with_another_target(1000 * signs, [1 / 3] * 3)
-    problem = replace(problem, values=np.array([*problem.values[:2], 1e-3 * problem.gross[2]]))
+    problem = replace(
+        problem, values=np.array([*problem.values[:2], 1e-3 * problem.absolute_totals[2]])
+    )
     assert n_drawn_of(first, problem) == pytest.approx(50, abs=3)
 
 

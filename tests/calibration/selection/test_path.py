@@ -24,23 +24,23 @@ def test_it_selects_better_than_chance():
 
 
 def test_the_frontier_comes_down_through_all_budgets_in_one_pass():
-    task = problems.task(problems.problem(), epochs=60)
+    context = problems.context(problems.problem(), epochs=60)
     budgets = [300, 180, 179, 40, 1]
-    selections = list(Path().frontier(task, budgets))
+    selections = list(Path().frontier(context, budgets))
     assert [len(selection.records) for selection in selections] == budgets
     for wide, narrow in zip(selections, selections[1:], strict=False):
         assert set(narrow.records) <= set(wide.records)
     for selection in selections:
         assert (np.diff(selection.records) > 0).all()
         assert selection.base.min() >= Path().threshold
-        alone = Path().select(problems.task(task.problem, epochs=60), len(selection.records))
+        alone = Path().select(problems.context(context.problem, epochs=60), len(selection.records))
         np.testing.assert_array_equal(alone.records, selection.records)
         np.testing.assert_array_equal(alone.base, selection.base)
 
 
 def test_ratios_stay_under_the_upper_bound():
-    task = problems.task(problems.problem(), bounds=(None, 3), epochs=60)
-    assert Path().select(task, 110).base.max() <= 3 * (1 + 1e-6)
+    context = problems.context(problems.problem(), bounds=(None, 3), epochs=60)
+    assert Path().select(context, 110).base.max() <= 3 * (1 + 1e-6)
 
 
 def test_records_that_no_target_asks_for_leave():
@@ -49,18 +49,18 @@ def test_records_that_no_target_asks_for_leave():
     given["values"] = 1.3 * given["A"] @ given["weights"]
     problem = problems.CalibrationProblem.from_matrix(**given)
     useful = np.flatnonzero(np.diff(problem.matrix.tocsc().indptr))
-    task = problems.task(problem, epochs=400)
-    records, ratios = next(Path().walk(task, np.arange(200), np.ones(200), [len(useful)]))
+    context = problems.context(problem, epochs=400)
+    records, ratios = next(Path().walk(context, np.arange(200), np.ones(200), [len(useful)]))
     assert set(records[ratios >= Path().threshold]) <= set(useful)
 
 
 def test_companions_take_part_in_the_fit_and_are_not_chosen():
     problem = problems.problem()
-    task = problems.task(problem, epochs=60)
+    context = problems.context(problem, epochs=60)
     others = np.arange(100, 300)
     companions = Selection(np.arange(100), np.full(100, 2.9), 0.1)
-    with_them = next(Path().walk(task, others, np.full(200, 0.3), [20], companions))
-    alone = next(Path().walk(task, others, np.full(200, 0.3), [20]))
+    with_them = next(Path().walk(context, others, np.full(200, 0.3), [20], companions))
+    alone = next(Path().walk(context, others, np.full(200, 0.3), [20]))
     assert set(with_them[0]) <= set(others)
     # The companions carry nearly all totals, so that little is left for the others.
     assert with_them[1].sum() < 0.2 * alone[1].sum()

@@ -25,7 +25,7 @@ def test_what_is_left_out_takes_its_default():
     assert problem.names == ["target 0", "target 1"]
     assert list(problem.groups) == ["all", "all"]
     assert problem.keys.to_pylist() == [0, 1, 2]
-    assert problem.auxiliary is None
+    assert problem.untargeted is None
     np.testing.assert_array_equal(problem.importance, [0.5, 0.5])
     np.testing.assert_array_equal(problem.tolerance, [0, 0])
 
@@ -70,31 +70,6 @@ def test_every_group_counts_the_same():
     np.testing.assert_allclose(problem.importance, [1 / 2, 1 / 6, 1 / 6, 1 / 6])
 
 
-def test_scales_are_sizes_and_never_zero():
-    problem = small(A=np.array([[1.0, -2, 0], [0, 0, 0], [1, 0, 0]]), values=[0, 0, -3])
-    np.testing.assert_array_equal(problem.scales, [1 * 1 + 2 * 2, 1, 3])
-
-
-@pytest.mark.parametrize("value", [3e-10, -3e-10])
-def test_a_residue_of_rounding_is_measured_like_a_total_of_zero(value):
-    A = np.array([[1.0, -2, 0], [0, 0, 4], [0, 0, 1e-9]])
-    problem = small(A=A, values=[value, 1e-8, 1e-9])
-    np.testing.assert_array_equal(problem.scales, [1 * 1 + 2 * 2, 1e-8, 1e-9])
-    assert problem.scales is problem.scales
-
-
-@pytest.mark.parametrize("block", [1, 3, 7, 10_000])
-def test_scales_do_not_depend_on_how_many_entries_are_summed_at_a_time(monkeypatch, block):
-    monkeypatch.setattr("l0.calibration.problem.core.BLOCK", block)
-    given = {**problems.parts(n=40, m=12), "values": np.zeros(12)}
-    given["A"] = (given["A"] - 3 * sp.eye_array(12, 40)).tocsr()
-    given["A"].data[: given["A"].indptr[1]] = 0
-    given["A"].eliminate_zeros()  # the first row is empty
-    problem = CalibrationProblem.from_matrix(**given)
-    expected = abs(problem.matrix.toarray()) @ problem.design_weights
-    np.testing.assert_allclose(problem.scales, np.where(expected == 0, 1, expected))
-
-
 def test_series_are_taken_by_position_whatever_their_index():
     names = pd.Series(["z", "y"], index=[7, 3])
     groups = pd.Series(["g", "h"], index=[1, 0], dtype="category")
@@ -102,12 +77,6 @@ def test_series_are_taken_by_position_whatever_their_index():
     assert problem.names == ["y", "z"]
     assert list(problem.groups) == ["h", "g"]
     assert problem.keys.to_pylist() == ["a", "b", "c"]
-
-
-def test_estimates_are_weighted_totals():
-    problem = small()
-    np.testing.assert_array_equal(problem.estimate(np.array([1.0, 2, 3])), [5, 12])
-    np.testing.assert_array_equal(problem.estimate(np.array([3.0]), np.array([2])), [0, 12])
 
 
 @pytest.mark.parametrize(
@@ -134,8 +103,8 @@ def test_estimates_are_weighted_totals():
         ({"keys": [1, 1, 1]}, r"`keys` repeats 1 keys \(1\)"),
         ({"keys": pa.array([1, 2, None])}, r"`keys` is null in 1 positions \(positions 2\); give"),
         ({"keys": [1.0, np.nan, np.nan]}, r"`keys` is null in 2 positions \(positions 1, 2\)"),
-        ({"auxiliary": np.ones((4, 2))}, r"`auxiliary` has 2 columns where `A` has 3; pass"),
-        ({"auxiliary": np.full((2, 3), np.nan)}, r"`auxiliary` has NaN .* in 2 rows \(0, 1\)"),
+        ({"untargeted": np.ones((4, 2))}, r"`untargeted` has 2 columns where `A` has 3; pass"),
+        ({"untargeted": np.full((2, 3), np.nan)}, r"`untargeted` has NaN .* in 2 rows \(0, 1\)"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(changes, text):

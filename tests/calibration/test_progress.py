@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from l0.calibration import Progress
-from l0.common.progress import STAGES, progress_bar
+from l0.calibration.progress import STAGES, progress_bar
 
 
 @pytest.mark.parametrize("silent", [None, False])

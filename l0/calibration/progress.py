@@ -1,32 +1,66 @@
-"""A live line on the terminal for those who ask for one; the library itself never prints."""
+"""The state of a fit, and a live line that shows it; the library itself never prints."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    from l0.calibration.fitting.history import Progress
 
+@dataclass(frozen=True)
+class Progress:
+    """The state of a fit at one moment.
+
+    Attributes
+    ----------
+    stage : str
+        ``"full"`` (all records are calibrated), ``"select"`` or ``"refit"``.
+    epoch : int
+        Epochs so far, over all stages.
+    n_records : int
+        Records that still have a weight.
+    loss : float
+        Mean capped relative error over all targets.
+    seconds : float
+        Since the start.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration import CalibrationProblem
+    >>> problem = CalibrationProblem.from_matrix(np.eye(2), [3, 5], [1, 1])
+    >>> states = []
+    >>> result = problem.solve(epochs=10, progress=states.append)
+    >>> states[-1].stage, states[-1].epoch, states[-1].n_records
+    ('full', 10, 2)
+    """
+
+    stage: str
+    epoch: int
+    n_records: int
+    loss: float
+    seconds: float
+
+
+Listener = Callable[[Progress], None]
+
+#: What the live line says of each stage.
 STAGES = {
-    "dense": "calibrating all records",
+    "full": "calibrating all records",
     "select": "choosing records",
     "refit": "weighing the chosen",
 }
 
 
 @contextmanager
-def progress_bar(
-    progress: bool | Callable[[Progress], None] | None,
-) -> Iterator[Callable[[Progress], None] | None]:
+def progress_bar(progress: bool | Listener | None) -> Iterator[Listener | None]:
     """Give the listener that `progress` asks for.
 
     Parameters
     ----------
     progress : bool, callable or None
         True draws a live line (stage, records left, loss, time) on standard error where that
-        is a terminal; a callable is used as it is; None and False are silent.
+        is a terminal. A callable is used as it is. None and False are silent.
     """
     if progress is not True:
         yield progress or None

@@ -1,0 +1,14 @@
+from .api import CalibrationProblem as CalibrationProblem
+from .calibrate import calibrate as calibrate
+from .frontier import frontier as frontier
+from .progress import Progress as Progress
+from .results.frontier import Frontier as Frontier
+from .results.result import CalibrationResult as CalibrationResult
+from .selection import SELECTORS as SELECTORS
+from .selection import HardConcreteGates as HardConcreteGates
+from .selection import Hybrid as Hybrid
+from .selection import Path as Path
+from .selection import Pps as Pps
+from .selection import Random as Random
+from .selection import Selector as Selector
+from .sparse_weights import SparseCalibrationWeights as SparseCalibrationWeights

@@ -1,0 +1,173 @@
+"""A result on disk: a folder that is written whole, and read back with every part checked."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from l0.calibration.evaluation.metrics import Metrics
+from l0.common.atomic_files import whole_folder
+from l0.common.errors import InputError, first_few
+
+#: What `read_result` reads, in the order it is written: each file, and the columns or entries
+#: without which it is no file of this version.
+LAYOUT = {
+    "weights.parquet": ("weight", "design_weight", "row"),
+    "targets.csv": (
+        "name", "value", "estimate", "error", "relative_error", "group", "status", "reason",
+        "importance", "design_estimate", "design_relative_error",
+    ),
+    "untargeted.csv": (
+        "statistic", "variable", "by", "reference", "estimate", "relative_error", "effective_n",
+    ),
+    "history.csv": ("stage", "epoch", "n_records", "loss", "seconds"),
+    "calibration_log.csv": (
+        "target_name", "estimate", "target", "epoch", "error", "rel_error", "abs_error",
+        "rel_abs_error", "loss",
+    ),
+    "metrics.json": tuple(Metrics.__annotations__),
+    "run.json": (
+        "key", "weight", "arguments", "call", "problem_sha256", "threads", "versions",
+    ),
+}  # fmt: skip
+CSV_TABLES = tuple(name.removesuffix(".csv") for name in LAYOUT if name.endswith(".csv"))
+#: All that `write_result` writes to a folder.
+RESULT_FILES = (*LAYOUT, "report.html")
+
+#: Columns of the tables that are no float64.
+_TYPES = {
+    **dict.fromkeys(
+        ("name", "group", "status", "reason", "statistic", "variable", "by", "stage",
+         "target_name"), pa.string()
+    ),
+    "epoch": pa.int64(),
+    "n_records": pa.int64(),
+}  # fmt: skip
+
+
+def write_result(
+    folder: str | os.PathLike[str],
+    *,
+    indices: NDArray[np.int64],
+    metrics: Metrics,
+    run: Mapping[str, Any],
+    tables: Mapping[str, pa.Table],
+    page: str,
+) -> None:
+    """Write the parts of a result and its report (see `CalibrationResult.save`)."""
+    with whole_folder(folder, RESULT_FILES) as draft:
+        weights = tables["weights"].append_column("row", pa.array(indices))
+        pa.parquet.write_table(weights, draft / "weights.parquet")
+        for name in CSV_TABLES:
+            if name in tables:
+                _write_csv(tables[name], draft / f"{name}.csv")
+        for name, content in (("metrics.json", metrics), ("run.json", run)):
+            text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+            (draft / name).write_text(text, encoding="utf-8")
+        (draft / "report.html").write_text(page, encoding="utf-8")
+
+
+def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the parts of a saved result: `indices`, `metrics`, `run` and `tables`.
+
+    Raises
+    ------
+    InputError
+        Where the folder holds no saved result, or one that is damaged or was written by
+        another version; names the files and what they lack.
+    """
+    path = Path(folder)
+    if not (path / "run.json").is_file():
+        raise InputError(
+            f"{str(path)!r} holds no saved result (no run.json); name a folder that `save` wrote"
+        )
+    missing = [name for name in LAYOUT if not (path / name).is_file()]
+    content = {name: _read(path / name) for name in LAYOUT if name not in missing}
+    metrics = content.get("metrics.json", {})
+    if "untargeted.csv" in missing and metrics.get("untargeted_capped_error") is None:
+        missing.remove("untargeted.csv")  # there never was one
+    if missing:
+        raise InputError(
+            f"{str(path)!r} lacks {first_few(missing)}; restore them or calibrate again"
+        )
+    for name, count in (("weights.parquet", "n_records"), ("targets.csv", "n_targets")):
+        rows = content[name].num_rows
+        if rows != metrics[count]:
+            raise InputError(
+                f"{str(path / name)!r} has {rows:,} rows, where metrics.json says "
+                f"{metrics[count]}; restore them or calibrate again"
+            )
+    weights = content["weights.parquet"]
+    return {
+        "indices": weights.column("row").to_numpy(),
+        "metrics": metrics,
+        "run": content["run.json"],
+        "tables": {
+            **{name: content[f"{name}.csv"] for name in CSV_TABLES if f"{name}.csv" in content},
+            "weights": weights.drop_columns(["row"]),
+        },
+    }
+
+
+def _write_csv(table: pa.Table, path: Path) -> None:
+    quoted = io.BytesIO()
+    # Of chunks without rows, as tables put together have, pyarrow (26) writes stray memory.
+    pa.csv.write_csv(table.combine_chunks(), quoted)
+    quoted.seek(0)
+    with path.open("wb") as file:
+        # pyarrow quotes the names, which plain readers of the log do not expect.
+        file.write(quoted.readline().replace(b'"', b""))
+        shutil.copyfileobj(quoted, file)
+
+
+def _read(path: Path) -> Any:
+    """Read a file of a saved result, and make sure that it holds what this version needs."""
+    readers: dict[str, Callable[[Path], Any]] = {
+        ".parquet": pa.parquet.read_table, ".csv": _read_csv, ".json": _read_json,
+    }  # fmt: skip
+    try:
+        content = readers[path.suffix](path)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"cannot read {str(path)!r} ({reason}); restore it or calibrate again"
+        ) from None
+    names = content.column_names if isinstance(content, pa.Table) else content
+    lacking = [name for name in LAYOUT[path.name] if name not in names]
+    if lacking:
+        raise InputError(
+            f"{str(path)!r} has no {first_few(lacking)}: another version of l0 wrote it; "
+            "calibrate again"
+        )
+    return content
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError("it holds no JSON object")
+    return content
+
+
+def _read_csv(path: Path) -> pa.Table:
+    with path.open(encoding="utf-8") as file:
+        names = file.readline().rstrip("\n").split(",")
+    return pa.csv.read_csv(
+        path,
+        # A target's name may hold a line break.
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa.csv.ConvertOptions(
+            column_types={name: _TYPES.get(name, pa.float64()) for name in names}
+        ),
+    )

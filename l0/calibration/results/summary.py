@@ -1,0 +1,85 @@
+"""The tables that `print`, notebooks and the command line show of a result or a frontier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from l0.calibration.evaluation.metrics import Metrics, fit_metrics
+from l0.common.formatting import amount, percent, signed
+from l0.common.text_tables import Row
+
+#: The head of a table, and its rows.
+Rows = tuple[Row, list[Row]]
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+#: What the tables show: the name of each metric, and how its value is written.
+HEADLINES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "n_records": ("Records", _count),
+    "loss": ("Mean error on targets", percent),
+    "within_1pct": ("Targets within 1%", percent),
+    "within_10pct": ("Targets within 10%", percent),
+    "untargeted_capped_error": ("Mean untargeted error*", percent),
+    "effective_sample_size": ("Effective sample size", _count),
+    "max_weight_ratio": ("Largest weight ratio", "{:,.1f}".format),
+    "seconds": ("Seconds", "{:,.1f}".format),
+}
+FOOTNOTE = (
+    "* On totals and counts that are no target, against the file in which all\n"
+    "  records are calibrated. All errors are relative and count at most 100%.\n"
+    "  A weight ratio is the final over the design weight."
+)
+#: How many of the worst targets a summary lists.
+WORST = 5
+
+
+def result_rows(metrics: Metrics, targets: pa.Table) -> Rows:
+    """Set the design weights beside the result, a metric a row."""
+    error, importance = (
+        targets.column(name).to_numpy() for name in ("design_relative_error", "importance")
+    )
+    before = {
+        "n_records": metrics["n_candidates"],
+        **fit_metrics(error, importance),
+        "max_weight_ratio": 1.0,
+    }
+    titles = [title for title, _ in HEADLINES.values()]
+    rows: list[Row] = list(zip(titles, _cells(before), _cells(metrics), strict=True))
+    return ("", "Design weights", "Calibrated"), rows
+
+
+def frontier_rows(budgets: Sequence[Mapping[str, Any]]) -> Rows:
+    """Set the budgets one under the other, a metric a column."""
+    head = [title for title, _ in HEADLINES.values()]
+    return head, [_cells(metrics) for metrics in budgets]
+
+
+def worst_rows(targets: pa.Table) -> Rows:
+    """List the targets that are missed by most, unreachable ones aside."""
+    error = np.abs(targets.column("relative_error").to_numpy())
+    missed = np.array(targets.column("status").to_pylist()) == "missed"
+    order = np.argsort(-error, kind="stable")
+    worst = targets.take(order[missed[order]][:WORST]).to_pylist()
+    head = ("Missed by most", "Value", "Estimate", "Error")
+    return head, [
+        (row["name"], amount(row["value"]), amount(row["estimate"]), signed(row["relative_error"]))
+        for row in worst
+    ]
+
+
+def _cells(metrics: Mapping[str, Any]) -> list[str]:
+    """Write the metrics: what does not apply is left empty, what has no value says so."""
+
+    def cell(name: str, write: Callable[[float], str]) -> str:
+        if name not in metrics:
+            return ""
+        return "not known" if metrics[name] is None else write(metrics[name])
+
+    return [cell(name, write) for name, (_, write) in HEADLINES.items()]

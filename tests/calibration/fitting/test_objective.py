@@ -1,0 +1,43 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from tests.calibration import problems
+
+
+@pytest.fixture
+def objective():
+    return problems.context(problems.problem()).objective
+
+
+def test_estimates_are_shares_of_the_scales(objective):
+    problem = objective.problem
+    ratios = np.random.default_rng(0).uniform(0, 2, problem.n_records)
+    estimates = objective.operator(objective.tensor(ratios)).numpy() * problem.scales
+    expected = problem.estimate(ratios * problem.design_weights)
+    np.testing.assert_allclose(estimates, expected, rtol=1e-5)
+
+
+def test_the_datafit_is_nought_at_the_targets_and_grows_with_the_errors(objective):
+    goal = objective.tensor(objective.problem.values / objective.problem.scales)
+    assert objective.datafit(goal) == 0
+    assert objective.datafit(goal * 1.1).item() == pytest.approx(0.1, rel=1e-4)
+    assert objective.datafit(goal * 1.2) > objective.datafit(goal * 1.1)
+
+
+def test_another_reach_is_another_objective_and_changes_nothing_in_this_one(objective):
+    before = objective.importance.copy()
+    reachable = np.arange(objective.problem.n_targets) > 3
+    other = dataclasses.replace(objective, reachable=reachable)
+    assert other.importance[:4].tolist() == [0, 0, 0, 0]
+    assert other.importance.sum() == pytest.approx(1)
+    np.testing.assert_array_equal(objective.importance, before)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        objective.reachable = reachable
+
+
+def test_tensors_are_float32_on_the_device(objective):
+    assert objective.tensor(np.ones(3)).dtype == torch.float32
+    assert objective.device == torch.device("cpu")

@@ -1,0 +1,57 @@
+import dataclasses
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import l0
+from l0.calibration import Hybrid, Path
+from l0.calibration.results.provenance import describe_run, describe_source, digest
+from tests.calibration import problems
+
+ARGUMENTS = {"n_records": 10, "loss": "capped", "bounds": (0.5, None), "seed": 0}
+
+
+@dataclass(frozen=True)
+class Mine(Path):
+    """A selector that somebody else wrote."""
+
+
+def test_the_call_of_a_run_runs_and_passes_the_same():
+    run = describe_run(problems.problem(), Hybrid(share=0.5, path=Path(depth=4)), ARGUMENTS)
+    room = {}
+    exec(run["call"].replace("problem.solve(", "dict("), room)  # noqa: S102
+    assert room["result"] == {**ARGUMENTS, "method": Hybrid(share=0.5, path=Path(depth=4))}
+
+
+@pytest.mark.parametrize("method", [Mine(), Hybrid(path=Mine())])
+def test_an_object_of_the_caller_is_not_written_as_if_it_were_ours(method):
+    call = describe_run(problems.problem(), method, ARGUMENTS)["call"]
+    assert "an object of your own" in call and "method=method" in call
+    assert "import Hybrid" not in call and "import Mine" not in call
+
+
+def test_a_run_from_files_names_them_in_its_call(survey, convert, tmp_path):
+    files = survey.options(lambda frame, name: convert(frame, "parquet", name))
+    result = l0.calibrate(**files, n_records=40, epochs=4, device="cpu")
+    room = {}
+    exec(result.run["call"], room)  # noqa: S102
+    np.testing.assert_array_equal(room["result"].values, result.values)
+
+
+def test_a_run_is_plain_json(survey):
+    run = l0.calibrate(**survey.options(), n_records=40, epochs=4, bounds=(None, 90)).run
+    assert json.loads(json.dumps(run, allow_nan=False)).keys() == run.keys()
+
+
+def test_a_frame_is_described_by_its_kind_and_shape():
+    assert describe_source(pd.DataFrame({"a": [1, 2]})) == {"frame": "pandas", "shape": [2, 1]}
+
+
+def test_the_digest_is_that_of_the_content():
+    problem = problems.problem()
+    assert digest(problem) == digest(problems.problem())
+    other = dataclasses.replace(problem, values=problem.values * 2)
+    assert digest(other) != digest(problem)
