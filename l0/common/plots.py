@@ -23,7 +23,7 @@ def matplotlib(module: str) -> Any:
     try:
         return import_module(f"matplotlib.{module}")
     except ImportError:
-        raise ImportError('plots need matplotlib: pip install "l0-python[plot]"') from None
+        raise ImportError("plots need matplotlib: pip install matplotlib") from None
 
 
 def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:

@@ -13,9 +13,7 @@ from l0.networks.sparsifier import Sparsifier
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
 except ImportError:
-    raise ImportError(
-        'l0.networks.lightning needs lightning: pip install "l0-python[lightning]"'
-    ) from None
+    raise ImportError("l0.networks.lightning needs lightning: pip install lightning") from None
 
 
 class SparsifierCallback(Callback):

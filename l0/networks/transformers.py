@@ -17,7 +17,7 @@ try:
     from transformers.trainer_callback import ExportableState
 except ImportError:
     raise ImportError(
-        'l0.networks.transformers needs transformers: pip install "l0-python[transformers]"'
+        "l0.networks.transformers needs transformers: pip install transformers accelerate"
     ) from None
 
 

@@ -7,7 +7,7 @@ from l0.common.plots import matplotlib, save_figure
 
 def test_a_missing_matplotlib_names_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r'pip install "l0-python\[plot\]"'):
+    with pytest.raises(ImportError, match="pip install matplotlib"):
         matplotlib("figure")
 
 
