@@ -331,14 +331,6 @@ def test_a_target_with_no_record_behind_it_is_named_and_counted():
     assert result.metrics["loss"] >= 1 / 20
 
 
-def test_a_caller_without_gradients_gets_the_same(problem):
-    with torch.no_grad():
-        result = problem.solve(20, epochs=8)
-        front = problem.frontier([20], epochs=8)
-    np.testing.assert_array_equal(result.values, problem.solve(20, epochs=8).values)
-    assert front.table["loss"] == problem.frontier([20], epochs=8).table["loss"]
-
-
 # Scales
 
 
