@@ -42,17 +42,17 @@ def compile_cps() -> CalibrationProblem:
 
 
 def solve(problem: CalibrationProblem, **options: object) -> tuple[CalibrationResult, Metrics]:
-    """Solve, and measure the whole call: checks, dense reference, selection, refit, accounts."""
+    """Solve, and measure the whole call: checks, the full file, selection, refit, account."""
     started = time.perf_counter()
     result = problem.solve(**options)
     return result, {**result.metrics, "seconds": time.perf_counter() - started}
 
 
-def design_metrics(problem: CalibrationProblem, dense: CalibrationResult) -> Metrics:
+def design_metrics(problem: CalibrationProblem, full: CalibrationResult) -> Metrics:
     """Judge the design weights of all records as if they were a result."""
     w0 = problem.design_weights
     calibrated = np.empty(len(w0))
-    calibrated[dense.indices] = dense.values
+    calibrated[full.indices] = full.values
     reference = calibrated[problem.record_order]
     error = (problem.estimate(w0) - problem.values) / problem.scales
     return {
@@ -127,9 +127,9 @@ def main() -> int:
     )
     titles = ["method", "records", *(title for title, _ in COLUMNS.values())]
     print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
-    dense, metrics = solve(problem)
-    print_row("design weights", problem.n_records, [design_metrics(problem, dense)])
-    print_row("dense", problem.n_records, [metrics])
+    full, metrics = solve(problem)
+    print_row("design weights", problem.n_records, [design_metrics(problem, full)])
+    print_row("full file", problem.n_records, [metrics])
     runs = {}
     for budget in options.n_records:
         for method in options.methods:

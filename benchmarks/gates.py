@@ -21,7 +21,7 @@ from sklearn.feature_selection import mutual_info_regression
 
 from l0 import CalibrationProblem, FeatureGate, SampleGate
 from l0.datasets import load_cps
-from l0.gates.representation import standardise
+from l0.gates.z_scores import weighted_z_scores
 
 Array = NDArray[np.float64]
 #: Rows chosen, and what each counts for.
@@ -91,7 +91,7 @@ def calibrated_rows(file: File, seed: int) -> Choice:
     """Take a simple random subset, and calibrate it to the totals of the columns shown."""
     columns = pd.get_dummies(file.shown, dtype=float).to_numpy(float)
     # Centred, so that an error is a share of what a column varies by, as in the gate's own fit.
-    z = standardise(columns, file.weights)
+    z = weighted_z_scores(columns, file.weights)
     matrix = np.column_stack([np.ones(len(z)), z]).T
     values = np.append(file.weights.sum(), np.zeros(z.shape[1]))
     problem = CalibrationProblem.from_matrix(matrix, values, file.weights)
@@ -145,7 +145,7 @@ def errors(file: File, rows: NDArray[np.int64], weights: Array) -> dict[str, flo
     """Mean absolute errors in percent: of a standard deviation, or of what README.md says."""
 
     def totals(x: Array) -> float:
-        z = standardise(x, file.weights)
+        z = weighted_z_scores(x, file.weights)
         return float(np.mean(np.abs(weights @ z[rows])) / file.weights.sum())
 
     true = moments(file.numbers, file.weights)

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from training import train_step
 
 import l0
-from l0.networks.unit_gates import FAMILIES
+from l0.networks.gates.families import FAMILIES
 
 
 def lenet5() -> nn.Module:

@@ -1,4 +1,4 @@
-"""The old name of the module of `HardConcrete`."""
+"""The module name of `HardConcrete` in l0-python 0.6."""
 
 from l0.hard_concrete import HardConcrete
 

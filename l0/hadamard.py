@@ -1,4 +1,4 @@
-"""The deterministic gate: a power of a parameter, under a penalty on its square."""
+"""A deterministic gate: a power of a parameter, with a penalty on the parameter's square."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from l0.common.validation import is_whole_number, whole_number
 
 
 class HadamardGate(nn.Module):
-    r"""Gates whose quadratic penalty acts as a quasi-norm that selects.
+    r"""Gates with a quadratic penalty that acts as a quasi-norm and makes them sparse.
 
     .. math::
         z_i = |v_i|^L, \qquad
         \text{penalty} = \sum_i c_i v_i^2 = \sum_i c_i z_i^{2/L}
 
-    L = 2 gives the lasso's penalty; the larger L, the closer to counting the gates. The penalty
-    is smooth in v, so plain gradient steps find sparse z: closed gates approach 0, and dropping
-    those under a small threshold makes them exactly 0.
+    L = 2 gives the penalty of the lasso. The larger L is, the closer the penalty is to the number
+    of open gates. It is smooth in v, so that plain gradient steps find a sparse z: the gates that
+    close approach 0. Drop those below a small threshold to make them exactly 0.
 
     Parameters
     ----------
@@ -28,16 +28,16 @@ class HadamardGate(nn.Module):
     depth : int, default 4
         L >= 2.
     init : float or Tensor of shape (n_items,), default 1.0
-        Gate values z >= 0 at the start. A gate that starts at 0 stays there: its gradient is 0.
+        The gates z >= 0 at the start. A gate that starts at 0 stays at 0: its gradient is 0.
     costs : Tensor of shape (n_items,), optional
         c >= 0, the weight of each gate in the penalty; ones by default.
     device, dtype : optional
-        Of the parameter; by default those of a tensor `init`, else torch's defaults.
+        Of the parameter. By default those of `init` if it is a tensor, else torch's defaults.
 
     Attributes
     ----------
     v : nn.Parameter, shape (n_items,)
-        The L-th root of the gates, of either sign.
+        The L-th root of the gates. Its sign does not matter.
     costs : Tensor, shape (n_items,)
         A buffer, in float32 or better unless the module is cast.
 
@@ -48,16 +48,16 @@ class HadamardGate(nn.Module):
 
     Notes
     -----
-    Where z is itself the quantity fitted (a weight ratio), the penalty is the quasi-norm above.
-    Where z gates a parameter w that is under weight decay mu w^2, minimising over the ways to
-    split the product z w gives, for each item,
+    If z itself is fitted (a weight ratio, say), the penalty is the quasi-norm above. If z
+    multiplies a parameter w with the weight decay mu w^2, minimise over all z and w with the same
+    product. The minimum is, for each item,
 
     .. math::
         (L + 1) \, (c / L)^{L/(L+1)} \, \mu^{1/(L+1)} \, |z w|^{2/(L+1)},
 
-    a quasi-norm of the product. *Without weight decay there is no penalty left*: w can grow
-    while z shrinks, at the same product and an ever smaller penalty. Then put decay on w,
-    normalise it, or watch its size. Keep weight decay off v: it is a second penalty.
+    a quasi-norm of the product. *Without weight decay on w there is no penalty left*: w can grow
+    while z shrinks, so that the product stays and the penalty vanishes. So use weight decay on w,
+    or normalise w, or watch its size. Do not use weight decay on v: it would be a second penalty.
 
     References
     ----------
@@ -65,8 +65,26 @@ class HadamardGate(nn.Module):
     parametrization", Computational Statistics & Data Analysis 115, 2017, arXiv:1611.00040.
 
     C. Kolb, T. Weber, B. Bischl, D. Rügamer, "Deep Weight Factorization: Sparse Learning Through
-    the Lens of Artificial Symmetries", ICLR 2025, arXiv:2502.02496. There L factors are
-    free; here they are tied, which is where the penalty drives free ones.
+    the Lens of Artificial Symmetries", ICLR 2025, arXiv:2502.02496. They have L free factors, which
+    the penalty makes equal in absolute value; here the factors are equal from the start.
+
+    Examples
+    --------
+    Fit z to three numbers. The penalty closes the gate of the small one:
+
+    >>> import torch
+    >>> from l0 import HadamardGate
+    >>> gate = HadamardGate(n_items=3)
+    >>> goal = torch.tensor([2.0, 0.1, 1.0])
+    >>> optimizer = torch.optim.Adam(gate.parameters(), lr=0.05)
+    >>> for _ in range(300):
+    ...     optimizer.zero_grad()
+    ...     ((gate() - goal).square().sum() + 0.3 * gate.get_penalty()).backward()
+    ...     optimizer.step()
+    >>> gate.get_open()
+    tensor([ True, False,  True])
+    >>> gate.subset(gate.get_open()).get_num_active()
+    2
     """
 
     v: nn.Parameter
@@ -91,12 +109,13 @@ class HadamardGate(nn.Module):
                 "below 2 the penalty does not select"
             )
         if not isinstance(init, Tensor):
-            init = torch.full((n_items,), init, dtype=dtype or torch.get_default_dtype())
+            dtype = dtype or torch.get_default_dtype()
+            init = torch.full((n_items,), init, dtype=dtype, device=device)
         z = init.detach().to(device=device, dtype=dtype)
         if not z.is_floating_point():
             raise ValueError(f"`init` must be of a floating dtype, got {z.dtype}; pass `dtype`")
         _check_values(z, n_items, "init")
-        c = torch.ones(n_items, dtype=z.dtype) if costs is None else costs.detach()
+        c = torch.ones_like(z) if costs is None else costs.detach()
         c = c.to(device=z.device, dtype=at_least_float32(z).dtype, copy=True)
         _check_values(c, n_items, "costs")
 
@@ -105,15 +124,15 @@ class HadamardGate(nn.Module):
         self.register_buffer("costs", c)
 
     def forward(self) -> Tensor:
-        """Return the gate values z, the same in training and evaluation mode.
+        """Return the gates z, the same in training and in evaluation mode.
 
         Returns
         -------
         Tensor, shape (n_items,)
             Gates >= 0; not bounded by 1.
         """
-        # Powers of v * v, because pow is quick for exponents 2 and 3 only: at depth 6 and
-        # 300,000 gates, forward and backward take 0.3 ms on a CPU, with abs(v).pow(6) 1.1 ms.
+        # Powers of v * v, because `pow` is fast only for the exponents 2 and 3. At depth 6 with
+        # 300,000 gates, forward and backward take 0.3 ms on a CPU; abs(v).pow(6) takes 1.1 ms.
         z: Tensor = self.v.square().pow(self.depth // 2)
         return z * self.v.abs() if self.depth % 2 else z
 
@@ -129,7 +148,7 @@ class HadamardGate(nn.Module):
 
     @torch.no_grad()
     def get_open(self, threshold: float = 1e-3) -> Tensor:
-        """Tell which gates are open.
+        """Return which gates are open.
 
         Parameters
         ----------
@@ -155,29 +174,29 @@ class HadamardGate(nn.Module):
         Returns
         -------
         int
-            Count of True in :meth:`get_open`.
+            The number of True in :meth:`get_open`.
         """
         return int(self.get_open(threshold).sum())
 
     def subset(self, keep: Tensor) -> HadamardGate:
         """Return a new gate on some of the items, with their v and costs.
 
-        The state of an optimiser is not carried over: index it in the same way.
+        The state of an optimizer is not carried over: index it in the same way.
 
         Parameters
         ----------
         keep : Tensor of bool, shape (n_items,), or of int, shape (n_kept,)
-            Which items, as a mask or as positions.
+            The items to keep, as a mask or as positions.
 
         Returns
         -------
         HadamardGate
-            In the order of the mask or of the positions; shares no memory with this one.
+            In the order of the mask or of the positions. It shares no memory with this gate.
 
         Raises
         ------
         ValueError
-            If `keep` is neither, points outside the items, or leaves none.
+            If `keep` is neither of these, if it points outside the items, or if it is empty.
         """
         n = len(self.v)
         if keep.dtype == torch.bool:
@@ -191,9 +210,9 @@ class HadamardGate(nn.Module):
                 "`keep` must be a boolean mask or a 1-D tensor of integer positions, got "
                 f"{keep.dtype} of shape {tuple(keep.shape)}"
             )
-        keep = keep.long()  # torch would take uint8 for a mask
+        keep = keep.long()  # torch would read uint8 as a mask
         if not len(keep):
-            raise ValueError("`keep` leaves no item; lower the threshold or stop before")
+            raise ValueError("`keep` leaves no item; lower the threshold, or stop earlier")
         outside = keep[(keep < -n) | (keep >= n)]
         if len(outside):
             raise ValueError(
@@ -219,7 +238,7 @@ class HadamardGate(nn.Module):
 def _check_values(x: Tensor, n_items: int, name: str) -> None:
     if x.shape != (n_items,):
         raise ValueError(
-            f"`{name}` must have shape ({n_items},), one value an item, got {tuple(x.shape)}"
+            f"`{name}` must have shape ({n_items},), one value for each item, got {tuple(x.shape)}"
         )
     bad = (~((x >= 0) & x.isfinite())).nonzero().squeeze(1)
     if len(bad):

@@ -22,28 +22,37 @@ def logistic_noise(like: Tensor, generator: torch.Generator | None = None) -> Te
     Parameters
     ----------
     like : Tensor
-        Gives the shape, the device and the dtype, which must be float32 or float64: in the
-        half precisions u would be exactly 0 or 1 far too often.
+        Gives the shape, the device and the dtype. The dtype must be float32 or float64: in half
+        precision u would be exactly 0 or 1 far too often.
     generator : torch.Generator, optional
-        Where u comes from. The draw happens on the generator's device, so that a CPU generator
-        gives the same noise to gates on any device. By default the global generator of
-        `like.device`.
+        Draws u, on its own device: a CPU generator gives the same noise to gates on every device.
+        By default the global generator of `like.device`.
 
     Returns
     -------
     Tensor, the shape of `like`
         Finite noise, symmetric about 0.
+
+    Examples
+    --------
+    The noise exceeds 1 with probability sigmoid(-1) = 0.27:
+
+    >>> import torch
+    >>> from l0.hard_concrete import logistic_noise
+    >>> noise = logistic_noise(torch.empty(100_000), torch.Generator().manual_seed(0))
+    >>> round((noise > 1).float().mean().item(), 2)
+    0.27
     """
     device = like.device if generator is None else generator.device
     u = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=device)
-    # rand returns multiples of eps / 2 in [0, 1), so this only moves the rare exact 0.
+    # `rand` returns multiples of eps / 2 in [0, 1), so this only changes the rare exact 0.
     return u.logit_(eps=torch.finfo(u.dtype).eps / 2).to(like.device)
 
 
 def hard_concrete(
     log_alpha: Tensor, noise: Tensor | float, temperature: float, gamma: float, zeta: float
 ) -> Tensor:
-    """Gate values: binary concrete, stretched to (gamma, zeta), clipped to [0, 1].
+    """Return gates: a binary concrete variable, stretched to (gamma, zeta), clipped to [0, 1].
 
     Parameters
     ----------
@@ -58,16 +67,26 @@ def hard_concrete(
     -------
     Tensor, the shape of `log_alpha`
         Gates in [0, 1].
+
+    Examples
+    --------
+    Median gates at five locations; the outer ones are exactly 0 and 1:
+
+    >>> import torch
+    >>> from l0.hard_concrete import hard_concrete
+    >>> log_alpha = torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0])
+    >>> hard_concrete(log_alpha, 0.0, temperature=2 / 3, gamma=-0.1, zeta=1.1)
+    tensor([0.0000, 0.1189, 0.5000, 0.8811, 1.0000])
     """
-    # In place where the tensor is fresh: at millions of gates new memory costs as much as sigmoid.
+    # In place on new tensors: with millions of gates, new memory takes as long as the sigmoid.
     s = (noise + log_alpha).div_(temperature).sigmoid_()  # eq. 10
     stretched = (s * (zeta - gamma)).add_(gamma)  # eq. 10
-    # Not clamp, whose gradient takes four passes over memory where this one takes one.
+    # Not `clamp`: its gradient takes four passes over memory, and this one takes one.
     return F.hardtanh(stretched, 0, 1)  # eq. 11 (hard sigmoid)
 
 
 def open_probability(log_alpha: Tensor, temperature: float, gamma: float, zeta: float) -> Tensor:
-    """Probability that a gate is not 0; the sum over the gates is the penalty (eq. 12).
+    """Return the probability that each gate is not 0; their sum is the penalty (eq. 12).
 
     Parameters
     ----------
@@ -80,6 +99,14 @@ def open_probability(log_alpha: Tensor, temperature: float, gamma: float, zeta: 
     -------
     Tensor, the shape of `log_alpha`
         Probabilities in [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> from l0.hard_concrete import open_probability
+    >>> log_alpha = torch.tensor([-3.0, 0.0, 3.0])
+    >>> open_probability(log_alpha, temperature=2 / 3, gamma=-0.1, zeta=1.1)
+    tensor([0.1976, 0.8318, 0.9900])
     """
     return torch.sigmoid(log_alpha - temperature * math.log(-gamma / zeta))  # eq. 12
 
@@ -95,8 +122,8 @@ class HardConcrete(nn.Module):
     .. math::
         P(z \ne 0) = \sigma(\log\alpha - \beta \log(-\gamma / \zeta))
 
-    with gamma = -stretch and zeta = 1 + stretch. A gate is sampled in training mode. In
-    evaluation mode it is the median of its distribution, u = 1/2.
+    with gamma = -stretch and zeta = 1 + stretch (eqs. 10 to 12 of the paper). In training mode a
+    gate is sampled. In evaluation mode it is the median of its distribution, u = 1/2.
 
     Parameters
     ----------
@@ -105,12 +132,13 @@ class HardConcrete(nn.Module):
     output_dim : int, optional
         Number of columns of gates.
     temperature : float, default 0.5
-        beta > 0; the smaller, the closer to a Bernoulli variable. May be set again at any time.
+        beta > 0. The smaller it is, the closer a gate is to a Bernoulli variable. It may be set
+        again at any time.
     stretch : float, default 0.1
         How far the interval reaches beyond 0 and 1; > 0.
     init_mean : float, default 0.5
         sigmoid(log alpha) at the start, between 0 and 1. It is *not* the probability that a gate
-        is open, which is higher: 0.77 at the defaults.
+        is open. That is higher: 0.77 at the defaults.
     n_items : int, optional
         Another name for `input_dim`; give one of the two.
 
@@ -126,23 +154,38 @@ class HardConcrete(nn.Module):
     Raises
     ------
     ValueError
-        If an argument is out of its range, or not exactly one of `input_dim` and `n_items` is
+        If an argument is out of its range, or if not exactly one of `input_dim` and `n_items` is
         given.
 
     Notes
     -----
-    The paper's gate for test time (eq. 13) leaves the temperature out: sigmoid(log alpha),
-    stretched. It closes only where P(open) < 0.31 (at temperature 2/3, stretch 0.1), and so
-    keeps gates that are closed in most samples. The median closes exactly where P(open) <= 1/2.
+    The paper's gate at test time (eq. 13) is sigmoid(log alpha), stretched, without the
+    temperature. It is closed only where P(open) < 0.31 (at temperature 2/3 and stretch 0.1), so it
+    keeps gates that are closed in most samples. The median is closed exactly where P(open) <= 1/2.
 
-    Parameters in half precision are computed with in float32. Gates come back in the dtype of
-    `qz_logits`, probabilities and the penalty in float32 or better: the sum of 100,000 open
-    gates is infinite in float16.
+    Parameters in half precision are converted to float32 for all computations. Gates have the dtype
+    of `qz_logits`. Probabilities and the penalty are in float32 or better, because the sum of
+    100,000 open gates is infinite in float16.
 
     References
     ----------
     C. Louizos, M. Welling, D. P. Kingma, "Learning Sparse Neural Networks through L0
     Regularization", ICLR 2018, section 2.3, arXiv:1712.01312.
+
+    Examples
+    --------
+    Two gates, one mostly closed and one mostly open:
+
+    >>> import torch
+    >>> from l0 import HardConcrete
+    >>> gates = HardConcrete(2)
+    >>> _ = gates.load_state_dict({"qz_logits": torch.tensor([-4.0, 4.0])})
+    >>> gates.eval()().detach()
+    tensor([0., 1.])
+    >>> gates.get_active_prob().detach()
+    tensor([0.0573, 0.9945])
+    >>> round(gates.get_penalty().item(), 4)
+    1.0518
     """
 
     qz_logits: nn.Parameter
@@ -209,17 +252,16 @@ class HardConcrete(nn.Module):
         *,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Gate values: a fresh sample in training mode, the median gates in evaluation mode.
+        """Return the gates: a fresh sample in training mode, the medians in evaluation mode.
 
         Parameters
         ----------
         input_shape : sequence of int, optional
-            Shape of the tensor to gate, whose first axes are those of the gates. The gates then
-            get an axis of length 1 for each further axis, ready to multiply.
+            Shape of the tensor to multiply. Its first axes are those of the gates; for each further
+            axis, the gates get an axis of length 1.
         generator : torch.Generator, optional
-            Source of the sample; the global generator is used, and moved on, only without it. A
-            CPU generator gives the same sample on every device; for speed on a GPU pass one that
-            lives there.
+            Draws the sample; by default torch's global generator does. A CPU generator gives the
+            same sample on every device. On a GPU, a generator on that GPU is faster.
 
         Returns
         -------
@@ -254,7 +296,7 @@ class HardConcrete(nn.Module):
 
     @torch.no_grad()
     def get_open(self) -> Tensor:
-        """Tell which gates are open in evaluation mode, that is those with P(open) > 1/2.
+        """Return which gates are open in evaluation mode, those with P(open) > 1/2.
 
         Returns
         -------
@@ -269,7 +311,7 @@ class HardConcrete(nn.Module):
         Returns
         -------
         int
-            Count of True in :meth:`get_open`.
+            The number of True in :meth:`get_open`.
         """
         return int(self.get_open().sum())
 
@@ -296,7 +338,7 @@ class HardConcrete(nn.Module):
         return at_least_float32(self.qz_logits)
 
     def gates_at(self, noise: Tensor | float) -> Tensor:
-        """Return the gates of some noise, whatever the mode; 0 gives the medians.
+        """Return the gates for given noise, in any mode; noise 0 gives the medians.
 
         Parameters
         ----------

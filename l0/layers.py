@@ -1,4 +1,4 @@
-"""Layers whose weights have hard-concrete gates (Louizos, Welling & Kingma, arXiv:1712.01312)."""
+"""Layers with hard-concrete gates on weights (Louizos, Welling & Kingma, arXiv:1712.01312)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from l0.penalties import get_sparsity_stats, sum_of_squares, sum_over_modules
 
 
 class _GatedLayer(nn.Module):
-    """Gates on a weight, one for each entry or, where structured, one for each output channel.
+    """A layer with a gate on each entry of its weight; if structured, on each output channel.
 
-    In training mode every forward pass draws new gates, one draw for the whole batch; in
-    evaluation mode they are the medians.
+    In training mode every forward pass draws new gates, once for the whole batch. In evaluation
+    mode the gates are the medians.
     """
 
     structured: bool
     weight_gates: HardConcrete
     channel_gates: HardConcrete
-    #: Number of weights that one gate closes.
+    #: The number of weights that one gate multiplies.
     weights_per_gate: int
 
     def _add_gates(self, weight: Tensor, temperature: float, init_sparsity: float) -> None:
@@ -53,7 +53,7 @@ class _GatedLayer(nn.Module):
         Returns
         -------
         Tensor, shape ()
-            Counts gates: weights, or channels where the gates are those of channels.
+            The expected number of open weights, or of open channels if structured.
         """
         return self._gates.get_penalty()
 
@@ -68,7 +68,7 @@ class _GatedLayer(nn.Module):
         return self._gates.get_sparsity()
 
 
-class _DenseLayer(_GatedLayer):
+class _WeightLayer(_GatedLayer):
     """A gated layer with a weight and a bias of its own."""
 
     weight: nn.Parameter
@@ -81,7 +81,7 @@ class _DenseLayer(_GatedLayer):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the weight anew, N(0, 2 / fan_out), and set the bias to 0; the gates stay."""
+        """Draw the weight from N(0, 2 / fan_out), and set the bias to 0; leave the gates alone."""
         nn.init.kaiming_normal_(self.weight, mode="fan_out")
         if self.bias is not None:
             nn.init.zeros_(self.bias)
@@ -99,36 +99,36 @@ class _DenseLayer(_GatedLayer):
         return sum_of_squares(self.weight)
 
 
-class L0Linear(_DenseLayer):
+class L0Linear(_WeightLayer):
     r"""Linear layer with a gate on every weight.
 
     .. math::
         y = x (W \odot z)^\top + b
 
-    with hard-concrete gates z: one sample for the whole batch in training mode, the medians in
-    evaluation mode.
+    with hard-concrete gates z. In training mode they are one sample for the whole batch, in
+    evaluation mode the medians.
 
     Parameters
     ----------
     in_features, out_features : int
-        Sizes of x and y along their last axis.
+        The sizes of x and y along their last axis.
     bias : bool, default True
         Whether there is a b.
     temperature : float, default 0.5
-        Of the gates.
+        The temperature of the gates.
     init_sparsity : float, default 0.5
-        The gates start with ``init_mean = 1 - init_sparsity``, strictly between 0 and 1. It is
-        *not* the share of closed gates, which is lower: 0.23 at the defaults (see
+        Strictly between 0 and 1. The gates start with ``init_mean = 1 - init_sparsity``. This is
+        *not* the share of closed gates. That is lower: 0.23 at the defaults (see
         :class:`HardConcrete`).
     use_l2 : bool, default False
-        Whether :meth:`get_l2_penalty` is more than 0.
+        Whether :meth:`get_l2_penalty` counts the weight; without it, the penalty is 0.
 
     Attributes
     ----------
     weight : nn.Parameter, shape (out_features, in_features)
-        W, before the gates.
+        W, without the gates.
     bias : nn.Parameter, shape (out_features,), or None
-        b; has no gates.
+        b; it has no gates.
     weight_gates : HardConcrete
         Gates of shape (out_features, in_features).
 
@@ -139,7 +139,21 @@ class L0Linear(_DenseLayer):
 
     Notes
     -----
-    Single closed weights make a network smaller on disk, hardly ever faster.
+    Closing single weights makes a network smaller on disk, but hardly ever faster. To remove whole
+    channels, use :func:`l0.sparsify`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from l0 import L0Linear
+    >>> layer = L0Linear(3, 2)
+    >>> layer(torch.ones(5, 3)).shape
+    torch.Size([5, 2])
+
+    All six gates start alike, with P(open) = 0.77:
+
+    >>> round(layer.get_l0_penalty().item(), 2), round(layer.get_sparsity(), 2)
+    (4.61, 0.23)
     """
 
     structured = False
@@ -183,43 +197,58 @@ class L0Linear(_DenseLayer):
         )
 
 
-class L0Conv2d(_DenseLayer):
+class L0Conv2d(_WeightLayer):
     """2-D convolution with a gate on every weight, or on every output channel.
 
     Parameters
     ----------
     in_channels, out_channels : int
-        Numbers of channels.
+        The numbers of channels.
     kernel_size, stride, padding : int or pair of int, default stride 1 and padding 0
         Along height and width. `padding` may also be "valid" or, at stride 1, "same".
     bias : bool, default True
-        Whether the output channels have one. A closed channel still gives its bias.
+        Whether each output channel has a bias. A closed channel still outputs its bias.
     temperature : float, default 0.5
-        Of the gates.
+        The temperature of the gates.
     init_sparsity : float, default 0.5
-        The gates start with ``init_mean = 1 - init_sparsity``, strictly between 0 and 1. It is
-        *not* the share of closed gates, which is lower: 0.23 at the defaults (see
+        Strictly between 0 and 1. The gates start with ``init_mean = 1 - init_sparsity``. This is
+        *not* the share of closed gates. That is lower: 0.23 at the defaults (see
         :class:`HardConcrete`).
     structured : bool, default False
-        One gate for each output channel, in place of one for each weight.
+        Whether each output channel has one gate, instead of each weight.
     use_l2 : bool, default False
-        Whether :meth:`get_l2_penalty` is more than 0.
+        Whether :meth:`get_l2_penalty` counts the weight; without it, the penalty is 0.
 
     Attributes
     ----------
     weight : nn.Parameter, shape (out_channels, in_channels, height, width)
-        The filters, before the gates.
+        The filters, without the gates.
     bias : nn.Parameter, shape (out_channels,), or None
-        Has no gates.
+        It has no gates.
     weight_gates : HardConcrete
-        Gates of shape (out_channels, in_channels * height * width), unless structured.
+        Gates of shape (out_channels, in_channels * height * width); only if not structured.
     channel_gates : HardConcrete
-        Gates of shape (out_channels,), where structured.
+        Gates of shape (out_channels,); only if structured.
 
     Raises
     ------
     ValueError
         If a number is out of its range.
+
+    Examples
+    --------
+    A gate on each of four output channels. Close the first one: its output is its bias.
+
+    >>> import torch
+    >>> from l0 import L0Conv2d
+    >>> layer = L0Conv2d(3, 4, kernel_size=3, padding=1, structured=True).eval()
+    >>> with torch.no_grad():
+    ...     _ = layer.channel_gates.qz_logits.copy_(torch.tensor([-9.0, 9.0, 9.0, 9.0]))
+    ...     y = layer(torch.ones(2, 3, 8, 8))
+    >>> y.shape
+    torch.Size([2, 4, 8, 8])
+    >>> bool((y[:, 0] == layer.bias[0]).all())
+    True
     """
 
     def __init__(
@@ -276,16 +305,16 @@ class L0DepthwiseConv2d(_GatedLayer):
     Parameters
     ----------
     in_channels : int
-        Number of channels, in and out.
+        The number of channels of the input and of the output.
     kernel_size, stride, padding : int or pair of int, default stride 1 and padding 0
         Along height and width. `padding` may also be "valid" or, at stride 1, "same".
     bias : bool, default True
-        Whether the channels have one. A closed channel still gives its bias.
+        Whether each channel has a bias. A closed channel still outputs its bias.
     temperature : float, default 0.5
-        Of the gates.
+        The temperature of the gates.
     init_sparsity : float, default 0.5
-        The gates start with ``init_mean = 1 - init_sparsity``, strictly between 0 and 1. It is
-        *not* the share of closed gates, which is lower: 0.23 at the defaults (see
+        Strictly between 0 and 1. The gates start with ``init_mean = 1 - init_sparsity``. This is
+        *not* the share of closed gates. That is lower: 0.23 at the defaults (see
         :class:`HardConcrete`).
 
     Attributes
@@ -299,6 +328,16 @@ class L0DepthwiseConv2d(_GatedLayer):
     ------
     ValueError
         If a number is out of its range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from l0 import L0DepthwiseConv2d
+    >>> layer = L0DepthwiseConv2d(4, kernel_size=3)
+    >>> layer(torch.ones(2, 4, 8, 8)).shape
+    torch.Size([2, 4, 6, 6])
+    >>> layer.channel_gates().shape
+    torch.Size([4])
     """
 
     structured = True
@@ -338,7 +377,7 @@ class L0DepthwiseConv2d(_GatedLayer):
             Of the size that `torch.nn.Conv2d` gives.
         """
         conv = self.depthwise_conv
-        # The gates multiply the filters, which are smaller than the input that they see.
+        # Multiply the filters rather than the input: they are smaller.
         return F.conv2d(
             input, self._gated(conv.weight), conv.bias, self.stride, self.padding,
             groups=self.in_channels,
@@ -346,14 +385,14 @@ class L0DepthwiseConv2d(_GatedLayer):
 
 
 class SparseMLP(nn.Module):
-    """Perceptron of three :class:`L0Linear` layers with ReLU between them.
+    """A perceptron of three :class:`L0Linear` layers with ReLU between them.
 
     Parameters
     ----------
     input_dim, hidden_dim, output_dim : int, default 784, 256 and 10
-        Sizes of the input, of both hidden layers and of the output.
+        The sizes of the input, of both hidden layers, and of the output.
     init_sparsity, temperature, use_l2
-        As in :class:`L0Linear`, the same for every layer.
+        As in :class:`L0Linear`, for all three layers.
 
     Attributes
     ----------
@@ -364,6 +403,18 @@ class SparseMLP(nn.Module):
     ------
     ValueError
         If a number is out of its range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from l0 import SparseMLP
+    >>> model = SparseMLP(input_dim=6, hidden_dim=5, output_dim=2)
+    >>> logits = model(torch.ones(3, 6))
+    >>> logits.shape
+    torch.Size([3, 2])
+    >>> loss = logits.square().mean() + 1e-3 * model.get_l0_loss()
+    >>> {name: row["total_params"] for name, row in model.get_sparsity_stats().items()}
+    {'fc1': 30, 'fc2': 25, 'fc3': 10}
     """
 
     def __init__(
@@ -395,7 +446,7 @@ class SparseMLP(nn.Module):
         Parameters
         ----------
         x : Tensor, shape (batch, ...)
-            With `input_dim` numbers after the batch axis, which are flattened.
+            The axes after the first are flattened; they hold `input_dim` numbers.
 
         Returns
         -------
@@ -428,7 +479,7 @@ class SparseMLP(nn.Module):
         return sum_over_modules(self, "get_l2_penalty")
 
     def get_sparsity_stats(self) -> dict[str, dict[str, float]]:
-        """Tell how sparse each layer is (see :func:`l0.get_sparsity_stats`).
+        """Return how sparse each layer is; see :func:`l0.get_sparsity_stats`.
 
         Returns
         -------
@@ -440,18 +491,18 @@ class SparseMLP(nn.Module):
 
 @torch.no_grad()
 def prune_model(model: nn.Module, threshold: float = 0.05) -> nn.Module:
-    """Set the weights to 0 whose gates are hardly ever open, and switch to evaluation mode.
+    """Set weights to 0 if their gates are hardly ever open, and switch to evaluation mode.
 
-    A channel that is closed loses its filter and keeps its bias, and is then a constant.
+    The filter of a closed channel becomes 0. Its bias stays, so the channel is a constant.
 
     Parameters
     ----------
     model : nn.Module
-        Changed in place. Pruned are the layers of this module, and every other one with a
-        `weight` and a :class:`HardConcrete` called `weight_gates` or `channel_gates`.
+        Changed in place. All its layers are pruned that have a `weight` and a :class:`HardConcrete`
+        called `weight_gates` or `channel_gates`, as the layers of this module have.
     threshold : float, default 0.05
-        Between 0 and 1: weights go where P(open) is at most this. In evaluation mode a gate is
-        closed where P(open) <= 1/2, so up to that a threshold does not change what a layer
+        From 0 to 1. A weight becomes 0 if its P(open) is at most this. In evaluation mode a gate is
+        closed if P(open) <= 1/2, so a threshold of at most 1/2 does not change what a layer
         computes.
 
     Returns
@@ -463,6 +514,17 @@ def prune_model(model: nn.Module, threshold: float = 0.05) -> nn.Module:
     ------
     ValueError
         If `threshold` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from l0 import L0Linear, prune_model
+    >>> layer = L0Linear(2, 2)
+    >>> with torch.no_grad():
+    ...     _ = layer.weight_gates.qz_logits.copy_(torch.tensor([[-9.0, 9.0], [9.0, -9.0]]))
+    >>> prune_model(layer).weight == 0
+    tensor([[ True, False],
+            [False,  True]])
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"`threshold` must lie between 0 and 1, got {threshold!r}")
@@ -476,7 +538,7 @@ def prune_model(model: nn.Module, threshold: float = 0.05) -> nn.Module:
 
 
 def _spread(per_gate: Tensor, weight: Tensor) -> Tensor:
-    """Shape what belongs to the gates like their weight: an entry each, or an output channel."""
+    """Reshape values of the gates so that they multiply a weight: by entry, or by channel."""
     if per_gate.ndim == 1:
         return per_gate.reshape(-1, *[1] * (weight.ndim - 1))
     return per_gate.reshape(weight.shape)
@@ -495,6 +557,6 @@ def _pair(value: int | tuple[int, int], argument: str, least: int) -> tuple[int,
 def _padding(value: int | tuple[int, int] | str) -> tuple[int, int] | str:
     if isinstance(value, str):
         if value not in ("same", "valid"):
-            raise ValueError(f"`padding` is {value!r}; pass a number, a pair, 'same' or 'valid'")
+            raise ValueError(f"`padding` is {value!r}; pass an integer, a pair, 'same' or 'valid'")
         return value
     return _pair(value, "padding", 0)

@@ -1,5 +1,5 @@
-"""The old name of the module of `SparseL0Linear`."""
+"""The module name of `SparseL0Linear` in l0-python 0.6."""
 
-from l0.linear_model import SparseL0Linear
+from l0.gated_linear.sparse_l0_linear import SparseL0Linear
 
 __all__ = ["SparseL0Linear"]

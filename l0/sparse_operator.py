@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l0.common.dtypes import without_autocast
+
 #: How many entries to copy at a time. Copies of all of them in float64 would double the peak of
 #: memory.
 BLOCK = 1 << 20
@@ -31,11 +33,11 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, matrix: Tensor, transpose: Tensor, place: Tensor) -> Tensor:
         ctx.transpose = transpose
-        return torch.mv(matrix, x)[place]
+        return _times(matrix, x)[place]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return torch.mv(ctx.transpose, gradient), None, None, None
+        return _times(ctx.transpose, gradient), None, None, None
 
 
 class SparseOperator:
@@ -194,6 +196,12 @@ def _deal(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
     return np.argsort(lot, kind="stable")
 
 
+def _times(matrix: Tensor, x: Tensor) -> Tensor:
+    # On CUDA autocast would turn the whole matrix into half precision at every product.
+    with without_autocast(x.device):
+        return torch.mv(matrix, x)
+
+
 def _to_torch(matrix: sp.csr_array, device: torch.device) -> Tensor:
     with warnings.catch_warnings():
         # PyTorch says once a process that its CSR layout is in beta.
@@ -203,5 +211,7 @@ def _to_torch(matrix: sp.csr_array, device: torch.device) -> Tensor:
             torch.from_numpy(matrix.indices),
             torch.from_numpy(matrix.data),
             matrix.shape,
+            # Else `torch.set_default_device` decides.
+            device="cpu",
             check_invariants=False,
         ).to(device)

@@ -1,4 +1,4 @@
-"""Cooling: from soft gates that learn quickly to hard ones that are nearly 0 or 1."""
+"""Lower the temperature of gates: soft gates learn quickly, hard ones are nearly 0 or 1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from l0.hard_concrete import HardConcrete
 
 
 def _exponential(start: float, end: float, t: float) -> float:
-    return float(start ** (1 - t) * end**t)  # the geometric mean, weighted
+    return float(start ** (1 - t) * end**t)  # a weighted geometric mean
 
 
 def _linear(start: float, end: float, t: float) -> float:
@@ -24,7 +24,7 @@ def _cosine(start: float, end: float, t: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * t)) / 2
 
 
-#: Temperature after the share t in [0, 1] of the way from `start` to `end`.
+#: The temperature after a share t in [0, 1] of the epochs, between `start` and `end`.
 SCHEDULES: dict[str, Callable[[float, float, float], float]] = {
     "exponential": _exponential,
     "linear": _linear,
@@ -37,35 +37,44 @@ class TemperatureScheduler:
 
     With t = epoch / anneal_epochs, the temperature is
 
-    * exponential: initial^(1 - t) final^t, the same factor every epoch;
-    * linear: (1 - t) initial + t final, the same step every epoch;
-    * cosine: final + (initial - final) (1 + cos(pi t)) / 2, slow at both ends.
+    * exponential: initial^(1 - t) final^t, with the same factor in every epoch;
+    * linear: (1 - t) initial + t final, with the same step in every epoch;
+    * cosine: final + (initial - final) (1 + cos(pi t)) / 2, with small steps at both ends
+      (Loshchilov & Hutter 2017, "SGDR", arXiv:1608.03983, eq. 5, without restarts).
 
     Parameters
     ----------
     initial_temp, final_temp : float, default 2.0 and 0.1
-        Positive; usually falling, though they may rise.
+        Positive. Usually the final one is lower, but it may be higher.
     anneal_epochs : float, default 100
         At least 1.
     schedule : {"exponential", "linear", "cosine"}, default "exponential"
-        How the temperature moves.
+        How the temperature changes.
     total_epochs : float, optional
         Another name for `anneal_epochs`; give one of the two.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range, or `anneal_epochs` and `total_epochs` disagree.
+        If an argument is out of its range, or if `anneal_epochs` and `total_epochs` differ.
 
     See Also
     --------
-    update_temperatures : sets the gates of a model to a temperature.
+    update_temperatures : sets the temperature of all gates of a model.
 
     Notes
     -----
     The expected number of open gates depends on the temperature: at log alpha = 0 a gate is open
-    with probability 0.99 at temperature 2, 0.77 at 0.5 and 0.56 at 0.1. So cooling alone closes
-    gates, and the penalty, whose gradient is p (1 - p), pulls harder late than early.
+    with probability 0.99 at temperature 2, 0.77 at 0.5 and 0.56 at 0.1. So a falling temperature
+    closes gates by itself. The gradient of the penalty is p (1 - p), so the penalty also pulls
+    harder late than early.
+
+    Examples
+    --------
+    >>> from l0 import TemperatureScheduler
+    >>> scheduler = TemperatureScheduler(2.0, 0.1, anneal_epochs=100)
+    >>> [round(scheduler.get_temperature(epoch), 3) for epoch in (0, 50, 100, 150)]
+    [2.0, 0.447, 0.1, 0.1]
     """
 
     def __init__(
@@ -78,11 +87,11 @@ class TemperatureScheduler:
         total_epochs: float | None = None,
     ) -> None:
         if total_epochs is not None:
-            # An `anneal_epochs` of 100 that was spelt out cannot be told from the default.
+            # 100 may be the default or may have been passed; both are allowed.
             if anneal_epochs not in (100, total_epochs):
                 raise ValueError(
                     f"`anneal_epochs` is {anneal_epochs!r} and `total_epochs` {total_epochs!r}, "
-                    "two names for one number; give one of them"
+                    "but both name the same number; pass one of them"
                 )
             anneal_epochs = total_epochs
         if not 1 <= anneal_epochs < math.inf:
@@ -101,7 +110,7 @@ class TemperatureScheduler:
         Parameters
         ----------
         epoch : float
-            Counted from 0; fractions are fine, to cool within an epoch.
+            Counted from 0. A fraction is a time within an epoch.
 
         Returns
         -------
@@ -122,19 +131,27 @@ class TemperatureScheduler:
 def update_temperatures(model: nn.Module, temperature: float) -> None:
     """Set the temperature of every :class:`HardConcrete` in a model.
 
-    Others stay as they are: `SparseCalibrationWeights` and `SparseL0Linear` keep their `beta`.
+    Other gates stay as they are: `SparseCalibrationWeights` and `SparseL0Linear` keep their `beta`.
 
     Parameters
     ----------
     model : nn.Module
-        Searched with everything inside it; may itself be a `HardConcrete`.
+        Searched with all its submodules. It may itself be a `HardConcrete`.
     temperature : float
         Positive and finite.
 
     Raises
     ------
     ValueError
-        If `temperature` is not; nothing has changed then.
+        If `temperature` is not positive and finite; no gate has changed then.
+
+    Examples
+    --------
+    >>> from l0 import SparseMLP, update_temperatures
+    >>> model = SparseMLP(6, 5, 4)
+    >>> update_temperatures(model, 0.2)
+    >>> model.fc1.weight_gates.temperature
+    0.2
     """
     temperature = positive(temperature, "temperature")
     for module in model.modules():

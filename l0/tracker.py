@@ -1,4 +1,4 @@
-"""What a training loop wants to remember of its penalties."""
+"""Histories of numbers, such as penalties, in a training loop."""
 
 from __future__ import annotations
 
@@ -17,14 +17,25 @@ from l0.common.plots import BLUE, matplotlib, save_figure
 
 
 class PenaltyTracker:
-    """Histories of named numbers, one value a call of :meth:`log`.
+    """Histories of named numbers: each call of :meth:`log` adds one value.
 
-    NaN and infinite values are kept as they come: a run that goes wrong should show it.
+    NaN and infinite values are kept, so that a run that fails shows it.
 
     Attributes
     ----------
     history : dict of str to list of float
-        In the order of the first mention.
+        The histories, in the order in which their names were first logged.
+
+    Examples
+    --------
+    >>> from l0 import PenaltyTracker
+    >>> tracker = PenaltyTracker()
+    >>> for step in range(4):
+    ...     tracker.log("loss", 1 / (step + 1))
+    >>> tracker.get_history("loss")[:2]
+    [1.0, 0.5]
+    >>> tracker.get_stats("loss")["last"]
+    0.25
     """
 
     def __init__(self) -> None:
@@ -36,9 +47,9 @@ class PenaltyTracker:
         Parameters
         ----------
         name : str
-            Of the metric; a new one starts a new history.
+            The name of the metric. A new name starts a new history.
         value : float or Tensor of one element
-            Kept as a float, without its graph.
+            Stored as a float, without its graph.
 
         Raises
         ------
@@ -49,7 +60,7 @@ class PenaltyTracker:
             number = float(value.detach() if isinstance(value, Tensor) else value)
         except (TypeError, ValueError, RuntimeError):
             raise ValueError(
-                f"`value` of {name!r} must be one number, got {value!r}; log its sum or mean, say"
+                f"`value` of {name!r} must be one number, got {value!r}; log its sum or its mean"
             ) from None
         self.history[name].append(number)
 
@@ -59,12 +70,12 @@ class PenaltyTracker:
         Parameters
         ----------
         name : str
-            Of the metric.
+            The name of the metric.
 
         Returns
         -------
         list of float
-            A copy; empty for a name that was never logged.
+            A copy; empty if the name was never logged.
         """
         return list(self.history.get(name, ()))
 
@@ -74,18 +85,18 @@ class PenaltyTracker:
         Parameters
         ----------
         name : str
-            Of the metric.
+            The name of the metric.
 
         Returns
         -------
         dict of str to float
-            `mean`, `std` (of the population: divided by n), `min`, `max` and `last`; empty for a
-            name that was never logged. One NaN makes all but `last` NaN.
+            `mean`, `std` (of the population: divided by n), `min`, `max` and `last`; empty if the
+            name was never logged. If one value is NaN, all but `last` are NaN.
         """
         values = self.get_history(name)
         if not values:
             return {}
-        with np.errstate(invalid="ignore"):  # the spread of an infinite value is NaN
+        with np.errstate(invalid="ignore"):  # with an infinite value, the deviation is NaN
             return {
                 "mean": float(np.mean(values)),
                 "std": float(np.std(values)),
@@ -95,18 +106,18 @@ class PenaltyTracker:
             }
 
     def clear(self) -> None:
-        """Forget all histories."""
+        """Delete all histories."""
         self.history.clear()
 
     def save_to_csv(self, filepath: str | os.PathLike[str]) -> None:
-        """Write the histories, a column a metric and a row a value.
+        """Write the histories: a column for each metric, and a row for each step.
 
-        Cells are blank where a history has ended; NaN is written `nan`.
+        After the end of a history its cells are blank. NaN is written as `nan`.
 
         Parameters
         ----------
         filepath : str or Path
-            The file, written whole or not at all.
+            The file; it is written completely or not at all.
         """
         with (
             whole_file(filepath) as draft,
@@ -121,37 +132,37 @@ class PenaltyTracker:
         metrics: Sequence[str] | None = None,
         save_path: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Plot metrics against the number of the value, a panel each.
+        """Plot each metric against the step, in a panel of its own.
 
         Parameters
         ----------
         metrics : sequence of str, optional
-            Which ones; by default all.
+            The metrics to plot; by default all.
         save_path : str or Path, optional
-            Image file to write (``.png``, ``.svg``, ``.pdf``). Without it the figure is shown in
-            a window or notebook.
+            The image file to write (``.png``, ``.svg``, ``.pdf``). By default a window or notebook
+            shows the figure.
 
         Raises
         ------
         ValueError
-            If a metric was never logged, or there is none.
+            If a metric was never logged, or if there is none.
         ImportError
-            Without matplotlib, with the command that installs it.
+            If matplotlib is missing; the message gives the command that installs it.
         """
         names = list(metrics or self.history)
         if not names:
-            raise ValueError("`metrics` is empty, and nothing was logged; call `log` first")
+            raise ValueError("`metrics` is empty, because nothing was logged; call `log` first")
         unknown = [name for name in names if name not in self.history]
         if unknown:
             raise ValueError(
-                f"`metrics` names what was never logged: {first_few(unknown)}; "
+                f"`metrics` has names that were never logged: {first_few(unknown)}; "
                 f"{closest(unknown[0], self.history)}"
             )
-        # pyplot keeps its figures and picks a window system: only for one that is shown.
+        # pyplot keeps its figures and opens a window system, so use it only to show a figure.
         new = matplotlib("pyplot").figure if save_path is None else matplotlib("figure").Figure
         figure = new(figsize=(8, 2.8 * len(names)), layout="constrained")
         for axes, name in zip(figure.subplots(len(names), squeeze=False)[:, 0], names, strict=True):
-            # A single value, or one between two NaN, has no line: hence the marks.
+            # A single value, or a value between two NaN, has no line: draw marks too.
             axes.plot(self.history[name], ".-", color=BLUE)
             axes.set_title(name, fontsize=10)
             axes.set_xlabel("Step")

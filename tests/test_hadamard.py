@@ -234,7 +234,10 @@ def test_deepcopy_is_equal_and_independent():
         ({"depth": 2.5}, "`depth` must be an integer of at least 2, got 2.5"),
         ({"init": -1.0}, "`init` must be finite and not negative, but is not at items 0, 1, 2"),
         ({"init": math.nan}, "`init` must be finite and not negative"),
-        ({"init": torch.ones(4)}, r"`init` must have shape \(3,\), one value an item, got \(4,\)"),
+        (
+            {"init": torch.ones(4)},
+            r"`init` must have shape \(3,\), one value for each item, got \(4,\)",
+        ),
         ({"init": torch.ones(3, dtype=torch.int64)}, "`init` must be of a floating dtype"),
         ({"costs": torch.ones(3, 1)}, r"`costs` must have shape \(3,\)"),
         (

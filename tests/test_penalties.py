@@ -15,8 +15,8 @@ from l0.calibration import SparseCalibrationWeights
 from l0.hadamard import HadamardGate
 from l0.hard_concrete import HardConcrete
 from l0.layers import L0Conv2d, L0DepthwiseConv2d, L0Linear, SparseMLP
-from l0.networks.gating import GatedEntries
-from l0.networks.unit_gates import HadamardUnits
+from l0.networks.gates.gating import GatedEntries
+from l0.networks.gates.hadamard import HadamardUnits
 from l0.penalties import (
     compute_l0_penalty,
     compute_l0l2_penalty,
@@ -57,6 +57,7 @@ def gates_of(model):
     ("module", "names"),
     [
         ("l0.distributions", ["HardConcrete"]),
+        ("l0.sparse", ["SparseL0Linear"]),
         (
             "l0.penalties",
             [

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from l0 import HardConcrete, L0Linear, SparseMLP
+from l0 import FeatureGate, HardConcrete, HybridGate, L0Linear, SampleGate, SparseMLP
+from tests.gates.data import KINDS as TABLES
 
 ROWS, COLUMNS = 10_000, 8
 
@@ -142,3 +143,22 @@ def test_features(as_given):
     chosen = np.zeros(1000, dtype=bool)
     chosen[indices] = True
     assert importance[chosen].min() >= importance[~chosen].max()
+
+
+@pytest.mark.parametrize("kind", ["torch", "numpy", "pandas"])
+def test_all_gates_one_after_the_other(kind):
+    values = np.random.default_rng(0).normal(size=(10_000, 4))
+    data = TABLES[kind](values)
+    gate = SampleGate(n_samples=10000, target_samples=1000)
+    selected_data, indices = gate.select_samples(data)
+    assert selected_data.shape == (1000, 4)
+    hybrid = HybridGate(n_items=10000, l0_fraction=0.25, random_fraction=0.75, target_items=1000)
+    selected, indices, types = hybrid.select(data)
+    assert len(selected) == len(indices) == len(types) == 1000
+    wide = np.random.default_rng(1).normal(size=(200, 1000))
+    data = {"torch": torch.tensor, "numpy": np.asarray, "pandas": pd.DataFrame}[kind](wide)
+    gate = FeatureGate(n_features=1000, max_features=50)
+    selected_data, feature_indices = gate.select_features(data)
+    importance = gate.get_feature_importance()
+    assert selected_data.shape == (200, 50)
+    assert len(feature_indices) == 50 and importance.shape == (1000,)

@@ -10,6 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 from l0.sparse_operator import SparseOperator, row_blocks
 
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
 entries = st.sampled_from([0.0, 0.0, 0.0, 1.0, -2.5, 1e-3, 4e5])
 factors = st.floats(0.01, 100)
 blocks = st.sampled_from([1, 2, 5, 11, 1000])
@@ -131,3 +133,31 @@ def test_the_matrix_that_came_in_is_left_alone():
     A = sp.csr_array(np.array([[1.0, 2.0], [0.0, 3.0]]))
     SparseOperator.from_scipy(A, np.array([5.0, 5.0]), np.array([7.0, 7.0]))
     np.testing.assert_array_equal(A.toarray(), [[1, 2], [0, 3]])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_autocast_rounds_nothing(monkeypatch, device, dtype):
+    """On CUDA it lowers `mv`, on the CPU it does not: that it is off tells for both."""
+    products, multiply = [], torch.mv
+
+    def watched(*factors):
+        products.append(torch.is_autocast_enabled(device))
+        return multiply(*factors)
+
+    monkeypatch.setattr(torch, "mv", watched)
+    operator = SparseOperator.from_scipy(sp.csr_array(np.eye(3)), np.ones(3), np.ones(3), device)
+    ratios = torch.full((3,), 1 + 1e-4, device=device, requires_grad=True)
+    with torch.autocast(device, dtype):
+        value = operator(ratios)
+        value.backward(ratios.detach())
+        assert torch.is_autocast_enabled(device)
+    assert products == [False, False]
+    assert torch.equal(value, ratios)
+    assert torch.equal(ratios.grad, ratios)
+
+
+def test_the_default_device_of_torch_decides_nothing():
+    with torch.device("meta"):
+        operator = SparseOperator.from_scipy(sp.csr_array(np.eye(3)), np.ones(3), np.ones(3))
+    np.testing.assert_array_equal(operator(torch.ones(3)), np.ones(3))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-SNIPPET = '''
+SNIPPET = """
 import os
 import polars as pl
 import l0
@@ -25,7 +25,7 @@ def use(frame: pl.DataFrame, path: str) -> None:
     l0.calibrate(frame, path, sed=3)
     l0.calibrate(frame, path, seed="3")
     l0.calibrate(path, path, kind="numpy")
-'''
+"""
 REVEALED = [
     "float", "float | None", "int", "DataFrame", "DataFrame | None", "DataFrame", "DataFrame",
     "DataFrame",

@@ -28,6 +28,7 @@ from l0.calibration.results.provenance import describe_run
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Path, Selector, get_selector
 from l0.common.devices import checked_device
+from l0.common.dtypes import without_autocast
 from l0.common.errors import InputError, first_few
 from l0.common.validation import whole_number
 
@@ -36,6 +37,7 @@ EPOCHS = 400
 MOST_OFF = 20.0
 
 
+@torch.inference_mode(False)
 @torch.enable_grad()
 def solve(
     problem: Problem, n_records: int | None, method: str | Selector, options: Options
@@ -48,13 +50,14 @@ def solve(
     needs_full_file = budget is None or getattr(selector, "needs_full_file", True)
     with progress_bar(options["progress"]) as listener:
         context, reasons = prepare(problem, budget, options, listener)
-        if needs_full_file or problem.untargeted is not None:
-            context = with_reference(context, budget)
-        if budget is None:
-            records, ratios = np.arange(problem.n_records), context.full_file
-        else:
-            selection = selector.select(context, budget)
-            records, ratios = selection.records, refit(context, selection)
+        with without_autocast(context.objective.device):
+            if needs_full_file or problem.untargeted is not None:
+                context = with_reference(context, budget)
+            if budget is None:
+                records, ratios = np.arange(problem.n_records), context.full_file
+            else:
+                selection = selector.select(context, budget)
+                records, ratios = selection.records, refit(context, selection)
         metrics, tables = _evaluated(context, records, ratios, reasons)
         return CalibrationResult(
             indices=np.sort(problem.record_order[records]),
@@ -69,6 +72,7 @@ def solve(
         )
 
 
+@torch.inference_mode(False)
 @torch.enable_grad()
 def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Frontier[Any]:
     """Trace the frontier of a problem (see `CalibrationProblem.frontier`)."""
@@ -84,14 +88,15 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
         bounds = context.objective.bounds
         # For all of them before the walk, so that a budget too small costs no work.
         others = [check_reachable(problem, bounds, budget) for budget in budgets[1:]]
-        if problem.untargeted is not None:
-            context = with_reference(context, budgets[0])
-        selections = Path().frontier(context, budgets)
-        for selection, reasons in zip(selections, [widest, *others], strict=True):
-            reached = replace(context.objective, reachable=reasons == "")
-            ratios = refit(replace(context, objective=reached), selection)
-            metrics, _ = _evaluated(context, selection.records, ratios, reasons)
-            rows.append(metrics)
+        with without_autocast(context.objective.device):
+            if problem.untargeted is not None:
+                context = with_reference(context, budgets[0])
+            selections = Path().frontier(context, budgets)
+            for selection, reasons in zip(selections, [widest, *others], strict=True):
+                reached = replace(context.objective, reachable=reasons == "")
+                ratios = refit(replace(context, objective=reached), selection)
+                metrics, _ = _evaluated(context, selection.records, ratios, reasons)
+                rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from textwrap import wrap
@@ -10,6 +11,9 @@ from textwrap import wrap
 WIDEST = 40
 #: How wide a table may be before its head is wrapped.
 TERMINAL = 80
+
+# A layer of a network may be named 4.conv1: a digit at the start does not make a number.
+_NUMBER = re.compile(r"[\d,.]+( \w+)?")
 
 Row = Sequence[str]
 
@@ -20,7 +24,8 @@ def as_text(head: Row, rows: Sequence[Row]) -> str:
     All columns go to the right but a first one of names, which goes to the left.
     """
     rows = [(_short(row[0]), *row[1:]) for row in rows]
-    text = _aligned([head, *rows])
+    names_first = not rows or not all(_NUMBER.fullmatch(row[0]) for row in rows)
+    text = _aligned([head, *rows], names_first)
     if max(map(len, text.splitlines())) <= TERMINAL:
         return text
     heads = [
@@ -31,7 +36,7 @@ def as_text(head: Row, rows: Sequence[Row]) -> str:
     height = max(map(len, heads))
     # The head's last lines stand together, right over the cells.
     titles = zip(*([""] * (height - len(lines)) + lines for lines in heads), strict=True)
-    return _aligned([*titles, *rows])
+    return _aligned([*titles, *rows], names_first)
 
 
 def as_html(head: Row, rows: Sequence[Row]) -> str:
@@ -46,8 +51,7 @@ def as_html(head: Row, rows: Sequence[Row]) -> str:
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _aligned(lines: Sequence[Row]) -> str:
-    names_first = not lines[-1][0][:1].isdigit()
+def _aligned(lines: Sequence[Row], names_first: bool) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(

@@ -1,4 +1,4 @@
-"""A hard-concrete gate on each column of a sparse matrix, and the fit that such models share."""
+"""What the models with a hard-concrete gate on each column of a matrix share: gates and fit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from l0.common.devices import checked_device
-from l0.common.dtypes import at_least_float32
+from l0.common.dtypes import at_least_float32, without_autocast
 from l0.common.errors import InputError
 from l0.common.validation import (
     checked_matrix,
@@ -26,31 +26,31 @@ from l0.common.validation import (
 from l0.hard_concrete import hard_concrete, logistic_noise, open_probability
 from l0.sparse_operator import SparseOperator, narrow
 
-#: Nearest that the sigmoid of log alpha may start to 0 and 1, where its logit is infinite.
+#: The sigmoid of log alpha starts at least this far from 0 and 1, where its logit is infinite.
 EDGE = 1e-6
 
 
 class GatedColumns(nn.Module):
-    """Gates of the columns of a matrix, products with it, and steps of Adam that can be resumed.
+    """Gates on the columns of a matrix, products with it, and a fit by Adam that can go on.
 
     Parameters
     ----------
     n_features : int
         Number of columns n.
     beta, gamma, zeta : float
-        Temperature > 0 and ends < 0 and > 1 of the stretched interval.
+        The temperature > 0, and the ends < 0 and > 1 of the stretched interval.
     init_keep_prob : float or array of shape (n,)
         sigmoid(log alpha) at the start.
     log_alpha_jitter_sd : float
         Standard deviation of the noise on log alpha at the start.
     device : torch.device or str, optional
     seed : int, optional
-        Of a generator of its own for everything random; None follows torch's global one.
+        Seed of all random numbers of the model; None uses torch's global generator.
 
     Attributes
     ----------
     log_alpha : nn.Parameter, shape (n,)
-        Location of each gate.
+        The location of each gate.
     """
 
     log_alpha: nn.Parameter
@@ -70,14 +70,14 @@ class GatedColumns(nn.Module):
         super().__init__()
         if not (-math.inf < gamma < 0 and 1 < zeta < math.inf):
             raise InputError(
-                f"`gamma` is {gamma!r} and `zeta` {zeta!r}; the interval must reach beyond 0 and "
-                "1, or no gate is ever exactly 0 or 1; the paper uses -0.1 and 1.1"
+                f"`gamma` is {gamma!r} and `zeta` {zeta!r}; `gamma` must be below 0 and `zeta` "
+                "above 1, or no gate is ever exactly 0 or 1; the paper uses -0.1 and 1.1"
             )
         self.n_features = whole_number(n_features, "n_features", 1)
         self.beta, self.gamma, self.zeta = positive(beta, "beta"), float(gamma), float(zeta)
         self.seed = seed
         device = checked_device(device)
-        # Two streams, so that looking at samples between fits does not change the fit.
+        # Two generators, so that samples drawn between fits do not change the fit.
         self._fitting = _generator(device, seed)
         self._looking = _generator(device, seed)
         probability = self._each(init_keep_prob, "init_keep_prob")
@@ -86,7 +86,7 @@ class GatedColumns(nn.Module):
         jitter = not_negative(log_alpha_jitter_sd, "log_alpha_jitter_sd")
         log_alpha = torch.logit(probability.to(device), eps=EDGE)
         self.log_alpha = nn.Parameter(log_alpha + jitter * self._normal(log_alpha))
-        #: State of Adam where the last fit left off.
+        #: The state of Adam at the end of the last fit.
         self._adam: dict[str, Any] | None = None
         self._in_fit = False
         self._map: SparseOperator | None = None
@@ -94,11 +94,11 @@ class GatedColumns(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters live."""
+        """The device of the parameters."""
         return self.log_alpha.device
 
     def get_deterministic_gates(self) -> Tensor:
-        """Return the median of each gate's distribution, differentiable.
+        """Return the median gates, differentiable.
 
         Returns
         -------
@@ -137,7 +137,7 @@ class GatedColumns(nn.Module):
         return noise.to(like.device)
 
     def _each(self, values: float | ArrayLike, argument: str) -> Tensor:
-        """Take one number for all columns, or one for each, as float32."""
+        """Return one number for each column as float32; a single number serves all columns."""
         values = to_host(values)
         if np.ndim(values) == 0:
             values = np.full(self.n_features, values)
@@ -146,9 +146,9 @@ class GatedColumns(nn.Module):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _operator(self, matrix: Any, argument: str, rows: str) -> SparseOperator:
-        """Lay a matrix out for products, or find the last one again by its content."""
+        """Prepare a matrix for products, or return the last one if the content is the same."""
         source = to_csr(matrix, argument)
-        # By content, not by object: a matrix may be changed in place.
+        # Compare the content, because a matrix may be changed in place.
         parts = (source.data, source.indices, source.indptr)
         content = [zlib.crc32(np.ascontiguousarray(part).data) for part in parts]
         known_by = (source.shape, self.device, *content)
@@ -157,8 +157,8 @@ class GatedColumns(nn.Module):
             m, n = checked.shape
             if n != self.n_features:
                 raise InputError(
-                    f"`{argument}` has {n:,} columns where the model has {self.n_features:,} "
-                    f"features; it needs a row for each of the {rows}, a column for each feature"
+                    f"`{argument}` has {n:,} columns, but the model has {self.n_features:,} "
+                    f"features; pass a row for each of the {rows} and a column for each feature"
                 )
             self._map = SparseOperator.from_scipy(checked, np.ones(m), np.ones(n), self.device)
             self._map_of = known_by
@@ -172,31 +172,32 @@ class GatedColumns(nn.Module):
         epochs: int,
         report: Callable[[int, float], None] | None,
     ) -> None:
-        """Take steps of Adam, from where the last ones left off."""
+        """Take steps of Adam, and begin with the state of the last fit."""
         optimizer = torch.optim.Adam(parameters, lr=lr, fused=True)
         if self._adam is not None:
             optimizer.load_state_dict(self._adam)
             optimizer.param_groups[0]["lr"] = lr
         self._in_fit = True
         try:
-            for epoch in range(epochs):
-                optimizer.zero_grad()
-                loss = objective()
-                loss.backward()
-                optimizer.step()
-                if report is not None:
-                    report(epoch + 1, float(loss.detach()))
-        finally:  # an interrupted fit goes on from where it was stopped
+            with without_autocast(self.device):
+                for epoch in range(epochs):
+                    optimizer.zero_grad()
+                    loss = objective()
+                    loss.backward()
+                    optimizer.step()
+                    if report is not None:
+                        report(epoch + 1, float(loss.detach()))
+        finally:  # so that an interrupted fit can go on from here
             optimizer.zero_grad()
             self._adam = optimizer.state_dict()
             self._in_fit = False
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
-        self._adam = None  # its moments belong to the parameters that were here before
+        self._adam = None  # its moments belong to the old parameters
 
     def __getstate__(self) -> dict[str, Any]:
-        # The matrix is the caller's: a copy or a pickle of the model does without it.
+        # The matrix belongs to the caller: a copy or a pickle of the model does not contain it.
         return {**self.__dict__, "_map": None, "_map_of": ()}
 
 
@@ -207,14 +208,14 @@ def _generator(device: torch.device, seed: int | None) -> torch.Generator | None
 
 
 def to_host(values: Any) -> Any:
-    """Bring a tensor to where numpy can read it; leave all else alone."""
+    """Convert a tensor to a numpy array; return other values as they are."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
 
 
 def to_csr(matrix: Any, argument: str) -> sp.csr_array:
-    """Take a sparse or dense matrix of scipy, numpy or torch; a CSR matrix is not copied."""
+    """Convert a sparse or dense matrix of scipy, numpy or torch to CSR, without a needless copy."""
     if np.ndim(matrix) != 2:
-        raise InputError(f"`{argument}` has shape {np.shape(matrix)}; it needs two dimensions")
+        raise InputError(f"`{argument}` has shape {np.shape(matrix)}; pass two dimensions")
     if isinstance(matrix, Tensor):
         if matrix.layout == torch.strided:
             return sp.csr_array(to_host(matrix))

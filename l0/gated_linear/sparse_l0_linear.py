@@ -12,57 +12,74 @@ from l0.common.validation import checked_vector, not_negative, positive, whole_n
 from l0.gated_linear.gated_columns import GatedColumns, to_host
 from l0.sparse_operator import SparseOperator
 
-#: Standard deviations of log alpha and of the coefficients where they start.
+#: The standard deviations of log alpha and of the coefficients at the start.
 LOG_ALPHA_SD, WEIGHT_SD = 0.01, 0.1
-#: A gate below it counts as closed in `get_sparsity`.
+#: In `get_sparsity`, a gate below this counts as closed.
 CLOSED = 0.01
 
 
 class SparseL0Linear(GatedColumns):
-    r"""Linear model on sparse data under an expected-L0 penalty.
+    r"""A linear model of sparse data, with gates and a penalty on the open gates.
 
     .. math::
         \min_{w, b, \alpha} \; \frac{1}{n} \sum_i (y_i - b - \sum_j X_{ij} z_j w_j)^2
         + \lambda \sum_j P(z_j \ne 0)
 
-    with hard-concrete gates z of location log alpha, resampled every epoch.
+    with hard-concrete gates z with the location log alpha. Each epoch draws new gates.
+
+    The penalty only controls the number of features. To choose exactly k columns, or the best
+    number of them, use :class:`l0.linear_model.L0Regressor`.
 
     Parameters
     ----------
     n_features : int
-        Number of columns p.
+        The number of columns p.
     fit_intercept : bool, default True
         Whether there is a `bias`.
     beta : float, default 2/3
-        Temperature of the gates, > 0.
+        The temperature of the gates, > 0.
     gamma, zeta : float, default -0.1 and 1.1
-        Ends of the stretched interval, < 0 and > 1.
+        The ends of the stretched interval, < 0 and > 1.
     init_keep_prob : float, default 0.5
-        sigmoid(log alpha) at the start, between 0 and 1; P(open) is higher, 0.83 at the defaults.
+        sigmoid(log alpha) at the start, from 0 to 1. P(open) is higher: 0.83 at the defaults.
     device : torch.device or str, default "cpu"
-        None is CUDA where there is one.
+        None is CUDA if it is available.
     seed : int, optional
-        Makes everything random reproducible and leaves torch's global generator alone; None
-        follows that generator, as torch's own modules do.
+        Makes all random numbers reproducible, without use of torch's global generator. None uses
+        that generator, as torch's own modules do.
 
     Attributes
     ----------
     weight : nn.Parameter, shape (p,)
-        w; all 0 until the first fit, which draws it anew where it still is.
+        w; 0 until the first fit. A fit draws the start of w if all of w is still 0.
     log_alpha : nn.Parameter, shape (p,)
-        Location of each gate.
+        The location of each gate.
     bias : nn.Parameter, shape (1,), or None
         b.
 
     Raises
     ------
     InputError
-        Where an argument is out of its range; it names it.
+        If an argument is out of its range; the message names it.
 
     References
     ----------
     C. Louizos, M. Welling, D. P. Kingma, "Learning Sparse Neural Networks through L0
     Regularization", ICLR 2018, arXiv:1712.01312.
+
+    Examples
+    --------
+    Two of 20 columns make the outcome:
+
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from l0 import SparseL0Linear
+    >>> X = np.random.default_rng(0).normal(size=(200, 20))
+    >>> y = 3 * X[:, 4] - 2 * X[:, 11]
+    >>> model = SparseL0Linear(n_features=20, seed=0)
+    >>> _ = model.fit(csr_array(X), y, lambda_reg=0.3, lr=0.05, epochs=300)
+    >>> model.get_selected_features()
+    tensor([ 4, 11])
     """
 
     weight: nn.Parameter
@@ -101,7 +118,7 @@ class SparseL0Linear(GatedColumns):
             return float((self.get_deterministic_gates() < CLOSED).float().mean())
 
     def get_selected_features(self, threshold: float = 0.01) -> Tensor:
-        """Return the positions of the features whose median gate exceeds a threshold.
+        """Return the positions of the features whose median gate is above a threshold.
 
         Parameters
         ----------
@@ -120,9 +137,9 @@ class SparseL0Linear(GatedColumns):
         Parameters
         ----------
         X : sparse or dense matrix of scipy, numpy or torch, shape (n, p)
-            The last one is kept ready for products, and known again by its content.
+            The last matrix is kept in the form that products need. It is recognised by its content.
         deterministic : bool, default False
-            The median gates in place of a sample.
+            Whether to use the median gates instead of a sample.
 
         Returns
         -------
@@ -131,7 +148,7 @@ class SparseL0Linear(GatedColumns):
         Raises
         ------
         InputError
-            Where the shape does not fit or entries are not finite.
+            If the shape does not match, or if entries are not finite.
         """
         return self._predictions(self._operator(X, "X", "samples"), deterministic)
 
@@ -159,20 +176,20 @@ class SparseL0Linear(GatedColumns):
         verbose: bool = False,
         verbose_freq: int = 100,
     ) -> SparseL0Linear:
-        """Fit coefficients and gates by Adam; another call goes on where this one stops.
+        """Fit coefficients and gates by Adam; a further call continues the fit.
 
         Parameters
         ----------
         X_sparse : sparse or dense matrix of scipy, numpy or torch, shape (n, p)
         y : array, shape (n,)
         lambda_reg : float, default 0.01
-            Strength of the penalty, >= 0.
+            lambda, the price of an open gate, >= 0.
         lr : float, default 0.01
-            Learning rate.
+            The learning rate.
         epochs : int, default 1000
-            Steps.
+            The number of steps.
         verbose : bool, default False
-            Print a line every `verbose_freq` epochs.
+            Whether to print a line every `verbose_freq` epochs.
         verbose_freq : int, default 100
 
         Returns
@@ -183,7 +200,8 @@ class SparseL0Linear(GatedColumns):
         Raises
         ------
         InputError
-            For NaN and shapes that do not fit. Nothing has changed then.
+            If numbers are not finite, if shapes do not match, or if an argument is out of its
+            range. Nothing has changed then.
         """
         operator = self._operator(X_sparse, "X_sparse", "samples")
         values = checked_vector(to_host(y), operator.shape[0], "y", "rows of `X_sparse`")

@@ -1,12 +1,13 @@
-"""Gates over the rows or columns of data: learn which few to keep, and take exactly so many.
+"""Gates over the rows or columns of data: learn which few to keep, and take exactly that many.
 
-A gate that nobody trained (its logits are all equal) learns from the data it is first given. One
-whose logits were trained or loaded is used as it stands: the items most probably open are taken.
+A gate whose logits are all equal has not been trained: it learns from the first data that it is
+given. A gate whose logits were trained or loaded is used as it is: it takes the items that are most
+probably open.
+
+`__init__.pyi` lists the names. Each is imported when it is first used, so that a gate on columns
+does not load what surveys need.
 """
 
-from l0.gates.base import L0Gate
-from l0.gates.feature import FeatureGate
-from l0.gates.hybrid import HybridGate
-from l0.gates.sample import SampleGate
+import lazy_loader
 
-__all__ = ["FeatureGate", "HybridGate", "L0Gate", "SampleGate"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""A gate for each of some items, and which of them are most probably open."""
+"""A gate for each item, and the items that are most probably open."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from l0.common.validation import whole_number
 from l0.hard_concrete import HardConcrete
 
-#: The open probability that training starts from at most, whatever share is asked for.
+#: The largest `init_mean` of a gate, also where all items are to be kept.
 MOST_OPEN = 0.99
-#: P(open) of the gates that a fit opens and closes: far apart, and with a gradient on both sides.
+#: A fit gives P(open) = SURE to the gates it opens, and 1 - SURE to the others. They are far apart,
+#: and both still have a gradient.
 SURE = 0.99
 
 
 class L0Gate(nn.Module):
-    """A hard-concrete gate for each of some items.
+    """A hard-concrete gate for each item.
 
     Parameters
     ----------
@@ -33,13 +34,35 @@ class L0Gate(nn.Module):
     Attributes
     ----------
     gates : HardConcrete
+        The gates.
     size : int
+        As given.
     init_mean : float
+        As given.
 
     Raises
     ------
     ValueError
         If an argument is out of its range.
+
+    Examples
+    --------
+    Train the gates of four numbers, of which the first and the third lower the loss. The
+    penalty closes the others:
+
+    >>> import torch
+    >>> from l0 import L0Gate
+    >>> _ = torch.manual_seed(0)
+    >>> gate = L0Gate(4)
+    >>> useful = torch.tensor([1.0, 0.0, 1.0, 0.0])
+    >>> optimizer = torch.optim.Adam(gate.parameters(), lr=0.1)
+    >>> for _ in range(100):
+    ...     optimizer.zero_grad()
+    ...     loss = (useful * (gate.get_gates() - 1) ** 2).sum() + 0.1 * gate.get_penalty()
+    ...     loss.backward()
+    ...     optimizer.step()
+    >>> gate.get_active_indices()
+    tensor([0, 2])
     """
 
     def __init__(self, size: int, temperature: float = 0.5, init_mean: float = 0.5) -> None:
@@ -50,7 +73,7 @@ class L0Gate(nn.Module):
 
     @property
     def temperature(self) -> float:
-        """That of `gates`."""
+        """The temperature of `gates`."""
         return self.gates.temperature
 
     @temperature.setter
@@ -58,11 +81,11 @@ class L0Gate(nn.Module):
         self.gates.temperature = value
 
     def forward(self) -> Tensor:
-        """Do what `get_gates` does: ``torch.func.functional_call`` needs it under this name."""
+        """Return :meth:`get_gates`; ``torch.func.functional_call`` needs this name."""
         return self.get_gates()
 
     def get_gates(self) -> Tensor:
-        """Gate values: a fresh sample in training mode, the median gates in evaluation mode.
+        """Return the gates: a fresh sample in training mode, the medians in evaluation mode.
 
         Returns
         -------
@@ -78,9 +101,9 @@ class L0Gate(nn.Module):
         Parameters
         ----------
         x : Tensor
-            Of length `size` along `dim`.
+            With length `size` along `dim`.
         dim : int, default 0
-            Negative ones count from the end.
+            The axis; a negative one counts from the end.
 
         Returns
         -------
@@ -89,7 +112,7 @@ class L0Gate(nn.Module):
         Raises
         ------
         ValueError
-            If `x` has no such axis, or one of another length.
+            If `x` has no such axis, or if that axis has another length.
         """
         if not -x.ndim <= dim < x.ndim or x.shape[dim] != self.size:
             raise ValueError(
@@ -105,7 +128,7 @@ class L0Gate(nn.Module):
 
     @torch.no_grad()
     def get_active_indices(self, threshold: float = 0.5) -> Tensor:
-        """Tell which items' median gate is above a threshold, in training mode too.
+        """Return the items whose median gate is above a threshold, in training mode too.
 
         Parameters
         ----------
@@ -114,13 +137,13 @@ class L0Gate(nn.Module):
         Returns
         -------
         Tensor of int64
-            Positions, ascending. As many as there are: the `select` methods of the subclasses
-            give the number asked for.
+            Positions, ascending. Their number is not fixed; the `select` methods of the subclasses
+            return exactly the number asked for.
         """
         return torch.nonzero(self.gates.gates_at(0.0) > threshold).flatten()
 
     def get_top_indices(self, k: int) -> Tensor:
-        """Tell which k items are most probably open.
+        """Return the k items that are most probably open.
 
         Parameters
         ----------
@@ -130,15 +153,15 @@ class L0Gate(nn.Module):
         Returns
         -------
         Tensor of int64, shape (k,)
-            Positions, ascending; of equal items the first.
+            Positions, ascending. Among items with equal logits, the first ones are taken.
         """
-        # P(open) grows with the logit, and rounds to 1 where logits still differ.
+        # Compare logits: P(open) grows with the logit, but rounds to 1 where logits still differ.
         order = torch.argsort(self.gates.qz_logits.detach(), descending=True, stable=True)
         return order[:k].sort().values
 
     @property
     def trained(self) -> bool:
-        """Whether the logits tell items apart."""
+        """Whether the logits are not all equal."""
         logits = self.gates.qz_logits.detach()
         return bool((logits != logits[0]).any())
 
@@ -147,16 +170,16 @@ class L0Gate(nn.Module):
         return f"size={self.size}"
 
     def _reach(self) -> float:
-        """Size of the logit from which on the median gate is exactly 1, or exactly 0 below 0."""
+        """Return the logit above which a median gate is 1; below its negative, the gate is 0."""
         return -self.temperature * math.log(-self.gates.gamma / self.gates.zeta)
 
     @torch.no_grad()
     def _set_open_probabilities(
         self, probabilities: NDArray[np.float64], chosen: NDArray[np.int64]
     ) -> None:
-        """Set P(open); where that leaves the median gate of a chosen item below 1, set more."""
+        """Set P(open), but raise it for the chosen items until their median gates are 1."""
         logits = np.log(probabilities) - np.log1p(-probabilities) - self._reach()
-        # At a high temperature a gate that is mostly open may be below 1 all the same.
+        # At a high temperature a gate may be open with probability 0.99 and have a median below 1.
         short = max(0.0, 1.01 * self._reach() - float(logits[chosen].min()))
         logits[chosen] += short
         self.gates.qz_logits.copy_(torch.from_numpy(logits))
@@ -166,10 +189,26 @@ class L0Gate(nn.Module):
 
 
 def share_of(part: int, whole: int, part_name: str, whole_name: str) -> float:
-    """Check a number of items to keep against the number of items, and give their share."""
+    """Check that a part is between 1 and the whole, and return its share.
+
+    Parameters
+    ----------
+    part, whole : int
+    part_name, whole_name : str
+        The arguments, for messages.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If either is no such number.
+    """
     whole, part = whole_number(whole, whole_name, 1), whole_number(part, part_name, 1)
     if part > whole:
         raise ValueError(
-            f"`{part_name}` is {part:,} and `{whole_name}` only {whole:,}; ask for at most all"
+            f"`{part_name}` is {part:,} and `{whole_name}` only {whole:,}; keep at most all"
         )
     return part / whole

@@ -1,4 +1,4 @@
-"""Few columns that predict an outcome, or the others."""
+"""Choose few columns that predict an outcome, or the other columns."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from l0.gates.base import MOST_OPEN, SURE, L0Gate, share_of
 from l0.gates.inclusion import inclusion
 from l0.gates.linear import linear_choice, linear_order
 from l0.gates.network import network_order
-from l0.gates.representation import standardise
+from l0.gates.z_scores import weighted_z_scores
 
-#: P(open) of the least of the features that a fit opens.
+#: P(open) of the last of the features that a fit opens.
 LEAST_OPEN = 0.75
-#: Splits of the rows in two halves that tell the inclusion of linear choices.
+#: How often a linear fit splits the rows in two halves, for the importance of the features.
 SPLITS = 25
 
 
@@ -42,6 +42,7 @@ class FeatureGate(L0Gate):
     Attributes
     ----------
     n_features, max_features : int
+        As given.
 
     Raises
     ------
@@ -58,6 +59,11 @@ class FeatureGate(L0Gate):
     >>> selected, columns = gate.select_features(X)
     >>> columns
     array([ 3, 17])
+
+    Both columns are chosen from every random half of the rows:
+
+    >>> gate.get_feature_importance()[columns]
+    tensor([1., 1.])
     """
 
     _inclusion: Tensor | None
@@ -68,7 +74,7 @@ class FeatureGate(L0Gate):
         super().__init__(n_features, temperature, min(share, MOST_OPEN))
         self.n_features = n_features
         self.max_features = max_features
-        # Not in the state, which holds what l0-python 0.6 loads.
+        # Not in the state dict, which l0-python 0.6 must be able to load.
         self.register_buffer("_inclusion", None, persistent=False)
         self.register_buffer("_learnt_logits", None, persistent=False)
 
@@ -80,56 +86,58 @@ class FeatureGate(L0Gate):
         Parameters
         ----------
         X : Tensor or array (..., n_features), or frame of `n_features` columns
-            Numbers. Columns count alike, whatever their scale.
-        y : vector or matrix of a row for each row of `X`, optional
-            What to predict, in least squares: numbers, or text, booleans or categories, of which
-            each level is predicted as an indicator. Without it, the columns of `X` themselves.
+            Numbers. The scale of a column does not matter.
+        y : vector or matrix with a row for each row of `X`, optional
+            What to predict, in least squares: numbers, or text, booleans or categories, whose
+            levels become indicators. By default the columns of `X` themselves are predicted.
         nonlinear : bool, default False
-            Look for columns from which a small network predicts best, rather than a linear model:
-            products, curves, classes that alternate. See the notes.
+            Whether to choose the columns from which a small network predicts best, instead of a
+            linear model. It finds products, curves and alternating classes; see the notes.
         n_splits : int, optional
-            So many times the rows are split in two halves, and columns are chosen in each, for
-            `get_feature_importance`; 0 leaves that out. By default 25, and 0 where `nonlinear`:
-            each half then takes as long as the fit.
+            How many times to split the rows into two halves and choose columns in each half, for
+            `get_feature_importance`. 0 leaves this out. The default is 25, or 0 if `nonlinear`,
+            because each half then takes as long as the fit.
 
         Returns
         -------
         FeatureGate
-            This gate. Chosen columns have P(open) of at least 3/4, by what the prediction would
-            lose without each; the others have at most 1/4, by what each would add. Where
-            `nonlinear`, by the size of each one's weights, and by how long it stayed.
+            This gate. P(open) of a chosen column is at least 3/4, and the larger the more the
+            prediction would lose without the column. P(open) of another column is at most 1/4, and
+            the larger the more the column would add. With `nonlinear`, the order is by the size of
+            the weights of each column, and by how long it stayed open.
 
         Raises
         ------
         InputError
-            Where shapes do not fit, numbers are not finite, a column of `X` is no number, or
-            `nonlinear` has no `y`.
+            If shapes do not match, if numbers are not finite, if a column of `X` is not numeric, or
+            if `nonlinear` is asked for without `y`.
 
         Notes
         -----
-        The linear choice is the search of :class:`l0.linear_model.L0Regressor`: no exchange of one
-        column for another predicts better. The same data give the same choice, here and below.
+        The linear choice uses the search of :class:`l0.linear_model.L0Regressor`: no swap of one
+        column for another predicts better. The same data always give the same choice.
 
-        The nonlinear one trains four networks of one hidden layer with a Hadamard gate on each
-        input (:class:`l0.HadamardGate`), on four fifths of the rows. The gates close one after the
-        other until `max_features` are left, and the network that predicts the other rows best says
-        which. It needs some hundred rows. It misses curves that wind often, and products where
-        columns are as many as rows. Where a linear model will do, the linear choice needs fewer
-        rows. A fit takes a second or two on one core, more where columns are many hundred.
+        The nonlinear choice is a method of ours. It trains four networks of one hidden layer on
+        four fifths of the rows, with a Hadamard gate (:class:`l0.HadamardGate`) on each input. The
+        gates close one after the other until `max_features` are left. The network that predicts the
+        other rows best gives the choice. It needs some hundred rows. It misses curves with many
+        turns, and it misses products if there are as many columns as rows. Where a linear model is
+        enough, the linear choice needs fewer rows. A fit takes a second or two on one core, and
+        more with many hundred columns. ``benchmarks/gates.py`` measures what it finds.
         """
         columns = self._read(X)
         n, k = len(columns), self.max_features
         if nonlinear and y is None:
-            raise InputError("`nonlinear` needs something to predict; pass `y`")
+            raise InputError("`nonlinear` needs an outcome to predict; pass `y`")
         if n_splits is None:
             n_splits = 0 if nonlinear else SPLITS
         n_splits = whole_number(n_splits, "n_splits", 0)
-        z = standardise(columns, np.ones(n))
+        z = weighted_z_scores(columns, np.ones(n))
         outcome = z if y is None else _read_outcome(y, n)
         order = (network_order if nonlinear else linear_order)(z, outcome, k)
         self._open(order)
         self._inclusion = self._learnt_logits = None
-        # Halves of fewer than two rows say nothing.
+        # A half needs at least two rows.
         if n_splits and n >= 4:
 
             def choose(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -141,9 +149,10 @@ class FeatureGate(L0Gate):
         return self
 
     def select_features(self, data: Any) -> tuple[Any, Any]:
-        """Take the chosen columns, after a fit to `data` alone where nobody trained the gate.
+        """Return the chosen columns of some data.
 
-        That fit leaves the splits out, which `get_feature_importance` would need.
+        A gate that is not trained first learns from `data` alone, without the splits that
+        `get_feature_importance` would need.
 
         Parameters
         ----------
@@ -170,7 +179,7 @@ class FeatureGate(L0Gate):
     def select_features_with_names(
         self, data: Any, feature_names: Sequence[Any]
     ) -> tuple[Any, list[Any]]:
-        """Take the chosen columns and their names.
+        """Return the chosen columns and their names, as in :meth:`select_features`.
 
         Parameters
         ----------
@@ -185,7 +194,7 @@ class FeatureGate(L0Gate):
         Raises
         ------
         InputError
-            As in `select_features`, or if there are not `n_features` names.
+            As in `select_features`, and if there are not `n_features` names.
         """
         names = list(feature_names)
         if len(names) != self.n_features:
@@ -198,27 +207,29 @@ class FeatureGate(L0Gate):
 
     @torch.no_grad()
     def get_feature_importance(self) -> Tensor:
-        """Tell how surely each feature is chosen.
+        """Return how reliably each feature is chosen.
 
         Returns
         -------
         Tensor, shape (n_features,)
-            After a `fit` with splits: the share of random halves of the rows in which the feature
-            is among the `max_features` chosen, its inclusion. Else, and as soon as the gate is
-            trained on or loaded: P(open). In [0, 1], without a gradient.
+            In [0, 1], without a gradient. After a `fit` with splits: the share of the random halves
+            of the rows in which the feature is among the `max_features` chosen ones. Without
+            splits, and after the logits were changed or loaded: P(open).
 
         Notes
         -----
-        A share near 1 says that the choice hangs on no particular rows; features that stand for
-        each other divide it between them, so that each may have little. It is no measure of the
-        size of an effect. Halves have less power than all rows: a feature that `fit` chooses may
-        have a share below 1/2. Fewer than `max_features` are chosen in a half where no others add
-        anything, none where `y` does not vary, and with fewer than four rows there are no halves.
-        A linear choice in a half goes without the kicks of the search, for speed.
+        A share near 1 means that the choice does not depend on particular rows. Features that carry
+        the same information divide the share among them, so that each may have a small one. The
+        share does not measure the size of an effect. A half holds less information than all rows,
+        so a feature that `fit` chooses may have a share below 1/2. Fewer than `max_features` are
+        chosen in a half if no other feature adds anything there, and none if `y` does not vary
+        there. With fewer than four rows there are no halves. For speed, the linear choice in a half
+        leaves out the perturbations of the search.
 
-        If all features without an effect are alike to the search, and it does no worse than a
-        guess, the expected number of them with a share of at least s > 1/2 is at most
-        ``max_features**2 / ((2 * s - 1) * n_features)`` (Meinshausen & Bühlmann 2010, Theorem 1).
+        Assume that the search treats all features without an effect alike, and that it is not worse
+        than random guessing. Then the expected number of such features with a share of at least
+        s > 1/2 is at most ``max_features**2 / ((2 * s - 1) * n_features)`` (Meinshausen & Bühlmann
+        2010, theorem 1).
 
         References
         ----------
@@ -237,7 +248,7 @@ class FeatureGate(L0Gate):
         return self.gates.get_active_prob()
 
     def _open(self, order: NDArray[np.int64]) -> None:
-        """Open the gates of the first of some columns, and close the others, all by rank."""
+        """Open the gates of the first `max_features` columns, close the others, all by rank."""
         p, k = self.n_features, self.max_features
         probabilities = np.empty(p)
         probabilities[order[:k]] = np.linspace(SURE, LEAST_OPEN, k)
@@ -261,12 +272,12 @@ class FeatureGate(L0Gate):
         self._check_columns(X, "X")
         if is_frame(X):
             columns = as_columns(X, "X")
-            # Labels have become indicators, under other names than their column's.
+            # A column of labels has become indicators with new names.
             names = map(str, nw.from_native(X, eager_only=True).columns)
             labels = [name for name in names if name not in set(columns.names)]
             if labels:
                 raise InputError(
-                    f"`X` has columns that are no numbers: {first_few(labels)}; encode them first"
+                    f"`X` has columns that are not numeric: {first_few(labels)}; encode them first"
                 )
             return columns.values
         flat = X if isinstance(X, Tensor) else np.asarray(X)
@@ -276,8 +287,11 @@ class FeatureGate(L0Gate):
 def _read_outcome(y: Any, n_rows: int) -> NDArray[np.float64]:
     outcome = as_columns(y, "y").values
     if len(outcome) != n_rows:
-        raise InputError(f"`y` has {len(outcome):,} rows and `X` has {n_rows:,}; pass as many")
-    z = standardise(outcome, np.ones(n_rows))
+        raise InputError(
+            f"`y` has {len(outcome):,} rows and `X` has {n_rows:,}; pass a row of `y` for each row "
+            "of `X`"
+        )
+    z = weighted_z_scores(outcome, np.ones(n_rows))
     if not z.any():
-        raise InputError("`y` is constant; pass an outcome that varies, or leave it out")
+        raise InputError("`y` is constant; pass an outcome that varies, or leave `y` out")
     return z

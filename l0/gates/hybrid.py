@@ -1,4 +1,4 @@
-"""Some items chosen, the others drawn at random."""
+"""Choose some items, and draw the others at random."""
 
 from __future__ import annotations
 
@@ -18,33 +18,47 @@ from l0.gates.sample import SampleGate
 
 
 class HybridGate(nn.Module):
-    """Choose some items by what they stand for and draw the others at random.
+    """Choose some items that stand for all, and draw the others at random.
 
     Parameters
     ----------
     n_items : int
         Number of items, the rows of the data.
     l0_fraction, random_fraction : float, default 0.25 and 0.75
-        Shares of the target that are learnt and drawn, not negative and adding up to 1 at most.
-        Where they add up to less, they count relative to each other.
+        The shares of `target_items` that are learnt and drawn. They are at least 0, and their sum
+        is at most 1. If it is below 1, only their ratio counts.
     target_items : int, optional
-        How many to choose, exactly; by default a fifth of the items, at least one.
+        How many to take, exactly; by default a fifth of the items, and at least one.
     temperature : float, default 0.25
-        Of the learnt part.
+        The temperature of the gates of the learnt part.
 
     Attributes
     ----------
     l0_gate : SampleGate
         Chooses the learnt part.
     n_l0, n_random : int
-        Sizes of the parts, to the nearest item.
+        The sizes of the two parts, rounded to the nearest item.
     n_items, target_items : int
+        As given.
     l0_fraction, random_fraction : float
+        As given.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range, or the learnt part has no item.
+        If an argument is out of its range, or if the learnt part has no item.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0 import HybridGate
+    >>> data = np.random.default_rng(0).lognormal(size=(200, 3))
+    >>> gate = HybridGate(n_items=200, target_items=40)
+    >>> selected, rows, types = gate.select(data, random_seed=0)
+    >>> selected.shape
+    (40, 3)
+    >>> int((types == "l0").sum()), int((types == "random").sum())
+    (10, 30)
     """
 
     def __init__(
@@ -57,11 +71,11 @@ class HybridGate(nn.Module):
     ) -> None:
         super().__init__()
         both = l0_fraction + random_fraction
-        # Sums such as 0.7 + 0.2 + 0.1 miss 1 by rounding.
+        # Allow for rounding: 0.7 + 0.2 + 0.1 is not 1.
         if not (l0_fraction >= 0 and random_fraction >= 0 and 0 < both <= 1 + 1e-9):
             raise ValueError(
-                f"`l0_fraction` {l0_fraction} and `random_fraction` {random_fraction} must not be "
-                "negative, and add up to more than 0 and at most 1"
+                f"`l0_fraction` {l0_fraction} and `random_fraction` {random_fraction} must be at "
+                "least 0, and their sum must be above 0 and at most 1"
             )
         if target_items is None:
             target_items = max(1, n_items // 5)
@@ -75,23 +89,23 @@ class HybridGate(nn.Module):
         if not self.n_l0:
             raise ValueError(
                 f"`l0_fraction` {l0_fraction} of {target_items:,} `target_items` is no item; "
-                "raise either, or draw at random without this gate"
+                "raise one of them, or draw at random without this gate"
             )
         self.l0_gate = SampleGate(n_items, self.n_l0, temperature)
 
     def select(
         self, data: Any, random_seed: int | None = None, *, probabilities: Any = None
     ) -> tuple[Any, Any, NDArray[np.str_]]:
-        """Take the learnt items, and draw the others from the rest without replacement.
+        """Return the learnt items, and others drawn from the rest without replacement.
 
         Parameters
         ----------
         data : Tensor, array or frame of `n_items` rows
         random_seed : int, optional
-            Of the drawn part. Without it, the draw follows torch's global generator.
+            Seed of the draw. By default it comes from torch's global generator.
         probabilities : vector of length n_items, optional
-            Sizes, not negative, that the chance of each of the rest to be drawn is proportional to
-            (up to a chance of 1); equal ones by default.
+            Sizes of at least 0. The probability of drawing an item is proportional to its size, and
+            at most 1. By default all sizes are equal.
 
         Returns
         -------
@@ -100,13 +114,12 @@ class HybridGate(nn.Module):
         indices : Tensor of int64, or ndarray of int64 unless `data` is a tensor
             Their positions, ascending.
         types : ndarray of str
-            ``"l0"`` or ``"random"`` for each.
+            ``"l0"`` or ``"random"`` for each row.
 
         Raises
         ------
         InputError
-            As in `SampleGate.fit`, or where `probabilities` are not such numbers or leave too few
-            items to draw.
+            As in `SampleGate.fit`; also if a size is negative, or if too few sizes are positive.
         """
         if probabilities is None:
             size = np.ones(self.n_items)
@@ -115,8 +128,8 @@ class HybridGate(nn.Module):
             bad = np.flatnonzero(size < 0)
             if bad.size:
                 raise InputError(
-                    f"`probabilities` is negative at {first_few(bad.tolist())}; pass sizes of 0 "
-                    "or more"
+                    f"`probabilities` is negative at {first_few(bad.tolist())}; pass sizes of at "
+                    "least 0"
                 )
         _, learnt = self.l0_gate.select_samples(data)
         types = np.full(self.n_items, "", dtype="<U6")
@@ -124,8 +137,8 @@ class HybridGate(nn.Module):
         drawable = np.flatnonzero((types == "") & (size > 0))
         if len(drawable) < self.n_random:
             raise InputError(
-                f"`probabilities` are positive for {len(drawable):,} items beside the learnt ones "
-                f"and {self.n_random:,} are to be drawn; give more items a chance"
+                f"`probabilities` are positive for {len(drawable):,} items beside the learnt ones, "
+                f"but {self.n_random:,} are to be drawn; give more items a positive size"
             )
         if random_seed is None:
             random_seed = int(torch.randint(2**62, ()))

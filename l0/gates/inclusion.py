@@ -1,4 +1,4 @@
-"""How often each column is chosen when half of the rows are taken at random."""
+"""How often a choice of columns from a random half of the rows contains each column."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Matrix = NDArray[np.float64]
 def inclusion(
     choose: Callable[[Matrix, Matrix], Positions], x: Matrix, outcome: Matrix, n_splits: int
 ) -> Matrix:
-    """Split the rows in two halves again and again, and choose columns in each half.
+    """Return how often each column is chosen from a random half of the rows.
 
     Parameters
     ----------
     choose : callable
-        From some rows of x and outcome to positions of columns.
+        Called with some rows of `x` and of `outcome`; returns positions of columns.
     x : ndarray of float64, shape (n, p)
     outcome : ndarray of float64, shape (n, q)
     n_splits : int
-        At least 1.
+        How many times the rows are split into two halves; at least 1.
 
     Returns
     -------
@@ -33,9 +33,9 @@ def inclusion(
 
     Notes
     -----
-    Chosen in random halves, a column has a selection probability (Meinshausen & Bühlmann 2010,
-    Definition 1); the halves come in complementary pairs (Shah & Samworth 2013). A half in which
-    the outcome does not vary chooses nothing.
+    This share estimates the selection probability of Meinshausen & Bühlmann (2010, definition 1).
+    The halves come in complementary pairs (Shah & Samworth 2013). From a half in which the outcome
+    does not vary, no column is chosen.
 
     References
     ----------
@@ -53,7 +53,8 @@ def inclusion(
         for rows in (order[: n // 2], order[n // 2 : 2 * (n // 2)]):
             if not np.ptp(outcome[rows], axis=0).any():
                 continue
-            # Of columns that are alike the first is chosen: in another order each time, they share.
+            # Among equal columns, `choose` takes the first. A new order in each half lets all of
+            # them be chosen equally often.
             columns = generator.permutation(p)
             counts[columns[choose(x[np.ix_(rows, columns)], outcome[rows])]] += 1
     return counts / (2 * n_splits)

@@ -1,11 +1,11 @@
-"""Which columns explain an outcome best, in least squares."""
+"""Choose the columns that explain an outcome best in least squares."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l0.linear_model.design import Positions, standardise
+from l0.linear_model.design import Positions, standardised_design
 from l0.linear_model.problem import Problem
 from l0.linear_model.search import Search
 from l0.linear_model.statistics import Statistics
@@ -14,12 +14,12 @@ Matrix = NDArray[np.float64]
 
 
 def linear_choice(x: Matrix, outcome: Matrix, k: int) -> Positions:
-    """Choose columns by forward selection and exchanges, which is quick.
+    """Choose columns by forward selection and swaps, without the slower parts of the search.
 
     Parameters
     ----------
     x : ndarray of float64, shape (n, p)
-        Columns count alike, whatever their scale.
+        The scale of a column does not matter.
     outcome : ndarray of float64, shape (n, q)
     k : int
         From 1 to p.
@@ -27,13 +27,13 @@ def linear_choice(x: Matrix, outcome: Matrix, k: int) -> Positions:
     Returns
     -------
     ndarray of int64
-        Fewer than k where no others add anything to them.
+        Positions; fewer than k if no other column adds anything.
     """
     return _chosen(_problem(x, outcome), k, thorough=False)
 
 
 def linear_order(x: Matrix, outcome: Matrix, k: int) -> Positions:
-    """Choose columns by the whole search, and rank all.
+    """Choose k columns by the whole search, and rank all columns.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ def linear_order(x: Matrix, outcome: Matrix, k: int) -> Positions:
     Returns
     -------
     ndarray of int64, shape (p,)
-        First the chosen columns, by what leaving each out would lose, then the others, by what
-        each would add; constant ones last.
+        First the chosen columns, in the order of the loss if each were dropped; then the others,
+        in the order of the gain if each were added; constant columns last.
     """
     problem = _problem(x, outcome)
     chosen = _chosen(problem, k, thorough=True)
-    exchange = problem.exchange(chosen)
-    lost, gained = exchange.drops(), exchange.adds()
+    swap = problem.swap_from(chosen)
+    lost, gained = swap.drops(), swap.adds()
     rest = np.setdiff1d(np.arange(problem.n_units), chosen)
     rest = rest[np.lexsort((-gained[rest], problem.statistics.squares[rest] == 0))]
     return np.concatenate([chosen[np.argsort(-lost, kind="stable")], rest])
@@ -58,9 +58,9 @@ def _problem(x: Matrix, outcome: Matrix) -> Problem:
     n = len(x)
     outcome = (outcome - outcome.mean(axis=0)) / np.sqrt(n)
     if outcome.shape[1] > n:
-        # What is explained of them all stays the same when they are rotated, and n then hold it.
+        # Rotate the outcomes, which changes no explained sum of squares: at most n are not 0.
         outcome = np.linalg.qr(outcome.T).R.T
-    return Problem(Statistics.of(standardise(x, np.ones(n), centre=True).design, outcome))
+    return Problem(Statistics.of(standardised_design(x, np.ones(n), centre=True).design, outcome))
 
 
 def _chosen(problem: Problem, k: int, thorough: bool) -> Positions:

@@ -1,4 +1,4 @@
-"""The problem of a file that is to be like another: totals, squares, quantile shares, products."""
+"""State what a sample must reproduce of all rows: totals, squares, quantile shares, products."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from l0.calibration.api import CalibrationProblem
 from l0.calibration.sampling.stratification import FeatureStratification
+from l0.gates.z_scores import weighted_z_scores
 
-#: Where the distribution of a column is cut: the shares of rows below are targets.
+#: The shares of rows up to these quantiles of each column are targets.
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-#: Moments beyond the totals are targets while a target has at least this many chosen rows.
+#: Moments other than totals are targets only if at least this many rows are chosen for each target.
 ROWS_PER_TARGET = 4
-#: And while the matrix has no more entries than this.
+#: They are targets only if the matrix has at most this many entries.
 ENTRIES = 20_000_000
-#: Standardised values beyond this do not stretch the order of the rows any further.
+#: The order of the rows clips z-scores to this size, so that outliers do not dominate it.
 FAR = 3.0
-#: Entries of a target that is constant are 0 up to this share of the others.
+#: A moment is constant if, after centring, its entries are at most this share of their size.
 ROUNDING = 1e-9
 
 Rows = Iterator[NDArray[np.float64]]
@@ -32,12 +33,12 @@ def totals_problem(
     wanted: NDArray[np.int64],
     weights: NDArray[np.float64],
 ) -> CalibrationProblem[pa.Table]:
-    """Ask for given totals of some columns.
+    """State the problem to hit given totals of some columns.
 
     Parameters
     ----------
     columns : ndarray of float64, shape (n, p)
-        All columns; they put the rows in order for the draw.
+        All columns. They give the rows an order for the draw.
     totals : ndarray of float64, shape (m,)
     wanted : ndarray of int64, shape (m,)
         The column of each total.
@@ -49,19 +50,23 @@ def totals_problem(
     CalibrationProblem
     """
     problem = CalibrationProblem.from_matrix(columns[:, wanted].T, totals, weights)
-    return dataclasses.replace(problem, stratification=_ordering(standardise(columns, weights)))
+    z = weighted_z_scores(columns, weights)
+    return dataclasses.replace(problem, stratification=_stratification(z))
 
 
 def moments_problem(
     columns: NDArray[np.float64], weights: NDArray[np.float64], n_records: int
 ) -> CalibrationProblem[pa.Table]:
-    """Ask for the weighted moments that the rows have together.
+    """State the problem to reproduce the weighted moments of all rows.
 
-    Targets are the sum of the weights and the total of every column that varies. As far as
-    `n_records` chosen rows can bear them, there are also the squares, the shares of rows below
-    some quantiles, and the products of two columns, kind by kind. Each kind counts the same.
-    All of it is taken from standardised columns, so that neither scale nor shift of a column
-    matters, and centred, so that an error is a share of what the moment varies by.
+    The targets are the sum of the weights and the total of each column that varies. With enough
+    chosen rows a target, three more kinds follow in this order: squares, shares of rows up to some
+    quantiles, and products of two columns. Each kind counts the same. Moments are taken of
+    z-scores: the scale and the shift of a column do not matter. They are centred: an error is
+    relative to how much the moment varies among rows.
+
+    The choice of the moments and their order is ours; ``benchmarks/gates.py`` measures what a
+    sample keeps with them.
 
     Parameters
     ----------
@@ -69,13 +74,13 @@ def moments_problem(
     weights : ndarray of float64, shape (n,)
         Positive design weights.
     n_records : int
-        How many rows are to be chosen.
+        The number of rows to choose.
 
     Returns
     -------
     CalibrationProblem
     """
-    z = standardise(columns, weights)
+    z = weighted_z_scores(columns, weights)
     z = z[:, z.any(axis=0)]
     n, p = z.shape
     total = weights.sum()
@@ -99,19 +104,7 @@ def moments_problem(
     values = np.zeros(len(rows))
     values[0] = total
     problem = CalibrationProblem.from_matrix(np.stack(rows), values, weights, groups=groups)
-    return dataclasses.replace(problem, stratification=_ordering(z))
-
-
-def standardise(columns: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give columns weighted mean 0 and standard deviation 1; constant ones become 0."""
-    largest = np.abs(columns).max(axis=0)
-    # Sums of squares of values near the largest float would be infinite.
-    scaled = columns / np.where(largest > 0, largest, 1.0)
-    centred = scaled - weights @ scaled / weights.sum()
-    deviation = np.sqrt(weights @ centred**2 / weights.sum())
-    varies = deviation > ROUNDING
-    z: NDArray[np.float64] = np.where(varies, centred, 0.0) / np.where(varies, deviation, 1.0)
-    return z
+    return dataclasses.replace(problem, stratification=_stratification(z))
 
 
 def _squares(z: NDArray[np.float64], weights: NDArray[np.float64]) -> Rows:
@@ -123,7 +116,7 @@ def _shares(z: NDArray[np.float64], weights: NDArray[np.float64]) -> Rows:
         order = np.argsort(column, kind="stable")
         upto = np.cumsum(weights[order]) / weights.sum()
         cuts = column[order][np.searchsorted(upto, QUANTILES)]
-        for cut in np.unique(cuts):  # a column of few values has fewer cuts
+        for cut in np.unique(cuts):  # equal where the column has few distinct values
             yield (column <= cut).astype(np.float64)
 
 
@@ -131,5 +124,5 @@ def _products(z: NDArray[np.float64], weights: NDArray[np.float64]) -> Rows:
     return (z[:, i] * z[:, j] for i in range(z.shape[1]) for j in range(i))
 
 
-def _ordering(z: NDArray[np.float64]) -> FeatureStratification:
+def _stratification(z: NDArray[np.float64]) -> FeatureStratification:
     return FeatureStratification(np.clip(z, -FAR, FAR).T.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Few rows that stand for all."""
+"""Choose few rows that stand for all rows."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from l0.data.arrays import Columns, as_columns, as_vector, positions, scale, sha
 from l0.gates.base import MOST_OPEN, SURE, L0Gate, share_of
 from l0.gates.representation import moments_problem, totals_problem
 
-#: Share of the rows that are drawn, the others being those that the totals need most. Measured on
-#: made-up and survey data: as exact as 0.8, the default for published totals, with evener weights.
+#: The share of the rows that are drawn; the others are the rows that the totals need most. Measured
+#: on generated data and on a survey: the totals are as exact as with 0.8, the default of
+#: `calibrate`, and the weights are more even.
 DRAWN = 0.9
-#: Where a gate among those taken is closed, its item keeps this share of its weight.
+#: A row that is taken although its gate is closed keeps this share of its weight.
 LEAST_RATIO = 1e-6
 
 
@@ -28,7 +29,7 @@ class SampleGate(L0Gate):
     Parameters
     ----------
     n_samples : int
-        Number of rows.
+        Number of rows of the data.
     target_samples : int
         How many to keep, exactly; from 1 to `n_samples`.
     temperature : float, default 0.25
@@ -37,9 +38,11 @@ class SampleGate(L0Gate):
     Attributes
     ----------
     n_samples, target_samples : int
+        As given.
     ratios : ndarray of float64, shape (n_samples,)
-        Weight ratios w / w0 of the last `fit`, 0 for rows not chosen. No state dict holds them:
-        whoever loads trained logits gets weights from the gates (`select_weighted_samples`).
+        The ratios w / w0 of the weights of the last `fit`; 0 for rows that are not chosen. They are
+        not part of the state dict: after it is loaded, weights come from the gates (see
+        `select_weighted_samples`).
 
     Raises
     ------
@@ -77,40 +80,40 @@ class SampleGate(L0Gate):
     ) -> SampleGate:
         """Learn which `target_samples` rows to keep, and the weights to give them.
 
-        The rows are drawn so that they spread over all kinds of row, those of much weight the
-        more likely. Then, by default, some are exchanged for the ones that the totals need most
-        (`Hybrid`); they can have small weights, and the file is only right with its weights. With
-        `even` rows are exchanged for similar ones so that the totals come close without weights
-        (`Balanced`). That keeps less of the tails, but the rows alone stand for the whole.
+        Most rows are drawn, with probabilities proportional to their weights, and spread over all
+        kinds of rows. The others are the rows that the totals need most (`Hybrid`). These can have
+        small weights: the sample represents the data only together with its weights. With `even`,
+        rows are drawn and then swapped for similar rows until the totals come close without weights
+        (`Balanced`). Such a sample keeps less of the tails, but represents the data by itself.
 
         Parameters
         ----------
         data : Tensor, array or frame of `n_samples` rows
-            A column of text or categories in a frame becomes an indicator for each level, at most
-            50; axes after the first of an array are flattened.
+            In a frame, a column of text or categories becomes one indicator for each of its levels,
+            at most 50. In an array, the axes after the first are flattened.
         weights : vector of length `n_samples`, optional
             Positive design weights; ones by default.
         targets : vector, or mapping of column name to total, optional
-            Weighted column totals to hit, in the columns' units: one for each column, or for a
-            frame those of some columns (``column=level`` for one of text). By default the rows'
-            own weighted totals and the sum of their weights, and so far as `target_samples`
-            allows also squares, shares of rows below some quantiles, and products of columns:
-            the file keeps more than its totals.
+            Weighted totals to hit, in the units of the columns: one for each column; or, for a
+            frame, a mapping with some of its columns (``column=level`` for a level of text). By
+            default these are the weighted totals of the rows and the sum of their weights. If
+            `target_samples` is large enough, there are also squares, shares of rows up to some
+            quantiles, and products of columns.
         even : bool, default False
-            Whether the rows have to do without weights, or with nearly even ones.
+            Whether the sample must represent the data without weights, or with nearly even ones.
         seed : int, default 0
-            Source of all random choices.
+            Seed of all random choices.
 
         Returns
         -------
         SampleGate
-            This gate. Chosen rows have a gate of 1 in evaluation mode, the others of 0.
+            This gate. In evaluation mode, the gate of a chosen row is 1, and that of another is 0.
 
         Raises
         ------
         InputError
-            Where shapes do not fit, numbers are not finite, weights are not positive, a column
-            can be no number, or a target cannot be told or reached.
+            If shapes do not match, if numbers are not finite, if a weight is not positive, if a
+            column cannot become numbers, or if a target is unknown or cannot be reached.
         """
         _check_length(data, self.n_samples, "n_samples")
         columns = as_columns(data, "data")
@@ -138,7 +141,7 @@ class SampleGate(L0Gate):
         return self
 
     def select_samples(self, data: Any) -> tuple[Any, Any]:
-        """Take the chosen rows, after ``fit(data, even=True)`` where nobody trained the gate.
+        """Return the chosen rows; a gate that is not trained first does ``fit(data, even=True)``.
 
         Parameters
         ----------
@@ -163,7 +166,7 @@ class SampleGate(L0Gate):
         return take_rows(data, indices), positions(indices, data)
 
     def select_weighted_samples(self, data: Any, weights: Any) -> tuple[Any, Any, Any]:
-        """Take the chosen rows with their weights, after `fit` where nobody trained the gate.
+        """Return the chosen rows with weights; a gate that is not trained first learns by `fit`.
 
         Parameters
         ----------
@@ -176,9 +179,9 @@ class SampleGate(L0Gate):
         selected : of the kind of `data`
             `target_samples` rows, in their order.
         weights : of the kind of `weights`
-            The design weights times the fitted ratios. For rows that no `fit` of this gate chose,
-            because the logits were trained or loaded, times the median gates; where such a gate
-            is closed, times 1e-6, so that all weights are positive.
+            The design weights times the fitted ratios. If the logits were trained or loaded after
+            the last `fit`, the design weights times the median gates, or times 1e-6 where such a
+            gate is closed, so that all weights are positive.
         indices : Tensor of int64, or ndarray of int64 unless `data` is a tensor
             Positions of the rows, ascending.
 
@@ -192,7 +195,7 @@ class SampleGate(L0Gate):
         bad = np.flatnonzero(design <= 0)
         if bad.size:
             raise InputError(
-                f"`weights` is not positive at {first_few(bad.tolist())}; leave those rows out"
+                f"`weights` is not positive at {first_few(bad.tolist())}; leave these rows out"
             )
         if not self.trained:
             self.fit(data, weights)
@@ -221,7 +224,7 @@ def _check_length(data: Any, length: int, name: str) -> None:
 
 
 def _read_targets(targets: Any, columns: Columns) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Take totals, and the column of each."""
+    """Return the totals, and the position of the column of each."""
     if not isinstance(targets, Mapping):
         p = len(columns.names)
         if shape(targets) != (p,):
@@ -233,7 +236,7 @@ def _read_targets(targets: Any, columns: Columns) -> tuple[NDArray[np.float64], 
     unknown = [name for name in targets if name not in columns.names]
     if unknown:
         raise InputError(
-            f"`targets` names {first_few(unknown)}, which `data` lacks; "
+            f"`targets` names {first_few(unknown)}, which `data` does not have; "
             f"{closest(unknown[0], columns.names)}"
         )
     if not targets:

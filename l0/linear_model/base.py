@@ -1,4 +1,4 @@
-"""What the estimators share: reading the data, the search over sizes, the path, the choice."""
+"""What the estimators share: check the rows, search each size, choose one, keep the path."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from l0.common.errors import InputError
 from l0.linear_model.criteria import penalty
-from l0.linear_model.design import Positions, Standardised, standardise
+from l0.linear_model.design import Positions, Standardised, standardised_design
 from l0.linear_model.group_swap import Groups
 from l0.linear_model.path_plot import draw_path
 from l0.linear_model.problem import Problem
@@ -26,16 +26,16 @@ from l0.linear_model.statistics import Statistics
 from l0.linear_model.threads import one_thread
 from l0.linear_model.units import checked_size, group_members, kept_units, largest_size
 
-#: Where nobody says how many columns to try, a criterion stops so many after its least.
+#: Without `max_features`, the search ends when the criterion has not fallen for so many sizes.
 PATIENCE = 10
-#: What chooses the number of columns where neither it nor folds are given.
+#: The criterion that chooses the number of columns by default.
 DEFAULT_CRITERION = "gicc"
-#: The columns of each group if there are groups, and the units that are kept.
+#: The columns of each group, or None without groups; and the units of `must_keep`.
 Units = tuple[list[Positions] | None, Positions]
 
 
 class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
-    """A linear model that chooses its columns; what kind of loss is left to subclasses."""
+    """A linear model that chooses its columns. Subclasses define the loss."""
 
     def __init__(
         self,
@@ -64,12 +64,12 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         return tags
 
     def plot_path(self, path: Any = None) -> Any:
-        """Draw the coefficients and the criterion over the number of columns.
+        """Draw the coefficients and the criterion against the number of columns.
 
         Parameters
         ----------
         path : str or path, optional
-            Where to write the figure; its ending says the format.
+            The file to write; its suffix names the format.
 
         Returns
         -------
@@ -78,50 +78,51 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ImportError
-            Without matplotlib.
+            If matplotlib is missing.
         """
         check_is_fitted(self)
         return draw_path(self, path)
 
     @abstractmethod
     def _problem(self, standardised: Standardised, y: NDArray[Any], units: Units) -> Problem:
-        """State the problem of a search."""
+        """Return the problem that a search solves."""
 
     @abstractmethod
     def _model(
         self, standardised: Standardised, y: NDArray[Any], problem: Problem, chosen: Positions
     ) -> Model:
-        """Fit the chosen units."""
+        """Fit the model on the chosen units."""
 
     @abstractmethod
     def _deviance(self, problem: Problem, value: float, n: float) -> float:
-        """Minus twice the log-likelihood of n rows, up to a constant."""
+        """Return minus twice the log-likelihood of n rows, up to a constant."""
 
     def _slopes_a_column(self, problem: Problem) -> int:
+        """Return the number of free slopes of each column."""
         return 1
 
     @abstractmethod
     def _loss(self, model: Model, rows: Rows) -> float:
-        """What cross-validation lowers, summed over the rows' weights."""
+        """Return the loss of a model that cross-validation minimises, summed over weighted rows."""
 
     def _rows(self, x: Any, y: NDArray[Any], sample_weight: ArrayLike | None) -> Rows:
-        """The rows and what they count."""
+        """Join the rows and their checked weights."""
         weights = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64))
         if (weights < 0).any() or not weights.any():
-            raise InputError("`sample_weight` must not be negative, and somewhere positive")
+            raise InputError("`sample_weight` must be at least 0, and not 0 for all rows")
         if not 2 <= weights.sum() < np.inf:
             raise InputError(
-                f"`sample_weight` has the sum {weights.sum():.3g}, and a weight of 2 is two "
-                "rows; scale it so that it sums to the number of rows that the data are worth"
+                f"`sample_weight` has the sum {weights.sum():.3g}, but a weight counts rows (2 "
+                "is two rows); scale the weights so that they sum to the number of rows"
             )
         return Rows(x, y, weights)
 
     def _choose(self, rows: Rows) -> Model:
-        """Search, choose the size, shrink, and set the attributes of the path."""
+        """Search each size, choose one, fit the models, and set the attributes of the path."""
         units, sizes = self._read_arguments(rows)
         held_out = None if self.cv is None else self._held_out(rows, units, sizes)
         rows, n = rows.counting(), float(rows.weights.sum())
-        standardised = standardise(rows.x, rows.weights, self.fit_intercept)
+        standardised = standardised_design(rows.x, rows.weights, self.fit_intercept)
         problem = self._problem(standardised, rows.y, units)
         with one_thread:
             path = Search(problem, sizes, enough=self._enough(n))
@@ -135,8 +136,8 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
             costs = self._costs(last, n, held_out)
             if size < self.n_features:
                 warnings.warn(
-                    f"only {size:,} of `n_features` = {self.n_features:,} are chosen: the others "
-                    "are constant or sums of those",
+                    f"only {size:,} of `n_features` = {self.n_features:,} are chosen: the other "
+                    "columns are constant or sums of the chosen ones",
                     stacklevel=3,
                 )
         models = {
@@ -151,21 +152,21 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         self.path_ = [models[other].columns for other in found]
         self.coefs_path_ = np.array([models[other].coefficients for other in found])
         self.criterion_path_ = np.array([costs[other] for other in found])
-        gap = problem.exchange(chosen).best_swap()[0]
+        gap = problem.swap_from(chosen).best_swap()[0]
         total = problem.statistics.total
         self.swap_gap_ = gap / total if total > 0 and gap > -np.inf else 0.0
         self.l2_ = problem.statistics.l2
         return models[size]
 
     def _read_arguments(self, rows: Rows) -> tuple[Units, list[int]]:
-        """The units to choose from, and the sizes to try."""
+        """Return the units to choose from, and the sizes to try."""
         if (self.n_features, self.criterion, self.cv).count(None) < 2:
             raise InputError(
-                "`n_features`, `criterion` and `cv` are three ways to choose the size; pass one"
+                "`n_features`, `criterion` and `cv` all choose the number of columns; pass one"
             )
         if None not in (self.n_features, self.max_features):
             raise InputError(
-                "`max_features` is for sizes that are tried; leave it out beside `n_features`"
+                "`max_features` limits the sizes to try, but `n_features` fixes the size; pass one"
             )
         p = rows.x.shape[1]
         members = group_members(self.groups, p)
@@ -183,13 +184,13 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
     def _costs(
         self, search: Search, n: float, held_out: NDArray[np.float64] | None
     ) -> dict[int, float]:
-        """What the choice among the sizes found lowers."""
+        """Return the cost of each size that was found; the size of least cost is chosen."""
         if held_out is not None:
             return {size: float(held_out[size - len(search.problem.kept)]) for size in search.value}
         return {size: self._cost(search, size, n) for size in search.value}
 
     def _cost(self, search: Search, size: int, n: float) -> float:
-        """The criterion of a size, or what is left where the size is given."""
+        """Return the criterion of a size; with `n_features`, the deviance of a row."""
         problem = search.problem
         deviance = self._deviance(problem, search.value[size], n)
         if self.n_features is not None:
@@ -200,7 +201,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         return deviance + penalty(name, n, problem.n_units, size, columns, slopes)
 
     def _enough(self, n: float) -> Callable[[Search], bool] | None:
-        """Whether the criterion has long passed its least, if it may say when to stop."""
+        """Return a function that stops the search after `PATIENCE` sizes, if no limit is given."""
         if not (self.n_features is self.cv is self.max_features is None):
             return None
         costs: dict[int, float] = {}
@@ -213,28 +214,28 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         return enough
 
     def _shrunk(self, search: Search, size: int, n: float) -> Problem:
-        """The problem with the ridge that a size needs, if it is to be found."""
+        """Return the problem with the ridge of a size, where the estimator estimates one."""
         return search.problem
 
     def _held_out(self, rows: Rows, units: Units, sizes: list[int]) -> NDArray[np.float64]:
-        """Held-out loss of each size, a mean over the rows' weights."""
+        """Return the held-out loss of each size, a weighted mean over rows."""
         folds = check_cv(self.cv, rows.y, classifier=hasattr(self, "classes_"))
         try:
             splits = list(folds.split(rows.x, rows.y))
         except ValueError as error:
             raise InputError(
-                f"`cv` cannot split these rows: {error} A splitter that asks for groups of rows "
-                "is passed as its splits, `cv=list(splitter.split(X, y, groups))`"
+                f"`cv` cannot split these rows: {error} If the splitter needs groups of rows, "
+                "pass its splits, `cv=list(splitter.split(X, y, groups))`"
             ) from error
         losses, tested = np.zeros(len(sizes)), 0.0
         for fold, (train, test) in enumerate(splits):
             part, rest = rows.take(train).counting(), rows.take(test)
-            standardised = standardise(part.x, part.weights, self.fit_intercept)
+            standardised = standardised_design(part.x, part.weights, self.fit_intercept)
             try:
                 problem = self._problem(standardised, part.y, units)
             except InputError as error:
                 raise InputError(
-                    f"without the rows that fold {fold} of `cv` holds out, {error}"
+                    f"without the rows that fold {fold} of `cv` holds out: {error}"
                 ) from error
             with one_thread:
                 search = Search(problem, sizes)
@@ -246,21 +247,27 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
                 losses[place] += self._loss(model, rest)
             tested += rest.weights.sum()
         if not tested:
-            raise InputError("`cv` holds no row out; pass splits of which the second part has rows")
+            raise InputError("`cv` holds out no row; pass splits whose second part has rows")
         return losses / tested
 
 
 def problem_parts(
     statistics: Statistics, members: list[Positions] | None, kept: Positions
 ) -> tuple[Groups | None, Positions]:
-    """What a problem needs of the units, once it is known that those kept go together."""
+    """Return the groups and the kept units of a problem, after a check of the kept units.
+
+    Raises
+    ------
+    InputError
+        If a kept unit is constant, or a sum of the kept units before it.
+    """
     groups = None if members is None else Groups.of(members, statistics)
     plain = Problem(statistics, groups)
     for count, unit in enumerate(kept):
-        if plain.exchange(kept[:count]).adds()[unit] == -np.inf:
+        if plain.swap_from(kept[:count]).adds()[unit] == -np.inf:
             columns = plain.columns(kept[count : count + 1]).tolist()
             raise InputError(
-                f"`must_keep` has columns that are constant or sums of the others kept: {columns}; "
-                "leave them out"
+                "`must_keep` has columns that are constant or sums of its other columns: "
+                f"{columns}; leave them out"
             )
     return groups, kept

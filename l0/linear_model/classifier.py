@@ -30,57 +30,61 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         + \frac{\lambda}{2} \sum_j \sigma_j^2 \lVert w_j \rVert^2
         \quad\text{with}\quad \#\{j : w_j \ne 0\} = k
 
-    where l is the negative log-likelihood, the s are `sample_weight`, sigma_j is column j's
-    standard deviation and lambda is `l2`. A column is chosen for all classes at once.
+    where l is the negative log-likelihood, s is `sample_weight`, sigma_j is the standard deviation
+    of column j, and lambda is `l2`. A column is chosen for all classes at once.
 
-    The search is that of `L0Regressor` on a quadratic approximation about the fit on the columns
-    at hand; an exchange is made only where it lowers the loss itself, which is seen to for the 20
-    that promise most.
+    The search is that of :class:`L0Regressor`, on a quadratic approximation of the loss at the
+    current fit. A swap is made only if it lowers the loss itself; at the end, the 20 most promising
+    swaps are checked so.
 
     Parameters
     ----------
     n_features : int, optional
-        k. With `groups`, the number of groups. Fewer come, with a warning, where the others are
-        constant or sums of those chosen.
+        k, or with `groups` the number of groups. If the other columns are constant or sums of the
+        chosen ones, fewer are chosen, with a warning.
     criterion : {"gicc", "gic", "bic", "ebic"}, optional
-        Chooses k; "gicc" where neither k nor `cv` is given.
+        Chooses k. "gicc" is the default if neither `n_features` nor `cv` is given.
     cv : int, splitter or iterable, optional
-        Chooses the k of the least log loss on held-out folds.
+        Chooses the k with the least log loss on held-out folds.
     max_features : int, optional
-        The largest k that `criterion` and `cv` try; n / log p by default, at most 50, and a
-        criterion stops ten columns after its least.
+        The largest k that `criterion` and `cv` try. By default it is n / log p, at most 50, and a
+        criterion stops ten columns after its minimum.
     l2 : float, default 1e-3
-        lambda >= 0. Where the chosen columns separate the classes, coefficients are finite only
-        with a positive one.
+        lambda >= 0. If the chosen columns separate the classes, the coefficients are finite only
+        with a positive lambda.
     fit_intercept : bool, default True
+        Whether there is a b.
     groups : array of length p, optional
-        A label for each column; columns of one label enter together.
+        A label for each column. Columns with the same label are chosen together.
     must_keep : iterable of int or str, optional
-        Columns in every choice, by position or name, and their groups. They count in k.
+        Columns that every choice contains, with their groups, by position or name. They count in k.
 
     Attributes
     ----------
     classes_ : ndarray, shape (number of classes,)
+        The labels.
     coef_ : ndarray, shape (1, p), or (number of classes, p) with more than two
+        w; 0 for columns that are not chosen.
     intercept_ : ndarray, shape (1,) or (number of classes,)
+        b.
     support_ : ndarray of int64
         Positions of the chosen columns, ascending.
     n_features_selected_ : int
-        How many.
+        The number of chosen columns.
     l2_ : float
-        The lambda of `coef_`, `l2`.
+        The lambda of `coef_`, that is `l2`.
     swap_gap_ : float
-        What the best of the exchanges checked would lower twice the objective by, as a share of
-        the indicators' variance: below 1e-9 (1e-6 in float32) none of them helps.
+        By how much the best of the checked swaps would lower twice the objective, as a share of the
+        variance of the indicators. Up to 1e-9 (1e-6 in float32), none of them helps.
     path_ : list of ndarray of int64
-        The choice of each size tried, the smallest first; of one size with `n_features`.
+        The choice of each size tried, from the smallest on; only one with `n_features`.
     coefs_path_ : ndarray, shape (number of sizes, 1 or number of classes, p)
-        Their coefficients.
+        The coefficients of these choices.
     criterion_path_ : ndarray, shape (number of sizes,)
-        What was minimised: the criterion, the log loss on held-out folds, or with `n_features`
-        twice the objective.
+        What the choice of k minimised: the criterion, or the log loss on held-out folds; with
+        `n_features`, twice the objective.
     n_features_in_, feature_names_in_
-        As everywhere in scikit-learn.
+        As in every estimator of scikit-learn.
 
     Examples
     --------
@@ -88,8 +92,11 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
     >>> from l0.linear_model import L0Classifier
     >>> X = np.random.default_rng(0).normal(size=(200, 300))
     >>> y = np.where(X[:, 7] > X[:, 70], "yes", "no")
-    >>> L0Classifier(n_features=2).fit(X, y).support_
+    >>> model = L0Classifier(n_features=2).fit(X, y)
+    >>> model.support_
     array([ 7, 70])
+    >>> model.predict(X[:3]).tolist() == y[:3].tolist()
+    True
     """
 
     def __init__(
@@ -123,7 +130,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         X : array, sparse matrix or frame, shape (n, p)
         y : array of labels, shape (n,)
         sample_weight : array, shape (n,), optional
-            How often each row counts.
+            How many rows each row stands for.
 
         Returns
         -------
@@ -133,7 +140,8 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            For NaN, shapes that do not fit, a single class, and arguments out of their range.
+            If `X` has NaN, if shapes do not match, if `y` has one class only, or if an argument is
+            out of its range.
         """
         X, y = validate_data(self, X, y, **ACCEPTED, ensure_min_samples=2)
         check_classification_targets(y)
@@ -142,7 +150,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         self.classes_ = np.unique(rows.counting().y)
         if len(self.classes_) < 2:
             raise InputError("`y` has one class only; pass rows of two or more")
-        # Rows that count nothing may have classes of their own: any code does for them.
+        # A row of weight 0 may have a class that no other row has. Its code is never used.
         codes = np.minimum(np.searchsorted(self.classes_, rows.y), len(self.classes_) - 1)
         model = self._choose(Rows(rows.x, codes, rows.weights))
         self.support_, self.n_features_selected_ = model.columns, len(model.columns)
@@ -181,7 +189,16 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         return np.asarray(np.exp(self.predict_log_proba(X)))
 
     def predict_log_proba(self, X: Any) -> NDArray[np.floating[Any]]:
-        """Return the logarithms of `predict_proba`, finite where those round to 0."""
+        """Return the logarithm of the probability of each class; finite where that rounds to 0.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or frame, shape (n, p)
+
+        Returns
+        -------
+        ndarray, shape (n, number of classes)
+        """
         scores = self.decision_function(X)
         return _log_probabilities(scores.reshape(len(scores), -1))
 
@@ -231,7 +248,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
 
 
 def _log_probabilities(scores: NDArray[Any]) -> NDArray[np.floating[Any]]:
-    """Of each class, from linear predictors of all of them, or of the second of two."""
+    """Turn linear predictors of all classes, or of the second of two, into log probabilities."""
     if scores.shape[1] == 1:
         scores = np.column_stack([np.zeros_like(scores), scores])
     return np.asarray(log_softmax(scores, axis=1))

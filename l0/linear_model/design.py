@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.floating[Any]]
 Positions = NDArray[np.int64]
 
-#: A column whose standard deviation is below this share of its size is constant.
+#: A column is constant if its standard deviation is at most this share of its mean.
 CONSTANT = 1e-13
 
 
 class Design(Protocol):
-    """Columns Z of a regression, of which no more than some are ever held twice."""
+    """The columns Z of a regression, and their products."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -25,23 +25,23 @@ class Design(Protocol):
 
     @property
     def squares(self) -> NDArray[np.float64]:
-        """Sum of squares of each column, (p,)."""
+        """The sum of squares of each column, (p,)."""
 
     def columns(self, which: Positions) -> Matrix:
-        """Some columns, (n, m)."""
+        """Return some columns, (n, m)."""
 
     def products(self, right: Matrix) -> NDArray[np.float64]:
-        """Z'V for V of shape (n, m), (p, m)."""
+        """Return Z'V for V of shape (n, m), (p, m)."""
 
     def gram(self) -> NDArray[np.float64]:
-        """Z'Z."""
+        """Return Z'Z, (p, p)."""
 
     def reweighted(self, old: Matrix, new: Matrix, centre: bool) -> Design:
-        """The columns with other roots of weights, and mean 0 under those weights."""
+        """Replace the roots of the rows' weights; `centre` makes the new weighted means 0."""
 
 
 class DenseDesign:
-    """Columns held as an array."""
+    """Columns in an array."""
 
     def __init__(self, z: Matrix) -> None:
         self.z = z
@@ -53,23 +53,23 @@ class DenseDesign:
 
     @property
     def squares(self) -> NDArray[np.float64]:
-        """Sum of squares of each column."""
+        """The sum of squares of each column, (p,)."""
         return np.asarray(np.einsum("ij,ij->j", self.z, self.z, dtype=np.float64))
 
     def columns(self, which: Positions) -> Matrix:
-        """Some columns."""
+        """Return some columns, (n, m)."""
         return self.z[:, which]
 
     def products(self, right: Matrix) -> NDArray[np.float64]:
-        """Z'V."""
+        """Return Z'V, (p, m)."""
         return np.asarray(self.z.T @ right.astype(self.z.dtype, copy=False), dtype=np.float64)
 
     def gram(self) -> NDArray[np.float64]:
-        """Z'Z."""
+        """Return Z'Z, (p, p)."""
         return self.products(self.z)
 
     def reweighted(self, old: Matrix, new: Matrix, centre: bool) -> DenseDesign:
-        """The columns with other roots of weights."""
+        """Replace the roots of the rows' weights."""
         z = self.z * (new / old)[:, None].astype(self.z.dtype)
         if centre:
             mean = (new @ z) / (new @ new)
@@ -78,15 +78,15 @@ class DenseDesign:
 
 
 class SparseDesign:
-    """Columns r (x - m) / s of a sparse X, never written out.
+    """The columns r (x - m) / s of a sparse X, which stays sparse.
 
     Parameters
     ----------
     x : csc_array, shape (n, p)
     roots : ndarray, shape (n,)
-        r, square roots of the rows' weights.
+        r, the square roots of the rows' weights.
     mean, scale : ndarray, shape (p,)
-        m and s.
+        m and s, of each column.
     """
 
     def __init__(
@@ -105,22 +105,22 @@ class SparseDesign:
 
     @property
     def squares(self) -> NDArray[np.float64]:
-        """Sum of squares of each column."""
+        """The sum of squares of each column, (p,)."""
         return _spread(self.x, self.roots**2, self.mean, self.scale)
 
     def columns(self, which: Positions) -> Matrix:
-        """Some columns, written out."""
+        """Return some columns as an array."""
         some = self.x[:, which].toarray() - self.mean[which]
         return np.asarray(self.roots[:, None] * some / self.scale[which], dtype=self.x.dtype)
 
     def products(self, right: Matrix) -> NDArray[np.float64]:
-        """Z'V."""
+        """Return Z'V, (p, m)."""
         rooted = self.roots[:, None] * right
         raw = self.x.T @ rooted - np.outer(self.mean, rooted.sum(0))
         return np.asarray(raw / self.scale[:, None], dtype=np.float64)
 
     def gram(self) -> NDArray[np.float64]:
-        """Z'Z."""
+        """Return Z'Z, (p, p)."""
         scaled, mean = self.x.multiply(1 / self.scale).tocsc(), self.mean / self.scale
         weighted = scaled.multiply(self.roots[:, None] ** 2).tocsc()
         across = np.outer(mean, np.asarray(weighted.sum(axis=0)).ravel())
@@ -129,24 +129,26 @@ class SparseDesign:
         return np.asarray(gram)
 
     def reweighted(self, old: Matrix, new: Matrix, centre: bool) -> SparseDesign:
-        """The columns with other roots of weights."""
+        """Replace the roots of the rows' weights."""
         mean = (new**2 @ self.x) / (new @ new) if centre else self.mean
         return SparseDesign(self.x, np.asarray(new, np.float64), mean, self.scale)
 
 
 @dataclass(frozen=True)
 class Standardised:
-    """Columns of X with weighted mean 0 and mean square 1, times the roots of the weights.
+    """The columns of X with weighted mean 0 and variance 1, times the roots of the weights.
+
+    A column that varies has length 1 in the design.
 
     Attributes
     ----------
     design : Design
-        Columns that are constant are 0.
+        A constant column of X is a column of zeros here.
     mean, scale : ndarray of float64, shape (p,)
-        Column j of X is mean + scale * what is in the design; the scale of a constant is 1, or
-        infinite where X is sparse.
+        Weighted mean and standard deviation of each column of X. The scale of a constant column
+        is 1, or infinite where X is sparse.
     weights : ndarray of float64, shape (n,)
-        They sum to 1.
+        With sum 1.
     """
 
     design: Design
@@ -155,30 +157,35 @@ class Standardised:
     weights: NDArray[np.float64]
 
     def original(self, slopes: NDArray[np.float64], which: Positions) -> NDArray[np.float64]:
-        """Turn slopes on standardised columns, (m, q), into those on all columns of X, (q, p)."""
+        """Turn slopes on standardised columns, (m, q), into slopes on all columns of X, (q, p)."""
         coefficients = np.zeros((slopes.shape[1], len(self.mean)))
         coefficients[:, which] = slopes.T / self.scale[which]
         return coefficients
 
 
-def standardise(x: Any, weights: NDArray[np.float64], centre: bool) -> Standardised:
+def standardised_design(x: Any, weights: NDArray[np.float64], centre: bool) -> Standardised:
     """Standardise the columns of a dense or sparse matrix; a sparse one stays sparse.
 
     Parameters
     ----------
     x : ndarray or sparse matrix of float32 or float64, shape (n, p)
     weights : ndarray of float64, shape (n,)
-        Not negative, with a positive sum.
+        At least 0, with a positive sum.
     centre : bool
-        Whether means are taken off.
+        Whether to subtract the means; without it, `scale` is the root of the mean square.
+
+    Returns
+    -------
+    Standardised
     """
     share = weights / weights.sum()
     if sp.issparse(x):
-        return _standardise_sparse(sp.csc_array(x), share, centre)
-    # Of single precision a product with the shares would make a copy in double.
+        return _standardised_sparse(sp.csc_array(x), share, centre)
+    # einsum converts in blocks, where `share @ x` would copy all of a float32 `x` to float64.
     mean = np.einsum("i,ij->j", share, x) if centre else np.zeros(x.shape[1])
     z = x - mean.astype(x.dtype)
-    # Squares of the largest and the least of floats are no floats.
+    # Divide by the largest entry first: squares of very large entries overflow, and squares of
+    # very small ones are 0.
     largest = np.maximum(z.max(axis=0), -z.min(axis=0))
     largest[largest == 0] = 1.0
     z /= largest
@@ -191,7 +198,7 @@ def standardise(x: Any, weights: NDArray[np.float64], centre: bool) -> Standardi
     return Standardised(DenseDesign(z), mean, np.where(constant, 1.0, size * largest), share)
 
 
-def _standardise_sparse(x: sp.csc_array, share: NDArray[np.float64], centre: bool) -> Standardised:
+def _standardised_sparse(x: sp.csc_array, share: NDArray[np.float64], centre: bool) -> Standardised:
     if not x.has_canonical_format:
         x = x.copy()
         x.sum_duplicates()
@@ -199,7 +206,7 @@ def _standardise_sparse(x: sp.csc_array, share: NDArray[np.float64], centre: boo
     largest = np.maximum(x.max(axis=0).toarray(), -x.min(axis=0).toarray()).astype(np.float64)
     largest[largest == 0] = 1.0
     size = np.sqrt(_spread(x, share, mean, largest)) * largest
-    # A constant column is all mean and no entries.
+    # Divided by an infinite scale, a constant column is 0 without a change to its entries.
     scale = np.where(size <= CONSTANT * np.abs(mean), np.inf, size)
     return Standardised(SparseDesign(x, np.sqrt(share), mean, scale), mean, scale, share)
 
@@ -210,11 +217,14 @@ def _spread(
     mean: NDArray[np.float64],
     scale: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Weighted sum of squares of each column about its mean, on a scale, without cancellation."""
+    """Return the weighted sum of squares of (x - mean) / scale for each column, (p,).
+
+    Entries and zeros are summed apart, so that no large numbers cancel.
+    """
     column = np.repeat(np.arange(x.shape[1]), np.diff(x.indptr))
     held = weights[x.indices]
     entries = np.bincount(column, held * ((x.data - mean[column]) / scale[column]) ** 2, x.shape[1])
     rest = np.maximum(weights.sum() - np.bincount(column, held, x.shape[1]), 0.0)
-    # Of a column without zeros only rounding is left.
+    # In a column without zeros the rest is a rounding error.
     rest[np.diff(x.indptr) == x.shape[0]] = 0.0
     return np.asarray(entries + rest * (mean / scale) ** 2)

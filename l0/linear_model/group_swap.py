@@ -1,4 +1,4 @@
-"""Adding, dropping and exchanging whole groups of columns."""
+"""What adding, dropping or swapping a whole group of columns does to least squares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from l0.linear_model.swap import best_of
 
 @dataclass(frozen=True)
 class Groups:
-    """Columns that enter together.
+    """Columns that are chosen together.
 
     Attributes
     ----------
@@ -29,21 +29,21 @@ class Groups:
 
     @classmethod
     def of(cls, members: list[Positions], statistics: Statistics) -> Groups:
-        """Compute the blocks."""
+        """Compute the blocks of groups with these members."""
         return cls(members, [statistics.block(columns) for columns in members])
 
     def columns(self, which: Positions) -> Positions:
-        """All columns of some groups, one group after the other."""
+        """Return the columns of some groups, one group after the other."""
         return np.concatenate([np.empty(0, np.int64), *(self.members[group] for group in which)])
 
     def restricted(self, which: Positions) -> Groups:
-        """Some groups alone, their columns numbered from 0 on in that order."""
+        """Keep some groups, and number their columns anew from 0, in that order."""
         ends = np.cumsum([0, *(len(self.members[group]) for group in which)])
         members = [np.arange(*ends[i : i + 2]) for i in range(len(which))]
         return Groups(members, [self.blocks[group] for group in which])
 
     def by_size(self) -> list[tuple[Positions, NDArray[np.int64], Matrix]]:
-        """Groups of one size at a time: which, their members (m, d) and blocks (m, d, d)."""
+        """Stack the groups of each size d: positions (m,), members (m, d), blocks (m, d, d)."""
         sizes = np.array([len(columns) for columns in self.members])
         found = []
         for size in np.unique(sizes):
@@ -53,11 +53,28 @@ class Groups:
         return found
 
 
-class GroupExchange:
-    """As `Exchange`, where the chosen are groups.
+class GroupSwap:
+    r"""As `Swap`, for groups of columns.
 
-    The regression is computed anew without each chosen group: its columns differ in how far the
-    others stand in for them, so that there is no formula of rank one.
+    A group G that keeps the square :math:`D = A_{GG} - A_{GC} A_{CC}^{-1} A_{CG}` and the products
+    :math:`r_G` gains :math:`\operatorname{tr} r_G' D^+ r_G`, which is the formula of `Swap` with a
+    matrix in place of d. A swap needs this without each chosen group in turn: the regression is
+    then computed anew, once for each chosen group.
+
+    Parameters
+    ----------
+    statistics : Statistics
+    groups : Groups
+    chosen : ndarray of int64, shape (k,)
+        Positions of groups.
+    fixed : int, default 0
+        The first `fixed` of the chosen groups are neither dropped nor swapped.
+
+    Attributes
+    ----------
+    value : float
+        What the chosen groups explain.
+    slopes : ndarray of float64, shape (columns of the chosen groups, q)
     """
 
     def __init__(
@@ -74,19 +91,19 @@ class GroupExchange:
         self.slopes, _, self.value = self._regress(np.arange(len(self._columns)))
 
     def adds(self) -> Matrix:
-        """What adding each group gains; -inf for one that adds nothing of its own."""
+        """The gain of adding each group; -inf for a group that the chosen ones span."""
         everything = np.arange(len(self._columns))
         return self._adds(everything, *self._regress(everything)[:2])
 
     def drops(self) -> Matrix:
-        """What dropping each chosen group loses; infinite for those that stay."""
+        """The loss of dropping each chosen group; infinite for the fixed ones."""
         lost = np.full(len(self.chosen), np.inf)
         for out in range(self.fixed, len(self.chosen)):
             lost[out] = self.value - self._regress(np.flatnonzero(self._place != out))[2]
         return lost
 
     def swaps(self) -> Matrix:
-        """What exchanging each chosen group for each group gains, (k, number of groups)."""
+        """The gain of swapping each chosen group for each other group, (k, number of groups)."""
         gains = np.full((len(self.chosen), len(self.groups.members)), -np.inf)
         for out in range(self.fixed, len(self.chosen)):
             rest = np.flatnonzero(self._place != out)
@@ -96,11 +113,11 @@ class GroupExchange:
         return gains
 
     def best_swap(self) -> tuple[float, int, int]:
-        """The largest gain of an exchange, the place that is given up and the group that comes."""
+        """The best swap: its gain, the place in `chosen` that it frees, the new group."""
         return best_of(self.swaps())
 
     def _regress(self, rest: Positions) -> tuple[Matrix, Matrix, float]:
-        """Slopes on some of the chosen columns, the inverse, and what they explain."""
+        """Regress on some chosen columns: the slopes, the inverse of A, and what they explain."""
         own = self._rows[np.ix_(rest, self._columns[rest])]
         inverse = np.asarray(np.linalg.pinv(own, self.statistics.spanned, True), np.float64)
         cross = self.statistics.cross[self._columns[rest]]
@@ -108,7 +125,7 @@ class GroupExchange:
         return slopes, inverse, float(np.sum(slopes * cross))
 
     def _adds(self, rest: Positions, slopes: Matrix, inverse: Matrix) -> Matrix:
-        """What each group gains beside some of the chosen columns, and their regression."""
+        """The gain of adding each group to some of the chosen columns, given their regression."""
         rows = self._rows[rest]
         paths = inverse @ rows
         residual = self.statistics.cross - rows.T @ slopes
@@ -124,7 +141,7 @@ class GroupExchange:
         return gains
 
     def _spanned(self, rest: Positions, inverse: Matrix) -> NDArray[np.bool_]:
-        """Whether each group adds nothing of its own; a ridge is no part of it."""
+        """Whether each group is made of sums of the chosen columns; the ridge is not its own."""
         rows, squares = self._rows[rest], self.statistics.squares
         if self.statistics.l2:
             gram = rows[:, self._columns[rest]]

@@ -1,4 +1,4 @@
-"""Logistic loss, binary and multinomial: fits on few columns, and exchanges checked on them."""
+"""Logistic loss, binary and multinomial: fits on few columns, and swaps that lower the loss."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from l0.linear_model.design import DenseDesign, Design, Positions
 from l0.linear_model.problem import Problem
 from l0.linear_model.statistics import GramRows, Matrix, Statistics
 
-#: Newton steps, and the relative decrease of the loss below which one more is the last.
+#: The most Newton steps. A step that lowers the loss by at most this share is the last one.
 NEWTON_STEPS, CONVERGED = 100, 1e-9
-#: Exchanges that are checked on the loss itself, the most promising ones: on the way, and of all
-#: columns in the end.
+#: How many of the most promising swaps are checked on the loss itself: among screened columns, and
+#: at the end among all columns.
 CHECKED, CHECKED_LAST = 4, 20
-#: Least curvature that a row counts with, of at most 1/4.
+#: The least curvature of a row; the most is 1/4.
 CURVATURE = 1e-6
 
 
@@ -27,12 +27,12 @@ class Fit:
     Attributes
     ----------
     slopes : ndarray, shape (m, q)
-        q is 1 for two classes, otherwise their number; these sum to 0 over classes.
+        q is 1 for two classes, else the number of classes; then the slopes sum to 0 over classes.
     intercept : ndarray, shape (q,)
     loss : float
-        Weighted mean of the negative log-likelihood, plus l2 / 2 of the slopes' squares.
+        Weighted mean of the negative log-likelihood, plus l2 / 2 times the sum of squared slopes.
     residual : ndarray, shape (n, q)
-        Indicators of the classes less their probabilities.
+        The indicators of the classes minus their probabilities.
     """
 
     slopes: Matrix
@@ -43,7 +43,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Classes of the rows.
+    """The classes of the rows.
 
     Attributes
     ----------
@@ -61,9 +61,21 @@ class Outcome:
     centre: bool
 
     def fit(self, z: Matrix, start: tuple[Matrix, Matrix] | None = None) -> Fit:
-        """Fit by Newton's method on standardised columns without weights, (n, m).
+        """Fit by Newton's method, with steps halved until the loss falls enough.
 
-        `start` are slopes and an intercept.
+        The rule for "enough" is that of Armijo (Nocedal & Wright 2006, "Numerical optimization",
+        section 3.1) with the constant 1e-4.
+
+        Parameters
+        ----------
+        z : ndarray, shape (n, m)
+            Standardised columns, not multiplied by the roots of the weights.
+        start : pair of ndarray, optional
+            Slopes, (m, q), and intercept, (q,).
+
+        Returns
+        -------
+        Fit
         """
         first = int(self.centre)
         columns = np.column_stack([np.ones((len(z), first)), z])
@@ -78,7 +90,8 @@ class Outcome:
             move = self._newton(columns, self.indicators - residual, penalty, gradient)
             slope, share = float(np.sum(move * gradient)), 1.0
             if slope <= CONVERGED * loss:
-                # The last step doubles the digits, and is too small to be judged by the loss.
+                # The last step doubles the correct digits, but hardly changes the loss: do not
+                # test it.
                 theta = theta + move
                 loss, residual = self._loss(columns, theta, penalty)
                 break
@@ -97,7 +110,12 @@ class Outcome:
         return Fit(theta[first:], intercept, loss, residual)
 
     def curvature(self, fit: Fit) -> NDArray[np.float64]:
-        """Weights of the rows in the quadratic approximation, the mean over the classes."""
+        """Return the weights of the rows in the quadratic approximation of the loss, (n,).
+
+        A row has the curvature p (1 - p) for each class; the weight uses its mean over the classes,
+        so that one regression serves all classes. This mean is ours. It only ranks swaps: the loss
+        itself decides which ones are made.
+        """
         p = self.indicators - fit.residual
         return np.asarray(self.weights * np.maximum((p * (1 - p)).mean(1), CURVATURE))
 
@@ -123,7 +141,7 @@ class Outcome:
                 hessian[a, :, b] = hessian[b, :, a] = block
             hessian[a, range(m), a, range(m)] += penalty
         square = hessian.reshape(q * m, q * m)
-        # Scores of classes can all be shifted alike: that direction has no curvature at all.
+        # The same shift of all classes' scores changes no probability, so the Hessian is singular.
         square[np.diag_indices(q * m)] += 1e-10 * max(np.trace(square) / max(q * m, 1), 1e-10)
         return np.asarray(np.linalg.solve(square, gradient.T.ravel()).reshape(q, m).T)
 
@@ -132,9 +150,9 @@ class Outcome:
 class LogisticProblem(Problem):
     """Logistic regression on some units.
 
-    What least squares would do with the classes' indicators (`statistics`) screens and starts;
-    exchanges are ranked by a quadratic approximation about the fit on the chosen units, and made
-    where they lower the loss itself.
+    Screening and starts use least squares on the indicators of the classes, which is what
+    `statistics` holds. A quadratic approximation at the current fit ranks the swaps, and a swap is
+    made only if it lowers the loss itself.
 
     Attributes
     ----------
@@ -142,7 +160,7 @@ class LogisticProblem(Problem):
         Standardised columns times the roots of `outcome.weights`.
     outcome : Outcome
     checked : int
-        Exchanges that are checked.
+        How many swaps are checked on the loss.
     """
 
     design: Design = field(kw_only=True)
@@ -150,12 +168,12 @@ class LogisticProblem(Problem):
     checked: int = field(default=CHECKED_LAST, kw_only=True)
     _fits: dict[tuple[int, ...], Fit] = field(default_factory=dict, init=False, repr=False)
 
-    def exchange(self, chosen: Positions) -> LogisticExchange:  # type: ignore[override]
-        """The fit on some units, those kept first, and what is about it."""
-        return LogisticExchange(self, chosen)
+    def swap_from(self, chosen: Positions) -> LogisticSwap:  # type: ignore[override]
+        """Fit some units, the kept ones first, to see what adds, drops and swaps gain."""
+        return LogisticSwap(self, chosen)
 
     def restricted(self, units: Positions) -> LogisticProblem:
-        """The same with some units alone, numbered from 0 on."""
+        """Keep some units, and number them anew from 0."""
         part = super().restricted(units)
         design = DenseDesign(self.design.columns(self.columns(units)))
         return LogisticProblem(
@@ -168,9 +186,9 @@ class LogisticProblem(Problem):
         )
 
     def fit(self, chosen: Positions, near: Positions | None = None) -> Fit:
-        """The fit on some units, slopes in their order.
+        """Return the fit on some units, with the slopes in their order.
 
-        `near` is a choice fitted before, to start from; by default the last one that was.
+        The fit starts from the fit of the choice `near`; by default from the last new fit.
         """
         key = tuple(chosen.tolist())
         if key not in self._fits:
@@ -183,7 +201,7 @@ class LogisticProblem(Problem):
         return self._fits[key]
 
     def _start(self, columns: Positions, near: Positions) -> tuple[Matrix, Matrix]:
-        """Slopes of columns, 0 for those that are not in a choice fitted before; the intercept."""
+        """Return slopes of columns and an intercept from the fit of `near`, 0 for other columns."""
         old = self.fit(near)
         slopes = np.zeros((len(columns), old.slopes.shape[1]))
         place = {column: i for i, column in enumerate(self.columns(near).tolist())}
@@ -193,8 +211,27 @@ class LogisticProblem(Problem):
         return slopes, old.intercept
 
 
-class LogisticExchange:
-    """As `Exchange`, about a logistic fit; gains are in twice the loss."""
+class LogisticSwap:
+    """As `Swap`, for a logistic fit. Gains are in twice the loss.
+
+    Near the fit, a Newton step is a weighted least squares regression (Hastie, Tibshirani &
+    Friedman 2009, "The elements of statistical learning", section 4.4.1). The gains of that
+    regression approximate those of the loss.
+
+    Parameters
+    ----------
+    problem : LogisticProblem
+    chosen : ndarray of int64, shape (k,)
+        Units, the kept ones first.
+
+    Attributes
+    ----------
+    value : float
+        Minus twice the loss.
+    slopes : ndarray of float64
+    quadratic : Swap or GroupSwap
+        The least squares regression.
+    """
 
     def __init__(self, problem: LogisticProblem, chosen: Positions) -> None:
         self.problem, self.chosen = problem, chosen
@@ -203,24 +240,31 @@ class LogisticExchange:
         self.value = -2 * fit.loss
         old, new = np.sqrt(outcome.weights), np.sqrt(outcome.curvature(fit))
         design = problem.design.reweighted(old, new, outcome.centre)
-        # One Newton step from here is the regression on this working response.
+        # The working response: a regression on it is one Newton step from the fit.
         working = (outcome.weights / new)[:, None] * fit.residual
         working += design.columns(problem.columns(chosen)) @ fit.slopes
         total = float(np.sum(working**2))
         rows = GramRows(design)
         statistics = Statistics(design.products(working), design.squares, rows, total, outcome.l2)
-        self.quadratic = Problem(statistics, problem.groups, problem.kept).exchange(chosen)
+        self.quadratic = Problem(statistics, problem.groups, problem.kept).swap_from(chosen)
 
     def adds(self) -> Matrix:
-        """What adding each unit gains, about; -inf for one that adds nothing of its own."""
+        """The approximate gain of adding each unit; -inf for a unit that the chosen ones span."""
         return self.quadratic.adds()
 
     def drops(self) -> Matrix:
-        """What dropping each chosen unit loses, about; infinite for those that stay."""
+        """The approximate loss of dropping each chosen unit; infinite for the kept ones."""
         return self.quadratic.drops()
 
     def best_swap(self) -> tuple[float, int, int]:
-        """The first exchange that lowers the loss, else the best of those checked."""
+        """Check the most promising swaps on the loss, until one lowers it.
+
+        Returns
+        -------
+        tuple of float, int and int
+            The gain, the place in `chosen` that it frees, and the unit that comes in, of the first
+            swap that lowers the loss; of the best checked swap where none does.
+        """
         gains = self.quadratic.swaps()
         best = (-np.inf, -1, -1)
         if not gains.size:

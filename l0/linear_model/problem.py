@@ -1,4 +1,4 @@
-"""Which units may be chosen, and under what conditions."""
+"""Which units a search may choose, and which conditions hold for them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from l0.linear_model.design import Positions
-from l0.linear_model.group_swap import GroupExchange, Groups
-from l0.linear_model.nonnegative_swap import NonnegativeExchange
+from l0.linear_model.group_swap import Groups, GroupSwap
+from l0.linear_model.nonnegative_swap import NonnegativeSwap
 from l0.linear_model.statistics import Statistics
-from l0.linear_model.swap import Exchange
+from l0.linear_model.swap import Swap
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Problem:
     groups : Groups, optional
         The units; by default each column is one.
     kept : ndarray of int64
-        Units in every choice.
+        Units that belong to every choice.
     nonnegative : bool
-        Whether coefficients may not be negative; of columns alone.
+        Whether coefficients must be at least 0; only without `groups`.
     """
 
     statistics: Statistics
@@ -35,29 +35,29 @@ class Problem:
 
     @property
     def n_units(self) -> int:
-        """How many units there are."""
+        """The number of units."""
         return len(self.groups.members) if self.groups else len(self.statistics.cross)
 
     def columns(self, units: Positions) -> Positions:
-        """The columns of some units, in their order."""
+        """Return the columns of some units, in the order of the units."""
         return self.groups.columns(units) if self.groups else units
 
-    def exchange(self, chosen: Positions) -> Exchange | GroupExchange:
-        """The regression on some units, those kept first."""
+    def swap_from(self, chosen: Positions) -> Swap | GroupSwap:
+        """Regress on some units, the kept ones first, to see what adds, drops and swaps gain."""
         fixed = len(self.kept)
         if self.groups:
-            return GroupExchange(self.statistics, self.groups, chosen, fixed)
-        kind = NonnegativeExchange if self.nonnegative else Exchange
+            return GroupSwap(self.statistics, self.groups, chosen, fixed)
+        kind = NonnegativeSwap if self.nonnegative else Swap
         return kind(self.statistics, chosen, fixed)
 
     def with_l2(self, l2: float) -> Problem:
-        """The same with another ridge."""
+        """Return the same problem with another ridge."""
         statistics = self.statistics.with_l2(l2)
         groups = Groups.of(self.groups.members, statistics) if self.groups else None
         return replace(self, statistics=statistics, groups=groups)
 
     def restricted(self, units: Positions) -> Problem:
-        """The same with some units alone, numbered from 0 on; those kept must be among them."""
+        """Keep some units, the kept ones among them, and number them anew from 0."""
         kept = np.array([int(np.flatnonzero(units == unit)[0]) for unit in self.kept], np.int64)
         groups = self.groups.restricted(units) if self.groups else None
         return Problem(

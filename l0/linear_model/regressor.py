@@ -21,78 +21,83 @@ from l0.linear_model.search import Search
 from l0.linear_model.shrinkage import log_subsets, ridge
 from l0.linear_model.statistics import Statistics
 
-#: Between these are the largest absolute outcomes whose squares can be summed.
+#: Sums of squares are floating-point numbers if the largest absolute outcome is between these.
 LEAST, MOST = 1e-140, 1e140
 
 
 class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
-    r"""Least squares on exactly k columns, the best that a search finds.
+    r"""Least squares on the best k columns that a search finds.
 
     .. math::
         \min_{b, w} \; \frac{1}{\sum_i s_i} \sum_i s_i (y_i - b - x_i' w)^2
         + \lambda \sum_j \sigma_j^2 w_j^2 \quad\text{with}\quad \#\{j : w_j \ne 0\} = k
 
-    where the s are `sample_weight`, sigma_j is column j's standard deviation and lambda is `l2`.
-    Scales of columns do not matter.
+    where s is `sample_weight`, sigma_j is the standard deviation of column j, and lambda is `l2`.
+    The scales of the columns do not matter.
 
-    Starts from forward and stagewise selection are bettered by exchanging one column for another
-    until none helps, and kicked out of such places a few times; see `l0.linear_model.search`.
+    The search starts from forward and stagewise selection. It swaps one column for another until no
+    swap helps, then perturbs the choice and swaps again, several times (Hazimeh & Mazumder 2020,
+    arXiv:1803.01454, for the swaps).
 
     Parameters
     ----------
     n_features : int, optional
-        k. With `groups`, the number of groups. Fewer come, with a warning, where the others are
-        constant or sums of those chosen.
+        k, or with `groups` the number of groups. If the other columns are constant or sums of the
+        chosen ones, fewer are chosen, with a warning.
     criterion : {"gicc", "gic", "bic", "ebic"}, optional
-        Chooses k, by plain least squares. "gicc" where neither k nor `cv` is given; "gic", without
-        its correction for few rows, takes more columns, "ebic" is the strictest with many columns,
-        "bic" is for few columns and many rows.
+        Chooses k by plain least squares. "gicc" is the default if neither `n_features` nor `cv` is
+        given. "gic" is "gicc" without the correction for few rows, and takes more columns. "ebic"
+        takes the fewest among many columns. "bic" is for few columns and many rows.
     cv : int, splitter or iterable, optional
-        Chooses the k of the least squared error on held-out folds.
+        Chooses the k with the least squared error on held-out folds.
     max_features : int, optional
-        The largest k that `criterion` and `cv` try; n / log p by default, at most 50, and a
-        criterion stops ten columns after its least.
+        The largest k that `criterion` and `cv` try. By default it is n / log p, at most 50, and a
+        criterion stops ten columns after its minimum.
     l2 : float, optional
-        lambda >= 0: shrinks the chosen coefficients. A lone column's is divided by 1 + lambda.
-        0 is plain least squares. By default it grows with the number of subsets there were to
-        choose from, per row, and with the noise that least squares leaves, and is next to nothing
-        with many rows or little noise: see :func:`l0.linear_model.shrinkage.ridge`.
+        lambda >= 0, which shrinks the coefficients: a single one is divided by 1 + lambda. 0 is
+        plain least squares. By default lambda is estimated. It grows with the noise, and with the
+        number of subsets to choose from; it is nearly 0 with many rows or little noise. See
+        :func:`l0.linear_model.shrinkage.ridge`.
     fit_intercept : bool, default True
+        Whether there is a b.
     groups : array of length p, optional
-        A label for each column; columns of one label enter together.
+        A label for each column. Columns with the same label are chosen together.
     must_keep : iterable of int or str, optional
-        Columns in every choice, by position or name, and their groups. They count in k.
+        Columns that every choice contains, with their groups, by position or name. They count in k.
     nonnegative : bool, default False
-        Coefficients of at least 0; one that is 0 still counts in k. Not together with `groups`.
+        Whether all coefficients are at least 0. A chosen column may have the coefficient 0, and
+        counts in k. Cannot be combined with `groups`.
 
     Attributes
     ----------
     coef_ : ndarray, shape (p,)
+        w; 0 for columns that are not chosen.
     intercept_ : float
+        b.
     support_ : ndarray of int64
         Positions of the chosen columns, ascending.
     n_features_selected_ : int
-        How many.
+        The number of chosen columns.
     l2_ : float
         The lambda of `coef_`.
     swap_gap_ : float
-        What the best exchange of a chosen column (or group) for another would lower the objective
-        by, as a share of y's variance: below 1e-9 (1e-6 in float32) no exchange helps.
+        By how much the best swap of a chosen column (or group) for another would lower the
+        objective, as a share of the variance of y. Up to 1e-9 (1e-6 in float32), no swap helps.
     path_ : list of ndarray of int64
-        The choice of each size tried, the smallest first; of one size with `n_features`.
+        The choice of each size tried, from the smallest on; only one with `n_features`.
     coefs_path_ : ndarray, shape (number of sizes, p)
-        Their coefficients, each size with a ridge of its own unless `l2` is given.
+        The coefficients of these choices. Each size has its own ridge unless `l2` is given.
     criterion_path_ : ndarray, shape (number of sizes,)
-        What was minimised: the criterion, the mean squared error on held-out folds, or with
-        `n_features` the log of the unexplained share.
+        What the choice of k minimised: the criterion, or the mean squared error on held-out folds;
+        with `n_features`, the logarithm of the unexplained share.
     n_features_in_, feature_names_in_
-        As everywhere in scikit-learn.
+        As in every estimator of scikit-learn.
 
     Notes
     -----
-    Weights count rows: a weight of 2 is the same as two rows, in criteria too. All columns are
-    searched whatever their number; beyond 400 or so, exchanges run on those that came closest to
-    being added, and in the end on all. Sparse matrices stay sparse.
+    Weights count rows: a weight of 2 is the same as two rows, also for a criterion. The search
+    considers every column. Where p is larger than 300 + 2 k, the swaps run on the most promising
+    columns first, and on all columns at the end. Sparse matrices stay sparse.
 
     Examples
     --------
@@ -100,8 +105,16 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     >>> from l0.linear_model import L0Regressor
     >>> X = np.random.default_rng(0).normal(size=(100, 500))
     >>> y = 3 * X[:, 7] - 2 * X[:, 70]
-    >>> L0Regressor(n_features=2).fit(X, y).support_
+    >>> model = L0Regressor(n_features=2).fit(X, y)
+    >>> model.support_
     array([ 7, 70])
+    >>> model.coef_[model.support_].round(6)
+    array([ 3., -2.])
+
+    No swap of one column for another fits better:
+
+    >>> bool(model.swap_gap_ < 1e-9)
+    True
     """
 
     def __init__(
@@ -137,7 +150,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         X : array, sparse matrix or frame, shape (n, p)
         y : array, shape (n,)
         sample_weight : array, shape (n,), optional
-            How often each row counts.
+            How many rows each row stands for.
 
         Returns
         -------
@@ -147,7 +160,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            For NaN, shapes that do not fit, and arguments out of their range.
+            If `X` or `y` has NaN, if shapes do not match, or if an argument is out of its range.
         """
         X, y = validate_data(
             self,
@@ -158,14 +171,14 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
             ensure_min_samples=2,
         )
         if self.nonnegative and self.groups is not None:
-            raise InputError("`nonnegative` and `groups` do not go together; leave one out")
+            raise InputError("`nonnegative` and `groups` cannot be combined; leave one out")
         if self.l2 is not None:
             not_negative(self.l2, "l2")
         y = np.asarray(y, np.float64)
         largest = float(np.abs(y).max())
         if largest and not LEAST < largest < MOST:
             raise InputError(
-                f"`y` goes up to {largest:.3g}, the square of which is no floating-point number; "
+                f"`y` goes up to {largest:.3g}, and its square is no floating-point number; "
                 f"divide `y` by {largest:.0e}"
             )
         model = self._choose(self._rows(X, y, sample_weight))
@@ -193,7 +206,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     def _outcome(self, standardised: Standardised, y: NDArray[np.float64]) -> tuple[Any, float]:
         mean = float(standardised.weights @ y) if self.fit_intercept else 0.0
         centred = y - mean
-        # Of an outcome that is constant only rounding is left.
+        # What a constant outcome leaves is a rounding error.
         if np.abs(centred).max() <= CONSTANT * abs(mean):
             centred = np.zeros(len(y))
         return (np.sqrt(standardised.weights) * centred)[:, None], mean

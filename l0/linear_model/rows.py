@@ -1,4 +1,4 @@
-"""What a fit is given, and the linear model of a few columns that comes of it."""
+"""The rows that a fit reads, and the linear model of few columns that it returns."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from l0.linear_model.design import Positions, Standardised
 
-#: What scikit-learn's `validate_data` is told of X.
+#: What scikit-learn's `validate_data` accepts as X.
 ACCEPTED: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": (np.float64, np.float32)}
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a fit is given, checked.
+    """The checked input of a fit.
 
     Attributes
     ----------
     x : ndarray or sparse matrix, shape (n, p)
     y : ndarray, shape (n,)
     weights : ndarray of float64, shape (n,)
-        Not negative.
+        At least 0.
     """
 
     x: Any
@@ -31,11 +31,11 @@ class Rows:
     weights: NDArray[np.float64]
 
     def take(self, which: Positions) -> Rows:
-        """Some of the rows."""
+        """Return some of the rows."""
         return Rows(self.x[which], self.y[which], self.weights[which])
 
     def counting(self) -> Rows:
-        """The rows of positive weight."""
+        """Return the rows with a positive weight."""
         return self if self.weights.all() else self.take(np.flatnonzero(self.weights))
 
 
@@ -46,8 +46,9 @@ class Model:
     Attributes
     ----------
     columns : ndarray of int64
-        Ascending.
+        Positions of the columns, ascending.
     coefficients : ndarray of float64, shape (q, p)
+        Of all p columns; 0 outside `columns`. q is 1, or the number of classes.
     intercept : ndarray of float64, shape (q,)
     """
 
@@ -56,7 +57,7 @@ class Model:
     intercept: NDArray[np.float64]
 
     def scores(self, x: Any) -> NDArray[np.float64]:
-        """The linear predictor, (n, q)."""
+        """Return the linear predictor of some rows, (n, q)."""
         few = x[:, self.columns] @ self.coefficients[:, self.columns].T
         return np.asarray(few + self.intercept)
 
@@ -66,7 +67,20 @@ def original(
     model: tuple[NDArray[np.float64], NDArray[np.float64]],
     columns: Positions,
 ) -> Model:
-    """A model of X from slopes and intercept on standardised columns."""
+    """Turn a model of standardised columns into one of the columns of X.
+
+    Parameters
+    ----------
+    standardised : Standardised
+    model : pair of ndarray, shapes (m, q) and (q,)
+        Slopes and intercept on the standardised columns.
+    columns : ndarray of int64, shape (m,)
+        The columns of the slopes, in their order.
+
+    Returns
+    -------
+    Model
+    """
     coefficients = standardised.original(model[0], columns)
     shift = coefficients[:, columns] @ standardised.mean[columns]
     return Model(np.sort(columns), coefficients, model[1] - shift)

@@ -1,4 +1,8 @@
-"""The search for the units that explain most: starts, exchanges and kicks, size by size."""
+"""Search for the units that explain most, size by size.
+
+A start is improved by swaps until no swap helps. A perturbation then changes many units at once,
+and the swaps begin again.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +14,40 @@ from l0.linear_model.design import Positions
 from l0.linear_model.problem import Problem
 from l0.linear_model.statistics import Matrix
 
-#: Units that the search goes on with, besides twice the largest size.
+#: The number of units that screening keeps, besides twice the largest size.
 SCREENED = 300
-#: Where a size is searched hard: kicks in a row without success that end it, the most kicks, and
-#: the share of the units that a kick throws out. Of up to so many units, every other kick throws
-#: out all: there, choices that share few units may be nearly as good.
-FRUITLESS, KICKS, THROWN, FEW = 6, 40, 0.5, 100
-#: Steps of the forward stagewise start, each a share of the largest correlation.
+#: `Search.harder` stops after so many perturbations, or after so many failures in a row.
+PERTURBATIONS, FAILURES = 40, 6
+#: The share of the chosen units that a perturbation replaces.
+PERTURBED = 0.5
+#: Among at most this many units, every other perturbation replaces all units: there, two choices
+#: that share few units may be nearly equally good.
+FEW = 100
+#: The number of steps of the forward stagewise start, and their length as a share of the largest
+#: correlation.
 STEPS, STEP = 200, 0.05
 
 
 def forward(problem: Problem, start: Positions, size: int, banned: Positions) -> Positions:
-    """Add the unit that gains most until there are `size`, or none adds anything of its own."""
+    """Add the unit that gains most, until there are `size` units or the others add nothing.
+
+    Parameters
+    ----------
+    problem : Problem
+    start : ndarray of int64
+        Units to begin with, the kept ones first.
+    size : int
+    banned : ndarray of int64
+        Units that must not be added.
+
+    Returns
+    -------
+    ndarray of int64
+        At most `size` units.
+    """
     chosen = start
     while len(chosen) < size:
-        gains = problem.exchange(chosen).adds()
+        gains = problem.swap_from(chosen).adds()
         gains[banned] = -np.inf
         best = largest(problem, gains)
         if gains[best] == -np.inf:
@@ -34,31 +57,61 @@ def forward(problem: Problem, start: Positions, size: int, banned: Positions) ->
 
 
 def largest(problem: Problem, gains: Matrix) -> int:
-    """The first of the largest gains: where several are alike, rounding must not decide."""
+    """Return the first of the gains that equal the largest up to rounding."""
     return int(np.argmax(gains >= gains.max(initial=-np.inf) - problem.statistics.rounding))
 
 
 def improved(problem: Problem, chosen: Positions) -> tuple[float, Positions]:
-    """Make the best exchange, again and again, until none gains; what is explained, and by what."""
+    """Make the best swap again and again, until no swap gains.
+
+    Parameters
+    ----------
+    problem : Problem
+    chosen : ndarray of int64
+        Units to begin with, the kept ones first.
+
+    Returns
+    -------
+    value : float
+        What the units explain in the end.
+    chosen : ndarray of int64
+        The units.
+    """
     least = problem.statistics.rounding
-    exchange = problem.exchange(chosen)
-    # Where all is explained, other choices may do it too, and rounding must not decide.
-    while exchange.value < problem.statistics.total - least:
-        gain, out, new = exchange.best_swap()
+    swap = problem.swap_from(chosen)
+    # Several choices may explain everything. Swaps among them would follow rounding errors.
+    while swap.value < problem.statistics.total - least:
+        gain, out, new = swap.best_swap()
         if gain <= least:
             break
-        chosen = exchange.chosen.copy()
+        chosen = swap.chosen.copy()
         chosen[out] = new
-        other = problem.exchange(chosen)
-        # What a gain promises may be rounding: going on regardless might go round in circles.
-        if other.value <= exchange.value + least / 2:
+        other = problem.swap_from(chosen)
+        # The gain may be a rounding error. Without this check the loop could run forever.
+        if other.value <= swap.value + least / 2:
             break
-        exchange = other
-    return exchange.value, exchange.chosen
+        swap = other
+    return swap.value, swap.chosen
 
 
 def screen(problem: Problem, size: int) -> Positions:
-    """The units that came closest to being added on the way to `size`, and those that were."""
+    """Keep the most promising units of a problem that has very many.
+
+    Forward selection runs up to `size` (as a screen: Wang 2009, "Forward regression for ultra-high
+    dimensional variable screening", JASA 104(488)). Kept are the units that it adds, and those
+    whose gain came closest to the best gain in some step. That second rule is ours.
+
+    Parameters
+    ----------
+    problem : Problem
+    size : int
+        The largest size that will be searched.
+
+    Returns
+    -------
+    ndarray of int64
+        Ascending, `SCREENED` + 2 `size` units; all of them where there are no more.
+    """
     room = SCREENED + 2 * size
     if problem.n_units <= room:
         return np.arange(problem.n_units)
@@ -66,7 +119,7 @@ def screen(problem: Problem, size: int) -> Positions:
     merit[problem.kept] = np.inf
     chosen = problem.kept
     while len(chosen) <= size:
-        gains = problem.exchange(chosen).adds()
+        gains = problem.swap_from(chosen).adds()
         best = largest(problem, gains)
         if not gains[best] > 0:
             break
@@ -76,30 +129,39 @@ def screen(problem: Problem, size: int) -> Positions:
 
 
 class Search:
-    """The best choice known of each size, and ways to better ones.
+    """The best known choice of each size.
 
-    Choices of neighbouring sizes start each other: the best unit is added to the smaller, the
-    least one dropped from the larger. A size is searched hard by forward stagewise regression as
-    another start, and by kicks: half of the units are thrown out at random and barred while the
-    rest is filled up, or all, and exchanges start again (iterated local search). The draws come
-    from a generator of its own, so that the same data give the same choice.
+    Every choice ends at a swap optimum: no swap of one unit for another explains more (Hazimeh &
+    Mazumder 2020, "Fast best subset selection", Operations Research 68(5), arXiv:1803.01454). A
+    choice of one size gives a start for its neighbours: add the best unit to it, or drop the least
+    one. `harder` gives one size further starts:
+
+    * forward stagewise regression (Hastie, Tibshirani & Friedman 2009, "The elements of statistical
+      learning", algorithm 3.4);
+    * perturbations: half of the units leave at random, and others come in (iterated local search,
+      Lourenço, Martin & Stützle 2003). Among few units, every other perturbation replaces all.
+
+    The draws come from a generator with a fixed seed: the same data give the same choice.
 
     Parameters
     ----------
     problem : Problem
     sizes : iterable of int
-        Whole numbers from the number of units kept on, one after the other.
+        Consecutive whole numbers; the first is at least the number of kept units.
     known : Search, optional
-        Of a problem with the same units: its choices of these sizes are the start.
+        A search of a problem with the same units. Its choices of these sizes are the only starts.
     enough : callable, optional
-        Asked after each size, with the search, whether larger ones need not be tried.
+        Called with the search after each size. The search stops where it returns True.
 
     Attributes
     ----------
+    units : ndarray of int64
+        The units that screening kept.
     chosen : dict of int to ndarray of int64
-        Screened units, those kept first. Sizes that the columns' rank does not allow are not there.
+        The choice of each size, as positions in `units`, the kept units first. A size above the
+        rank of the columns is missing.
     value : dict of int to float
-        What they explain.
+        What each choice explains.
     """
 
     def __init__(
@@ -127,22 +189,25 @@ class Search:
             self._follow(enough)
 
     def harder(self, size: int) -> None:
-        """Search a size hard."""
+        """Search one size with more starts."""
         statistics = self.problem.statistics
         if self.value[size] >= statistics.total - statistics.rounding:
             return
         self._offer(self._stagewise(size), size)
-        fruitless = 0
-        for turn in range(KICKS if size > len(self.problem.kept) else 0):
+        failures = 0
+        for turn in range(PERTURBATIONS if size > len(self.problem.kept) else 0):
             known = self.value[size]
             afresh = turn % 2 == 1 and self.screened.n_units <= FEW
-            self._offer(self._random(size) if afresh else self._kicked(size), size)
-            fruitless = 0 if self.value[size] > known else fruitless + 1
-            if fruitless == FRUITLESS:
+            self._offer(self._random(size) if afresh else self._perturbed(size), size)
+            failures = 0 if self.value[size] > known else failures + 1
+            if failures == FAILURES:
                 break
 
     def finish(self, size: int) -> Positions:
-        """Go on with exchanges for any unit, screened out or not; the choice of units."""
+        """Improve the choice of a size by swaps for any unit, and return it.
+
+        Up to here only screened units took part.
+        """
         self.value[size], chosen = improved(self.problem, self.units[self.chosen[size]])
         return chosen
 
@@ -160,21 +225,21 @@ class Search:
             self._offer(self._less(size), size - 1)
 
     def _random(self, size: int) -> Positions:
-        """Units drawn at random."""
+        """Return a start of units drawn at random."""
         kept = self.screened.kept
         others = np.setdiff1d(np.arange(self.screened.n_units), kept)
         drawn = self._generator.permutation(others)[: size - len(kept)]
         return self._filled(np.concatenate([kept, drawn]), size)
 
-    def _kicked(self, size: int) -> Positions:
-        """The choice of a size with some units thrown out, and others in their place."""
+    def _perturbed(self, size: int) -> Positions:
+        """Return the choice of a size with some units, drawn at random, replaced by others."""
         chosen, kept = self.chosen[size], len(self.problem.kept)
         free = self._generator.permutation(np.arange(kept, size))
-        out = free[: max(1, round(THROWN * len(free)))]
+        out = free[: max(1, round(PERTURBED * len(free)))]
         return forward(self.screened, np.delete(chosen, out), size, chosen[out])
 
     def _offer(self, start: Positions, size: int) -> None:
-        """Improve a start, and keep it where it fills the size and beats the best known."""
+        """Improve a start by swaps, and keep it if it has the size and beats the known choice."""
         if len(start) < size:
             return
         value, chosen = improved(self.screened, start)
@@ -183,13 +248,16 @@ class Search:
             self.value[size], self.chosen[size] = value, chosen
 
     def _less(self, size: int) -> Positions:
-        """The choice of a size without the unit that loses least."""
+        """Return the choice of a size without the unit whose loss is least."""
         chosen = self.chosen[size]
-        losses = self.screened.exchange(chosen).drops()
+        losses = self.screened.swap_from(chosen).drops()
         return np.delete(chosen, largest(self.screened, -losses))
 
     def _stagewise(self, size: int) -> Positions:
-        """The units that small steps along the largest correlation move most."""
+        """Return the units with the largest slopes after incremental forward stagewise regression.
+
+        Each small step goes along the column that correlates most with the residual.
+        """
         statistics = self.screened.statistics
         slopes, residual = np.zeros_like(statistics.cross), statistics.cross.copy()
         step = STEP * np.sqrt(_squares(residual).max(initial=0.0))
@@ -205,14 +273,15 @@ class Search:
         return self._filled(np.concatenate([kept, order[: max(0, size - len(kept))]]), size)
 
     def _filled(self, units: Positions, size: int) -> Positions:
-        """Those of some units that add something to the ones before them, and more up to a size."""
+        """Return the units that add something to the ones before them, filled up to a size."""
         found = self.screened.kept
         for unit in units[len(found) :]:
-            if self.screened.exchange(found).adds()[unit] > -np.inf:
+            if self.screened.swap_from(found).adds()[unit] > -np.inf:
                 found = np.append(found, unit)
         return forward(self.screened, found, size, np.empty(0, np.int64))
 
     def _by_unit(self, values: Matrix) -> Matrix:
+        """Sum values of columns over the columns of each unit."""
         groups = self.screened.groups
         return np.array([values[m].sum() for m in groups.members]) if groups else values
 

@@ -1,4 +1,4 @@
-"""A transformer that passes on the best columns."""
+"""A transformer that keeps the best columns."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ from l0.common.errors import InputError, closest
 from l0.linear_model.classifier import L0Classifier
 from l0.linear_model.regressor import L0Regressor
 
+#: The estimator of each `loss`.
 ESTIMATORS = {"squared": L0Regressor, "logistic": L0Classifier}
 
 
 class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
-    """Pass on the columns that an `L0Regressor` or `L0Classifier` chooses.
+    """Keep the columns that an :class:`L0Regressor` or :class:`L0Classifier` chooses.
 
     Parameters
     ----------
     n_features : int, optional
-        How many columns (or groups) to pass on. Without it, `criterion` or `cv` says.
+        How many columns (or groups) to keep. By default `criterion` or `cv` chooses the number.
     loss : {"squared", "logistic"}, default "squared"
-        Whether `y` is numbers, as for `L0Regressor`, or classes, as for `L0Classifier`.
+        "squared" is for numbers `y` (`L0Regressor`), "logistic" for classes (`L0Classifier`).
     criterion, cv, max_features, groups, must_keep
         As in `L0Regressor`.
     l2 : float, optional
-        As there; None is that estimator's own.
+        As in that estimator. None is its default.
 
     Attributes
     ----------
     estimator_ : L0Regressor or L0Classifier
-        The model that chose, fitted: its `path_`, `swap_gap_` and so on, and predictions.
+        The fitted estimator, with `path_`, `swap_gap_` and the other attributes.
     n_features_in_, feature_names_in_
-        As everywhere in scikit-learn.
+        As in every estimator of scikit-learn.
 
     Examples
     --------
@@ -86,7 +87,7 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         X : array, sparse matrix or frame, shape (n, p)
         y : array, shape (n,)
         sample_weight : array, shape (n,), optional
-            How often each row counts.
+            How many rows each row stands for.
 
         Returns
         -------
@@ -96,7 +97,7 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            As the estimator raises, and for another `loss`.
+            If `loss` is not one of these, and as the estimator.
         """
         if self.loss not in ESTIMATORS:
             raise InputError(f"`loss` {self.loss!r} is not known; {closest(self.loss, ESTIMATORS)}")

@@ -1,42 +1,76 @@
-"""How much to shrink the coefficients of columns that were chosen from many."""
+"""How much to shrink coefficients whose columns were chosen from many."""
 
 from __future__ import annotations
 
 import math
 
-#: The noise is taken to be at most so much of what there is to explain.
+#: The largest share of the outcome's variance that is taken for noise.
 MOST_NOISE = 0.9
 
 
 def log_subsets(p: int, k: int) -> float:
-    """Logarithm of the number of ways to choose k of p."""
+    """Return the logarithm of the number of ways to choose k of p.
+
+    Parameters
+    ----------
+    p, k : int
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from l0.linear_model.shrinkage import log_subsets
+    >>> import math
+    >>> round(math.exp(log_subsets(5, 2)))
+    10
+    """
     return math.lgamma(p + 1) - math.lgamma(k + 1) - math.lgamma(p - k + 1)
 
 
 def ridge(unexplained: float, log_choices: float, n: float) -> float:
-    r"""The ridge for least squares on the best of many subsets, from what it leaves unexplained.
+    r"""Return the ridge for least squares on the best of M subsets, from its unexplained share.
 
     .. math::
         \lambda = \frac{\log M}{4 n} \, \frac{s}{1 - s}, \qquad s = u \, M^{2 / n}
 
-    where s stands for the share of noise in the outcome. With k coefficients from one normal
-    distribution, and nothing to choose, the best linear prediction has k in the place of log M / 4
-    (Hoerl, Kennard & Baldwin 1975, Communications in Statistics 4(2)). The best of M subsets fits
-    the noise as further parameters would, so M takes the place of k; and it leaves less unexplained
-    than the truth does, which is made good by the factor of the extended BIC (Chen & Chen 2008,
-    Biometrika 95(3)). With one subset to choose from, or nothing left, there is no ridge. The
-    factor 1/4 did best in the designs of ``benchmarks/support_recovery.py``.
+    where s estimates the share of noise in the outcome. There is no ridge if M = 1 or u = 0.
+
+    The formula is ours. It starts from the ridge of Hoerl, Kennard & Baldwin (1975, Communications
+    in Statistics 4(2)), which has k in place of :math:`\tfrac14 \log M`: it is the best linear
+    prediction if nothing was chosen and the k coefficients come from one normal distribution.
+    The best of M subsets fits the noise as further parameters would, so log M takes the place of k.
+    It also leaves less unexplained than the true columns do. The factor :math:`M^{2 / n}` corrects
+    this: it is the term that the extended BIC adds (Chen & Chen 2008, Biometrika 95(3)). The factor
+    1/4 did best in the designs of ``benchmarks/support_recovery.py``.
 
     Parameters
     ----------
     unexplained : float
-        u, the share of the outcome's variance that the best subset leaves.
+        u, the share of the outcome's variance that the best subset leaves unexplained.
     log_choices : float
         log M.
     n : float
-        Rows.
+        The number of rows.
+
+    Returns
+    -------
+    float
+        lambda, for columns of variance 1.
+
+    Examples
+    --------
+    The best 3 of 100 columns explain 60% of the variance of 200 rows. The fewer the rows, the
+    more their coefficients are shrunk:
+
+    >>> from l0.linear_model.shrinkage import log_subsets, ridge
+    >>> round(ridge(0.4, log_subsets(100, 3), n=200), 4)
+    0.0123
+    >>> round(ridge(0.4, log_subsets(100, 3), n=50), 4)
+    0.1096
     """
     excess = log_choices / n
-    # The noise never reaches 1, and an exponent beyond 50 has long passed it.
+    # The share of noise is capped below 1; exp(50) is far above the cap, and exp(800) overflows.
     noise = min(unexplained * math.exp(min(2 * excess, 50.0)), MOST_NOISE)
     return 0.25 * excess * noise / (1 - noise)

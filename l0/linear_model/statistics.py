@@ -1,4 +1,4 @@
-"""What least squares needs to know: products of columns, in full or row by row."""
+"""The products of columns that least squares needs, computed at once or row by row."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from l0.linear_model.design import DenseDesign, Design, Positions
 
 Matrix = NDArray[np.float64]
 
-#: A column whose variance is explained by others up to this share adds nothing to them.
+#: Other columns span a column if they explain all but this share of its square.
 SPANNED = 1e-9
-#: A gain below this share of all there is to explain is none.
+#: A gain below this share of the sum of squares of Y counts as 0.
 GAIN = 1e-9
-#: Both, times this where products are computed in single precision.
+#: Both limits are this much larger where products are computed in single precision.
 SINGLE = 1e3
-#: Up to so many columns, or half as many as rows, all products are computed at once.
+#: All products are computed at once with at most FEW columns, or with at most MANY columns and
+#: twice as many rows as columns.
 FEW, MANY = 400, 5_000
 
 
 class GramRows:
-    """Rows of Z'Z, each computed from the columns when it is first asked for."""
+    """Rows of Z'Z. Each is computed from the columns when it is first needed, and then kept."""
 
     def __init__(self, design: Design) -> None:
         self._design = design
@@ -32,7 +33,7 @@ class GramRows:
         self._held = 0
 
     def rows(self, which: Positions) -> Matrix:
-        """Some rows, (m, p), which the caller may change."""
+        """Return some rows, (m, p), as a copy that the caller may change."""
         new = which[self._slots[which] < 0]
         if len(new):
             self._compute(new)
@@ -40,7 +41,7 @@ class GramRows:
         return rows
 
     def block(self, which: Positions) -> Matrix:
-        """Products among some columns, (m, m)."""
+        """Return the products among some columns, (m, m)."""
         return DenseDesign(self._design.columns(which)).gram()
 
     def _compute(self, new: Positions) -> None:
@@ -55,10 +56,10 @@ class GramRows:
 
 
 class Statistics:
-    """Z'Z + l2 I, and Z'Y.
+    """Z'Z + l2 I and Z'Y, all that a search reads of the data.
 
-    With many rows all of Z'Z is computed; with many columns only the rows of it that are asked
-    for, each once, so that there is never a matrix of p x p.
+    With many rows, Z'Z is computed at once. With many columns, only those of its rows are computed
+    that the search needs, each once, so that no p x p matrix is ever held.
 
     Parameters
     ----------
@@ -67,22 +68,22 @@ class Statistics:
     squares : ndarray of float64, shape (p,)
         Diagonal of Z'Z.
     source : ndarray of float64, shape (p, p), or GramRows
-        Z'Z, all of it or row by row.
+        Z'Z, at once or row by row.
     total : float
-        Sum of squares of Y; infinite where nobody knows.
+        Sum of squares of Y; infinite if it is unknown.
     l2 : float
-        Ridge.
+        The ridge.
     slack : float
-        How much more than in double precision is rounding.
+        The factor by which rounding errors are larger than in double precision.
 
     Attributes
     ----------
     diagonal : ndarray of float64, shape (p,)
-        Of Z'Z + l2 I; 0 for columns that are 0.
+        The diagonal of Z'Z + l2 I; 0 for columns of zeros.
     spanned : float
-        Share of a column's square below which what others leave of it is rounding.
+        A column is spanned if others leave at most this share of its square.
     rounding : float
-        Gains up to this are none.
+        A gain of at most this counts as 0.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Statistics:
 
     @classmethod
     def of(cls, design: Design, outcome: Matrix, l2: float = 0.0) -> Statistics:
-        """Take the statistics of columns, and of outcomes of shape (n, q)."""
+        """Compute the statistics of columns Z and of outcomes Y of shape (n, q)."""
         n, p = design.shape
         single = isinstance(design, DenseDesign) and design.z.dtype == np.float32
         source = design.gram() if p <= FEW or 2 * p <= n and p <= MANY else GramRows(design)
@@ -117,7 +118,7 @@ class Statistics:
         )
 
     def rows(self, which: Positions) -> Matrix:
-        """Rows of Z'Z + l2 I, (m, p)."""
+        """Return rows of Z'Z + l2 I, (m, p)."""
         if isinstance(self.source, np.ndarray):
             rows = self.source[which]
         else:
@@ -126,7 +127,7 @@ class Statistics:
         return rows
 
     def block(self, which: Positions) -> Matrix:
-        """Z'Z + l2 I among some columns, (m, m)."""
+        """Return Z'Z + l2 I among some columns, (m, m)."""
         if isinstance(self.source, np.ndarray):
             gram = self.source[np.ix_(which, which)]
         else:
@@ -135,12 +136,12 @@ class Statistics:
         return gram
 
     def with_l2(self, l2: float) -> Statistics:
-        """The same with another ridge."""
+        """Return the same statistics with another ridge."""
         return Statistics(self.cross, self.squares, self.source, self.total, l2, self.slack)
 
     def restricted(self, which: Positions) -> Statistics:
-        """The statistics of some columns alone."""
-        # The diagonal is set whenever rows are taken.
+        """Return the statistics of some columns alone."""
+        # The block already holds the ridge, but `rows` and `block` set the diagonal anyway.
         return Statistics(
             self.cross[which],
             self.squares[which],

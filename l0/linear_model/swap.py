@@ -1,4 +1,4 @@
-"""What adding, dropping or exchanging a column does to least squares on the chosen ones."""
+"""What adding, dropping or swapping a column does to least squares on the chosen columns."""
 
 from __future__ import annotations
 
@@ -9,22 +9,44 @@ from l0.linear_model.design import Positions
 from l0.linear_model.statistics import Matrix, Statistics
 
 
-class Exchange:
-    """The regression of all other columns and of the outcomes on the chosen columns.
+class Swap:
+    r"""The regression of the outcomes, and of all columns, on the chosen columns.
 
-    Gains and losses are in what is explained of the outcomes, less the ridge.
+    It gives the gain of every move from here. Let A = Z'Z + l2 I, and let C be the chosen columns.
+    The regression on C has the slopes :math:`s = A_{CC}^{-1} Z_C'Y` and explains
+
+    .. math::
+        v = \operatorname{tr} Y'Z_C \, s
+
+    of the outcomes; with a ridge, v is the explained sum of squares less the ridge's penalty. Each
+    column j has the slopes :math:`P_j = A_{CC}^{-1} A_{Cj}` on C, keeps the square
+    :math:`d_j = A_{jj} - A_{jC} P_j`, and keeps the products
+    :math:`r_j = Z_j'Y - A_{jC} \, s` with the outcomes. With :math:`m_i = (A_{CC}^{-1})_{ii}`,
+
+    .. math::
+        \text{add } j: \; \frac{\lVert r_j \rVert^2}{d_j} \qquad
+        \text{drop } i: \; -\frac{\lVert s_i \rVert^2}{m_i} \qquad
+        \text{swap } i \text{ for } j: \;
+        \frac{\lVert r_j + P_{ij} s_i / m_i \rVert^2}{d_j + P_{ij}^2 / m_i}
+        - \frac{\lVert s_i \rVert^2}{m_i}
+
+    These are the pivots of the sweep operator (Goodnight 1979, "A tutorial on the SWEEP operator",
+    The American Statistician 33(3)): a swap drops i and then adds j.
 
     Parameters
     ----------
     statistics : Statistics
     chosen : ndarray of int64, shape (k,)
+        C.
     fixed : int, default 0
-        So many of the first of the chosen stay.
+        The first `fixed` of the chosen columns are neither dropped nor swapped.
 
     Attributes
     ----------
     value : float
-        What the chosen columns explain.
+        v, what the chosen columns explain.
+    slopes : ndarray of float64, shape (k, q)
+        s.
     """
 
     def __init__(self, statistics: Statistics, chosen: Positions, fixed: int = 0) -> None:
@@ -32,13 +54,14 @@ class Exchange:
         self.statistics, self.chosen, self.fixed = statistics, chosen, fixed
         self.rows = rows
         self.inverse = np.asarray(np.linalg.inv(rows[:, chosen]), np.float64)
-        #: Of each column on the chosen ones, (k, p), and of the outcomes on them, (k, q).
+        #: P, the slopes of each column on the chosen ones, (k, p).
         self.paths = self.inverse @ rows
         self.slopes = self.inverse @ cross[chosen]
         self.value = float(np.sum(self.slopes * cross[chosen]))
-        #: What is left of the columns' squares, (p,), and of their products with the outcomes.
+        #: d, what each column keeps of its square, (p,).
         self.left = statistics.diagonal - np.einsum("ij,ij->j", rows, self.paths)
         self.left[chosen] = 0.0
+        #: r, what each column keeps of its products with the outcomes, (p, q).
         self.residual = cross - rows.T @ self.slopes
         self.residual[chosen] = 0.0
         self._squares = np.einsum("ij,ij->i", self.residual, self.residual)
@@ -46,20 +69,20 @@ class Exchange:
         self._spanned = self._spanned_columns()
 
     def adds(self) -> Matrix:
-        """What adding each column gains, (p,); -inf for one that adds nothing of its own."""
+        """The gain of adding each column, (p,); -inf for a column that the chosen ones span."""
         return self._adds(self._squares)
 
     def drops(self) -> Matrix:
-        """What dropping each chosen column loses, (k,); infinite for those that stay."""
+        """The loss of dropping each chosen column, (k,); infinite for the fixed ones."""
         lost = np.einsum("ij,ij->i", self.slopes, self.slopes) / np.diag(self.inverse)
         lost[: self.fixed] = np.inf
         return np.asarray(lost)
 
     def swaps(self) -> Matrix:
-        """What exchanging each chosen column for each column gains, (k, p)."""
+        """The gain of swapping each chosen column for each other column, (k, p)."""
         pivot = np.diag(self.inverse)[:, None]
         slopes = np.einsum("ij,ij->i", self.slopes, self.slopes)[:, None]
-        # Without chosen column i, column j has more left over, along what only i explained.
+        # Without i, column j also keeps what only i explained of it.
         along = self.paths / pivot
         explained = self._squares + 2 * along * (self.slopes @ self.residual.T) + along**2 * slopes
         gains: Matrix = _ratio(explained, self.left + along * self.paths) - slopes / pivot
@@ -71,7 +94,7 @@ class Exchange:
         return gains
 
     def best_swap(self) -> tuple[float, int, int]:
-        """The largest gain of an exchange, the place that is given up and the column that comes."""
+        """The best swap: its gain, the place in `chosen` that it frees, the new column."""
         return best_of(self.swaps())
 
     def _adds(self, squares: Matrix) -> Matrix:
@@ -80,7 +103,7 @@ class Exchange:
         return gains
 
     def _spanned_columns(self) -> Positions:
-        """Columns not chosen that add nothing of their own; a ridge is no part of them."""
+        """The columns that are sums of the chosen ones; the ridge does not count as their own."""
         own = self.left
         if self.statistics.l2:
             paths = self._plain_inverse @ self.rows
@@ -90,7 +113,7 @@ class Exchange:
         return np.flatnonzero(spanned)
 
     def _own_without_each(self) -> NDArray[np.bool_]:
-        """Whether spanned columns add something where a chosen one is missing, (k, how many)."""
+        """Whether dropping each chosen column frees each spanned column, (k, spanned)."""
         along = self._plain_inverse @ self.rows[:, self._spanned]
         own = along**2 / np.diag(self._plain_inverse)[:, None]
         return own > self.statistics.spanned * self.statistics.squares[self._spanned]
@@ -104,7 +127,7 @@ class Exchange:
 
 
 def best_of(gains: Matrix) -> tuple[float, int, int]:
-    """The largest gain and its place; -inf where there is none."""
+    """The largest gain, its row and its column; -inf, -1 and -1 where there is no gain."""
     if not gains.size:
         return -np.inf, -1, -1
     out, new = divmod(int(gains.argmax()), gains.shape[1])
@@ -112,6 +135,6 @@ def best_of(gains: Matrix) -> tuple[float, int, int]:
 
 
 def _ratio(squares: Matrix, left: Matrix) -> Matrix:
-    """What is gained along what is left of columns; of nothing, nothing."""
+    """Divide squares of products by what columns keep; where they keep nothing, the gain is 0."""
     ratio: Matrix = np.divide(squares, left, out=np.zeros(squares.shape), where=left > 0)
     return ratio

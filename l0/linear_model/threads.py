@@ -1,4 +1,4 @@
-"""One thread for the products of small matrices, of which more would only wait for each other."""
+"""One BLAS thread during a search: on small matrices, more threads only wait for each other."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from threadpoolctl import ThreadpoolController
 
 
 class OneThread:
-    """Let BLAS run in one thread.
+    """A context in which BLAS runs in one thread.
 
-    The limit is one of the whole process. The first search sets it and the last lifts it, so that
-    searches side by side do not restore each other's.
+    The limit holds for the whole process. Searches may run side by side: the first one to enter
+    sets the limit, and the last one to leave lifts it.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The arguments that say which columns go together, which must stay, and how many may come."""
+"""Read the arguments `groups`, `must_keep`, `n_features` and `max_features`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,28 @@ from l0.common.errors import InputError, closest, first_few
 from l0.common.validation import is_whole_number, whole_number
 from l0.linear_model.design import Positions
 
-#: The largest size tried where none is given; see `largest_size`.
+#: The largest size that is tried by default; see `largest_size`.
 LARGEST = 50
 
 
 def group_members(groups: ArrayLike | None, n_columns: int) -> list[Positions] | None:
-    """The columns of each group, in order of its first column, from a label for each column."""
+    """Return the columns of each group; the groups come in the order of their first columns.
+
+    Parameters
+    ----------
+    groups : array of labels, shape (n_columns,), or None
+    n_columns : int
+
+    Returns
+    -------
+    list of ndarray of int64, or None
+        None without `groups`.
+
+    Raises
+    ------
+    InputError
+        If there is not one label for each column.
+    """
     if groups is None:
         return None
     labels = np.asarray(groups, dtype=object)
@@ -28,8 +44,8 @@ def group_members(groups: ArrayLike | None, n_columns: int) -> list[Positions] |
     without = [column for column, label in enumerate(labels) if _missing(label)]
     if without:
         raise InputError(
-            f"`groups` has no label for the columns {first_few(without)}; give one that stands "
-            "alone a label of its own"
+            f"`groups` has no label for the columns {first_few(without)}; give each a label, and a "
+            "column without a group a label of its own"
         )
     members: dict[object, list[int]] = {}
     for column, label in enumerate(labels):
@@ -43,8 +59,29 @@ def kept_units(
     n_columns: int,
     members: list[Positions] | None,
 ) -> Positions:
-    """The units of the columns that must be kept, which are positions or names."""
-    # What can be read once only would be forgotten at the next fit.
+    """Return the units that `must_keep` names: its columns, or the groups that hold them.
+
+    Parameters
+    ----------
+    must_keep : iterable of int or str, optional
+        Positions or names of columns.
+    names : sequence of str, optional
+        The names of the columns.
+    n_columns : int
+    members : list of ndarray of int64, optional
+        The columns of each group.
+
+    Returns
+    -------
+    ndarray of int64
+        Ascending.
+
+    Raises
+    ------
+    InputError
+        If `must_keep` is no list, or names a column that does not exist.
+    """
+    # An iterator would be empty at the next fit.
     if isinstance(must_keep, (str, Iterator)) or not isinstance(must_keep, Iterable | None):
         raise InputError(f"`must_keep` is {must_keep!r}; pass a list of positions or names")
     asked = [] if must_keep is None else list(must_keep)
@@ -53,7 +90,7 @@ def kept_units(
     if wrong:
         hint = f"; {closest(wrong[0], place)}" if place else ""
         raise InputError(
-            f"`must_keep` names columns that are not there: {first_few(wrong)}; "
+            f"`must_keep` names columns that do not exist: {first_few(wrong)}; "
             f"pass positions from 0 to {n_columns - 1:,}, or names{hint}"
         )
     columns = np.unique(np.array([place.get(column, column) for column in asked], np.int64))
@@ -63,21 +100,23 @@ def kept_units(
 
 
 def checked_size(n_features: object, n_units: int, n_kept: int, argument: str) -> int:
-    """Insist on a number of units that there are, and that holds those kept."""
+    """Return a number of units, if it is between the number of kept units and that of all units."""
     size = whole_number(n_features, argument, 0)
     if size > n_units:
-        raise InputError(f"`{argument}` is {size:,}, and there are {n_units:,} to choose from")
+        raise InputError(
+            f"`{argument}` is {size:,}, but there are only {n_units:,} to choose from; lower it"
+        )
     if size < n_kept:
         raise InputError(
-            f"`{argument}` is {size:,}, and `must_keep` alone takes {n_kept:,}; raise it"
+            f"`{argument}` is {size:,}, but `must_keep` alone takes {n_kept:,}; raise it"
         )
     return size
 
 
 def largest_size(n_rows: float, n_units: int, n_kept: int) -> int:
-    """The largest size tried: n / log p, at most 50.
+    """Return the largest size to try: n / log p, and at most 50.
 
-    Beyond, the best of many columns fit noise so well that no criterion stops.
+    In larger models the best of many columns fit the noise so well that no criterion stops.
     """
     supported = int(n_rows / np.log(max(n_units, 3)))
     return max(n_kept, min(n_units, supported, LARGEST))
@@ -87,12 +126,12 @@ def _missing(label: object) -> bool:
     try:
         return label is None or bool(label != label)
     except TypeError:
-        # Whether pandas' NA differs from itself is NA, which is neither true nor false.
+        # pandas' NA: the comparison gives NA, which has no truth value.
         return True
 
 
 def _is_column(column: object, place: Container[object], n_columns: int) -> bool:
-    """Whether it is a name or a position; True and False are neither, though they are integers."""
+    """Whether a value is a name or a position. True and False are neither."""
     if is_whole_number(column):
         return bool(0 <= column < n_columns)
     return isinstance(column, str) and column in place

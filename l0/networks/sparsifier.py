@@ -1,4 +1,4 @@
-"""What stands between the training loop and the gates of a model."""
+"""The sparsifier: what a training loop calls to hold a model to its budgets."""
 
 from __future__ import annotations
 
@@ -8,46 +8,79 @@ import torch
 from torch import Tensor, nn
 
 from l0.common.errors import InputError
-from l0.networks.budgets import Constraint
-from l0.networks.closing import Closing
-from l0.networks.compact import compacted
-from l0.networks.gate_vector import GateVector
-from l0.networks.multiplier import Multiplier
-from l0.networks.report import Report
-from l0.networks.scores import unit_scores
-from l0.networks.summary import summarise
-from l0.networks.units import Structure
+from l0.common.formatting import amount
+from l0.networks.budgets.budgets import Constraint
+from l0.networks.budgets.multiplier import Multiplier
+from l0.networks.gates.gate_vector import GateVector
+from l0.networks.graph.units import Structure
+from l0.networks.pruning.closing import Closing
+from l0.networks.pruning.compact import compacted
+from l0.networks.pruning.scores import unit_scores
+from l0.networks.report.build import TrainingState, build_report
+from l0.networks.report.report import Report
 
-#: The target is eased in over this share of the steps, or over this many where nothing is said.
+#: The target falls to the budget over this share of the steps; or over this number of steps, if
+#: `total_steps` is not given.
 _RAMP_SHARE, _RAMP = 0.3, 1000
 
-#: From this share of the steps on the budget is met, so that the rest mends what closing broke.
+#: After this share of the steps every budget is met, so that the other steps can repair the damage.
 _MET_SHARE = 0.6
 
+#: Steps between two looks at the gates, by which the report sees whether they move.
 _LOOK_BACK = 200
 
 
 class Sparsifier:
-    """The gates of a model, held to a budget; :func:`l0.sparsify` makes one.
+    """The gates of a model and the budgets that they are trained to meet.
 
-    In the loop, add :meth:`penalty` to the loss and call :meth:`step` after the optimiser's step.
-    Stochastic gates are drawn anew at each step, one draw for all passes until the next.
+    :func:`l0.sparsify` makes it. In the training loop, add :meth:`penalty` to the loss, and call
+    :meth:`step` after each step of the optimiser. Stochastic gates draw new noise at each step;
+    all passes until the next step use the same draw.
 
     Attributes
     ----------
     model : nn.Module
-        With its gates.
+        The model with its gates.
     structure : Structure
-        The groups of units, and what was left out and why.
+        The groups of units, and the channels that were left out, with the reasons.
     constraints : list of Constraint
         The budgets.
     steps : int
-        Number of calls of :meth:`step`.
+        The number of calls of :meth:`step`.
     gates : GateVector
-        The gates of all groups, also one by one.
+        The gates of all groups; its items are the gates of one group.
     history : list of dict
-        Fifty times while the budget is eased in, and as often after: the step, and for each
-        constraint its cost and multiplier.
+        The step, and the cost and the multiplier of each constraint. There are fifty records
+        while the budget is eased in, and records at the same distance after that.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import l0
+    >>> from torch import nn
+    >>> _ = torch.manual_seed(0)
+    >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    >>> x = torch.randn(64, 8)
+    >>> y = x[:, :2].sum(1, keepdim=True)
+    >>> sparsifier = l0.sparsify(model, x[:2], l0.Units(4), total_steps=100)
+    >>> optimizer = torch.optim.Adam(sparsifier.param_groups(lr=1e-3))
+    >>> for _ in range(100):
+    ...     loss = nn.functional.mse_loss(model(x), y) + sparsifier.penalty()
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     sparsifier.step()
+    ...     optimizer.zero_grad()
+    >>> print(sparsifier)
+    Sparsifier of Sequential after 100 steps
+      budget: at most 4 units of 16, now 4 at the price 0
+      units: 4 of 16 open, in 1 group on 2 layers
+      no gates on: 2
+    >>> sparsifier.compact()
+    Sequential(
+      (0): Linear(in_features=8, out_features=4, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=4, out_features=1, bias=True)
+    )
     """
 
     def __init__(
@@ -69,30 +102,59 @@ class Sparsifier:
         self._met = None if total_steps is None else max(1, round(_MET_SHARE * total_steps))
         self.multipliers = [Multiplier(c.cost.total, c.limit, self._ramp) for c in constraints]
         self.steps = 0
-        #: Gates as they were some hundred steps ago, to see whether they move.
-        self.earlier: list[tuple[int, Tensor]] = [(0, gates.settled())]
+        # The last two looks at the gates: the step, and the gate values.
+        self._looks: list[tuple[int, Tensor]] = [(0, gates.settled())]
         self._closing = Closing(model, structure.groups)
         self._prices: Tensor | None = None
         self.gates.draw(0)
 
+    def __repr__(self) -> str:
+        """Describe the budgets with their prices, and the units and layers, in a few lines."""
+        openness, groups = self.gates.openness(), self.structure.groups
+        lines = [f"Sparsifier of {type(self.model).__name__} after {_counted(self.steps, 'step')}"]
+        lines += [
+            f"  budget: at most {constraint.limit:,} {constraint} of {constraint.cost.total:,}, "
+            f"now {amount(float(constraint.cost(openness)))} at the price {amount(price.value)}"
+            for constraint, price in zip(self.constraints, self.multipliers, strict=True)
+        ]
+        n_open = int((self.gates.settled() > 0).sum())
+        lines.append(
+            f"  units: {n_open:,} of {len(openness):,} open, in {_counted(len(groups), 'group')} "
+            f"on {_counted(len(self.structure.layers), 'layer')}"
+        )
+        names = [left.name for left in self.structure.left_out]
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            lines.append(f"  no gates on: {'; '.join(names[:3])}{more}")
+        return "\n".join(lines)
+
     def param_groups(
         self, lr: float, gate_lr: float | None = None, weight_decay: float = 0.0
     ) -> list[dict[str, Any]]:
-        """Return the parameters for an optimiser: the model's own, and the gates.
+        """Return the parameters for an optimiser: a group of weights and a group of gates.
 
         Parameters
         ----------
         lr : float
             Learning rate of the model's own parameters.
         gate_lr : float, optional
-            Learning rate of the gates; twenty times `lr` by default. Gates expect an optimiser that
-            normalises gradients, as Adam does.
+            Learning rate of the gates; twenty times `lr` by default. The gates need an optimiser
+            that normalises gradients, such as Adam.
         weight_decay : float, default 0.0
-            Of the model's own parameters. Gates have none.
+            Weight decay of the model's own parameters. The gates have none.
 
         Returns
         -------
         list of dict
+
+        Examples
+        --------
+        >>> import torch
+        >>> import l0
+        >>> model = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.Linear(6, 2))
+        >>> sparsifier = l0.sparsify(model, torch.zeros(2, 8), l0.Units(3))
+        >>> [group["lr"] for group in sparsifier.param_groups(lr=0.01)]
+        [0.01, 0.2]
         """
         gates = self.gates.parameters()
         ids = {id(p) for p in gates}
@@ -103,19 +165,19 @@ class Sparsifier:
         ]
 
     def penalty(self) -> Tensor:
-        """Return what to add to the loss: the price of the open units, differentiable.
+        """Return the price of the open units, differentiable; add it to the loss.
 
         Returns
         -------
         Tensor, shape ()
-            0 while the target is met.
+            0 while the model costs no more than the target of this step.
         """
         return self.gates.penalty(self._prices)
 
     def step(self) -> None:
-        """Follow a step of the optimiser: close what is settled, and set the price of the next.
+        """Follow a step of the optimiser: close settled units, and set the next price.
 
-        After three fifths of `total_steps`, :meth:`finish` closes what the price has not.
+        If `total_steps` was given, :meth:`finish` is called after three fifths of these steps.
         """
         self.steps += 1
         self._close_settled()
@@ -134,15 +196,16 @@ class Sparsifier:
         if self.steps % max(1, self._ramp // 50) == 0:
             self.history.append(record)
         if self.steps % _LOOK_BACK == 0:
-            self.earlier = [self.earlier[-1], (self.steps, self.gates.settled())]
+            self._looks = [self._looks[-1], (self.steps, self.gates.settled())]
         self._prices = prices * self.gates.alive() if prices.any() else None
         self.gates.draw(self.steps)
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Close gates until every budget is met, those first that give least for their cost.
+        """Close units until every budget is met, the units of least score per cost first.
 
-        One unit stays in every group. Evaluation then gives what the compact model gives.
+        One unit stays in every group. After this call, the gated model in evaluation mode gives
+        the same outputs as the compact model.
         """
         self.gates.keep(self.planned())
 
@@ -152,55 +215,84 @@ class Sparsifier:
         Returns
         -------
         Tensor of bool, shape (n_units,)
-            One group after the other.
+            The units of all groups, one group after the other.
+
+        Raises
+        ------
+        InputError
+            If gates are NaN.
         """
         alive, z = self.gates.alive(), self.gates.settled()
         if z.isnan().any():
             raise InputError(
-                "the training diverged: gates are NaN, and so is no choice of units; go back to a "
+                "the training diverged: gates are NaN, so no units can be chosen; return to a "
                 "checkpoint, and lower the learning rates or clip the gradients"
             )
         closing, scores = self._closing, unit_scores(self.model, self.structure.groups, z)
-        alive = closing.used(alive & ((z > 0) | closing.kept(alive, scores)), scores)
+        alive = closing.used(alive & ((z > 0) | closing.protected(alive, scores)), scores)
         for constraint in self.constraints:
-            alive = closing.used(closing.closed(constraint, alive, alive, scores), scores)
+            alive = closing.used(closing.remaining(constraint, alive, alive, scores), scores)
         return alive
 
     def compact(self) -> nn.Module:
-        """Return the model without its closed units and without gates.
+        """Return a copy of the model without closed units and without gates.
 
-        Calls :meth:`finish` first, so the gated model loses the same units; it can be trained on.
+        Calls :meth:`finish` first, so the gated model loses the same units. Both models can be
+        trained further.
 
         Returns
         -------
         nn.Module
-            A copy; modules of the same classes, with fewer channels.
+            Modules of the same classes with fewer channels.
         """
         self.finish()
         return compacted(self.model, self.structure.groups, [gate.alive for gate in self.gates])
 
     def report(self, latency: bool = True) -> Report:
-        """Tell what became of the model so far, and what :meth:`compact` would give now.
+        """Report what the model costs now, and what :meth:`compact` would give now.
 
         Parameters
         ----------
         latency : bool, default True
-            Time the full and the compact model on the example inputs, which takes half a second.
+            Whether to measure the time of the full and of the compact model on the example
+            inputs. This takes half a second.
 
         Returns
         -------
         Report
-            Prints as text.
+            `print` shows it as text.
         """
-        return summarise(self, latency)
+        state = TrainingState(
+            model=self.model,
+            example_inputs=self.example_inputs,
+            structure=self.structure,
+            gates=self.gates,
+            constraints=self.constraints,
+            multipliers=self.multipliers,
+            planned=self.planned(),
+            steps=self.steps,
+            history=self.history,
+            earlier=self._looks[0],
+        )
+        return build_report(state, latency)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what :meth:`load_state_dict` needs to go on from here; plain tensors and numbers.
+        """Return the state for a checkpoint: what :meth:`load_state_dict` takes.
 
         Returns
         -------
         dict
-            The gates are saved with the model too.
+            Tensors, numbers, lists and dicts. The gates are part of the model's state too.
+
+        Examples
+        --------
+        >>> import torch
+        >>> import l0
+        >>> model = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.Linear(6, 2))
+        >>> sparsifier = l0.sparsify(model, torch.zeros(2, 8), l0.Units(3))
+        >>> sparsifier.step()
+        >>> list(sparsifier.state_dict())
+        ['step', 'gates', 'multipliers', 'prices', 'history']
         """
         return {
             "step": self.steps,
@@ -211,17 +303,17 @@ class Sparsifier:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the state of a sparsifier of the same model and budget.
+        """Restore the state of a sparsifier of the same model and the same budgets.
 
         Parameters
         ----------
         state : dict
-            From :meth:`state_dict`.
+            What :meth:`state_dict` returned.
 
         Raises
         ------
         InputError
-            If it belongs to other gates or budgets.
+            If the state belongs to other gates or other budgets.
         """
         if len(state["gates"]) != len(self.gates) or len(state["multipliers"]) != len(
             self.constraints
@@ -229,23 +321,28 @@ class Sparsifier:
             raise InputError(
                 "`state` belongs to another model or budget: it has "
                 f"{len(state['gates'])} groups of gates and {len(state['multipliers'])} budgets, "
-                f"here are {len(self.gates)} and {len(self.constraints)}"
+                f"this sparsifier has {len(self.gates)} and {len(self.constraints)}; give the "
+                "state of a sparsifier that was made with the same arguments"
             )
         self.gates.restore(state["gates"])
         for multiplier, saved in zip(self.multipliers, state["multipliers"], strict=True):
             multiplier.value = saved
         self.steps = state["step"]
         prices = state["prices"]
-        self._prices = None if prices is None else prices.cpu()  # loaded to some device
+        self._prices = None if prices is None else prices.cpu()  # a checkpoint may be on a GPU
         self.history = [dict(record) for record in state["history"]]
         self.gates.draw(self.steps)
 
     def _close_settled(self) -> None:
-        """Close for good what the penalty has closed, as long as a budget asks for it."""
+        """Close units for good if the penalty closed their gates and a budget is exceeded."""
         alive, z = self.gates.alive(), self.gates.settled()
         candidates = alive & (z == 0)
         if not self.gates.settles or not candidates.any():
             return
         for constraint in self.constraints:
-            alive = self._closing.closed(constraint, alive, candidates & alive, z)
+            alive = self._closing.remaining(constraint, alive, candidates & alive, z)
         self.gates.keep(alive)
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -1,4 +1,4 @@
-"""From a model and a budget to a model with gates."""
+"""l0.sparsify: from a model and a budget to a model with gates."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from torch import Tensor, nn
 
 from l0.common.errors import InputError, closest, first_few
 from l0.common.validation import whole_number
-from l0.networks.attention import can_open, open_attention
-from l0.networks.budgets import Asked, Constraint, constraints
-from l0.networks.dependencies import find_units
-from l0.networks.gate_vector import GateVector
-from l0.networks.gating import attach
-from l0.networks.kinds import kind_of, weight_groups
-from l0.networks.patterns import matching, matching_any
+from l0.networks.budgets.budgets import Asked, Constraint, constraints
+from l0.networks.gates.families import FAMILIES
+from l0.networks.gates.gate_vector import GateVector
+from l0.networks.gates.gating import attach
+from l0.networks.gates.unit_gate import UnitGate
+from l0.networks.graph.attention import can_open, open_attention
+from l0.networks.graph.dependencies import find_units
+from l0.networks.graph.layer_types import layout_of, weight_groups
+from l0.networks.graph.name_patterns import matching, matching_any
+from l0.networks.graph.units import LeftOut, Structure, features_of, single_weights
+from l0.networks.pruning.verification import verified
 from l0.networks.sparsifier import Sparsifier
-from l0.networks.unit_gates import FAMILIES, UnitGate
-from l0.networks.units import LeftOut, Structure, features_of, single_weights
-from l0.networks.verifying import verified
 
 
 def sparsify(
@@ -39,47 +40,49 @@ def sparsify(
     total_steps: int | None = None,
     seed: int = 0,
 ) -> Sparsifier:
-    """Put a gate on every unit of a model, to be trained down to a budget.
+    """Put a gate on every unit of a model, so that training brings the model down to a budget.
 
-    Units are the channels, neurons and attention heads that can be removed without a trace. Which
-    channels of which layers belong together is found by running the model; whatever stands
-    between the layers is code that needs no rewriting.
+    Units are the channels, neurons and attention heads that can be removed while the rest of the
+    model works as before. The function runs the model to find the channels that belong together,
+    so the code between the layers needs no changes.
 
     Parameters
     ----------
     model : nn.Module
-        Gets its gates in place: parametrizations of the weights they act on. Its outputs stay the
-        same at first. Each nn.MultiheadAttention in it is taken apart into an equal
-        :class:`l0.networks.Attention`.
+        The model. It gets its gates in place, as parametrizations of its weights. With
+        `start_open`, its outputs do not change. Each nn.MultiheadAttention in it is replaced by an
+        equal :class:`l0.networks.Attention`.
     example_inputs : Tensor, sequence or mapping
-        A batch of one or two examples: a tensor, positional arguments, or named ones. Costs are
-        counted for one example of their shape.
+        A batch of one or two examples: a tensor, a sequence of arguments, or named arguments.
+        Costs are counted for one example of this shape.
     budget : Params, Macs, Units or Bytes, or sequence or dict of them
-        What the model may cost in the end. Of several, each is held; a dict gives budgets to layers
-        by the patterns their names match.
+        What the model may cost in the end. Of several budgets, the model meets every one. A dict
+        gives budgets to layers; its keys are patterns of the names of layers.
     gates : {"hadamard", "hard_concrete"}
         Deterministic or stochastic gates.
     include, exclude : str or sequence of str, optional
-        Gate only units made by layers that match `include`, and none of those made by layers that
-        match `exclude`. ``"layer1"`` means everything in it; ``*`` is anything.
+        Patterns of the names of layers. Only units made by layers that match `include` get gates,
+        and no units made by layers that match `exclude`. ``"layer1"`` also stands for every layer
+        inside it, and ``*`` for any characters.
     inputs : str or sequence of str, optional
-        Layers whose incoming features get gates of their own, besides: pixels, say, or what
-        flattening makes of channels. The compact model then selects features before the layer.
+        Patterns of the names of layers whose input features also get gates, such as pixels, or the
+        features that flattening makes from channels. The compact model then selects these features
+        before the layer.
     granularity : {"unit", "weight"}
-        ``"weight"`` puts a gate on each single weight of linear layers and convolutions (of those
-        that `include` and `exclude` leave), and budgets count open weights. The compact model then
-        has its old shapes, with zeros: smaller where files are compressed, hardly ever faster.
+        ``"weight"`` puts a gate on each weight of linear layers and convolutions, within `include`
+        and `exclude`, and budgets count open weights. The compact model then keeps its shapes and
+        has zeros. Its compressed file is smaller, but it is hardly ever faster.
     start_open : bool, default True
-        Start from the model as it is; else from half-open gates. Where the model is trained
-        already, `compact()` at once closes the units of least magnitude, and a short fine-tune
-        mends it.
+        Whether the gates start open, so that training starts from the model as it is; otherwise
+        they start half open. If the model is already trained, `compact()` before any step closes
+        the units of least magnitude, and a short fine-tuning repairs the damage.
     total_steps : int, optional
-        How many steps the training will take. The budget is eased in over the first three tenths of
-        them and met after six: what is then too much is closed, and the rest of the training mends
-        it. If this is not given, the budget is eased in over 1,000 steps, and what is too much
-        stays until `finish` or `compact`.
+        The number of steps of the training. The budget is eased in over the first three tenths of
+        the steps and met after six tenths: units that are still too many are then closed, and the
+        other steps repair the damage. Without `total_steps`, the budget is eased in over 1,000
+        steps, and units that are too many stay until `finish` or `compact`.
     seed : int, default 0
-        Of the noise of stochastic gates.
+        Seed of the noise of stochastic gates.
 
     Returns
     -------
@@ -88,13 +91,31 @@ def sparsify(
     Raises
     ------
     InputError
-        If an argument is out of its range, the example inputs do not run, no unit can be
-        removed, or no architecture meets the budget. The model is then as it was.
+        If an argument is out of its range, the example inputs do not run, no unit can be removed,
+        or no choice of units meets the budget. The model is then unchanged.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import l0
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
+    >>> sparsifier = l0.sparsify(model, torch.zeros(2, 8), l0.Params(0.5), total_steps=1000)
+    >>> sparsifier
+    Sparsifier of Sequential after 0 steps
+      budget: at most 89 parameters of 178, now 178 at the price 0
+      units: 16 of 16 open, in 1 group on 2 layers
+      no gates on: 2
+    >>> small = sparsifier.compact()  # after the training, or at once for magnitude pruning
+    >>> sum(p.numel() for p in small.parameters())
+    79
     """
     if granularity not in ("unit", "weight"):
         raise InputError(f"`granularity` is {granularity!r}; give 'unit' or 'weight'")
     if granularity == "weight" and inputs is not None:
-        raise InputError("`inputs` selects features for units; leave it out for single weights")
+        raise InputError(
+            "`inputs` selects features for units; leave it out if `granularity` is 'weight'"
+        )
     if gates not in FAMILIES:
         raise InputError(f"`gates` is {gates!r}; {closest(gates, FAMILIES)}")
     _check_model(model)
@@ -128,18 +149,23 @@ def _check_model(model: nn.Module) -> None:
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         raise InputError(
             f"`model` is a {type(model).__name__}; give an nn.Module, and compile or script it "
-            "afterwards"
+            "only afterwards"
         )
     if type(model) is nn.MultiheadAttention:
         raise InputError(
             "`model` is itself an nn.MultiheadAttention, which returns the weights of all its "
-            "heads; put it into a module that returns only what it attends to, and heads can go"
+            "heads; put it into a module that returns only what it attends to, so that heads can "
+            "be removed"
         )
     if any(nn.parameter.is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
-        raise InputError("`model` has lazy layers without sizes; run a batch through it first")
+        raise InputError(
+            "`model` has lazy layers, whose sizes are not known yet; run a batch through it first"
+        )
     if any(isinstance(module, UnitGate) for module in model.modules()):
-        raise InputError("`model` has gates already; sparsify what its sparsifier.compact() gives")
-    # Weights that a hook makes anew at each pass carry a history, with which no model is copied.
+        raise InputError(
+            "`model` has gates already; sparsify the model that sparsifier.compact() returns"
+        )
+    # A weight that a hook computes at each pass has a gradient history, and cannot be copied.
     computed = [
         f"{name}.{attribute}".lstrip(".")
         for name, module in model.named_modules()
@@ -151,7 +177,7 @@ def _check_model(model: nn.Module) -> None:
         raise InputError(
             f"`model` computes {first_few(computed)} in hooks; make them parameters with "
             "prune.remove, remove_weight_norm or remove_spectral_norm of torch.nn.utils, or use "
-            "torch.nn.utils.parametrizations, whose layers are left as they are"
+            "torch.nn.utils.parametrizations, whose layers get no gates and are not changed"
         )
 
 
@@ -160,7 +186,7 @@ def _selected(
     include: str | Iterable[str] | None,
     exclude: str | Iterable[str] | None,
 ) -> Structure:
-    names = structure.places
+    names = structure.n_positions
     excluded = matching_any(exclude, names, "exclude")
     included = matching_any(include, names, "include") if include is not None else set(names)
     groups, left_out = [], list(structure.left_out)
@@ -177,22 +203,22 @@ def _selected(
 def _with_features(
     model: nn.Module, structure: Structure, inputs: str | Iterable[str] | None
 ) -> Structure:
-    kinds = {name: kind_of(model.get_submodule(name)) for name in structure.places}
+    layouts = {name: layout_of(model.get_submodule(name)) for name in structure.n_positions}
     layers = {
-        name: kind
-        for name, kind in kinds.items()
-        if kind and kind.role == "dense" and weight_groups(model.get_submodule(name)) == 1
+        name: layout
+        for name, layout in layouts.items()
+        if layout and layout.role == "dense" and weight_groups(model.get_submodule(name)) == 1
     }
     chosen = matching_any(inputs, layers, "inputs")
-    features = [features_of(name, kind) for name, kind in layers.items() if name in chosen]
+    features = [features_of(name, layout) for name, layout in layers.items() if name in chosen]
     return replace(structure, groups=[*structure.groups, *features])
 
 
 def _check_named(structure: Structure, include: str | Iterable[str] | None) -> None:
-    """Insist that each pattern of `include` got gates."""
+    """Raise an error if a pattern of `include` names only layers whose units get no gates."""
     made_by = {name for group in structure.groups for name in group.made_by}
     for pattern in [include] if isinstance(include, str) else include or ():
-        named = matching(pattern, structure.places)
+        named = matching(pattern, structure.n_positions)
         if not named & made_by:
             reasons = [
                 f"{left.name}: {left.reason}"
@@ -210,6 +236,6 @@ def _check_floor(constraint: Constraint, structure: Structure) -> None:
         left = first_few(left.name for left in structure.left_out)
         raise InputError(
             f"`budget` asks for {constraint.limit:,} {constraint} of {cost.total:,}, but one unit "
-            f"in each of the {len(structure.groups)} groups and what has no gates ({left}) make "
-            f"{least:,}, a share of {least / max(cost.total, 1):.4g}: ask for that or more"
+            f"in each of the {len(structure.groups)} groups and the layers without gates ({left}) "
+            f"make {least:,}, a share of {least / max(cost.total, 1):.4g}: ask for that or more"
         )

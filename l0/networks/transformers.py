@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from l0.common.errors import InputError
-from l0.networks.loops import add_gradient, holds_gates
+from l0.networks.callback_helpers import add_gradient, holds_gates
 from l0.networks.sparsifier import Sparsifier
 
 try:
@@ -22,16 +22,30 @@ except ImportError:
 
 
 class SparsifierCallback(TrainerCallback, ExportableState):
-    """Holds a model to its budget in a `transformers.Trainer`.
+    """A callback that trains a model down to its budget in a `transformers.Trainer`.
 
-    Adds the penalty's gradient once a step of the optimiser, however many batches that takes, and
-    calls :meth:`l0.Sparsifier.step` after it. The sparsifier's state goes into the checkpoints.
+    At each step of the optimiser, the callback adds the gradient of the penalty once, for any
+    number of accumulated batches, and calls :meth:`l0.Sparsifier.step` after the step. The
+    checkpoints contain the state of the sparsifier.
 
     Parameters
     ----------
     sparsifier : Sparsifier
-        Of the Trainer's model, or of a module inside it. The Trainer is given an optimiser made of
-        :meth:`l0.Sparsifier.param_groups`: ``Trainer(..., optimizers=(optimizer, None))``.
+        The sparsifier of the Trainer's model, or of a module inside it. Give the Trainer an
+        optimiser from :meth:`l0.Sparsifier.param_groups`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import l0
+    >>> from l0.networks.transformers import SparsifierCallback
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.Linear(6, 2))
+    >>> sparsifier = l0.sparsify(model, torch.zeros(2, 8), l0.Units(3), total_steps=1000)
+    >>> optimizer = torch.optim.AdamW(sparsifier.param_groups(lr=1e-4))
+    >>> callback = SparsifierCallback(sparsifier)
+    >>> trainer = transformers.Trainer(  # doctest: +SKIP
+    ...     model, arguments, optimizers=(optimizer, None), callbacks=[callback]
+    ... )
     """
 
     def __init__(self, sparsifier: Sparsifier) -> None:
@@ -41,11 +55,11 @@ class SparsifierCallback(TrainerCallback, ExportableState):
     def on_init_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Refuse to be made anew from a checkpoint, which holds no sparsifier."""
+        """Raise an error if the Trainer would make a new callback, which has no sparsifier."""
         if args.restore_callback_states_from_checkpoint:
             raise InputError(
-                "`restore_callback_states_from_checkpoint` makes callbacks anew; leave it False, "
-                "this one restores itself"
+                "`restore_callback_states_from_checkpoint` replaces the callbacks by new ones; "
+                "leave it False, because SparsifierCallback restores its state itself"
             )
 
     def on_train_begin(
@@ -57,18 +71,18 @@ class SparsifierCallback(TrainerCallback, ExportableState):
         optimizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Go on from a checkpoint, if that is what the Trainer does, and follow the optimiser.
+        """Restore the state if the Trainer resumes, and register hooks on the optimiser.
 
-        Hooks of the optimiser run where gradients are accumulated and unscaled, and not at all
-        where a step is skipped; the events of the Trainer come too early for that.
+        The hooks of the optimiser run after gradients are accumulated and unscaled, and they do
+        not run if a step is skipped. The events of the Trainer come too early for both.
         """
         if state.global_step:
             self._resume(state)
         optimizer = getattr(optimizer, "optimizer", optimizer)  # accelerate wraps it
         if not holds_gates(optimizer, self.sparsifier):
             raise InputError(
-                "`optimizers` of the Trainer has none with the gates; give it one made of "
-                "sparsifier.param_groups(lr=...)"
+                "`optimizers` of the Trainer has no optimiser with the gates; give it one made "
+                "from sparsifier.param_groups(lr=...)"
             )
         self._hooks = [
             optimizer.register_step_pre_hook(self._before_step),
@@ -78,12 +92,12 @@ class SparsifierCallback(TrainerCallback, ExportableState):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Leave the optimiser."""
+        """Remove the hooks from the optimiser."""
         while self._hooks:
             self._hooks.pop().remove()
 
     def state(self) -> dict[str, Any]:
-        """Return the sparsifier's state as JSON can hold it; the gates are saved with the model."""
+        """Return the sparsifier's state as JSON, without the gates, which the model contains."""
         state = {k: v for k, v in self.sparsifier.state_dict().items() if k != "gates"}
         file = io.BytesIO()
         torch.save(state, file)
@@ -94,12 +108,15 @@ class SparsifierCallback(TrainerCallback, ExportableState):
         callbacks: Any = state.stateful_callbacks
         saved = callbacks.get(type(self).__name__)
         if saved is None:
-            raise InputError("the checkpoint was made without a SparsifierCallback; start anew")
+            raise InputError(
+                "`resume_from_checkpoint` names a checkpoint without the state of a "
+                "SparsifierCallback; start the training again"
+            )
         file = io.BytesIO(base64.b64decode(saved["attributes"]["packed"]))
         loaded = torch.load(file, weights_only=True)
         self.sparsifier.load_state_dict({**self.sparsifier.state_dict(), **loaded})
 
     def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        # Fused optimisers undo the scaling of gradients themselves, by this number.
+        # A fused optimiser undoes the scaling of the gradients itself, with this factor.
         scale = getattr(optimizer, "grad_scale", None)
         add_gradient(self.sparsifier, 1.0 if scale is None else scale)

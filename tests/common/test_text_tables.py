@@ -34,6 +34,11 @@ def test_a_long_name_is_cut_and_names_go_to_the_left():
     assert line[2].startswith("y ")
 
 
+def test_names_that_start_with_a_digit_go_to_the_left_and_numbers_to_the_right():
+    assert as_text(("layer", "n"), [("4.conv1", "1"), ("8", "2")]).splitlines()[2] == "8        2"
+    assert as_text(("records", "n"), [("12.3 million", "1"), ("8", "2")]).splitlines()[2][11] == "8"
+
+
 def test_a_table_without_rows_is_its_head():
     assert as_text(("name", "n"), []) == "name  n"
 

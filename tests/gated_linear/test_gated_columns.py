@@ -11,8 +11,8 @@ import scipy.sparse as sp
 import torch
 from scipy.special import expit
 
+from l0 import SparseL0Linear
 from l0.calibration import SparseCalibrationWeights
-from l0.linear_model import SparseL0Linear
 
 MODELS = [SparseCalibrationWeights, SparseL0Linear]
 N = 12
@@ -264,7 +264,7 @@ def test_wrong_options_of_a_fit_are_named_and_change_nothing(model, data, change
 def test_matrices_that_cannot_be_are_named(model, data):
     A, y = data
     name = "M" if isinstance(model, SparseCalibrationWeights) else "X_sparse"
-    with pytest.raises(ValueError, match=rf"`{name}` has 11 columns where the model has 12"):
+    with pytest.raises(ValueError, match=rf"`{name}` has 11 columns, but the model has 12"):
         model.fit(A[:, 1:], y)
     with pytest.raises(ValueError, match=rf"`{name}` has shape \(0, 12\)"):
         model.fit(A[:0], y[:0])

@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from l0.linear_model import SparseL0Linear
+from l0 import SparseL0Linear
 
 N, P = 400, 30
 

@@ -107,6 +107,16 @@ def test_a_target_repeated_in_its_group_changes_nothing(problem):
     torch.testing.assert_close(one.log_weight, other.log_weight, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_autocast_around_a_fit_changes_nothing(problem, dtype):
+    M, y = problem
+    options = {"target_groups": np.arange(TARGETS) // 3, "loss_type": "relative", "epochs": 20}
+    expected = still().fit(M, y, **options)
+    with torch.autocast("cpu", dtype):
+        found = still().fit(M, y, **options)
+    assert torch.equal(found.log_weight, expected.log_weight)
+
+
 def test_multipliers_and_plain_groups(problem):
     M, y = problem
     groups = np.array(["a"] * 3 + ["b"] * 6)
@@ -127,7 +137,7 @@ def test_multipliers_and_plain_groups(problem):
         ({"target_groups": [1, 2]}, "`target_groups` has 2 entries for 9 rows of `M`"),
         (
             {"target_groups": ["ak"] * TARGETS, "group_multipliers": {"akk": 1.0}},
-            "`group_multipliers` names 'akk', which is no group of `target_groups`; closest: 'ak'",
+            "`group_multipliers` names 'akk', which is not in `target_groups`; closest: 'ak'",
         ),
         (
             {"target_groups": [1] * TARGETS, "group_multipliers": {1: -1.0}},

@@ -70,6 +70,13 @@ def test_the_same_data_give_the_same_order_and_no_global_generator_moves(quick):
     np.testing.assert_array_equal(network_order(x, y, 3), first)
 
 
+def test_the_default_device_of_torch_decides_nothing(quick):
+    x, y, _ = planted(PLANTED["product"], seed=0, n=60, p=6)
+    expected = network_order(x, y, 2)
+    with torch.device("meta"):
+        np.testing.assert_array_equal(network_order(x, y, 2), expected)
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (4, 1), (5, 40)])
 def test_few_rows_give_an_order_too(quick, shape):
     generator = np.random.default_rng(0)

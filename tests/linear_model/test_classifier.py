@@ -6,17 +6,7 @@ import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 
 from l0.linear_model import L0Classifier, L0Selector
-from l0.linear_model.logistic import Outcome
-from tests.linear_model.problems import planted
-
-
-def classes(seed, n=150, p=12, k=3, n_classes=2, noise=0.5):
-    x, score, support = planted(seed, n=n, p=p, k=k, noise=noise)
-    if n_classes == 2:
-        return x, np.where(score > 0, "yes", "no"), support
-    generator = np.random.default_rng(seed)
-    scores = x[:, support] @ generator.normal(0, 2, (k, n_classes))
-    return x, (scores + noise * generator.gumbel(size=scores.shape)).argmax(1), support
+from tests.linear_model.problems import classes, planted
 
 
 def objective(x, y, columns, l2):
@@ -39,22 +29,6 @@ def test_the_fit_is_that_of_logistic_regression(n_classes):
     np.testing.assert_allclose(proba.sum(1), 1)
     np.testing.assert_array_equal(model.classes_[proba.argmax(1)], model.predict(x))
     np.testing.assert_allclose(model.predict_log_proba(x), np.log(proba))
-
-
-@pytest.mark.parametrize("l2", [0.1, 1e-3])
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_fit_ends_at_the_same_place_wherever_it_starts(n_classes, l2):
-    x, y, _ = classes(6, n=200, p=5, n_classes=n_classes)
-    indicators = (y[:, None] == np.unique(y)[1 if n_classes == 2 else 0 :]).astype(float)
-    outcome = Outcome(indicators, np.full(200, 1 / 200), l2, centre=True)
-    fit = outcome.fit(x)
-    np.testing.assert_allclose(x.T @ fit.residual / 200, l2 * fit.slopes, atol=1e-8)
-    generator = np.random.default_rng(0)
-    for _ in range(5):
-        slopes = generator.normal(size=fit.slopes.shape)
-        again = outcome.fit(x, (slopes, generator.normal(size=fit.intercept.shape)))
-        np.testing.assert_allclose(again.slopes, fit.slopes, atol=1e-6)
-        assert again.loss == pytest.approx(fit.loss, rel=1e-12)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

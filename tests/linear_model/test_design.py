@@ -4,24 +4,15 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from l0.linear_model import statistics
-from l0.linear_model.design import standardise
-from l0.linear_model.statistics import Statistics
-
-
-def matrix(seed=0, n=50, p=12, dtype=np.float64):
-    generator = np.random.default_rng(seed)
-    x = generator.normal(3, 2, size=(n, p)) * (generator.random((n, p)) < 0.4)
-    x[:, 4] = 0.0
-    x[:, 5] = 7.1
-    return x.astype(dtype), generator.integers(1, 4, n).astype(float)
+from l0.linear_model.design import standardised_design
+from tests.linear_model.problems import sparse_matrix
 
 
 @pytest.mark.parametrize("centre", [True, False])
 @pytest.mark.parametrize("form", [sp.csr_array, sp.csc_array, sp.csr_matrix])
 def test_sparse_columns_are_the_dense_ones(form, centre):
-    x, weights = matrix()
-    dense, sparse = (standardise(m, weights, centre) for m in (x, form(x)))
+    x, weights = sparse_matrix()
+    dense, sparse = (standardised_design(m, weights, centre) for m in (x, form(x)))
     every = np.arange(12)
     right = np.random.default_rng(1).normal(size=(50, 2))
     np.testing.assert_allclose(
@@ -41,8 +32,8 @@ def test_sparse_columns_are_the_dense_ones(form, centre):
 
 
 def test_columns_have_mean_zero_and_size_one_and_constants_are_zero():
-    x, weights = matrix()
-    standardised = standardise(x, weights, True)
+    x, weights = sparse_matrix()
+    standardised = standardised_design(x, weights, True)
     constant = np.array([4, 5])
     squares = np.ones(12)
     squares[constant] = 0.0
@@ -53,24 +44,10 @@ def test_columns_have_mean_zero_and_size_one_and_constants_are_zero():
 
 
 def test_single_precision_stays_single():
-    x, weights = matrix(dtype=np.float32)
+    x, weights = sparse_matrix(dtype=np.float32)
     for form in (x, sp.csr_array(x)):
-        columns = standardise(form, weights, True).design.columns(np.array([1, 2]))
+        columns = standardised_design(form, weights, True).design.columns(np.array([1, 2]))
         assert columns.dtype == np.float32
-
-
-def test_rows_on_demand_are_those_of_the_gram_matrix(monkeypatch):
-    x, weights = matrix()
-    design = standardise(x, weights, True).design
-    outcome = np.random.default_rng(3).normal(size=(50, 1))
-    whole = Statistics.of(design, outcome, l2=0.1)
-    monkeypatch.setattr(statistics, "FEW", 0)
-    monkeypatch.setattr(statistics, "MANY", 0)
-    lazy = Statistics.of(design, outcome, l2=0.1)
-    assert isinstance(lazy.source, statistics.GramRows)
-    for which in (np.array([3, 1]), np.array([1, 5, 0, 3])):
-        np.testing.assert_allclose(lazy.rows(which), whole.rows(which), atol=1e-12)
-        np.testing.assert_allclose(lazy.block(which), whole.block(which), atol=1e-12)
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csc_array])
@@ -78,10 +55,10 @@ def test_rows_on_demand_are_those_of_the_gram_matrix(monkeypatch):
     ("dtype", "sizes"), [(np.float64, (1e-250, 1e250)), (np.float32, (1e-36, 1e36))]
 )
 def test_columns_whose_squares_no_float_holds_are_standardised(form, dtype, sizes):
-    x, weights = matrix()
-    plain = standardise(form(x), weights, True)
+    x, weights = sparse_matrix()
+    plain = standardised_design(form(x), weights, True)
     for size in sizes:
-        other = standardise(form((x * size).astype(dtype)), weights, True)
+        other = standardised_design(form((x * size).astype(dtype)), weights, True)
         np.testing.assert_allclose(other.scale[:4], plain.scale[:4] * size, rtol=1e-5)
         np.testing.assert_allclose(
             other.design.columns(np.arange(12)), plain.design.columns(np.arange(12)), atol=1e-5
@@ -92,7 +69,7 @@ def test_single_precision_is_standardised_without_a_copy_in_double():
     x = np.ones((2_000, 500), np.float32)
     x[::2] = 0.0
     tracemalloc.start()
-    standardise(x, np.ones(2_000), True)
+    standardised_design(x, np.ones(2_000), True)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.2 * x.nbytes

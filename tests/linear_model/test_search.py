@@ -28,7 +28,7 @@ def test_choices_that_share_few_columns_are_tried():
 
 @pytest.mark.parametrize("l2", [0.0, None])
 @pytest.mark.parametrize("p", [60, 900])
-def test_no_exchange_helps_screened_or_not(p, l2):
+def test_no_swap_helps_screened_or_not(p, l2):
     x, y, _ = planted(0, n=80, p=p, k=6, rho=0.7, noise=1.0)
     model = L0Regressor(n_features=5, l2=l2).fit(x, y)
     assert model.swap_gap_ <= 1e-9

@@ -1,64 +1,74 @@
 import numpy as np
 import pytest
 
-from l0.linear_model.design import standardise
-from l0.linear_model.group_swap import Groups
-from l0.linear_model.problem import Problem
-from l0.linear_model.statistics import Statistics
-from tests.linear_model.problems import planted
+from l0.linear_model.swap import Swap, best_of
+from tests.linear_model.problems import explained, stated, swapped
+
+CHOSEN = [0, 2, 4]
 
 
-def problem(seed, kind, l2):
-    x, y, _ = planted(seed, n=40, p=9, noise=2.0)
-    standardised = standardise(x, np.ones(40), True)
-    statistics = Statistics.of(standardised.design, ((y - y.mean()) / 40**0.5)[:, None], l2)
-    if kind == "groups":
-        members = [np.array(m) for m in ([0], [1, 2], [3], [4, 5, 6], [7, 8])]
-        return Problem(statistics, Groups.of(members, statistics))
-    return Problem(statistics, nonnegative=kind == "nonnegative")
+@pytest.fixture(params=[(seed, l2, q) for seed in range(3) for l2 in (0.0, 0.3) for q in (1, 2)])
+def case(request):
+    """A regression on three columns, and what a fit on any columns explains."""
+    seed, l2, n_outcomes = request.param
+    problem, z, outcome = stated(seed, l2=l2, n_outcomes=n_outcomes)
+    now = Swap(problem.statistics, np.array(CHOSEN))
+    return now, lambda columns: explained(z, outcome, columns, l2)
+
+
+def test_the_value_and_the_slopes_are_those_of_least_squares(case):
+    now, fit = case
+    assert now.value == pytest.approx(fit(CHOSEN))
+    statistics = now.statistics
+    # The gradient is 0: Z'(Y - Z s) = l2 s on the chosen columns.
+    gradient = statistics.cross[CHOSEN] - statistics.rows(now.chosen)[:, CHOSEN] @ now.slopes
+    np.testing.assert_allclose(gradient, 0, atol=1e-12)
+
+
+def test_adds_and_drops_are_differences_of_two_fits(case):
+    now, fit = case
+    for new in range(9):
+        expected = -np.inf if new in CHOSEN else fit([*CHOSEN, new]) - fit(CHOSEN)
+        assert now.adds()[new] == pytest.approx(expected, abs=1e-9)
+    for out in range(3):
+        left = [column for column in CHOSEN if column != CHOSEN[out]]
+        assert now.drops()[out] == pytest.approx(fit(CHOSEN) - fit(left), abs=1e-9)
+
+
+def test_a_swap_gains_the_difference_of_two_fits(case):
+    now, fit = case
+    gains = now.swaps()
+    for out in range(3):
+        for new in range(9):
+            expected = -np.inf
+            if new not in CHOSEN:
+                expected = fit(swapped(CHOSEN, out, new)) - fit(CHOSEN)
+            assert gains[out, new] == pytest.approx(expected, abs=1e-9)
+    gain, out, new = now.best_swap()
+    assert gain == gains.max() == gains[out, new]
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.3])
-@pytest.mark.parametrize("kind", ["columns", "groups", "nonnegative"])
-@pytest.mark.parametrize("seed", range(3))
-def test_gains_and_losses_are_those_of_the_choice_afterwards(seed, kind, l2):
-    stated = problem(seed, kind, l2)
-    chosen = np.array([0, 2, 4])
-    now = stated.exchange(chosen)
-
-    def gain(units):
-        return stated.exchange(np.array(units)).value - now.value
-
-    for out in range(3):
-        assert now.drops()[out] == pytest.approx(-gain(np.delete(chosen, out)), abs=1e-9)
-    others = [unit for unit in range(stated.n_units) if unit not in chosen]
-    after = {}
-    for out in range(3):
-        for new in others:
-            after[out, new] = gain([*np.delete(chosen, out), new])
-    found, out, new = now.best_swap()
-    assert found == pytest.approx(max(after.values()), abs=1e-9)
-    assert found == pytest.approx(after[out, new], abs=1e-9)
-    if kind != "nonnegative":
-        for new in others:
-            assert now.adds()[new] == pytest.approx(gain([*chosen, new]), abs=1e-9)
-        for (out, new), value in after.items():
-            assert now.swaps()[out, new] == pytest.approx(value, abs=1e-9)
+def test_a_column_that_the_others_span_comes_in_only_for_one_of_them(l2):
+    problem, _, _ = stated(0)
+    whole = problem.statistics
+    # Column 9 is the sum of columns 0 and 2.
+    mix = np.vstack([np.eye(9), np.eye(9)[0] + np.eye(9)[2]])
+    gram = mix @ whole.source @ mix.T
+    statistics = type(whole)(mix @ whole.cross, np.diag(gram).copy(), gram, whole.total, l2)
+    now = Swap(statistics, np.array(CHOSEN))
+    assert now.adds()[9] == -np.inf
+    assert np.isfinite(now.swaps()[:, 9]).tolist() == [True, True, False]
 
 
-def test_what_is_fixed_stays():
-    stated = problem(0, "columns", 0.0)
-    fixed = Problem(stated.statistics, kept=np.array([5, 1]))
-    now = fixed.exchange(np.array([5, 1, 3]))
-    assert np.isinf(now.drops()[:2]).all() and np.isfinite(now.drops()[2])
-    assert now.best_swap()[1] == 2
+def test_nothing_chosen_means_nothing_to_swap():
+    problem, z, outcome = stated(0)
+    now = Swap(problem.statistics, np.empty(0, np.int64))
+    assert now.value == 0 and now.best_swap() == (-np.inf, -1, -1)
+    expected = [explained(z, outcome, [column]) for column in range(9)]
+    np.testing.assert_allclose(now.adds(), expected)
 
 
-def test_a_part_of_a_problem_is_the_same_problem():
-    for kind in ("columns", "groups"):
-        whole = problem(1, kind, 0.2)
-        units = np.array([1, 3, 4])
-        part = whole.restricted(units)
-        assert part.exchange(np.array([0, 2])).value == pytest.approx(
-            whole.exchange(units[[0, 2]]).value
-        )
+def test_the_best_of_gains_and_of_none():
+    assert best_of(np.array([[1.0, 5.0, -np.inf], [2.0, 3.0, 4.0]])) == (5.0, 0, 1)
+    assert best_of(np.empty((0, 4))) == (-np.inf, -1, -1)

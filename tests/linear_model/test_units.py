@@ -44,7 +44,7 @@ def test_columns_are_kept_by_position_and_by_name():
 
 @pytest.mark.parametrize("form", [list, tuple, np.array, pd.Series])
 def test_a_mask_of_what_to_keep_is_refused_and_not_taken_for_positions(form):
-    with pytest.raises(InputError, match=r"`must_keep`.*names columns that are not there.*True"):
+    with pytest.raises(InputError, match=r"`must_keep`.*names columns that do not exist.*True"):
         kept_units(form([False, True, False]), None, 3, None)
 
 

@@ -6,9 +6,9 @@ from torch import nn
 
 from l0.common.errors import InputError
 from l0.networks import Bytes, Macs, Params, Units, load, save, sparsify
-from l0.networks.patterns import matching
+from l0.networks.graph.name_patterns import matching
 from tests.networks.nets import NETS
-from tests.networks.test_sparsify import make, train
+from tests.networks.training import make, train
 
 
 def zeros(model):
@@ -44,7 +44,7 @@ def test_budgets_count_open_weights(budget):
     sparsifier.finish()
     constraint = sparsifier.constraints[0]
     left = [int(gate.alive.sum()) for gate in sparsifier.gates]
-    places = [sparsifier.structure.places[g.name] for g in sparsifier.structure.groups]
+    places = [sparsifier.structure.n_positions[g.name] for g in sparsifier.structure.groups]
     biases = 6 + 8 + 20 + 4
     expected = {
         "params": sum(left) + biases,
@@ -76,7 +76,7 @@ def test_include_exclude_and_shared_weights():
     assert names == {"layers.0.down", "layers.1.down", "head"}
     reasons = {left.name: left.reason for left in sparsifier.structure.left_out}
     assert "shares its weight" in reasons["layers.1.up"]
-    assert set(reasons) >= matching("*.attention", sparsifier.structure.places)
+    assert set(reasons) >= matching("*.attention", sparsifier.structure.n_positions)
 
 
 def test_zeros_are_saved(tmp_path):

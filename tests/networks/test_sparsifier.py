@@ -8,9 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from l0.common.errors import InputError
+from l0.common.formatting import amount
 from l0.networks import Params, Units, sparsify
 from tests.networks.nets import NETS
-from tests.networks.test_sparsify import make, train
+from tests.networks.training import make, train
 
 
 def teacher(n_alive=5, n_dead=7):
@@ -222,3 +223,40 @@ def test_two_processes_keep_the_same_gates_and_multiplier(tmp_path):
         assert a_multipliers == b_multipliers
         assert a_multipliers[0] > 0
         assert torch.equal(a_noise, b_noise) == (gates == "hadamard")
+
+
+def test_it_prints_budgets_units_layers_steps_and_prices():
+    model, inputs = make("lenet")
+    sparsifier = sparsify(model, inputs, {"conv2": Units(4), "fc1": Params(0.5)}, total_steps=10)
+    lines = str(sparsifier).splitlines()
+    assert repr(sparsifier) == str(sparsifier)
+    assert lines == [
+        "Sparsifier of LeNet after 0 steps",
+        "  budget: at most 4 units of conv2 of 8, now 8 at the price 0",
+        "  budget: at most 730 parameters of fc1 of 1,460, now 1,460 at the price 0",
+        "  units: 34 of 34 open, in 3 groups on 4 layers",
+        "  no gates on: fc2",
+    ]
+    sparsifier.step()
+    assert str(sparsifier).startswith("Sparsifier of LeNet after 1 step\n")
+    prices = [price.value for price in sparsifier.multipliers]
+    assert all(prices)
+    for line, price in zip(str(sparsifier).splitlines()[1:], prices, strict=False):
+        assert line.endswith(f"at the price {amount(price)}")
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    sparsifier.finish()
+    kept = int(sparsifier.gates.alive().sum())
+    assert f"units: {kept} of 34 open" in str(sparsifier)
+    changed = [k for k, v in model.state_dict().items() if not torch.equal(v, before[k])]
+    assert all(key.endswith("alive") for key in changed)
+    other, inputs = make("transformer")
+    assert "no gates on: " in str(sparsify(other, inputs, Params(0.9)))
+
+
+def test_printing_names_three_of_many_layers_without_gates():
+    model, inputs = make("transformer")
+    sparsifier = sparsify(model, inputs, Params(0.9), exclude="layers.*.*.*")
+    left_out = [left.name for left in sparsifier.structure.left_out]
+    assert len(left_out) > 3
+    last = str(sparsifier).splitlines()[-1]
+    assert last == f"  no gates on: {'; '.join(left_out[:3])} and {len(left_out) - 3} more"

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from l0.common.errors import InputError
 from l0.networks import Bytes, Macs, Params, Units, sparsify
-from l0.networks.probe import call
+from l0.networks.graph.probe import call
 
 
 class UNet(nn.Module):

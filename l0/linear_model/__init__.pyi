@@ -1,0 +1,3 @@
+from .classifier import L0Classifier as L0Classifier
+from .regressor import L0Regressor as L0Regressor
+from .selector import L0Selector as L0Selector

@@ -1,0 +1,213 @@
+"""Budgets: what a model may cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+from torch import nn
+
+from l0.common.errors import InputError, closest, first_few
+from l0.networks.budgets.cost import CostModel, Measure
+from l0.networks.graph.name_patterns import matching
+from l0.networks.graph.units import Structure
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An upper limit for the cost of a model; use a subclass, which names the measure.
+
+    Parameters
+    ----------
+    amount : float
+        A share of the cost of the full model, in (0, 1]; or an amount above 1.
+
+    Raises
+    ------
+    ValueError
+        If the amount is not positive and finite.
+
+    Examples
+    --------
+    >>> from l0.networks import Budget, Params
+    >>> isinstance(Params(0.1), Budget)
+    True
+    """
+
+    amount: float
+
+    measure: ClassVar[Measure]
+    noun: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.amount, bool) or not 0 < self.amount < math.inf:
+            raise InputError(
+                f"`budget` {self!r} must be positive and finite: a share in (0, 1], or an amount "
+                "above 1"
+            )
+
+    def limit(self, total: int) -> int:
+        """Return the largest whole cost within the budget.
+
+        Parameters
+        ----------
+        total : int
+            The cost of the full model.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> from l0.networks import Params
+        >>> Params(0.29).limit(1000), Params(500).limit(1000)
+        (290, 500)
+        """
+        if self.amount > 1:
+            return math.floor(self.amount)
+        # The decimal that the user wrote: 0.29 of 100 is 29, but the float 0.29 * 100 is less.
+        return math.floor(Fraction(str(self.amount)) * total)
+
+
+class Params(Budget):
+    """A budget in parameters.
+
+    Examples
+    --------
+    >>> from l0 import Params
+    >>> Params(0.1)
+    Params(amount=0.1)
+    >>> Params(0.1).limit(25_000)
+    2500
+    """
+
+    measure = "params"
+    noun = "parameters"
+
+
+class Macs(Budget):
+    """A budget in multiply-adds of linear layers and convolutions, for one example.
+
+    Examples
+    --------
+    >>> from l0 import Macs
+    >>> Macs(0.25).limit(1_000_000)
+    250000
+    """
+
+    measure = "macs"
+    noun = "multiply-adds"
+
+
+class Units(Budget):
+    """A budget in units: channels, neurons, attention heads.
+
+    Examples
+    --------
+    >>> from l0 import Units
+    >>> Units(64).limit(256)
+    64
+    """
+
+    measure = "units"
+    noun = "units"
+
+
+class Bytes(Budget):
+    """A budget in bytes of parameters and buffers.
+
+    Examples
+    --------
+    >>> from l0 import Bytes
+    >>> Bytes(200_000).limit(1_000_000)
+    200000
+    """
+
+    measure = "bytes"
+    noun = "bytes"
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """A budget with its cost and its limit, for a model or for the layers that match a pattern."""
+
+    pattern: str | None
+    budget: Budget
+    cost: CostModel
+    limit: int
+
+    def __str__(self) -> str:
+        """Name the measure, and the pattern if there is one."""
+        return self.budget.noun if self.pattern is None else f"{self.budget.noun} of {self.pattern}"
+
+
+#: What the user gives: budgets of the model, or budgets of layers by patterns of their names.
+Asked = Budget | Sequence[Budget] | Mapping[str, Budget | Sequence[Budget]]
+
+
+def constraints(budget: Asked, model: nn.Module, structure: Structure) -> list[Constraint]:
+    """Turn the budgets that the user gives into constraints.
+
+    Parameters
+    ----------
+    budget : Budget, sequence of Budget, or mapping of str to either
+        Budgets of the model; or, in a mapping, budgets of the layers whose names match a pattern.
+        The model must meet every one of them.
+    model : nn.Module
+        The model without gates.
+    structure : Structure
+        The groups that get gates.
+
+    Returns
+    -------
+    list of Constraint
+
+    Raises
+    ------
+    InputError
+        If `budget` has another type or names a measure twice, or if a pattern matches no layer.
+    """
+    if not isinstance(budget, Mapping):
+        return _of_layers(budget, "budget", None, model, structure)
+    if not budget:
+        raise InputError("`budget` is empty; write l0.Params(0.1), for example")
+    found = []
+    for pattern, asked in budget.items():
+        if not matching(pattern, structure.n_positions):
+            raise InputError(
+                f"`budget` names {pattern!r}, which matches no layer; "
+                f"{closest(pattern, structure.n_positions)}"
+            )
+        found += _of_layers(asked, f"budget[{pattern!r}]", pattern, model, structure)
+    return found
+
+
+def _of_layers(
+    asked: Budget | Sequence[Budget],
+    name: str,
+    pattern: str | None,
+    model: nn.Module,
+    structure: Structure,
+) -> list[Constraint]:
+    """Return the constraints of the layers that match a pattern; None stands for the model."""
+    budgets = list(asked) if isinstance(asked, Sequence) else [asked]
+    if not budgets or not all(isinstance(one, Budget) for one in budgets):
+        raise InputError(
+            f"`{name}` must be one of Params, Macs, Units and Bytes, a list of them, or a dict "
+            f"from names of layers to one or a list of them, got {asked!r}; write l0.Params(0.1), "
+            "for example"
+        )
+    nouns = [one.noun for one in budgets]
+    twice = sorted({noun for noun in nouns if nouns.count(noun) > 1})
+    if twice:
+        raise InputError(f"`{name}` names {first_few(twice)} more than once; keep the smallest")
+    layers = None if pattern is None else matching(pattern, structure.n_positions)
+    costs = [CostModel(model, structure, one.measure, layers) for one in budgets]
+    return [
+        Constraint(pattern, one, cost, one.limit(cost.total))
+        for one, cost in zip(budgets, costs, strict=True)
+    ]

@@ -1,0 +1,120 @@
+"""All gates of a model as one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from l0.networks.gates.unit_gate import UnitGate
+
+
+class GateVector:
+    """The gates of all groups; a vector holds one entry for each unit, group after group.
+
+    Vectors are float64 and on the CPU, on whatever device the gates are. So every device makes the
+    same decisions.
+
+    Parameters
+    ----------
+    gates : list of UnitGate
+        The gates of each group; they are also the items of the vector.
+    seed : int
+        Seed of the noise of stochastic gates.
+    """
+
+    def __init__(self, gates: list[UnitGate], seed: int) -> None:
+        self._gates = gates
+        self._sizes = [len(gate.alive) for gate in gates]
+        self._seed = seed
+
+    def __len__(self) -> int:
+        """Return the number of groups."""
+        return len(self._gates)
+
+    def __getitem__(self, i: int) -> UnitGate:
+        """Return the gates of one group."""
+        return self._gates[i]
+
+    def __iter__(self) -> Iterator[UnitGate]:
+        """Iterate over the gates of each group."""
+        return iter(self._gates)
+
+    @property
+    def settles(self) -> bool:
+        """Whether a closed gate stays closed, so that its unit may be closed for good."""
+        return self._gates[0].settles
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of all gates."""
+        return [p for gate in self._gates for p in gate.parameters()]
+
+    def alive(self) -> Tensor:
+        """Return True for the units that were not closed for good."""
+        return self._gather(lambda gate: gate.alive) > 0
+
+    def settled(self) -> Tensor:
+        """Return the gate values of evaluation mode; they are 0 for closed gates."""
+        return self._gather(lambda gate: gate.settled())
+
+    def openness(self) -> Tensor:
+        """Return how much each unit counts for the budget, between 0 and 1."""
+        return self._gather(lambda gate: gate.openness())
+
+    def keep(self, alive: Tensor) -> None:
+        """Close all units for good for which `alive` is False."""
+        for gate, part in zip(self._gates, self.split(alive), strict=True):
+            gate.alive.copy_(part)
+
+    def split(self, vector: Tensor) -> tuple[Tensor, ...]:
+        """Split a vector into the parts of the groups."""
+        parts: tuple[Tensor, ...] = vector.split(self._sizes)
+        return parts
+
+    def penalty(self, prices: Tensor | None) -> Tensor:
+        """Return the price of the open units, differentiable.
+
+        Parameters
+        ----------
+        prices : Tensor, shape (n_units,), optional
+            The price of each unit; 0 for units that were closed for good. None if all are 0.
+
+        Returns
+        -------
+        Tensor, shape ()
+        """
+        if prices is None:
+            return torch.zeros((), device=self._gates[0].alive.device)
+        costs = [
+            gate.penalty(part.to(gate.alive.device, torch.float32))
+            for gate, part in zip(self._gates, self.split(prices), strict=True)
+        ]
+        return torch.stack(costs).sum()
+
+    def draw(self, step: int) -> None:
+        """Draw the noise of a training step.
+
+        The noise depends on the seed, the step and the rank. So ranks draw different noise, and a
+        resumed run draws the noise of an unbroken run.
+        """
+        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+        generator = torch.Generator().manual_seed((self._seed * 1_000_003 + step) * 65_537 + rank)
+        for gate in self._gates:
+            gate.draw(generator)
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return copies of all tensors, for each group."""
+        return [
+            {key: tensor.detach().clone() for key, tensor in gate.state_dict().items()}
+            for gate in self._gates
+        ]
+
+    def restore(self, state: list[dict[str, Any]]) -> None:
+        """Restore what :meth:`state` returned."""
+        for gate, saved in zip(self._gates, state, strict=True):
+            gate.load_state_dict(saved)
+
+    def _gather(self, part: Callable[[UnitGate], Tensor]) -> Tensor:
+        return torch.cat([part(gate).detach() for gate in self._gates]).cpu().double()

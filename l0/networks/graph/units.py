@@ -1,0 +1,183 @@
+"""The units of a model: channels of several layers that can only be removed together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from l0.networks.graph.layer_types import ChannelLayout, layout_of, multiplied_weight
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """The channels of a group on one side of one layer.
+
+    Attributes
+    ----------
+    module : str
+        Name of the layer.
+    side : str
+        "in" or "out". Layers that keep channels apart, such as batch norm, have only "in".
+    positions : Tensor of int64
+        Channels of the layer.
+    units : Tensor of int64, the shape of `positions`
+        The unit that each channel belongs to.
+    """
+
+    module: str
+    side: str
+    positions: Tensor
+    units: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class UnitGroup:
+    """Units that the same layers make and the same layers read.
+
+    There are three sorts. Most units are made by layers; closing such a unit removes its channels
+    from all layers of the group. Other units are the input features of one layer; closing such a
+    unit means that this layer no longer reads the feature. The last sort are the entries of one
+    layer's weight; closing such a unit sets the entry to 0.
+
+    Attributes
+    ----------
+    name : str
+        The layers that make the units, separated by commas.
+    n_units : int
+        Number of units.
+    producers, consumers, through : tuple of Member
+        Layers that make the units, layers that read them, and layers that treat each unit by
+        itself (batch norm, depthwise convolution).
+    weights : str, optional
+        The layer whose weight entries are the units; the group then has no members.
+    doubt : str, optional
+        A reason why removal may fail. Only a trial shows whether it does.
+    """
+
+    name: str
+    n_units: int
+    producers: tuple[Member, ...]
+    consumers: tuple[Member, ...]
+    through: tuple[Member, ...] = ()
+    weights: str | None = None
+    doubt: str | None = None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Producers, consumers and layers that the units pass through."""
+        return (*self.producers, *self.consumers, *self.through)
+
+    @property
+    def made_by(self) -> set[str]:
+        """The layers that make the units or hold the weights; empty for input features."""
+        if self.weights is not None:
+            return {self.weights}
+        return {member.module for member in self.producers}
+
+
+def features_of(name: str, layout: ChannelLayout) -> UnitGroup:
+    """Return a group in which each input feature of a layer is a unit."""
+    each = torch.arange(layout.n_in)
+    return UnitGroup(f"{name} inputs", layout.n_in, (), (Member(name, "in", each, each),))
+
+
+def single_weights(model: nn.Module, structure: Structure) -> Structure:
+    """Return a structure in which each entry of each layer's weight is a unit.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Without gates.
+    structure : Structure
+        What :func:`find_units` found; only its layers are used.
+
+    Returns
+    -------
+    Structure
+        Layers that share their weight with another layer are left out.
+    """
+    owners = Counter(id(p) for module in model.modules() for p in module._parameters.values())
+    groups, left_out = [], []
+    for name in structure.n_positions:
+        module = model.get_submodule(name)
+        weight = module._parameters.get("weight")
+        if weight is None or weight is not multiplied_weight(module):
+            continue
+        if owners[id(weight)] > 1:
+            left_out.append(LeftOut(name, "it shares its weight with another layer"))
+        else:
+            groups.append(UnitGroup(name, weight.numel(), (), (), weights=name))
+    return Structure(groups, left_out, structure.n_positions)
+
+
+def units_of_channels(
+    model: nn.Module, groups: Sequence[UnitGroup]
+) -> dict[tuple[str, str], Tensor]:
+    """Tell which units the channels of each layer depend on.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With or without gates.
+    groups : sequence of UnitGroup
+        Their units are numbered one group after the other.
+
+    Returns
+    -------
+    dict of (layer, side) to Tensor of int64, shape (n_channels, 2)
+        For each channel, the unit that the channel is part of, and the unit that selects it. If
+        there is no such unit, its place holds the number of all units.
+    """
+    n_units = sum(group.n_units for group in groups)
+    found: dict[tuple[str, str], Tensor] = {}
+    start = 0
+    for group in groups:
+        for member in group.members:
+            key = (member.module, member.side)
+            if key not in found:
+                layout = layout_of(model.get_submodule(member.module))
+                assert layout is not None
+                n = layout.n_in if member.side == "in" else layout.n_out
+                found[key] = torch.full((n, 2), n_units)
+            found[key][member.positions, 0 if group.producers else 1] = member.units + start
+        start += group.n_units
+    return found
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Channels that get no gate, and the reason."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """The units of a model, and how often each layer is applied.
+
+    Attributes
+    ----------
+    groups : list of UnitGroup
+        The groups of units, in the order of the model.
+    left_out : list of LeftOut
+        The channels that get no gate.
+    n_positions : dict of str to float
+        For each layer of a known type, the number of positions of one example to which it is
+        applied: positions of a sequence or of an image, added over all calls of the layer.
+    """
+
+    groups: list[UnitGroup]
+    left_out: list[LeftOut]
+    n_positions: dict[str, float]
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers that belong to a group, in the order of the model."""
+        touched = {name for group in self.groups for name in group.made_by}
+        touched |= {member.module for group in self.groups for member in group.members}
+        return [name for name in self.n_positions if name in touched]

@@ -1,0 +1,1 @@
+"""Choose the units to close, and remove them from a model."""

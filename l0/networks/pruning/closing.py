@@ -1,0 +1,147 @@
+"""Choosing the units to close for a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from l0.networks.budgets.budgets import Constraint
+from l0.networks.graph.units import UnitGroup, units_of_channels
+
+
+class Closing:
+    """Chooses the units of a model to be closed; units are numbered one group after the other.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With or without gates.
+    groups : sequence of UnitGroup
+        The groups of units of the model.
+    """
+
+    def __init__(self, model: nn.Module, groups: Sequence[UnitGroup]) -> None:
+        self._sizes = [group.n_units for group in groups]
+        self._n_units = sum(self._sizes)
+        consumers = {member.module for group in groups for member in group.consumers}
+        read = [torch.zeros(0, 2, dtype=torch.long)]
+        read += [
+            units
+            for (name, side), units in units_of_channels(model, groups).items()
+            if side == "in" and name in consumers
+        ]
+        # One row for each channel that a layer reads: its unit, and the unit that selects it.
+        self._read = torch.cat(read)
+        both = (self._read < self._n_units).all(1)
+        selected = self._read[:, 1]
+        # Groups that select features come first, because the feature that they protect decides
+        # which unit is protected in the group that makes it.
+        starts = torch.tensor([0, *self._sizes]).cumsum(0).tolist()
+        self._weights = torch.cat([torch.full((g.n_units,), g.weights is not None) for g in groups])
+        self._groups: list[tuple[int, int, Tensor | None]] = []
+        for group, start, end in zip(groups, starts, starts[1:], strict=False):
+            pairs = self._read[both & (selected >= start) & (selected < end)]
+            spot = len(self._groups) if group.producers else 0
+            self._groups.insert(spot, (start, end, pairs if len(pairs) else None))
+
+    def protected(self, alive: Tensor, z: Tensor) -> Tensor:
+        """Mark one unit in each group, the most open one, that is never closed.
+
+        Parameters
+        ----------
+        alive : Tensor of bool, shape (n_units,)
+            The units that were not closed.
+        z : Tensor, shape (n_units,)
+            Gate values, or other scores of the units.
+
+        Returns
+        -------
+        Tensor of bool, shape (n_units,)
+            If these units stay, every layer still reads at least one channel.
+        """
+        marked = torch.zeros_like(alive)
+        z = torch.where(alive, z, -1.0)
+        for start, end, pairs in self._groups:
+            if marked[start:end].any():
+                continue
+            if pairs is None:
+                marked[start + int(z[start:end].argmax())] = True
+            else:  # a layer reads a selected feature only if the feature's own unit is open
+                there = alive[pairs].all(1)
+                value = torch.where(there, z[pairs].prod(1), -1.0)
+                marked[pairs[int(value.argmax())]] = True
+        return marked
+
+    def used(self, alive: Tensor, z: Tensor) -> Tensor:
+        """Return the open units that are still of use: the others have no reader left.
+
+        A unit has no reader left if the layers that read its group select none of its channels.
+        Single weights and protected units always stay.
+
+        Parameters
+        ----------
+        alive, z : Tensor, shape (n_units,)
+            As for :meth:`protected`.
+
+        Returns
+        -------
+        Tensor of bool, shape (n_units,)
+        """
+        there = torch.cat([alive, alive.new_ones(1)])
+        read = self._read[there[self._read].all(1)]
+        reached = torch.zeros_like(there)
+        reached[read.flatten()] = True
+        return alive & (reached[:-1] | self._weights | self.protected(alive, z))
+
+    def remaining(
+        self, constraint: Constraint, alive: Tensor, candidates: Tensor, z: Tensor
+    ) -> Tensor:
+        """Return the units that remain when as few candidates as possible are closed for a budget.
+
+        Candidates are closed in the order of their score divided by their marginal cost, the
+        smallest first. If all candidates together are too few, all of them are closed. One unit
+        stays in every group.
+
+        Parameters
+        ----------
+        constraint : Constraint
+            The budget.
+        alive, candidates : Tensor of bool, shape (n_units,)
+            The open units, and those among them that may be closed.
+        z : Tensor, shape (n_units,)
+            Gate values, or other scores of the units.
+
+        Returns
+        -------
+        Tensor of bool, shape (n_units,)
+
+        Notes
+        -----
+        Score per cost is the greedy order of the knapsack problem (G. B. Dantzig,
+        "Discrete-Variable Extremum Problems", Operations Research 5(2), 1957). Here the marginal
+        costs are those of the open units at the start; they are not computed again after each
+        unit that is closed.
+        """
+        cost, marginal = constraint.cost.marginal(alive)
+        candidates = candidates & (marginal > 0) & ~self.protected(alive, z)
+        if cost <= constraint.limit or not candidates.any():
+            return alive
+        at = candidates.nonzero().flatten()
+        order = at[torch.argsort(z[at] / marginal[at], stable=True)]
+
+        def without(k: int) -> Tensor:
+            left = alive.clone()
+            left[order[:k]] = False
+            return left
+
+        # Bisection: closing `few` candidates is not enough; `enough` are enough, or are all.
+        few, enough = 0, len(order)
+        while enough - few > 1:
+            middle = (few + enough) // 2
+            if float(constraint.cost(without(middle))) <= constraint.limit:
+                enough = middle
+            else:
+                few = middle
+        return without(enough)

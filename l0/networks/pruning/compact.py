@@ -1,0 +1,122 @@
+"""Removing closed units from a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from l0.networks.gates.gating import fold, ungated_weight
+from l0.networks.graph.layer_types import layout_of, shrink
+from l0.networks.graph.units import UnitGroup, units_of_channels
+
+
+class Select(nn.Module):
+    """Selects some features, for a layer that reads no other features.
+
+    Parameters
+    ----------
+    index : Tensor of int64
+        Positions of the selected features.
+    axis : int
+        Axis of the features.
+    """
+
+    index: Tensor
+
+    def __init__(self, index: Tensor, axis: int) -> None:
+        super().__init__()
+        self.axis = axis
+        self.register_buffer("index", index)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the selected features."""
+        return x.index_select(self.axis, self.index)
+
+    def extra_repr(self) -> str:
+        """Return the settings, which printing shows."""
+        return f"{len(self.index)}, axis={self.axis}"
+
+
+def compacted(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tensor]) -> nn.Module:
+    """Return a smaller copy of a model: open gates are multiplied in, closed units are removed.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With or without gates; it is not changed.
+    groups : sequence of UnitGroup
+        The groups of units of the model.
+    keep : sequence of Tensor of bool
+        For each group, the units that stay; at least one.
+
+    Returns
+    -------
+    nn.Module
+        Modules of the same classes with fewer channels. Closed single weights are 0.
+    """
+    small = deepcopy(model)
+    training = {name: module.training for name, module in small.named_modules()}
+    small.eval()  # so that stochastic gates have their settled values
+    fold(small)
+    for name, module in small.named_modules():
+        module.training = training[name]
+    for parameter in small.parameters():
+        parameter.grad = None
+    open_units = torch.cat([*(alive.cpu() for alive in keep), torch.ones(1, dtype=torch.bool)])
+    stays = {key: open_units[units] for key, units in units_of_channels(small, groups).items()}
+    for name in dict.fromkeys(name for name, _ in stays):
+        _shrink(small, name, stays.get((name, "in")), stays.get((name, "out")))
+    for group, alive in zip(groups, keep, strict=True):
+        if group.weights is not None:
+            weight = ungated_weight(small.get_submodule(group.weights))
+            weight.data[~alive.to(weight.device).view_as(weight)] = 0
+        if group.producers:
+            _set_heads(small, group, int(alive.sum()))
+    return small
+
+
+def _shrink(small: nn.Module, name: str, ins: Tensor | None, outs: Tensor | None) -> None:
+    """Shrink a layer to the input channels that arrive and are selected, and to its outputs.
+
+    The second column of `ins` and `outs` tells whether a channel is selected.
+    """
+    module = small.get_submodule(name)
+    layout = layout_of(module)
+    assert layout is not None
+    ins = torch.ones(layout.n_in, 2, dtype=torch.bool) if ins is None else ins
+    outs = torch.ones(layout.n_out, 2, dtype=torch.bool) if outs is None else outs
+    keep_in, keep_out = (side.all(1).nonzero().flatten() for side in (ins, outs))
+    shrink(module, keep_in, keep_out)
+    selected = ins[ins[:, 0], 1]
+    if not selected.all():
+        device = next(module.parameters()).device
+        select = Select(selected.nonzero().flatten().to(device), layout.axis_in)
+        parent, _, last = name.rpartition(".")
+        chosen = nn.Sequential(select, module).train(module.training)
+        setattr(small.get_submodule(parent), last, chosen)
+
+
+def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
+    """Write the new number of heads into the module that contains the layers of the heads.
+
+    Units with several channels each are usually heads. Their layers' parent then has the number of
+    heads in an attribute with "head" in its name, and may have their joint width in another one.
+    If one layer makes queries, keys and values, this width is a third of its outputs, and the
+    attribute may have "split" in its name. The rule is ours; it covers the models of
+    `transformers` in the tests, and a trial on copies finds the models that it does not cover.
+    """
+    producer = group.producers[0]
+    width, n_units = len(producer.positions), group.n_units
+    if width == n_units:
+        return
+    parent = small.get_submodule(producer.module.rpartition(".")[0])
+    for name, value in vars(parent).items():
+        if type(value) is not int or not ("head" in name or "split" in name):
+            continue
+        # The size of one head may equal the number of heads; this size does not change.
+        of_one = value == n_units and ("dim" in name or "size" in name)
+        if value in (n_units, width, width / 3) and not of_one:
+            setattr(parent, name, value // n_units * n_kept)

@@ -1,0 +1,1 @@
+"""Report what a model cost, and what it costs without its closed units."""

@@ -1,0 +1,42 @@
+"""The time that a model takes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import torch
+from torch import nn
+
+from l0.networks.graph.probe import call
+
+
+@torch.no_grad()
+def milliseconds(model: nn.Module, example_inputs: Any) -> float:
+    """Return the median time of a forward pass in evaluation mode.
+
+    Passes are repeated for about a fifth of a second. The first pass is not counted, because it
+    may allocate memory and choose algorithms.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Is put into evaluation mode.
+    example_inputs : Tensor, sequence or mapping
+        The inputs of the pass.
+
+    Returns
+    -------
+    float
+    """
+    times: list[float] = []
+    model.eval()
+    start = time.perf_counter()
+    while len(times) < 4 or (len(times) < 200 and time.perf_counter() - start < 0.2):
+        before = time.perf_counter()
+        call(model, example_inputs)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(1000 * (time.perf_counter() - before))
+    return statistics.median(times[1:])

@@ -1,0 +1,140 @@
+"""Compact models on disk: the state_dict of a model and the sizes of its modules."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from torch import nn
+
+from l0.common.atomic_files import whole_file
+from l0.common.errors import InputError, first_few
+from l0.networks.graph.attention import open_attention
+from l0.networks.pruning.compact import Select
+
+
+def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Write a compact model to a file: its state_dict and the sizes of its modules.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A model from :meth:`l0.Sparsifier.compact`, which may have been trained further.
+    path : str or Path
+        The file. It holds only tensors and numbers, so `torch.load` reads it with
+        ``weights_only=True``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import torch
+    >>> import l0
+    >>> from l0.networks import load, save
+    >>> def network():
+    ...     return torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.Linear(6, 2))
+    >>> x = torch.ones(2, 8)
+    >>> small = l0.sparsify(network(), x, l0.Units(3)).compact()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(small, Path(folder) / "small.pt")
+    ...     loaded = load(network(), Path(folder) / "small.pt")
+    >>> loaded
+    Sequential(
+      (0): Linear(in_features=8, out_features=3, bias=True)
+      (1): Linear(in_features=3, out_features=2, bias=True)
+    )
+    >>> torch.equal(loaded(x), small(x))
+    True
+    """
+    sizes = {name: _sizes(module) for name, module in model.named_modules()}
+    selects = {
+        name.rpartition(".")[0]: (module.axis, len(module.index))
+        for name, module in model.named_modules()
+        if isinstance(module, Select)
+    }
+    saved = {
+        "sizes": {name: size for name, size in sizes.items() if size},
+        "selects": selects,
+        "state": model.state_dict(),
+    }
+    with whole_file(path) as draft:
+        torch.save(saved, draft)
+
+
+def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
+    """Shrink a fresh model to the sizes of a saved one, and load the saved weights into it.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A model of the architecture that was sparsified, with any weights; it is changed in place.
+    path : str or Path
+        A file that :func:`save` wrote.
+
+    Returns
+    -------
+    nn.Module
+        The same model.
+
+    Raises
+    ------
+    InputError
+        If the file holds a model of another architecture.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import torch
+    >>> import l0
+    >>> from l0.networks import load, save
+    >>> def network():
+    ...     return torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.Linear(6, 2))
+    >>> small = l0.sparsify(network(), torch.ones(2, 8), l0.Units(3)).compact()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(small, Path(folder) / "small.pt")
+    ...     load(network(), Path(folder) / "small.pt")[0].out_features
+    3
+    """
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    saved = torch.load(path, map_location=device, weights_only=True)
+    open_attention(model)
+    names = {name for name, _ in model.named_modules()}
+    for name, (axis, n) in saved["selects"].items():
+        if name in names:
+            parent, _, last = name.rpartition(".")
+            select = Select(torch.zeros(n, dtype=torch.long, device=device), axis)
+            module = nn.Sequential(select, model.get_submodule(name))
+            setattr(model.get_submodule(parent), last, module)
+    modules = dict(model.named_modules())
+    unknown = [name for name in saved["sizes"] if name not in modules]
+    state = model.state_dict()
+    unknown += sorted(state.keys() ^ saved["state"].keys())
+    if unknown:
+        raise InputError(
+            f"`model` and {os.fspath(path)!r} differ in {first_few(unknown)}; give a model of the "
+            "architecture that was sparsified"
+        )
+    for name, sizes in saved["sizes"].items():
+        for attribute, size in sizes.items():
+            if getattr(modules[name], attribute, None) != size:
+                setattr(modules[name], attribute, size)
+    for key, value in saved["state"].items():
+        name, _, last = key.rpartition(".")
+        old = getattr(modules[name], last)
+        if old.shape != value.shape:
+            new = torch.empty_like(value, dtype=old.dtype)
+            trained = isinstance(old, nn.Parameter)
+            setattr(modules[name], last, nn.Parameter(new, old.requires_grad) if trained else new)
+    model.load_state_dict(saved["state"])
+    return model
+
+
+def _sizes(module: nn.Module) -> dict[str, Any]:
+    """Return the attributes of a module that are whole numbers; its sizes are among them."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if type(value) is int and not name.startswith("_")
+    }

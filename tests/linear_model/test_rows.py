@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from l0.linear_model.design import standardised_design
+from l0.linear_model.rows import Model, Rows, original
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_rows_are_taken_together(form):
+    x = form(np.arange(12.0).reshape(4, 3))
+    rows = Rows(x, np.array([1.0, 2, 3, 4]), np.array([1.0, 0, 2, 0]))
+    some = rows.take(np.array([2, 0]))
+    taken = some.x.toarray() if sp.issparse(some.x) else some.x
+    np.testing.assert_array_equal(taken, [[6, 7, 8], [0, 1, 2]])
+    assert some.y.tolist() == [3, 1] and some.weights.tolist() == [2, 1]
+    assert rows.counting().y.tolist() == [1, 3]
+    assert some.counting() is some
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_a_model_reads_only_its_columns(form):
+    x = np.arange(12.0).reshape(4, 3)
+    model = Model(np.array([0, 2]), np.array([[2.0, 0, -1]]), np.array([5.0]))
+    np.testing.assert_allclose(model.scores(form(x)), x @ [[2.0], [0], [-1]] + 5)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csc_array])
+@pytest.mark.parametrize("centre", [True, False])
+def test_a_model_of_standardised_columns_predicts_the_same_on_the_original_ones(form, centre):
+    generator = np.random.default_rng(0)
+    x = generator.normal(3, 2, size=(20, 5))
+    standardised = standardised_design(form(x), generator.uniform(1, 3, 20), centre)
+    columns, slopes, intercept = np.array([4, 1]), generator.normal(size=(2, 3)), np.arange(3.0)
+    model = original(standardised, (slopes, intercept), columns)
+    z = (x - standardised.mean)[:, columns] / standardised.scale[columns]
+    np.testing.assert_allclose(model.scores(x), z @ slopes + intercept)
+    assert model.columns.tolist() == [1, 4]
+    assert not model.coefficients[:, [0, 2, 3]].any()

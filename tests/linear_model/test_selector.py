@@ -1,0 +1,72 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+
+from l0.linear_model import L0Classifier, L0Regressor, L0Selector
+from tests.linear_model.problems import planted
+
+
+def test_it_keeps_the_columns_that_its_estimator_chooses():
+    x, y, _ = planted(0, noise=1.0)
+    options = {
+        "max_features": 6,
+        "criterion": "bic",
+        "must_keep": [2],
+        "groups": np.arange(30) // 2,
+    }
+    selector = L0Selector(**options).fit(x, y)
+    alone = L0Regressor(**options).fit(x, y)
+    assert np.flatnonzero(selector.get_support()).tolist() == alone.support_.tolist()
+    np.testing.assert_array_equal(selector.estimator_.coefs_path_, alone.coefs_path_)
+    np.testing.assert_array_equal(selector.transform(x), x[:, alone.support_])
+
+
+@pytest.mark.parametrize(("loss", "kind"), [("squared", L0Regressor), ("logistic", L0Classifier)])
+def test_the_ridge_is_that_of_the_estimator_unless_it_is_given(loss, kind):
+    x, y, _ = planted(1, noise=1.0)
+    y = y > 0 if loss == "logistic" else y
+    own = kind(n_features=2).fit(x, y)
+    default = L0Selector(2, loss=loss).fit(x, y).estimator_
+    given = L0Selector(2, loss=loss, l2=0.5).fit(x, y).estimator_
+    assert type(default) is kind
+    assert default.l2_ == own.l2_ and given.l2_ == 0.5
+
+
+def test_weights_reach_the_estimator():
+    x, y, _ = planted(2, noise=3.0)
+    weights = np.random.default_rng(0).integers(1, 9, 60)
+    selector = L0Selector(4).fit(x, y, sample_weight=weights)
+    expected = L0Regressor(4).fit(x, y, sample_weight=weights)
+    np.testing.assert_array_equal(selector.estimator_.coef_, expected.coef_)
+
+
+def test_sparse_columns_stay_sparse():
+    x, y, support = planted(3)
+    chosen = L0Selector(3).fit_transform(sp.csr_array(x), y)
+    assert sp.issparse(chosen)
+    np.testing.assert_array_equal(chosen.toarray(), x[:, support])
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_frames_keep_their_kind_and_their_names(kind):
+    x, y, support = planted(8, n=100, k=3, noise=0.3)
+    names = [f"x{j}" for j in range(30)]
+    frame = pd.DataFrame(x, columns=names) if kind == "pandas" else pl.DataFrame(x, schema=names)
+    selector = L0Selector(n_features=3).set_output(transform=kind)
+    chosen = selector.fit_transform(frame, y)
+    assert isinstance(chosen, type(frame))
+    assert list(chosen.columns) == [names[j] for j in support]
+
+
+def test_a_clone_has_the_same_parameters():
+    selector = L0Selector(3, loss="logistic", l2=0.1, must_keep=[1])
+    assert clone(selector).get_params() == selector.get_params()
+
+
+def test_another_loss_is_named():
+    x, y, _ = planted(0)
+    with pytest.raises(ValueError, match="`loss` 'hinge' is not known; there are: 'logistic'"):
+        L0Selector(loss="hinge").fit(x, y)

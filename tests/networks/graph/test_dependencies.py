@@ -1,0 +1,163 @@
+"""Which channels go together, found by running the model."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from l0.common.errors import InputError
+from l0.networks.graph.dependencies import find_units
+from tests.networks.nets import NETS
+
+
+def groups_of(model, *inputs):
+    return find_units(model, inputs)
+
+
+def test_a_residual_stream_is_one_group():
+    model, inputs = (make() for make in NETS["resnet"])
+    structure = find_units(model, inputs)
+    found = {
+        group.name: ([m.module for m in group.consumers], [m.module for m in group.through])
+        for group in structure.groups
+    }
+    assert found["4.conv2, 4.project.0, 5.conv2"] == (
+        ["5.conv1", "8"],
+        ["4.bn2", "4.project.1", "5.bn2"],
+    )
+    assert [left.name for left in structure.left_out] == ["8"]
+    assert "output" in structure.left_out[0].reason
+
+
+def test_heads_are_units():
+    model, inputs = (make() for make in NETS["transformer"])
+    groups = {group.name: group for group in find_units(model, inputs).groups}
+    a = "layers.1.attention"
+    heads = groups[f"{a}.q, {a}.k, {a}.v"]
+    assert heads.n_units == 3
+    for member in heads.members:
+        assert torch.equal(member.units, member.positions // 4)
+
+
+def test_flattening_gives_each_channel_its_features():
+    model, inputs = (make() for make in NETS["lenet"])
+    (member,) = {g.name: g for g in find_units(model, inputs).groups}["conv2"].consumers
+    assert member.module == "fc1"
+    assert torch.equal(member.units, member.positions // 9)
+
+
+class Glue(nn.Module):
+    """Two layers and any code between them."""
+
+    def __init__(self, first, second, between):
+        super().__init__()
+        self.first, self.second, self.between = first, second, between
+
+    def forward(self, x):
+        return self.second(self.between(self.first(x)))
+
+
+def glued(between, n=12, n_in=12):
+    torch.manual_seed(0)
+    model = Glue(nn.Linear(5, n), nn.Linear(n_in, 3), between)
+    return find_units(model, torch.randn(2, 5))
+
+
+@pytest.mark.parametrize(
+    ("between", "n_in", "unit_of"),
+    [
+        (lambda x: x.chunk(2, -1)[0] * x.chunk(2, -1)[1].sigmoid(), 6, lambda i: i % 6),
+        (lambda x: x.view(2, 3, 4).transpose(1, 2).reshape(2, 12), 12, lambda i: i),
+        (lambda x: x.unflatten(1, (3, 4)).softmax(-1).flatten(1), 12, lambda i: i // 4),
+        (lambda x: F.group_norm(x, 3), 12, lambda i: i // 4),
+        (lambda x: torch.cat([x, x.relu()], -1), 24, lambda i: i),
+    ],
+    ids=["gated", "shuffled", "softmax", "group norm", "concatenated"],
+)
+def test_code_between_layers(between, n_in, unit_of):
+    structure = glued(between, n_in=n_in)
+    (group,) = structure.groups
+    (producer,) = group.producers
+    expected = unit_of(producer.positions)
+    same = producer.units[:, None] == producer.units
+    assert torch.equal(same, expected[:, None] == expected)
+
+
+@pytest.mark.parametrize(
+    ("between", "reason"),
+    [
+        (lambda x: F.layer_norm(x, (12,)), "can only be removed together"),
+        (lambda x: x * x.norm(dim=-1, keepdim=True).reciprocal(), "can only be removed together"),
+        (lambda x: x + torch.ones(12), None),
+    ],
+    ids=["layer norm", "norm", "constant"],
+)
+def test_channels_that_cannot_go(between, reason):
+    structure = glued(between)
+    reasons = {left.name: left.reason for left in structure.left_out}
+    assert ("first" in reasons) == (reason is not None)
+    if reason:
+        assert reason in reasons["first"]
+
+
+def test_the_model_input_keeps_its_width_and_loose_parameters_make_doubts():
+    class Loose(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(4, 4), nn.Linear(4, 6), nn.Linear(6, 2)
+            self.scale = nn.Parameter(torch.ones(6))
+
+        def forward(self, x):
+            return self.c(self.b(x + self.a(x)) * self.scale)
+
+    structure = find_units(Loose(), torch.randn(2, 4))
+    reasons = {left.name: left.reason for left in structure.left_out}
+    assert "the model's input" in reasons["a"]
+    (group,) = structure.groups
+    assert "parameter or buffer" in group.doubt
+
+
+def test_shared_weights_and_fixed_attention_are_left_out():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.out = nn.Embedding(9, 6), nn.Linear(6, 9, bias=False)
+            self.out.weight = self.embed.weight
+
+        def forward(self, x):
+            return self.out(self.embed(x))
+
+    (left, _) = find_units(Tied(), torch.randint(0, 9, (2, 3))).left_out
+    assert "share a parameter" in left.reason
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    structure = find_units(nn.Sequential(nn.Linear(3, 8), layer), torch.randn(2, 5, 3))
+    assert [group.name for group in structure.groups] == ["1.linear1"]
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_grouped_convolutions_keep_equal_groups():
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 1), nn.Conv2d(8, 12, 3, groups=2), nn.Flatten(), nn.Linear(12, 2)
+    )
+    groups = {group.name: group for group in find_units(model, torch.randn(2, 3, 3, 3)).groups}
+    assert groups["0"].n_units == 4
+    assert groups["1"].n_units == 6
+    assert torch.equal(groups["1"].producers[0].units, groups["1"].producers[0].positions % 6)
+
+
+def test_the_model_stays_as_it_was():
+    model, inputs = (make() for make in NETS["resnet"])
+    model.train()
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    find_units(model, inputs)
+    assert all(module.training for module in model.modules())
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+def test_bad_example_inputs():
+    model = NETS["mlp"][0]()
+    with pytest.raises(InputError, match="`example_inputs` do not run through the model"):
+        find_units(model, torch.randn(2, 11))
+    with pytest.raises(InputError, match="NaN"):
+        find_units(model, torch.full((2, 12), torch.nan))

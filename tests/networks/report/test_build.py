@@ -1,0 +1,56 @@
+"""What the report counts, and when it warns."""
+
+import torch
+
+from l0.networks import Macs, Params, sparsify
+from tests.networks.training import make, measured, train
+
+
+def test_it_counts_what_the_compact_model_has():
+    model, inputs = make("resnet")
+    sparsifier = sparsify(model, inputs, Macs(0.5), total_steps=20)
+    train(model, inputs, sparsifier, 10)
+    report = sparsifier.report()
+    small = sparsifier.compact()
+    assert report.totals["parameters"].after == measured(small, inputs, "params")
+    assert report.totals["multiply-adds"].after == measured(small, inputs, "macs")
+    assert report.totals["bytes"].after == measured(small, inputs, "bytes")
+    assert report.totals["units"].after == sum(row.kept for row in report.groups)
+    assert report.totals["milliseconds"].before > 0
+    assert report.totals["parameters"].after == sum(row.params.after for row in report.layers)
+    for row in report.layers:
+        layer = small.get_submodule(row.name)
+        assert row.params.after == sum(p.numel() for p in layer.parameters())
+    assert report.budgets[0].change.after <= report.budgets[0].limit
+
+
+def test_it_changes_nothing():
+    model, inputs = make("separable")
+    sparsifier = sparsify(model, inputs, Params(0.5), gates="hard_concrete")
+    model.train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    sparsifier.report()
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert all(module.training for module in model.modules())
+
+
+def test_warnings_say_what_to_change():
+    model, inputs = make("mlp")
+    sparsifier = sparsify(model, inputs, Params(0.3), total_steps=1000)
+    assert "call step()" in sparsifier.report(latency=False).warnings[0]
+    train(model, inputs, sparsifier, 450, gate_lr=0.0)
+    moved, still_open = sparsifier.report(latency=False).warnings
+    assert "have not moved in 250 steps: raise gate_lr" in moved
+    assert "still open" in still_open
+
+
+def test_it_warns_where_running_statistics_lag_behind():
+    def warned(name, after):
+        model, inputs = make(name)
+        sparsifier = sparsify(model, inputs, Params(0.5), total_steps=20)
+        train(model, inputs, sparsifier, 12 + after)
+        return any("update_bn" in text for text in sparsifier.report(latency=False).warnings)
+
+    assert warned("resnet", after=8)
+    assert not warned("resnet", after=100)
+    assert not warned("lenet", after=8)
