@@ -1,8 +1,8 @@
 """The options of a calibration: the one list behind every way to start one.
 
 `l0.calibrate`, `l0.frontier`, the methods of `CalibrationProblem` and the command line all take
-what stands here. A new option is a line of `TableOptions` (how tables are read) or of `Options` (how a
-problem is solved), and the code that uses it.
+what stands here. A new option is a line of `TableOptions` (how tables are read) or of `Options`
+(how a problem is solved), and the code that uses it.
 """
 
 # Annotations are evaluated here: what `Option` says of each is read at run time.
@@ -194,7 +194,8 @@ def with_defaults(options: Given, kind: type[Given]) -> Given:
 
 def split(options: SurveyOptions) -> tuple[TableOptions, Options]:
     """Part the options of tables from all others."""
-    of_tables, others = {}, {}
+    of_tables: dict[str, object] = {}
+    others: dict[str, object] = {}
     for name, value in options.items():
         (of_tables if name in known(TableOptions) else others)[name] = value
     return cast(TableOptions, of_tables), cast(Options, others)
