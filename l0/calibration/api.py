@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Generic, Unpack, overload
 
 import numpy as np
@@ -17,7 +17,7 @@ from l0.calibration.evaluation.untargeted import MatrixStatistics, SurveyStatist
 from l0.calibration.inputs.column_types import classify
 from l0.calibration.inputs.survey import check_keys, check_weights, read_survey
 from l0.calibration.inputs.targets import describe, read_targets, shares
-from l0.calibration.options import Options, takes_options
+from l0.calibration.options import Options, TableOptions, takes, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.matrix import compile_targets
@@ -79,45 +79,28 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         records: str | os.PathLike[str],
         targets: Any,
         *,
-        key: str | None = None,
-        weight: str | None = None,
-        members: Mapping[str, Any] | None = None,
         kind: Kind | None = None,
+        **options: Unpack[TableOptions],
     ) -> CalibrationProblem[Any]: ...
     @overload
     @classmethod
     def from_frames(
-        cls,
-        records: FrameT,
-        targets: Any,
-        *,
-        key: str | None = None,
-        weight: str | None = None,
-        members: Mapping[str, Any] | None = None,
-        kind: None = None,
+        cls, records: FrameT, targets: Any, *, kind: None = None, **options: Unpack[TableOptions]
     ) -> CalibrationProblem[FrameT]: ...
     @overload
     @classmethod
     def from_frames(
-        cls,
-        records: Any,
-        targets: Any,
-        *,
-        key: str | None = None,
-        weight: str | None = None,
-        members: Mapping[str, Any] | None = None,
-        kind: Kind,
+        cls, records: Any, targets: Any, *, kind: Kind, **options: Unpack[TableOptions]
     ) -> CalibrationProblem[Any]: ...
     @classmethod
+    @takes(TableOptions)
     def from_frames(
         cls,
         records: Any,
         targets: Any,
         *,
-        key: str | None = None,
-        weight: str | None = None,
-        members: Mapping[str, Any] | None = None,
         kind: Kind | None = None,
+        **options: Unpack[TableOptions],
     ) -> CalibrationProblem[Any]:
         """Compile survey tables and a tidy table of targets.
 
@@ -141,18 +124,10 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             targets; a relative error within `tolerance` costs nothing in the fit, and the reported
             loss counts it. Errors are shares of the value; a value under 1e-9 of the survey's own
             total of absolute amounts counts as 0 (see `scales`).
-        key : str, optional
-            Column that identifies a record in all tables. Without it records are known by row
-            number, and their order matters.
-        weight : str, optional
-            Column of design weights. Without it all records weigh the same: the median of
-            value / unweighted total over the targets.
-        members : dict of str to frame or path, optional
-            Tables of units inside a record (persons in a household), tied by `key`; their
-            targets are summed up to the record.
         kind : {"pyarrow", "pandas", "polars"}, optional
             Kind of the frames that results give. By default it is the kind of `records`;
             for a path it is pyarrow.
+        **options
 
         Returns
         -------
@@ -178,7 +153,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         array([[1., 1., 0.],
                [0., 0., 1.]])
         """
-        survey = read_survey(records, key=key, weight=weight, members=members)
+        survey = read_survey(records, **with_defaults(options, TableOptions))
         kind = checked_kind(kind, survey.kind)
         table = read_targets(targets, survey)
         matrix = compile_targets(table, survey)
@@ -200,13 +175,13 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             tolerance=table.tolerance[by_name],
             keys=survey.keys,
             key=survey.key,
-            weight=weight,
+            weight=survey.weight,
             record_order=survey.order,
             target_order=by_name,
             stratification=SurveyStratification(survey, column_types),
             untargeted=SurveyStatistics(survey, column_types, table),
             kind=kind,
-            inputs=describe_inputs(records, targets, members),
+            inputs=describe_inputs(records, targets, options.get("members")),
         )
 
     @classmethod
@@ -316,7 +291,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             inputs=None,
         )
 
-    @takes_options
+    @takes(Options)
     def solve(
         self,
         n_records: int | None = None,
@@ -354,7 +329,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         """
         return solve(self, n_records, method, options)
 
-    @takes_options
+    @takes(Options)
     def frontier(self, n_records: Sequence[int], **options: Unpack[Options]) -> Frontier[FrameT]:
         """Trace what budgets cost, in one pass of the path.
 

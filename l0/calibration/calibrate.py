@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any, Unpack, overload
 
 from l0.calibration.api import CalibrationProblem
-from l0.calibration.options import Options, takes_options
+from l0.calibration.options import SurveyOptions, split, takes
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Selector
 from l0.data.tables import FrameT, Kind
@@ -19,12 +18,9 @@ def calibrate(
     targets: Any,
     *,
     n_records: int | None = None,
-    key: str | None = None,
-    weight: str | None = None,
-    members: Mapping[str, Any] | None = None,
     kind: Kind | None = None,
     method: str | Selector = "hybrid",
-    **options: Unpack[Options],
+    **options: Unpack[SurveyOptions],
 ) -> CalibrationResult[Any]: ...
 @overload
 def calibrate(
@@ -32,12 +28,9 @@ def calibrate(
     targets: Any,
     *,
     n_records: int | None = None,
-    key: str | None = None,
-    weight: str | None = None,
-    members: Mapping[str, Any] | None = None,
     kind: None = None,
     method: str | Selector = "hybrid",
-    **options: Unpack[Options],
+    **options: Unpack[SurveyOptions],
 ) -> CalibrationResult[FrameT]: ...
 @overload
 def calibrate(
@@ -45,25 +38,19 @@ def calibrate(
     targets: Any,
     *,
     n_records: int | None = None,
-    key: str | None = None,
-    weight: str | None = None,
-    members: Mapping[str, Any] | None = None,
     kind: Kind,
     method: str | Selector = "hybrid",
-    **options: Unpack[Options],
+    **options: Unpack[SurveyOptions],
 ) -> CalibrationResult[Any]: ...
-@takes_options
+@takes(SurveyOptions)
 def calibrate(
     records: Any,
     targets: Any,
     *,
     n_records: int | None = None,
-    key: str | None = None,
-    weight: str | None = None,
-    members: Mapping[str, Any] | None = None,
     kind: Kind | None = None,
     method: str | Selector = "hybrid",
-    **options: Unpack[Options],
+    **options: Unpack[SurveyOptions],
 ) -> CalibrationResult[Any]:
     """Choose exactly `n_records` records with positive weights that hit the targets.
 
@@ -75,13 +62,6 @@ def calibrate(
         The tidy table of published totals, one a row (`CalibrationProblem.from_frames`).
     n_records : int, optional
         How many records to keep. None keeps and calibrates all of them.
-    key : str, optional
-        Column that identifies a record. Without it records are known by row number.
-    weight : str, optional
-        Column of design weights, all positive. Without it all records weigh the same.
-        `CalibrationResult.select` writes the new weights into this column.
-    members : dict of str to frame or path, optional
-        Tables of units inside a record, by the name that targets use as their `entity`.
     kind : {"pyarrow", "pandas", "polars"}, optional
         Kind of the result's frames. By default it is the kind of `records`; for a path it is
         pyarrow.
@@ -114,12 +94,6 @@ def calibrate(
     >>> result.metrics["n_records"]
     5545
     """
-    problem = CalibrationProblem.from_frames(
-        records,
-        targets,
-        key=key,
-        weight=weight,
-        members=members,
-        kind=kind,
-    )
-    return problem.solve(n_records, method, **options)
+    tables, solving = split(options)
+    problem = CalibrationProblem.from_frames(records, targets, kind=kind, **tables)
+    return problem.solve(n_records, method, **solving)

@@ -1,15 +1,16 @@
-"""The options of a fit: the one list behind every way to start one.
+"""The options of a calibration: the one list behind every way to start one.
 
-`l0.calibrate`, `l0.frontier`, `CalibrationProblem.solve`, `CalibrationProblem.frontier` and the
-command line all take what stands here. A new option is a line of `Options`, and code that uses it.
+`l0.calibrate`, `l0.frontier`, the methods of `CalibrationProblem` and the command line all take
+what stands here. A new option is a line of `TableOptions` (how tables are read) or of `Options`
+(how a problem is solved), and the code that uses it.
 """
 
 # Annotations are evaluated here: what `Option` says of each is read at run time.
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar, cast
 
 from l0.calibration.progress import Listener
 from l0.common.errors import InputError, closest
@@ -17,6 +18,7 @@ from l0.common.errors import InputError, closest
 if TYPE_CHECKING:
     import torch  # whoever shows the options, as `l0 --help` does, need not load it
 
+Given = TypeVar("Given", "TableOptions", "Options")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -29,6 +31,14 @@ def read_limits(text: str) -> tuple[float | None, float | None]:
             f"{text!r} is not of the form LOW,HIGH, as in 0.1,10; leave a side empty for no limit"
         ) from None
     return low, high
+
+
+def read_member(text: str) -> tuple[str, str]:
+    """Read ``NAME=FILE`` from the command line."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise InputError(f"{text!r} is not of the form NAME=FILE, as in person=people.csv")
+    return name, path
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class Option:
         How the command line reads it; None keeps it off the command line.
     metavar : str or None
         What the command line's help calls a value that is no plain text or number.
+    repeated : bool
+        Whether the command line takes it several times.
     """
 
     type: str
@@ -53,10 +65,50 @@ class Option:
     text: str
     read: Callable[[str], Any] | None
     metavar: str | None = None
+    repeated: bool = False
+
+
+class TableOptions(TypedDict, total=False):
+    """How survey tables are read, each optional."""
+
+    key: Annotated[
+        str | None,
+        Option(
+            "str",
+            None,
+            "Column that identifies a record in all tables. Without it records are known by row "
+            "number, and their order matters.",
+            str,
+        ),
+    ]
+    weight: Annotated[
+        str | None,
+        Option(
+            "str",
+            None,
+            "Column of design weights, all positive; a result's `select` writes the new weights "
+            "into it. Without it all records weigh the same: the median of value / unweighted "
+            "total over the targets.",
+            str,
+        ),
+    ]
+    members: Annotated[
+        Mapping[str, Any] | None,
+        Option(
+            "dict of str to frame or path",
+            None,
+            "Tables of units inside a record (persons in a household), by the name that targets "
+            "use as their entity. They are tied by the key, and their targets are summed up to "
+            "the record.",
+            read_member,
+            "NAME=FILE",
+            repeated=True,
+        ),
+    ]
 
 
 class Options(TypedDict, total=False):
-    """The options of a fit, each optional."""
+    """How a problem is solved, each optional."""
 
     loss: Annotated[
         str,
@@ -118,42 +170,63 @@ class Options(TypedDict, total=False):
     ]
 
 
-OPTIONS: dict[str, Option] = {
-    name: annotation.__metadata__[0] for name, annotation in Options.__annotations__.items()
-}
+class SurveyOptions(TableOptions, Options):
+    """Everything that a calibration of tables takes, each optional."""
 
 
-def with_defaults(options: Options) -> Options:
-    """Fill in the defaults, and refuse what is no option."""
-    for name in options:
-        if name not in OPTIONS:
-            raise TypeError(f"{name!r} is no option; {closest(name, OPTIONS)}")
-    defaults = {name: option.default for name, option in OPTIONS.items()}
-    return {**defaults, **options}  # type: ignore[typeddict-item]
+Kinds = type[TableOptions] | type[Options] | type[SurveyOptions]
 
 
-def takes_options(function: Function) -> Function:
-    """Write the options into a signature and a docstring, in the place of ``**options``."""
-    signature = inspect.signature(function)
-    named = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-    for name, option in OPTIONS.items():
-        named.append(
+def known(options: Kinds) -> dict[str, Option]:
+    """List what is known of each option."""
+    return {name: hint.__metadata__[0] for name, hint in options.__annotations__.items()}
+
+
+def with_defaults(options: Given, kind: type[Given]) -> Given:
+    """Fill in the defaults, and refuse what is no option of that kind."""
+    given = cast(dict[str, Any], options)
+    defaults = {name: option.default for name, option in known(cast(Kinds, kind)).items()}
+    for name in given:
+        if name not in defaults:
+            raise TypeError(f"{name!r} is no option; {closest(name, defaults)}")
+    return cast(Given, {**defaults, **given})
+
+
+def split(options: SurveyOptions) -> tuple[TableOptions, Options]:
+    """Part the options of tables from all others."""
+    of_tables: dict[str, object] = {}
+    others: dict[str, object] = {}
+    for name, value in options.items():
+        (of_tables if name in known(TableOptions) else others)[name] = value
+    return cast(TableOptions, of_tables), cast(Options, others)
+
+
+def takes(options: Kinds) -> Callable[[Function], Function]:
+    """Write options into a signature and a docstring, in the place of ``**options``."""
+
+    def written(function: Function) -> Function:
+        signature = inspect.signature(function)
+        named = [each for each in signature.parameters.values() if each.kind != each.VAR_KEYWORD]
+        named += [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default)
-        )
-    function.__signature__ = signature.replace(parameters=named)  # type: ignore[attr-defined]
-    if function.__doc__:  # there is none under python -OO
-        function.__doc__ = _documented(function.__doc__)
-    return function
+            for name, option in known(options).items()
+        ]
+        function.__signature__ = signature.replace(parameters=named)  # type: ignore[attr-defined]
+        if function.__doc__:  # there is none under python -OO
+            function.__doc__ = _documented(function.__doc__, options)
+        return function
+
+    return written
 
 
-def _documented(text: str) -> str:
+def _documented(text: str, options: Kinds) -> str:
     lines = []
     for line in text.splitlines():
         if line.strip() != "**options":
             lines.append(line)
             continue
         indent = line[: len(line) - len(line.lstrip())]
-        for name, option in OPTIONS.items():
+        for name, option in known(options).items():
             optional = f"default {option.default!r}" if option.default is not None else "optional"
             lines.append(f"{indent}{name} : {option.type}, {optional}")
             lines += textwrap.wrap(

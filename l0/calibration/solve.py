@@ -44,7 +44,7 @@ def solve(
 ) -> CalibrationResult[Any]:
     """Choose `n_records` records and weigh them (see `CalibrationProblem.solve`)."""
     selector = get_selector(method)
-    options = with_defaults(options)
+    options = with_defaults(options, Options)
     budget = None if n_records is None else check_n_records(n_records, problem)
     # Who does not say what it needs may need it all.
     needs_full_file = budget is None or getattr(selector, "needs_full_file", True)
@@ -81,7 +81,7 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
     budgets = sorted({check_n_records(k, problem) for k in n_records}, reverse=True)
     if not budgets:
         raise InputError("`n_records` is empty; name at least one budget")
-    options = with_defaults(options)
+    options = with_defaults(options, Options)
     rows = []
     with progress_bar(options["progress"]) as listener:
         context, widest = prepare(problem, budgets[0], options, listener)
