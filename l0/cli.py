@@ -1,6 +1,6 @@
 """The command line: `l0 demo`, `l0 calibrate`, `l0 frontier` and `l0 report`.
 
-What takes long to import is imported by the commands that need it, so that `l0 --help` is quick.
+Commands import slow modules when they need them, so that `l0 --help` is fast.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from l0.common.errors import InputError
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
-#: All that `l0 frontier` writes to a folder.
+#: All files that `l0 frontier` writes.
 FRONTIER_FILES = ("frontier.csv", "frontier.png")
 
 
 class Commands(TyperGroup):
-    """The commands; what a user can mend ends in one line on standard error, not a traceback."""
+    """The commands. An error in the input is one line on standard error, and not a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -40,7 +40,7 @@ class Commands(TyperGroup):
             _stop(error.format_message(), BAD_INPUT)
         except InputError as error:
             _stop(str(error), BAD_INPUT)
-        except BrokenPipeError:  # who read the output has had enough: typer ends without a word
+        except BrokenPipeError:  # the reader of the output has closed it: typer ends quietly
             raise
         except OSError as error:
             where = f": {str(error.filename)!r}" if error.filename else ""
@@ -62,12 +62,19 @@ app = typer.Typer(
 
 
 def whole_numbers(text: str) -> list[int]:
-    """Read an option of the form K,K,..."""
+    """Read an option of the form K,K,...
+
+    Examples
+    --------
+    >>> from l0.cli import whole_numbers
+    >>> whole_numbers("1000,5000")
+    [1000, 5000]
+    """
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is not a list of whole numbers, as in 1000,5000,20000"
+            f"{text!r} is not a list of whole numbers; write 1000,5000,20000, for example"
         ) from None
 
 
@@ -78,24 +85,25 @@ Records = Annotated[
 Targets = Annotated[
     Path,
     typer.Argument(
-        metavar="TARGETS", help="Table of published totals, one a row.", show_default=False
+        metavar="TARGETS", help="Table of published totals, one in each row.", show_default=False
     ),
 ]
 NRecords = Annotated[
     int | None,
-    typer.Option(metavar="K", help="Records to keep; without it all are kept and calibrated."),
+    typer.Option(metavar="K", help="Records to keep. Without it, all are kept and calibrated."),
 ]
 Budgets = Annotated[
     Any,
     typer.Option(parser=whole_numbers, metavar="K,K,...", help="Numbers of records to keep."),
 ]
 Method = Annotated[
-    str, typer.Option(help="hybrid, path, hard_concrete, random or pps: how records are chosen.")
+    str, typer.Option(help="How to choose records: hybrid, path, hard_concrete, random or pps.")
 ]
 Out = Annotated[
     Path,
     typer.Option(
-        metavar="FOLDER", help="Folder to write: new, empty, or an earlier one, which is replaced."
+        metavar="FOLDER",
+        help="Folder to write: new, empty, or of an earlier run, which is replaced.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no table.")]
@@ -105,7 +113,7 @@ Json = Annotated[
 
 
 def _parser(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Let typer show why a value cannot be read, and not only that."""
+    """Make typer show the reason why a value cannot be read."""
 
     def parse(text: str) -> Any:
         try:
@@ -164,8 +172,8 @@ def main(
     ] = False,
 ) -> None:
     """Choose few records of a survey, and lose nothing that matters."""
-    # Read when torch is imported, below. OpenMP threads that spin while they wait starve each
-    # other on a machine that has other work to do: five times the seconds beside one busy process.
+    # Torch reads this when it is imported, below. By default, OpenMP threads spin while they wait,
+    # and take the cores of other threads: beside one busy process, a fit took five times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
@@ -176,7 +184,7 @@ def demo(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Choose 5,545 of the 277,262 bundled CPS tax units that hit 1,776 published totals."""
+    """Choose 5,545 of the 277,262 bundled CPS tax units, and hit 1,776 published totals."""
     from l0.datasets import cps_paths
 
     tax_units, persons, targets = cps_paths()
@@ -198,7 +206,7 @@ def calibrate(
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Choose exactly K records of RECORDS, and weights with which they hit TARGETS."""
+    """Choose exactly K records of RECORDS, and give them weights that hit TARGETS."""
     _calibrate(
         records, targets, out, quiet, as_json,
         n_records=n_records, method=method, **_with_members(options),
@@ -216,10 +224,10 @@ def frontier(
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Show what each of several numbers of records costs in fit, representation and precision.
+    """Compare several numbers of records: fit, representation and effective sample size.
 
-    One pass of the method `path`: the default of `l0 calibrate`, `hybrid`, represents more.
-    Writes frontier.csv and, where matplotlib is installed, frontier.png.
+    This is one run of the method `path`. The default of `l0 calibrate`, `hybrid`, represents more.
+    The command writes frontier.csv, and frontier.png if matplotlib is installed.
     """
     import pyarrow.csv
 
@@ -244,12 +252,12 @@ def frontier(
 def report(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="FOLDER", help="What an earlier run wrote.", show_default=False),
+        typer.Argument(metavar="FOLDER", help="Folder of an earlier run.", show_default=False),
     ],
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Render the report of a saved result anew."""
+    """Write the report of a saved result again."""
     from l0.calibration import CalibrationResult
 
     result = CalibrationResult.load(folder)
@@ -281,7 +289,7 @@ def _calibrate(
 def _conclude(
     metrics: Mapping[str, Any], result: object, written: Path, quiet: bool, as_json: bool
 ) -> None:
-    """Say what came of it on standard output, in the form that was asked for."""
+    """Print the metrics as JSON, or the result as a table, or nothing."""
     if as_json:
         typer.echo(json.dumps(metrics, allow_nan=False))
     elif not quiet:

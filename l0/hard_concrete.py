@@ -15,6 +15,8 @@ from torch.nn import functional as F
 from l0.common.dtypes import at_least_float32
 from l0.common.validation import whole_number
 
+__all__ = ["HardConcrete", "hard_concrete", "logistic_noise", "open_probability"]
+
 
 def logistic_noise(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Draw log u - log(1 - u) with u uniform on the open interval (0, 1).

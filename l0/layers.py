@@ -13,6 +13,8 @@ from l0.common.validation import whole_number
 from l0.hard_concrete import HardConcrete
 from l0.penalties import get_sparsity_stats, sum_of_squares, sum_over_modules
 
+__all__ = ["L0Conv2d", "L0DepthwiseConv2d", "L0Linear", "SparseMLP", "prune_model"]
+
 
 class _GatedLayer(nn.Module):
     """A layer with a gate on each entry of its weight; if structured, on each output channel.

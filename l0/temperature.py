@@ -11,6 +11,8 @@ from l0.common.errors import closest
 from l0.common.validation import not_negative, positive
 from l0.hard_concrete import HardConcrete
 
+__all__ = ["TemperatureScheduler", "update_temperatures"]
+
 
 def _exponential(start: float, end: float, t: float) -> float:
     return float(start ** (1 - t) * end**t)  # a weighted geometric mean

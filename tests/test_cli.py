@@ -213,10 +213,10 @@ def test_demo_calibrates_the_bundled_survey(monkeypatch, files, source, survey):
         (["--method", "magic"], "`method` is 'magic'; it must be one of 'hybrid', 'path'"),
         (["--loss", "lost"], "`loss` is 'lost'; it must be one of 'capped', 'relative'"),
         (["--bounds", "5,1"], "`bounds` cross: low 5 is above high 1"),
-        (["--bounds", "5"], "'--bounds': '5' is not of the form LOW,HIGH, as in 0.1,10"),
+        (["--bounds", "5"], "'--bounds': '5' is not of the form LOW,HIGH; write 0.1,10"),
         (["--bounds", "a,b"], "'--bounds': 'a,b' is not of the form LOW,HIGH"),
         (["--members", "people.csv"], "'--members': 'people.csv' is not of the form NAME=FILE"),
-        (["--members", "person=other.csv"], "`--members` names a table twice"),
+        (["--members", "person=other.csv"], "`--members` has a name twice"),
         (
             ["--n-records", "0"],
             "`n_records` must be an integer from 1 to the number of records, 400, got 0",
@@ -268,7 +268,7 @@ def test_bad_budgets_are_refused_in_one_line(files, budgets):
 def test_arguments_left_out_are_named(files):
     assert "'TARGETS'" in refused("calibrate", files[0])
     assert "'--n-records'" in refused("frontier", *files[:2])
-    assert "holds no saved result (no run.json)" in refused("report", "nowhere")
+    assert "has no saved result (no run.json)" in refused("report", "nowhere")
 
 
 @pytest.mark.parametrize("command", [["calibrate"], ["frontier", "--n-records", "40"], ["demo"]])
@@ -280,7 +280,7 @@ def test_a_folder_with_other_files_is_refused_before_any_work(files, monkeypatch
     ended = l0_(*command, *arguments, "--out", "thesis")
     assert ended.exit_code == 2
     assert ended.stderr.startswith(
-        "l0: the folder 'thesis' would be replaced, and holds files of o"
+        "l0: the folder 'thesis' would be replaced, and it contains other f"
     )
     assert names("thesis") == {"chapter.txt"}
 
@@ -290,7 +290,9 @@ def test_no_room_on_disk_leaves_nothing_behind(files, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("l0.calibration.results.result.pa.parquet.write_table", full)
-    assert re.search("no room on disk to write '.*l0-result'; free", refused("calibrate", *files))
+    assert re.search(
+        "no room on disk to write '.*l0-result'; make room", refused("calibrate", *files)
+    )
 
 
 def test_a_missing_permission_names_the_file(files, monkeypatch):

@@ -1,6 +1,8 @@
-"""Survey calibration: from records and published totals to exactly k weighted records."""
+"""Survey calibration: from records and published totals to exactly k weighted records.
+
+`__init__.pyi` lists the names. Each is imported when it is first used.
+"""
 
 import lazy_loader
 
-# Names are loaded on first use: `__init__.pyi` is the list.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

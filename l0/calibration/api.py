@@ -1,4 +1,4 @@
-"""The calibration problem as users meet it: made from tables or a matrix, and solved."""
+"""`CalibrationProblem`: a problem that is made from tables or from a matrix, and then solved."""
 
 from __future__ import annotations
 
@@ -39,37 +39,48 @@ from l0.sparse_operator import narrow
 
 
 class CalibrationProblem(Problem, Generic[FrameT]):
-    """Find weights w >= 0 with which A w comes close to the published totals.
+    """A calibration problem: find weights w >= 0 such that A w is close to the published totals.
 
-    `from_frames` makes one of survey tables, `from_matrix` of a matrix. `solve` chooses records and
-    weighs them, `frontier` says what budgets cost, and `print` shows the targets by variable. One
-    problem can be solved many times.
+    `from_frames` makes a problem from survey tables, and `from_matrix` makes one from a matrix.
+    `solve` chooses records and computes their weights, and `frontier` computes the metrics of
+    several budgets. `print` shows the targets by variable. A problem can be solved many times.
 
-    Records are held sorted by key and targets sorted by name, so that the same rows in any order
-    are the same problem, to the last bit.
+    A problem keeps its records sorted by key and its targets sorted by name. The same rows in
+    another order therefore give exactly the same problem.
 
     Attributes
     ----------
     n_records, n_targets : int
-        Numbers n of records and m of targets.
+        n, the number of records, and m, the number of targets.
     matrix : scipy.sparse.csr_array, shape (m, n)
-        A: what a unit of each record's weight adds to each target, in the target's own unit.
+        A. An entry is what one unit of a record's weight adds to a target, in the target's unit.
     values : ndarray of float64, shape (m,)
-        The totals, in the same units.
+        The published totals, in the same units.
     design_weights : ndarray of float64, shape (n,)
         w0 > 0.
     names, groups : sequence of str, length m
-        Of the targets. The report breaks the fit down by group.
+        The names and the groups of the targets. The report shows the fit by group.
     importance : ndarray of float64, shape (m,)
-        Shares of the loss; they add up to one.
+        The shares of the targets in the loss. They add up to one.
     tolerance : ndarray of float64, shape (m,)
-        Relative error up to which a target costs nothing in the fit; the reported loss counts it.
+        Relative errors up to this size cost nothing in the fit. The reported loss counts them.
     keys : pyarrow.Array, shape (n,)
-        Of the records.
+        The keys of the records.
     scales : ndarray of float64, shape (m,)
-        What an error of each target is measured against.
+        The relative error of a target is its error divided by its scale.
     kind : {"pandas", "polars", "pyarrow"}
-        Kind of the frames that results give.
+        The kind of the frames in a result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration import CalibrationProblem
+    >>> A = np.array([[1.0, 1.0, 1.0], [0.0, 5.0, 9.0]])
+    >>> problem = CalibrationProblem.from_matrix(A, values=[30, 120], weights=[10, 10, 10])
+    >>> problem
+    <CalibrationProblem: 3 records, 2 targets>
+    >>> problem.estimate(problem.design_weights)
+    array([ 30., 140.])
     """
 
     @overload
@@ -102,31 +113,18 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         kind: Kind | None = None,
         **options: Unpack[TableOptions],
     ) -> CalibrationProblem[Any]:
-        """Compile survey tables and a tidy table of targets.
+        """Make a problem from survey tables and a table of targets.
 
         Parameters
         ----------
         records : frame or path
-            The survey file, a row a record: pandas, polars, pyarrow, or the path of a
-            ``.parquet`` or ``.csv`` file.
+            The survey file, with one record in each row: pandas, polars, pyarrow, or the path of
+            a ``.parquet`` or ``.csv`` file.
         targets : frame or path
-            One target a row. `value` is the weighted sum of `variable` (a numeric column, or
-            ``count``) over the rows of `entity` whose columns equal every label that the row
-            fills in. `entity` names a member table; an empty cell means the records,
-            and so does one other name, unless there are `members` of which no row names
-            one. Every column that is none of `name`, `entity`, `variable`, `value`,
-            `group`, `importance`, `tolerance` and `source` is a label column and must
-            be a column of the entity's table or of the records; an empty cell means
-            "all". Labels match by value, not by type: 1, 1.0 and the text "1" ask for
-            the same level of a numeric column, but "01" and "1" are two codes in a
-            column of text.
-            With `group`, every group counts the same in the loss, times the `importance` of its
-            targets; a relative error within `tolerance` costs nothing in the fit, and the reported
-            loss counts it. Errors are shares of the value; a value under 1e-9 of the survey's own
-            total of absolute amounts counts as 0 (see `scales`).
+            One target in each row. Its columns are described in the notes.
         kind : {"pyarrow", "pandas", "polars"}, optional
-            Kind of the frames that results give. By default it is the kind of `records`;
-            for a path it is pyarrow.
+            The kind of the frames in a result. The default is the kind of `records`, and pyarrow
+            for a path.
         **options
 
         Returns
@@ -136,9 +134,35 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         Raises
         ------
         InputError
-            Naming the argument, up to five offending rows or names, and the remedy.
+            If the input is wrong. The message names the argument, up to five offending rows or
+            names, and the remedy.
         FileNotFoundError
-            Where a path does not exist.
+            If there is no file at a path.
+
+        Notes
+        -----
+        The columns of the targets are:
+
+        * `value`: the published total. It is the weighted sum of `variable` over the rows of
+          `entity` whose columns equal all labels of the target.
+        * `variable`: a numeric column, or ``count`` for the number of rows.
+        * `entity`: the name of a member table. An empty cell means the records. One other name,
+          such as ``household``, means the records too, unless there are `members` and no target
+          names any of them.
+        * `name`: the name of the target, for the results.
+        * `group`: with it, all groups have the same share of the loss, times the `importance` of
+          their targets.
+        * `importance`: a multiplier of the target's share of the loss.
+        * `tolerance`: relative errors up to this size cost nothing in the fit. The reported loss
+          counts them.
+        * `source`: where the total comes from. The package ignores it.
+        * Every other column is a label. It must be a column of the entity's table or of the
+          records. An empty cell means "all".
+
+        Only `variable` and `value` are required. Labels match by value, not by type: 1, 1.0 and
+        the text "1" mean the same level of a numeric column, but "01" and "1" are two codes in a
+        column of text. A relative error is a share of the value. A value under 1e-9 of the
+        survey's own total of absolute amounts counts as 0 (see `scales`).
 
         Examples
         --------
@@ -195,26 +219,27 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         keys: ArrayLike | None = None,
         untargeted: Any = None,
     ) -> CalibrationProblem[pa.Table]:
-        """Take a problem that is a matrix already.
+        """Make a problem from a matrix.
 
         Parameters
         ----------
         A : array or scipy.sparse array, shape (m, n)
-            What a unit of each record's weight adds to each target. float32 entries are kept
-            as they are, all others become float64.
+            An entry is what one unit of a record's weight adds to a target. float32 stays
+            float32, and all other types become float64.
         values : array, shape (m,)
             The totals to hit.
         weights : array, shape (n,)
-            Design weights.
+            The design weights.
         names : iterable, length m, optional
-            Must be unique, as text; by default ``target 0``, ``target 1``, ...
+            The names of the targets, which must be unique as text. The default is ``target 0``,
+            ``target 1``, ...
         groups : iterable, length m, optional
-            With it every group counts the same in the loss.
+            The groups of the targets. All groups have the same share of the loss.
         keys : array, shape (n,), optional
-            Unique keys of the records; by default their positions.
+            Unique keys of the records. The default is their positions.
         untargeted : array or scipy.sparse array, shape (p, n), optional
-            Statistics that are no target, for the `untargeted_*` metrics; without it they
-            are None.
+            Statistics that are not targets, one in each row, for the `untargeted_*` metrics.
+            Without it, these metrics are None.
 
         Returns
         -------
@@ -223,7 +248,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         Raises
         ------
         InputError
-            Where shapes do not fit, or numbers are not finite.
+            If the shapes do not match, if a number is not finite, or if names or keys are not
+            unique.
 
         Examples
         --------
@@ -241,7 +267,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         check_length(len(key_array), n, "keys", "columns of `A`")
         check_keys(key_array, "`keys`", "positions")
         check_weights(w0, "`weights`", key_array)
-        # As lists: a pandas Series would be indexed by its labels, not by position.
+        # Lists, because a pandas Series is indexed by its labels and not by position.
         named = [f"target {row}" for row in range(m)] if names is None else list(map(str, names))
         grouped = None if groups is None else list(map(str, groups))
         check_length(len(named), m, "names", "rows of `A`")
@@ -298,12 +324,12 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         method: str | Selector = "hybrid",
         **options: Unpack[Options],
     ) -> CalibrationResult[FrameT]:
-        """Choose `n_records` records and weigh them.
+        """Choose `n_records` records and compute their weights.
 
         Parameters
         ----------
         n_records : int, optional
-            How many to keep; None keeps and calibrates all.
+            The number of records to keep. None keeps and calibrates all records.
         method : str or Selector, default "hybrid"
             As in `l0.calibrate`.
         **options
@@ -315,7 +341,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         Raises
         ------
         InputError
-            For options that cannot be, and where no target can be reached.
+            If an option is wrong, or if no target can be reached.
 
         Examples
         --------
@@ -331,12 +357,12 @@ class CalibrationProblem(Problem, Generic[FrameT]):
 
     @takes(Options)
     def frontier(self, n_records: Sequence[int], **options: Unpack[Options]) -> Frontier[FrameT]:
-        """Trace what budgets cost, in one pass of the path.
+        """Compute the metrics of several budgets, in one run of the path.
 
         Parameters
         ----------
         n_records : sequence of int
-            Budgets, in any order.
+            The budgets, in any order.
         **options
 
         Returns
@@ -346,7 +372,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         Raises
         ------
         InputError
-            As `solve`, and for an empty list of budgets.
+            As in `solve`, and if the list of budgets is empty.
 
         Examples
         --------
@@ -360,7 +386,26 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         return trace(self, n_records, options)
 
     def summary(self) -> str:
-        """Write the size of the problem, its targets by variable, and how many can be reached."""
+        """Return the size of the problem and a table of its targets, as text.
+
+        The table has a row for each variable: the number of targets, the median number of records
+        behind a target, and the number of targets that no weights can hit.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.array([[1.0, 1.0, 1.0], [0.0, 5.0, 9.0]])
+        >>> print(CalibrationProblem.from_matrix(A, [30, 120], [10, 10, 10]).summary())
+        <CalibrationProblem: 3 records, 2 targets>
+        <BLANKLINE>
+        Targets of         Targets  Records behind one (median)  Out of reach
+        row of the matrix        2                            2             0
+        """
         return str(self)
 
     def __str__(self) -> str:
@@ -373,7 +418,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         return as_html(*self._rows())
 
     def _rows(self) -> tuple[Row, list[Row]]:
-        """Count targets, records behind them and targets out of reach, a variable a row."""
+        """Count the targets of each variable, the records behind them and those out of reach."""
         reached = unreachable(self, Bounds(), self.n_records) == ""
         entries = np.diff(self.matrix.indptr)
         rows: list[Row] = []
@@ -390,7 +435,7 @@ def _even_weights(matrix: sp.csr_array, values: NDArray[np.float64]) -> NDArray[
     usable = unweighted * values > 0
     if not usable.any():
         raise InputError(
-            "`weight` is not given, and no target tells how many units a record stands for; "
+            "`weight` is not given, and no target says how many units a record represents; "
             "name a column of design weights"
         )
     return np.full(matrix.shape[1], np.median(values[usable] / unweighted[usable]))

@@ -1,4 +1,4 @@
-"""`frontier`: what each of several budgets costs, from frames or files, in one call."""
+"""`frontier`: the metrics of several budgets for one survey file, in one call."""
 
 from __future__ import annotations
 
@@ -48,16 +48,17 @@ def frontier(
     kind: Kind | None = None,
     **options: Unpack[SurveyOptions],
 ) -> Frontier[Any]:
-    """Trace loss, untargeted error and effective sample size over budgets, in one pass of the path.
+    """Compute the loss, the untargeted error and the effective sample size of several budgets.
 
-    The path comes down through all budgets once; the records left at each are refitted.
+    The method ``"path"`` passes all budgets in one run, from the largest to the smallest. At each
+    budget, the remaining records are refitted.
 
     Parameters
     ----------
     records, targets, kind
         As in `calibrate`.
     n_records : sequence of int
-        Budgets, in any order.
+        The budgets, in any order.
     **options
 
     Returns
@@ -67,18 +68,36 @@ def frontier(
     Raises
     ------
     InputError
-        As `calibrate`, and for an empty list of budgets.
+        As in `calibrate`, and if the list of budgets is empty.
+    FileNotFoundError
+        If there is no file at a path.
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import pyarrow as pa
     >>> import l0
-    >>> tax_units, persons, targets = l0.datasets.load_cps()
+    >>> generator = np.random.default_rng(0)
+    >>> homes = pa.table(
+    ...     {
+    ...         "id": np.arange(300),
+    ...         "wgt": np.full(300, 10.0),
+    ...         "area": ["North", "South", "South"] * 100,
+    ...         "income": generator.lognormal(10, 1, 300),
+    ...     }
+    ... )
+    >>> targets = pa.table(
+    ...     {
+    ...         "variable": ["count", "count", "income"],
+    ...         "area": ["North", "South", None],
+    ...         "value": [1_100, 1_900, 110e6],
+    ...     }
+    ... )
     >>> frontier = l0.frontier(
-    ...     tax_units, targets, n_records=[2000, 8000],
-    ...     key="tax_unit_id", weight="weight", members={"person": persons}, epochs=20,
-    ... )  # of 400, which take some seconds
+    ...     homes, targets, n_records=[50, 100], key="id", weight="wgt", epochs=100
+    ... )
     >>> frontier
-    <Frontier of 8,000, 2,000 records>
+    <Frontier of 100, 50 records>
     """
     tables, solving = split(options)
     problem = CalibrationProblem.from_frames(records, targets, kind=kind, **tables)

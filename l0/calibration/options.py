@@ -1,14 +1,14 @@
-"""The options of a calibration: the one list behind every way to start one.
+"""The options of a calibration: one list, which every function that starts one uses.
 
 `l0.calibrate`, `l0.frontier`, the methods of `CalibrationProblem` and the command line all take
 what stands here. A new option is a line of `TableOptions` (how tables are read) or of `Options`
 (how a problem is solved), and the code that uses it.
 """
 
-# Annotations are evaluated here: what `Option` says of each is read at run time.
+# No `from __future__ import annotations`: the `Option` of each annotation is read at run time.
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar, cast
 
@@ -16,19 +16,20 @@ from l0.calibration.progress import Listener
 from l0.common.errors import InputError, closest
 
 if TYPE_CHECKING:
-    import torch  # whoever shows the options, as `l0 --help` does, need not load it
+    import torch  # `l0 --help` shows the options, and must not wait for torch
 
 Given = TypeVar("Given", "TableOptions", "Options")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def read_limits(text: str) -> tuple[float | None, float | None]:
-    """Read ``LOW,HIGH`` from the command line; a side may be empty."""
+    """Read ``LOW,HIGH`` from the command line. A side may be empty."""
     try:
         low, high = (float(side) if side.strip() else None for side in text.split(","))
     except ValueError:
         raise InputError(
-            f"{text!r} is not of the form LOW,HIGH, as in 0.1,10; leave a side empty for no limit"
+            f"{text!r} is not of the form LOW,HIGH; write 0.1,10, for example, and leave a side "
+            "empty for no limit"
         ) from None
     return low, high
 
@@ -43,21 +44,21 @@ def read_member(text: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option.
+    """The description of an option.
 
     Attributes
     ----------
     type : str
-        As a docstring writes it.
+        The type, as docstrings write it.
     default : object
     text : str
-        What it does: in docstrings, and as the help of the command line.
+        What the option does, for docstrings and for the help of the command line.
     read : callable or None
-        How the command line reads it; None keeps it off the command line.
+        Reads the value on the command line. The command line leaves an option out if it is None.
     metavar : str or None
-        What the command line's help calls a value that is no plain text or number.
+        The name of the value in the help, for a value that is neither text nor a number.
     repeated : bool
-        Whether the command line takes it several times.
+        Whether the command line takes the option several times.
     """
 
     type: str
@@ -69,7 +70,7 @@ class Option:
 
 
 class TableOptions(TypedDict, total=False):
-    """How survey tables are read, each optional."""
+    """The options of reading survey tables. Each is optional."""
 
     key: Annotated[
         str | None,
@@ -108,16 +109,16 @@ class TableOptions(TypedDict, total=False):
 
 
 class Options(TypedDict, total=False):
-    """How a problem is solved, each optional."""
+    """The options of a fit. Each is optional."""
 
     loss: Annotated[
         str,
         Option(
             '{"capped", "relative"}',
             "capped",
-            "What an error costs: capped is the absolute relative error, which gives up targets "
-            "out of reach; relative is its square. The fit takes the weighted mean over the "
-            "targets.",
+            "The loss of an error: capped is the absolute relative error, which gives up targets "
+            "out of reach; relative is the squared relative error. The fit minimises the weighted "
+            "mean over the targets.",
             str,
         ),
     ]
@@ -126,8 +127,8 @@ class Options(TypedDict, total=False):
         Option(
             "(low, high)",
             None,
-            "Limits of the ratio of the final to the design weight. A side without a number has "
-            "no limit. To keep k of n records, ratios have to be about n / k.",
+            "Limits of the ratio of the final weight to the design weight. A side without a "
+            "number has no limit. If k of n records are kept, the ratios are about n / k.",
             read_limits,
             "LOW,HIGH",
         ),
@@ -137,7 +138,7 @@ class Options(TypedDict, total=False):
         Option(
             "int",
             0,
-            "Source of every random choice. The global generators are left alone.",
+            "Seed of all random numbers. The global generators do not change.",
             int,
         ),
     ]
@@ -146,7 +147,7 @@ class Options(TypedDict, total=False):
         Option(
             "str or torch.device",
             None,
-            "Where to compute: cpu, cuda, ... By default CUDA where there is one, else the CPU.",
+            "Where to compute: cpu, cuda, ... The default is CUDA if there is one, else the CPU.",
             str,
         ),
     ]
@@ -155,7 +156,7 @@ class Options(TypedDict, total=False):
         Option(
             "int",
             None,
-            "Epochs of each fit, by default 400. Selectors spend in proportion.",
+            "Epochs of each fit, by default 400. The epochs of a selector are in proportion.",
             int,
         ),
     ]
@@ -164,41 +165,46 @@ class Options(TypedDict, total=False):
         Option(
             "bool or callable",
             None,
-            "True draws a live line; a callable gets the `Progress` at intervals.",
+            "True shows a live line. A callable is called with a `Progress` at intervals.",
             None,
         ),
     ]
 
 
 class SurveyOptions(TableOptions, Options):
-    """Everything that a calibration of tables takes, each optional."""
+    """All options of a calibration of tables. Each is optional."""
 
 
 Kinds = type[TableOptions] | type[Options] | type[SurveyOptions]
 
 
 def known(options: Kinds) -> dict[str, Option]:
-    """List what is known of each option."""
+    """Describe each option, by name."""
     return {name: hint.__metadata__[0] for name, hint in options.__annotations__.items()}
 
 
 def with_defaults(options: Given, kind: type[Given]) -> Given:
-    """Fill in the defaults, and refuse what is no option of that kind."""
+    """Fill in the defaults. An unknown name is a TypeError."""
     given = cast(dict[str, Any], options)
-    defaults = {name: option.default for name, option in known(cast(Kinds, kind)).items()}
-    for name in given:
-        if name not in defaults:
-            raise TypeError(f"{name!r} is no option; {closest(name, defaults)}")
-    return cast(Given, {**defaults, **given})
+    described = known(cast(Kinds, kind))
+    _check_names(given, described)
+    return cast(Given, {**{name: option.default for name, option in described.items()}, **given})
 
 
 def split(options: SurveyOptions) -> tuple[TableOptions, Options]:
-    """Part the options of tables from all others."""
+    """Separate the options of tables from all others. An unknown name is a TypeError."""
+    _check_names(options, known(SurveyOptions))
     of_tables: dict[str, object] = {}
     others: dict[str, object] = {}
     for name, value in options.items():
         (of_tables if name in known(TableOptions) else others)[name] = value
     return cast(TableOptions, of_tables), cast(Options, others)
+
+
+def _check_names(given: Iterable[str], described: Mapping[str, Option]) -> None:
+    for name in given:
+        if name not in described:
+            raise TypeError(f"there is no option {name!r}; {closest(name, described)}")
 
 
 def takes(options: Kinds) -> Callable[[Function], Function]:

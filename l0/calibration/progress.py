@@ -1,4 +1,4 @@
-"""The state of a fit, and a live line that shows it; the library itself never prints."""
+"""The state of a fit, and a live line that shows it. The library itself never prints."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a fit at one moment.
+    """The state of a fit. A callable that is passed as `progress` is called with it.
 
     Attributes
     ----------
     stage : str
-        ``"full"`` (all records are calibrated), ``"select"`` or ``"refit"``.
+        ``"full"`` (the calibration of all records), ``"select"`` or ``"refit"``.
     epoch : int
-        Epochs so far, over all stages.
+        The epochs so far, over all stages.
     n_records : int
-        Records that still have a weight.
+        The number of records that still have a weight.
     loss : float
-        Mean capped relative error over all targets.
+        The mean capped relative error over all targets.
     seconds : float
-        Since the start.
+        The seconds since the start.
 
     Examples
     --------
@@ -44,23 +44,23 @@ class Progress:
 
 Listener = Callable[[Progress], None]
 
-#: What the live line says of each stage.
+#: The text of the live line for each stage.
 STAGES = {
     "full": "calibrating all records",
     "select": "choosing records",
-    "refit": "weighing the chosen",
+    "refit": "fitting their weights",
 }
 
 
 @contextmanager
 def progress_bar(progress: bool | Listener | None) -> Iterator[Listener | None]:
-    """Give the listener that `progress` asks for.
+    """Give the listener for an argument `progress`.
 
     Parameters
     ----------
     progress : bool, callable or None
-        True draws a live line (stage, records left, loss, time) on standard error where that
-        is a terminal. A callable is used as it is. None and False are silent.
+        True shows a live line (stage, records left, loss, time) on standard error if that is a
+        terminal. A callable is the listener itself. None and False show nothing.
     """
     if progress is not True:
         yield progress or None

@@ -1,4 +1,4 @@
-"""From a problem to a result: check the options, select, refit, and evaluate."""
+"""Solve a problem: check the options, select records, refit their weights, and evaluate them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from l0.common.errors import InputError, first_few
 from l0.common.validation import whole_number
 
 EPOCHS = 400
-#: Design-weighted totals may be so many times off the targets, or a fraction, in the median.
+#: The median ratio of the targets to the design-weighted totals must be within this factor of 1.
 MOST_OFF = 20.0
 
 
@@ -42,11 +42,11 @@ MOST_OFF = 20.0
 def solve(
     problem: Problem, n_records: int | None, method: str | Selector, options: Options
 ) -> CalibrationResult[Any]:
-    """Choose `n_records` records and weigh them (see `CalibrationProblem.solve`)."""
+    """Choose `n_records` records and compute their weights (see `CalibrationProblem.solve`)."""
     selector = get_selector(method)
     options = with_defaults(options, Options)
     budget = None if n_records is None else check_n_records(n_records, problem)
-    # Who does not say what it needs may need it all.
+    # A selector of the user that says nothing may need the calibrated full file.
     needs_full_file = budget is None or getattr(selector, "needs_full_file", True)
     with progress_bar(options["progress"]) as listener:
         context, reasons = prepare(problem, budget, options, listener)
@@ -75,7 +75,7 @@ def solve(
 @torch.inference_mode(False)
 @torch.enable_grad()
 def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Frontier[Any]:
-    """Trace the frontier of a problem (see `CalibrationProblem.frontier`)."""
+    """Compute the frontier of a problem (see `CalibrationProblem.frontier`)."""
     if np.ndim(n_records) != 1:
         raise InputError(f"`n_records` is {n_records!r}; pass a list of budgets")
     budgets = sorted({check_n_records(k, problem) for k in n_records}, reverse=True)
@@ -86,7 +86,7 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
     with progress_bar(options["progress"]) as listener:
         context, widest = prepare(problem, budgets[0], options, listener)
         bounds = context.objective.bounds
-        # For all of them before the walk, so that a budget too small costs no work.
+        # All budgets are checked before the fit, so that a wrong one is found at once.
         others = [check_reachable(problem, bounds, budget) for budget in budgets[1:]]
         with without_autocast(context.objective.device):
             if problem.untargeted is not None:
@@ -108,14 +108,14 @@ def check_n_records(n_records: int, problem: Problem) -> int:
 def prepare(
     problem: Problem, n_records: int | None, options: Options, listener: Listener | None
 ) -> tuple[FitContext, NDArray[np.str_]]:
-    """Check the options of a fit of `n_records`, or of all where it is None, and set it up.
+    """Check the options and set up the fit of `n_records` records, or of all if it is None.
 
     Returns
     -------
     context : FitContext
         Without a reference.
     reasons : ndarray of str, shape (m,)
-        Why a target is unreachable; empty where it is not.
+        Why a target is unreachable, or the empty string for a target that can be hit.
     """
     bounds = Bounds.parse(options["bounds"])
     reasons = check_reachable(problem, bounds, n_records or problem.n_records)
@@ -131,10 +131,10 @@ def prepare(
 
 
 def with_reference(context: FitContext, n_records: int | None) -> FitContext:
-    """Calibrate the full file, and hand the ratios to a fit of `n_records`."""
+    """Calibrate the full file, and add its ratios to the context."""
     objective, problem = context.objective, context.problem
     if n_records is not None:
-        # Bounds of about n / k are for few records; the full file's ratios are about 1.
+        # The bounds are for the chosen records, with ratios of about n / k. Here they are about 1.
         reachable = unreachable(problem, Bounds(), problem.n_records) == ""
         objective = replace(objective, bounds=Bounds(), reachable=reachable)
     ratios = calibrate_full_file(replace(context, objective=objective))
@@ -142,12 +142,12 @@ def with_reference(context: FitContext, n_records: int | None) -> FitContext:
 
 
 def check_reachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:
-    """Find the unreachable targets (`unreachable`), and insist that some others count."""
+    """Find the unreachable targets. It is an error if no other target counts."""
     reasons = unreachable(problem, bounds, n_records)
     if not problem.importance[reasons == ""].any():
         lost = reasons != ""
         raise InputError(
-            "`targets`: none that counts can be reached "
+            "`targets`: no target with an importance above 0 can be reached "
             f"({first_few(list(compress(problem.names, lost)))}: {reasons[lost][0]}); "
             "check the labels" + (" and widen `bounds`" if bounds.active else "")
         )
@@ -155,12 +155,12 @@ def check_reachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray
 
 
 def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
-    """Insist that design weights and targets are on about one scale, going by the median.
+    """Check the median ratio of the targets to the design-weighted totals.
 
-    Fits stay close to the design weights, so that no fit would mend it.
+    A fit stays close to the design weights, and could not correct weights in another unit.
     """
     own = problem.estimate(problem.design_weights)
-    # What is left of amounts that cancel tells nothing of the scale.
+    # If positive and negative amounts cancel, their sum says nothing about the scale.
     telling = reachable & (problem.importance > 0) & (np.abs(own) >= 0.5 * problem.absolute_totals)
     telling &= own * problem.values > 0
     if not telling.any():
@@ -169,8 +169,8 @@ def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
     if not 1 / MOST_OFF <= level <= MOST_OFF:
         raise InputError(
             f"`weight` and `targets` are not on one scale: the targets are {level:.3g} times the "
-            f"design-weighted totals (median of {telling.sum():,}); look for a unit that differs, "
-            f"multiply the weights by {level:.3g}, or leave `weight` out"
+            f"design-weighted totals (median of {telling.sum():,}); check the units, multiply the "
+            f"weights by {level:.3g}, or leave `weight` out"
         )
 
 
@@ -180,7 +180,7 @@ def _evaluated(
     ratios: NDArray[np.float64],
     reasons: NDArray[np.str_],
 ) -> tuple[Metrics, dict[str, pa.Table]]:
-    """Turn ratios into weights within the bounds, and measure these."""
+    """Turn ratios into weights within the bounds, and evaluate them."""
     problem = context.problem
     weights = context.objective.bounds.weights(ratios, problem.design_weights[records])
     quality, tables = evaluate(problem, records, weights, context.reference, reasons)
@@ -188,7 +188,7 @@ def _evaluated(
 
 
 def _arguments(context: FitContext, n_records: int | None, options: Options) -> dict[str, Any]:
-    """Write the options of a run in plain numbers and text, as `describe_run` keeps them."""
+    """Write the options of a run as plain numbers and text, for `describe_run`."""
     return {
         "n_records": n_records,
         "loss": options["loss"],

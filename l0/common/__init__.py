@@ -1,1 +1,1 @@
-"""What every room uses: errors, checks, files, formatting."""
+"""What all rooms use: errors, validation, files, formatting."""

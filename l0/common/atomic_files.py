@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: beside their place first, then renamed into it."""
+"""Write files whole or not at all: to a temporary name first, which is then renamed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,23 @@ from l0.common.errors import InputError, first_few
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a path beside the wanted one, and move it there when the block ends well.
+    """Give a temporary path, and rename it to the wanted path if the block has no error.
 
     Raises
     ------
     OSError
-        Where there is no room or no permission; nothing is left behind.
+        If there is no room or no permission. No temporary file remains.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from l0.common.atomic_files import whole_file
+    >>> with TemporaryDirectory() as folder:
+    ...     with whole_file(f"{folder}/numbers.txt") as draft:
+    ...         _ = draft.write_text("1 2 3")
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['numbers.txt']
     """
     target = Path(path).resolve()
     with _cleaned(target) as scratch:
@@ -31,22 +42,21 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: str | os.PathLike[str], names: Collection[str]) -> Iterator[Path]:
-    """Give a folder beside the wanted one, and move it there when the block ends well.
+    """Give a temporary folder, and rename it to the wanted path if the block has no error.
 
     Parameters
     ----------
     path : str or Path
-        Where the folder goes. One that is there already is replaced, but only where it holds
-        nothing except files of these names.
+        The wanted path. An existing folder is replaced, but only if all its files have these names.
     names : collection of str
-        The files that are written to such folders.
+        The names of the files in such folders.
 
     Raises
     ------
     InputError
-        Where something else is in the way.
+        If the path is a file, or a folder with other files.
     OSError
-        Where there is no room or no permission; nothing is left behind.
+        If there is no room or no permission. No temporary folder remains.
     """
     target = Path(path).resolve()
     check_replaceable(target, names)
@@ -67,12 +77,12 @@ def whole_folder(path: str | os.PathLike[str], names: Collection[str]) -> Iterat
 
 
 def check_replaceable(path: str | os.PathLike[str], names: Collection[str]) -> None:
-    """Refuse, before any work is done, a folder that `whole_folder` could not write in the end.
+    """Refuse a folder that `whole_folder` could not write. Call this before a long computation.
 
     Raises
     ------
     InputError
-        Where it holds somebody else's files, or cannot be moved or made.
+        If the folder has other files, or cannot be moved or made.
     """
     target = Path(path).resolve()
     shown = repr(str(path))
@@ -80,26 +90,25 @@ def check_replaceable(path: str | os.PathLike[str], names: Collection[str]) -> N
         raise InputError(f"{shown} is a file; name a folder to write to")
     if target.is_mount() or Path.cwd().is_relative_to(target):
         raise InputError(
-            f"the folder {shown} is in use and cannot be replaced as a whole; "
-            "name a folder inside it"
+            f"the folder {shown} is in use and cannot be replaced; name a folder inside it"
         )
     others = [] if not target.is_dir() else sorted({f.name for f in target.iterdir()} - {*names})
     if others:
         raise InputError(
-            f"the folder {shown} would be replaced, and holds files of others "
+            f"the folder {shown} would be replaced, and it contains other files "
             f"({first_few(others)}); name a new or empty one"
         )
     parent = next(folder for folder in target.parents if folder.exists())
     if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
         raise InputError(
-            f"the folder {shown} cannot be made: {str(parent)!r} cannot be written to; "
-            "name one elsewhere"
+            f"the folder {shown} cannot be made, because {str(parent)!r} is not a writable folder; "
+            "name another one"
         )
 
 
 @contextmanager
 def _cleaned(target: Path) -> Iterator[Path]:
-    """A scratch folder on the same disk, removed whatever happens."""
+    """Make a temporary folder on the same disk, and remove it in any case."""
     scratch = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +118,7 @@ def _cleaned(target: Path) -> Iterator[Path]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(
                 error.errno,
-                f"no room on disk to write {str(target)!r}; free some or write elsewhere",
+                f"no room on disk to write {str(target)!r}; make room or write elsewhere",
             ) from error
         raise
     finally:

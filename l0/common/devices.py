@@ -1,4 +1,4 @@
-"""The device that a fit runs on."""
+"""The device of a fit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from l0.common.errors import InputError
 
 
 def checked_device(device: str | torch.device | None) -> torch.device:
-    """Take a device that can be used here; None is CUDA where there is one."""
+    """Check that a device can be used. None means CUDA if there is one, else the CPU.
+
+    Raises
+    ------
+    InputError
+        If the device is unknown or cannot be used here.
+
+    Examples
+    --------
+    >>> from l0.common.devices import checked_device
+    >>> checked_device("cpu")
+    device(type='cpu')
+    """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -1,4 +1,4 @@
-"""The exception for bad input, and the two phrases its messages are built from."""
+"""The exception for wrong input, and two functions that write parts of its messages."""
 
 from __future__ import annotations
 
@@ -9,23 +9,42 @@ SHOWN = 5
 
 
 class InputError(ValueError):
-    """Bad input: the message names the argument, up to five offenders, and the remedy."""
+    """An input is wrong: the message names the argument, up to five offenders and the remedy.
+
+    It is a `ValueError`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import l0
+    >>> A = np.ones((1, 3))
+    >>> try:
+    ...     l0.CalibrationProblem.from_matrix(A, values=[3, 4], weights=[1, 1, 1])
+    ... except l0.InputError as error:
+    ...     print(error)
+    `values` has 2 entries for 1 rows of `A`; pass one for each of the rows of `A`
+    """
 
 
 def first_few(items: Iterable[object], total: int | None = None) -> str:
-    """Write up to five offenders, and how many more there are.
+    """Write up to five offenders, and the number of the others.
 
     Parameters
     ----------
     items : iterable
         The offending rows or names.
     total : int, optional
-        How many offenders there are where `items` holds only the first ones.
+        The number of all offenders, if `items` has only the first ones.
 
     Returns
     -------
     str
-        For example ``'a', 'b', 'c', 'd', 'e' and 12 more``.
+
+    Examples
+    --------
+    >>> from l0.common.errors import first_few
+    >>> first_few("abcdefg")
+    "'a', 'b', 'c', 'd', 'e' and 2 more"
     """
     items = list(items)
     shown = items[:SHOWN]
@@ -34,19 +53,27 @@ def first_few(items: Iterable[object], total: int | None = None) -> str:
 
 
 def closest(name: object, options: Iterable[object]) -> str:
-    """Name the options nearest to a misspelt one, as a clause that ends an error message.
+    """Name the options that are closest to a misspelt one, for the end of an error message.
 
     Parameters
     ----------
     name : object
-        What was asked for.
+        The unknown name.
     options : iterable
-        What there is.
+        The known names.
 
     Returns
     -------
     str
-        ``"closest: 'state', 'status'"``, or the first few options where none is near.
+        The closest options, or the first few options if none is close.
+
+    Examples
+    --------
+    >>> from l0.common.errors import closest
+    >>> closest("stat", ["state", "income"])
+    "closest: 'state'"
+    >>> closest("x", ["state", "income"])
+    "there are: 'income', 'state'"
     """
     known = sorted({str(option) for option in options})
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)

@@ -1,13 +1,23 @@
-"""How the report and the command line write numbers: short, and never more than is so."""
+"""Write numbers for reports and tables: short, and rounded without a false statement.
+
+A share a little below 100% is not written as 100%, and a small error is not written as 0%.
+"""
 
 from __future__ import annotations
 
-#: From where on a word takes over, what it stands for, and the word.
+#: The smallest number that is written with a word, the unit of the word, and the word.
 _WORDS = ((1e12, 1e12, "trillion"), (1e9, 1e9, "billion"), (1e7, 1e6, "million"))
 
 
 def percent(share: float) -> str:
-    """Write a share >= 0: ``1.83%``; less than all is not ``100%``, a little not ``0%``."""
+    """Write a share >= 0 as a percentage.
+
+    Examples
+    --------
+    >>> from l0.common.formatting import percent
+    >>> percent(0.01834), percent(0.99999), percent(1e-9)
+    ('1.83%', '>99.9%', '<0.001%')
+    """
     if share == 0:
         return "0%"
     if share < 0.999999e-5:
@@ -18,7 +28,14 @@ def percent(share: float) -> str:
 
 
 def signed(share: float) -> str:
-    """Write an error as a share, with its sign: ``+1.83%``, ``−100%``."""
+    """Write an error as a percentage with its sign.
+
+    Examples
+    --------
+    >>> from l0.common.formatting import signed
+    >>> signed(0.01834), signed(-1.0)
+    ('+1.83%', '−100%')
+    """
     size = percent(abs(share))
     if not size[0].isdigit() or share == 0:
         return size
@@ -26,7 +43,14 @@ def signed(share: float) -> str:
 
 
 def amount(number: float) -> str:
-    """Write a count or a total: ``5,545``, ``34.2 billion``, ``0.125``."""
+    """Write a count or a total.
+
+    Examples
+    --------
+    >>> from l0.common.formatting import amount
+    >>> amount(5545), amount(34.2e9), amount(0.125)
+    ('5,545', '34.2 billion', '0.125')
+    """
     size = abs(number)
     sign = "−" if number < 0 else ""
     for start, unit, word in _WORDS:

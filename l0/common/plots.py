@@ -1,4 +1,4 @@
-"""Figures: where matplotlib is fetched, and how an image is written."""
+"""Figures: import matplotlib when it is needed, and write images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from l0.common.atomic_files import whole_file
 
-#: Colour of a lone line.
+#: The colour of a single line.
 BLUE = "#0072B2"
 
 
@@ -18,7 +18,7 @@ def matplotlib(module: str) -> Any:
     Raises
     ------
     ImportError
-        Without matplotlib, with the command that installs it.
+        If matplotlib is not installed. The message has the command that installs it.
     """
     try:
         return import_module(f"matplotlib.{module}")
@@ -27,6 +27,6 @@ def matplotlib(module: str) -> Any:
 
 
 def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Write a figure in the format that its name ends in, whole or not at all."""
+    """Write a figure, whole or not at all. The suffix of the path is the format."""
     with whole_file(path) as draft:
         figure.savefig(draft, dpi=150)

@@ -1,4 +1,4 @@
-"""Small tables of text, for `print` and for notebooks."""
+"""Small tables, as text for `print` and as HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from collections.abc import Sequence
 from html import escape
 from textwrap import wrap
 
-#: A cell of the first column is cut at this length.
+#: The largest length of a cell in the first column. Longer text is cut.
 WIDEST = 40
-#: How wide a table may be before its head is wrapped.
+#: The width of a terminal. The head of a wider table is wrapped.
 TERMINAL = 80
 
-# A layer of a network may be named 4.conv1: a digit at the start does not make a number.
+# A name may start with a digit, such as 4.conv1 for a layer of a network.
 _NUMBER = re.compile(r"[\d,.]+( \w+)?")
 
 Row = Sequence[str]
 
 
 def as_text(head: Row, rows: Sequence[Row]) -> str:
-    """Align a table; its head is wrapped where a terminal would be too narrow for it.
+    """Write a table as text. The head is wrapped if the table is wider than a terminal.
 
-    All columns go to the right but a first one of names, which goes to the left.
+    A first column of names is aligned to the left, and all other columns to the right.
+
+    Examples
+    --------
+    >>> from l0.common.text_tables import as_text
+    >>> print(as_text(("Region", "Persons"), [("North", "1,200"), ("South", "90")]))
+    Region  Persons
+    North     1,200
+    South        90
     """
     rows = [(_short(row[0]), *row[1:]) for row in rows]
     names_first = not rows or not all(_NUMBER.fullmatch(row[0]) for row in rows)
@@ -29,18 +37,25 @@ def as_text(head: Row, rows: Sequence[Row]) -> str:
     if max(map(len, text.splitlines())) <= TERMINAL:
         return text
     heads = [
-        # At least as wide as the longest word, so that no word is cut.
+        # Each column is at least as wide as its longest word, so that no word is cut.
         wrap(title, max(map(len, [*column, *title.split()]), default=1))
         for title, column in zip(head, zip(*rows, strict=True), strict=True)
     ]
     height = max(map(len, heads))
-    # The head's last lines stand together, right over the cells.
+    # Shorter heads have empty lines at the top, so that all heads end directly above the cells.
     titles = zip(*([""] * (height - len(lines)) + lines for lines in heads), strict=True)
     return _aligned([*titles, *rows], names_first)
 
 
 def as_html(head: Row, rows: Sequence[Row]) -> str:
-    """Write the same table for a notebook; whatever the cells hold stays text."""
+    """Write the same table as HTML for a notebook. HTML in a cell stays text.
+
+    Examples
+    --------
+    >>> from l0.common.text_tables import as_html
+    >>> as_html(("Region", "Persons"), [("North", "1,200")])[:50]
+    '<table><thead><tr><th>Region</th><th>Persons</th><'
+    """
     titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join(
         f'<tr><th style="text-align:left">{escape(row[0])}</th>'

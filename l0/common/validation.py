@@ -1,4 +1,4 @@
-"""Checks of numbers, vectors and matrices that come in; each error names the argument."""
+"""Check numbers, vectors and matrices from the user. Each error names the argument."""
 
 from __future__ import annotations
 
@@ -14,14 +14,30 @@ from l0.common.errors import InputError, first_few
 
 
 def is_whole_number(value: object) -> TypeGuard[int]:
-    """Whether a value is an integer; True and False are none, though Python says so."""
+    """Tell whether a value is an integer. True and False do not count as integers.
+
+    Examples
+    --------
+    >>> from l0.common.validation import is_whole_number
+    >>> is_whole_number(3), is_whole_number(3.0), is_whole_number(True)
+    (True, False, False)
+    """
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def whole_number(
     value: object, argument: str, least: int, most: int | None = None, what: str = ""
 ) -> int:
-    """Insist on an integer of at least `least`, and of at most `most`, which is the `what`."""
+    """Check that a value is an integer from `least` to `most`. `what` describes `most`.
+
+    Examples
+    --------
+    >>> from l0.common.validation import whole_number
+    >>> whole_number(12, "n_records", 1, 10, "the number of records")
+    Traceback (most recent call last):
+    l0.common.errors.InputError: `n_records` must be an integer from 1 to the number of records, \
+10, got 12
+    """
     if is_whole_number(value) and least <= value and (most is None or value <= most):
         return int(value)
     span = f"of at least {least}" if most is None else f"from {least} to {what}, {most:,}"
@@ -29,23 +45,30 @@ def whole_number(
 
 
 def positive(value: float, argument: str) -> float:
-    """Insist on a finite number above 0."""
+    """Check that a number is finite and above 0."""
     if not isinstance(value, Real) or not 0 < value < math.inf:
         raise InputError(f"`{argument}` must be positive and finite, got {value!r}")
     return float(value)
 
 
 def not_negative(value: float, argument: str) -> float:
-    """Insist on a finite number of at least 0."""
+    """Check that a number is finite and at least 0."""
     if not isinstance(value, Real) or not 0 <= value < math.inf:
         raise InputError(f"`{argument}` must be finite and at least 0, got {value!r}")
     return float(value)
 
 
 def checked_matrix(source: Any, argument: str) -> sp.csr_array:
-    """Take a sparse or dense matrix as CSR with sorted, unique, finite entries.
+    """Take a sparse or dense matrix as CSR with sorted, unique and finite entries.
 
-    float32 stays, all other types become float64; what came in is not changed.
+    float32 stays float32, and all other types become float64. The input does not change.
+
+    Examples
+    --------
+    >>> from l0.common.validation import checked_matrix
+    >>> matrix = checked_matrix([[1, 0], [0, 2]], "A")
+    >>> matrix.nnz, matrix.dtype
+    (2, dtype('float64'))
     """
     if np.ndim(source) != 2 or 0 in np.shape(source):
         raise InputError(
@@ -68,11 +91,18 @@ def checked_matrix(source: Any, argument: str) -> sp.csr_array:
 
 
 def checked_vector(source: ArrayLike, length: int, argument: str, what: str) -> NDArray[np.float64]:
-    """Take finite numbers as float64, one for each of `length` `what` (rows of `A`, say)."""
+    """Take `length` finite numbers as float64. `what` names what they are for: "rows of `A`".
+
+    Examples
+    --------
+    >>> from l0.common.validation import checked_vector
+    >>> checked_vector([1, 2], 2, "values", "rows of `A`")
+    array([1., 2.])
+    """
     try:
         vector = np.asarray(source, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"`{argument}` must be numbers; cast them ({error})") from None
+        raise InputError(f"`{argument}` must be numbers; convert them ({error})") from None
     if vector.ndim != 1:
         raise InputError(f"`{argument}` has shape {vector.shape}; pass one dimension")
     check_length(len(vector), length, argument, what)
@@ -86,7 +116,7 @@ def checked_vector(source: ArrayLike, length: int, argument: str, what: str) -> 
 
 
 def check_length(found: int, expected: int, argument: str, what: str) -> None:
-    """Insist on one entry for each of the `what`."""
+    """Check that there is one entry for each of the `what`."""
     if found != expected:
         raise InputError(
             f"`{argument}` has {found:,} entries for {expected:,} {what}; "

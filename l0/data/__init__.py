@@ -1,1 +1,1 @@
-"""Frames, arrays and files, whatever they are for."""
+"""Read and convert frames, arrays and files."""

@@ -1,8 +1,8 @@
-"""Tensors, arrays and frames alike: rows and columns by position, and columns as numbers.
+"""Rows, columns and numbers of tensors, arrays and frames.
 
-Data are a torch tensor or a numpy array whose first axis is the rows (anything numpy reads as an
-array counts as one), or a pandas, polars or pyarrow table. What is taken from them is of the kind
-that came in.
+Data are a torch tensor or a numpy array whose first axis is the rows, an object that numpy can turn
+into such an array, or a pandas, polars or pyarrow table. Rows and columns that are taken from data
+are of the same kind.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from l0.common.errors import InputError, first_few
 from l0.data.columns import as_numbers, encode_with_null, is_label, is_number
 from l0.data.tables import read_table, wrap_frame
 
-#: A column of labels with more levels than this is no short list of kinds.
+#: A label column with more levels than this does not become indicators.
 LEVELS = 50
 
 
@@ -31,9 +31,9 @@ class Columns:
     Attributes
     ----------
     values : ndarray of float64, shape (n, p)
-        Finite.
+        Finite numbers.
     names : list of str, length p
-        A level of a column of labels is called ``column=level``.
+        The name of a level of a label column is ``column=level``.
     """
 
     values: NDArray[np.float64]
@@ -41,17 +41,26 @@ class Columns:
 
 
 def is_frame(data: Any) -> bool:
-    """Whether the data are a pandas, polars or pyarrow table."""
+    """Tell whether the data are a pandas, polars or pyarrow table."""
     return isinstance(_wrap(data), nw.DataFrame)
 
 
 def shape(data: Any, argument: str = "data") -> tuple[int, ...]:
-    """Tell the shape of the data, (rows, ..., columns); an error calls them `argument`."""
+    """Return the shape of the data, (rows, ..., columns). Errors name the `argument`."""
     return tuple(_wrap(data, argument).shape)
 
 
 def take_rows(data: Any, rows: NDArray[np.int64]) -> Any:
-    """Take rows by position, whatever index a frame has."""
+    """Take rows by position. The index of a frame does not matter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.data.arrays import take_rows
+    >>> take_rows(np.array([[1, 2], [3, 4], [5, 6]]), np.array([0, 2]))
+    array([[1, 2],
+           [5, 6]])
+    """
     data = _wrap(data)
     if isinstance(data, torch.Tensor):
         return data[_on(rows, data)]
@@ -59,7 +68,16 @@ def take_rows(data: Any, rows: NDArray[np.int64]) -> Any:
 
 
 def take_columns(data: Any, columns: NDArray[np.int64]) -> Any:
-    """Take columns of a frame, or entries along the last axis of an array, by position."""
+    """Take columns of a frame, or entries along the last axis of an array, by position.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.data.arrays import take_columns
+    >>> take_columns(np.array([[1, 2, 3], [4, 5, 6]]), np.array([0, 2]))
+    array([[1, 3],
+           [4, 6]])
+    """
     data = _wrap(data)
     if isinstance(data, torch.Tensor):
         return data[..., _on(columns, data)]
@@ -69,12 +87,12 @@ def take_columns(data: Any, columns: NDArray[np.int64]) -> Any:
 
 
 def positions(indices: NDArray[np.int64], data: Any) -> Any:
-    """Give positions as a LongTensor beside a tensor, and as they are beside all else."""
+    """Give positions as a LongTensor if the data are a tensor, else as an array."""
     return _on(indices, data) if isinstance(data, torch.Tensor) else indices
 
 
 def scale(values: Any, factors: NDArray[np.float64]) -> Any:
-    """Multiply a vector of any kind; a tensor keeps its dtype, device and gradient."""
+    """Multiply a vector of any kind by factors. A tensor keeps its dtype, device and gradient."""
     values = _wrap(values)
     if isinstance(values, torch.Tensor):
         dtype = values.dtype if values.is_floating_point() else torch.get_default_dtype()
@@ -86,26 +104,37 @@ def scale(values: Any, factors: NDArray[np.float64]) -> Any:
 
 
 def as_columns(data: Any, argument: str) -> Columns:
-    """Read data as numbers: numeric and boolean columns as they are, labels by level.
+    """Read data as numbers: numeric and boolean columns as they are, and indicators of labels.
 
     Parameters
     ----------
     data : tensor, array, frame or series
         Axes after the first are flattened into columns.
     argument : str
-        What the caller calls it; error messages name it.
+        The name of the data in error messages.
 
     Returns
     -------
     Columns
-        A text, categorical or date column of a frame, or text in an array of one axis, becomes
-        one column of zeros and ones for each of its levels; missing is a level of its own.
+        A text, categorical or date column of a frame, or text in an array with one axis, becomes
+        a column of zeros and ones for each of its levels. Missing values are a level.
 
     Raises
     ------
     InputError
-        Naming the columns that are NaN or infinite somewhere, have more than `LEVELS` levels or
-        are of another type.
+        If a column has NaN or infinite values, more than `LEVELS` levels, or another type. The
+        message names the columns.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from l0.data.arrays import as_columns
+    >>> columns = as_columns(pa.table({"age": [40, 8], "sex": ["f", "m"]}), "data")
+    >>> columns.names
+    ['age', 'sex=f', 'sex=m']
+    >>> columns.values
+    array([[40.,  1.,  0.],
+           [ 8.,  0.,  1.]])
     """
     source = _table_or_array(data, argument)
     if isinstance(source, pa.Table):
@@ -129,19 +158,25 @@ def as_columns(data: Any, argument: str) -> Columns:
 
 
 def as_vector(values: Any, length: int, argument: str) -> NDArray[np.float64]:
-    """Read a vector of numbers of a given length; true counts as 1.
+    """Read a vector of numbers of a given length. True counts as 1.
 
     Raises
     ------
     InputError
-        Where it is of another shape, no numbers, or not finite.
+        If the shape is another one, or if the values are not finite numbers.
+
+    Examples
+    --------
+    >>> from l0.data.arrays import as_vector
+    >>> as_vector([True, False, True], 3, "y")
+    array([1., 0., 1.])
     """
     found = shape(values, argument)
     if found != (length,):
         raise InputError(f"`{argument}` has shape {found}; pass {length:,} numbers")
     source = _table_or_array(values, argument)
     if isinstance(source, pa.Table) and not is_number(kind := source.column(0).type):
-        raise InputError(f"`{argument}` holds {kind}, not numbers; cast it, or pass other values")
+        raise InputError(f"`{argument}` has the type {kind}, not numbers; convert it")
     return as_columns(source, argument).values[:, 0]
 
 
@@ -155,7 +190,7 @@ def _wrap(data: Any, argument: str = "data") -> Any:
 
 
 def _table_or_array(data: Any, argument: str) -> pa.Table | torch.Tensor | NDArray[Any]:
-    """Bring frames, series and text to one kind, and leave numbers in arrays as they are."""
+    """Convert frames, series and text to an Arrow table. Arrays of numbers stay as they are."""
     wrapped = _wrap(data, argument)
     if isinstance(wrapped, np.ndarray) and wrapped.dtype.kind in "OUST":
         if wrapped.ndim != 1:
@@ -166,7 +201,7 @@ def _table_or_array(data: Any, argument: str) -> pa.Table | torch.Tensor | NDArr
             return pa.table({argument: pa.array(wrapped.tolist())})
         except (pa.ArrowException, OverflowError):
             raise InputError(
-                f"`{argument}` is of mixed or unknown types; make its values of one type"
+                f"`{argument}` has mixed or unknown types; convert its values to one type"
             ) from None
     if isinstance(wrapped, nw.Series):
         wrapped = wrapped.to_frame()
@@ -199,14 +234,14 @@ def _frame_column(column: pa.ChunkedArray, name: str, argument: str) -> Columns:
         return Columns(as_numbers(column)[:, None], [name])
     if not is_label(column.type):
         raise InputError(
-            f"`{argument}` has the column {name!r} of type {column.type}; turn it into numbers or "
+            f"`{argument}` has the column {name!r} of type {column.type}; convert it to numbers or "
             "text, or leave it out of `fit`"
         )
     codes, levels = encode_with_null(column)
     if len(levels) > LEVELS:
         raise InputError(
-            f"`{argument}` has the column {name!r} of {len(levels):,} levels, and at most {LEVELS} "
-            "become indicators; encode it as numbers, or leave it out of `fit`"
+            f"`{argument}` has the column {name!r} with {len(levels):,} levels, and at most "
+            f"{LEVELS} become indicators; encode it as numbers, or leave it out of `fit`"
         )
     indicators = codes[:, None] == np.arange(len(levels))
     return Columns(indicators.astype(np.float64), [f"{name}={level}" for level in levels])

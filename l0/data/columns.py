@@ -1,4 +1,4 @@
-"""Arrow columns as numbers, or as labels that tell groups of rows apart."""
+"""Arrow columns as numbers, or as labels of groups of rows."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from l0.common.errors import InputError, first_few
 
-#: Up to here a float holds every whole number.
+#: A float can represent all whole numbers up to this one.
 EXACT = 2.0**53
 
 
 def check_unique(names: list[str], argument: str) -> None:
-    """Refuse columns of one name."""
+    """Refuse columns with the same name."""
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
         raise InputError(
@@ -25,7 +25,7 @@ def check_unique(names: list[str], argument: str) -> None:
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Whether a column of this type can be added up."""
+    """Tell whether a column of this type can be added up."""
     return bool(
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
@@ -35,12 +35,12 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds strings."""
+    """Tell whether a column of this type has strings."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def is_label(kind: pa.DataType) -> bool:
-    """Whether a column of this type can be written as text, to tell groups of rows apart."""
+    """Tell whether a column of this type can be written as text, as labels of groups of rows."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(
@@ -54,34 +54,42 @@ def is_label(kind: pa.DataType) -> bool:
 
 
 def as_numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:
-    """Take a numeric column as float64; nulls read NaN, and integers over 2^53 are rounded."""
+    """Take a numeric column as float64. Nulls become NaN, and integers over 2^53 are rounded."""
     return np.ascontiguousarray(pc.cast(values, pa.float64(), safe=False).to_numpy())
 
 
 def known_numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:
-    """Take a numeric column as float64, 0 where a number is null, NaN or infinite."""
+    """Take a numeric column as float64. Null, NaN and infinite numbers become 0.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from l0.data.columns import known_numbers
+    >>> known_numbers(pa.chunked_array([[1, None, 3]]))
+    array([1., 0., 3.])
+    """
     return np.nan_to_num(as_numbers(values), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """One array in place of chunks, dictionaries decoded, so that values compare by value."""
+    """Combine chunks to one array and decode dictionaries, so that values can be compared."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     return pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values
 
 
 def not_a_number(values: pa.ChunkedArray) -> str:
-    """Say what a column is that should be one of numbers, and the cells that keep it from that."""
+    """Describe a column that should be numeric and is not, with the cells that are the cause."""
     what = f"{values.type}, not a number"
     if not is_label(values.type):
         return what
     texts = [text for text in as_text(pc.unique(values)) if text is not None]
-    bad = [text for text in texts if not is_plain_number(text)] or texts  # or all are codes
+    bad = [text for text in texts if not is_plain_number(text)] or texts  # or all cells are codes
     return f"{what} ({first_few(bad)})" if bad else what
 
 
 def is_plain_number(cell: str) -> bool:
-    """Whether text reads as a number."""
+    """Tell whether text can be read as a number."""
     try:
         pa.scalar(cell.strip()).cast(pa.float64())
     except pa.ArrowInvalid:
@@ -90,11 +98,18 @@ def is_plain_number(cell: str) -> bool:
 
 
 def as_text(values: pa.Array | pa.ChunkedArray) -> list[str | None]:
-    """Write values as labels; NaN and empty text read None.
+    """Write values as labels. NaN and empty text become None.
 
-    One value reads the same whatever type holds it: 2012, 2012.0 and the decimal 2012.00 all
-    read ``2012``, and midnight reads as its date. Only beyond 2^53, where a float cannot tell
-    neighbours apart, a float and a decimal read ``1e+16`` and an integer its digits.
+    The label does not depend on the type: 2012, 2012.0 and the decimal 2012.00 all become ``2012``,
+    and midnight becomes its date. Beyond 2^53, where a float cannot represent all whole numbers, a
+    float and a decimal become ``1e+16``, and an integer keeps its digits.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from l0.data.columns import as_text
+    >>> as_text(pa.array([2012.0, 0.5, None]))
+    ['2012', '0.5', None]
     """
     values = plain(values)
     if pa.types.is_decimal(values.type):
@@ -111,9 +126,16 @@ def as_text(values: pa.Array | pa.ChunkedArray) -> list[str | None]:
 
 
 def as_level(text: str, kind: pa.DataType) -> str:
-    """Write a label that is asked for in the way `as_text` writes a column of this type.
+    """Write a label as `as_text` writes a column of this type.
 
-    ``2012.0`` asks for 2012 where the column holds numbers, and ``True`` for true.
+    In a numeric column, ``2012.0`` means 2012. In a boolean column, ``True`` means true.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from l0.data.columns import as_level
+    >>> as_level("2012.0", pa.int64()), as_level("01", pa.string())
+    ('2012', '01')
     """
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -121,19 +143,26 @@ def as_level(text: str, kind: pa.DataType) -> str:
         try:
             return as_text(pa.array([text]).cast(wanted))[0] or text
         except pa.ArrowException:
-            continue  # not written like a value of this type
+            continue  # the text is not a value of this type
     return text
 
 
 def encode(values: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
-    """Code a column of labels.
+    """Code a label column.
 
     Returns
     -------
     codes : ndarray of int64
-        Index into `levels`; -1 where the value is null, NaN or empty text.
+        Positions in `levels`, and -1 for null, NaN and empty text.
     levels : list of str
-        The levels in use, sorted, whatever order the rows have.
+        The levels in the column, sorted.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from l0.data.columns import encode
+    >>> encode(pa.chunked_array([["b", "a", None, "b"]]))
+    (array([ 1,  0, -1,  1]), ['a', 'b'])
     """
     values = plain(values)
     if pa.types.is_float16(values.type):  # Arrow codes it from version 26 on
@@ -142,13 +171,13 @@ def encode(values: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     texts = as_text(coded.dictionary)
     levels = sorted({text for text in texts if text is not None})
     place: dict[str | None, int] = {level: code for code, level in enumerate(levels)}
-    # Two values may share a text (0.0 and -0.0); the extra entry at the end is for nulls.
+    # Two values may have the same text (0.0 and -0.0). The last entry is for nulls.
     recode = np.array([place.get(text, -1) for text in [*texts, None]], dtype=np.int64)
     return recode[coded.indices.fill_null(len(texts)).to_numpy()], levels
 
 
 def encode_with_null(values: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
-    """Code a column of labels as `encode` does, but nulls, if any, have a last level ``""``."""
+    """Code a label column as `encode` does, with a last level ``""`` for nulls if there are any."""
     codes, levels = encode(values)
     if (codes < 0).any():
         codes, levels = np.where(codes < 0, len(levels), codes), [*levels, ""]

@@ -1,4 +1,4 @@
-"""Frames in and frames out: pandas, polars, pyarrow or a file; Arrow tables inside."""
+"""Convert frames (pandas, polars, pyarrow) and files to Arrow tables, and tables to frames."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from l0.data.columns import check_unique
 from l0.data.readers import READERS, reader_of
 
 Kind = Literal["pandas", "polars", "pyarrow"]
-#: The frames of a result: of the kind that the records had, or that was asked for.
+#: The frames of a result, of the kind of the records or of the kind that was asked for.
 FrameT = TypeVar("FrameT")
-#: Any other table that comes in and goes out.
+#: Another table that is returned in its own kind.
 TableT = TypeVar("TableT")
 
 
 def is_path(source: Any) -> TypeGuard[str | os.PathLike[str]]:
-    """Whether a source is the path of a file, not a frame."""
+    """Tell whether a source is the path of a file and not a frame."""
     return isinstance(source, (str, os.PathLike))
 
 
 def checked_kind(kind: Kind | None, default: Kind) -> Kind:
-    """Take a kind of frame that was asked for, or the default where none was."""
+    """Check a kind of frame. None means the default."""
     if kind is None:
         return default
     if kind not in get_args(Kind):
@@ -40,36 +40,44 @@ def read_table(
     column_types: dict[str, pa.DataType] | None = None,
     key: str | None = None,
 ) -> tuple[pa.Table, Kind]:
-    """Take a frame or a file as an Arrow table.
+    """Read a frame or a file as an Arrow table.
 
     Parameters
     ----------
     source : pandas.DataFrame, polars.DataFrame, pyarrow.Table, str or Path
-        The frame, or the path of a ``.parquet`` or ``.csv`` file (``.csv.gz`` too).
+        The frame, or the path of a ``.parquet``, ``.csv`` or ``.csv.gz`` file.
     argument : str
-        What the caller calls it; error messages name it.
+        The name of the source in error messages.
     column_types : dict, optional
-        For a CSV file: the type of each named column; every other column is then read as
-        text. Without it types are inferred, and a column with codes that a number would change
-        stays text: with a leading zero (``01``, ``05.10``, ``0x1F``), or of more digits than
-        the number holds.
+        For a CSV file: the types of columns. All other columns are then read as text. Without
+        it, types are inferred, and a column of codes that a number would change stays text: codes
+        with a leading zero (``01``, ``05.10``, ``0x1F``), or with more digits than a number can
+        have.
     key : str, optional
-        For a CSV file: the column that tells rows apart. It stays text too where it holds
-        anything but whole numbers (``5.10``, ``12E1``).
+        For a CSV file: the column that identifies rows. It also stays text if its cells are not
+        all whole numbers (``5.10``, ``12E1``).
 
     Returns
     -------
     table : pyarrow.Table
     kind : {"pandas", "polars", "pyarrow"}
-        The kind that came in, for `native`. Files count as pyarrow.
+        The kind of the source, for `native`. The kind of a file is pyarrow.
 
     Raises
     ------
     FileNotFoundError
-        When the path does not exist.
+        If the path does not exist.
     InputError
-        When the file is empty or unreadable, a cell is not of the type it must be, the frame
-        has no rows or a repeated column name, or `source` is of another type.
+        If the file is empty or unreadable, if a cell has the wrong type, if the frame has no rows
+        or a repeated column name, or if `source` has another type.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from l0.data.tables import read_table
+    >>> table, kind = read_table(pd.DataFrame({"id": [1, 2]}), "records")
+    >>> table.column_names, kind
+    (['id'], 'pandas')
     """
     if is_path(source):
         table, kind = _read_file(Path(source), argument, column_types, key), "pyarrow"
@@ -78,13 +86,13 @@ def read_table(
     if table.num_rows == 0:
         raise InputError(f"`{argument}` has no rows; pass at least one")
     for place, field in enumerate(table.schema):
-        if pa.types.is_string_view(field.type):  # Arrow cannot take rows of it yet
+        if pa.types.is_string_view(field.type):  # Arrow cannot take rows of this type yet
             table = table.set_column(place, field.name, table[place].cast(pa.large_string()))
     return table, kind  # type: ignore[return-value]
 
 
 def native(table: pa.Table, kind: Kind | str) -> Any:
-    """Give an Arrow table as a frame of the wanted kind (see `read_table`)."""
+    """Convert an Arrow table to a frame of a kind (see `read_table`)."""
     if kind == "pyarrow":
         return table
     try:
@@ -94,7 +102,7 @@ def native(table: pa.Table, kind: Kind | str) -> Any:
 
 
 def column(table: pa.Table, name: str, argument: str, meaning: str) -> pa.ChunkedArray:
-    """Take a column by name, or say which columns there are."""
+    """Take a column by name. An unknown name is an error that lists the closest columns."""
     if name not in table.column_names:
         raise InputError(
             f"`{argument}` has no column {name!r} to use as {meaning}; "
@@ -104,14 +112,14 @@ def column(table: pa.Table, name: str, argument: str, meaning: str) -> pa.Chunke
 
 
 def wrap_frame(source: Any, argument: str, allow_series: bool = False) -> Any:
-    """Take a frame, or a series where that will do, as narwhals does.
+    """Convert a frame, or a series if `allow_series` is true, to narwhals.
 
     Raises
     ------
     TypeError
-        Where it is neither.
+        If the source is neither.
     InputError
-        Where it repeats a column name.
+        If the source repeats a column name.
     """
     try:
         return nw.from_native(source, eager_only=True, allow_series=allow_series)  # type: ignore[call-overload]
@@ -130,11 +138,11 @@ def _read_frame(source: Any, argument: str) -> tuple[pa.Table, Kind]:
             "(collect a lazy one first), or the path of a .parquet or .csv file"
         ) from None
     try:
-        table = nw.maybe_reset_index(frame).to_arrow()  # pandas' index is no column
+        table = nw.maybe_reset_index(frame).to_arrow()  # without the index of pandas
     except (pa.ArrowException, OverflowError, TypeError) as error:
         raise InputError(
             f"`{argument}` has a column of mixed or unknown types "
-            f"({'; '.join(map(str, error.args))}); make each column one type"
+            f"({'; '.join(map(str, error.args))}); convert each column to one type"
         ) from None
     implementation = frame.implementation
     kind = (
@@ -158,7 +166,9 @@ def _read_file(
         raise InputError(f"`{argument}`: the file {str(path)!r} is empty; write it again")
     found = reader_of(path)
     if found is None:
-        raise InputError(f"`{argument}`: {str(path)!r} is none of {', '.join(READERS)}; convert it")
+        raise InputError(
+            f"`{argument}`: the suffix of {str(path)!r} is none of {', '.join(READERS)}; convert it"
+        )
     read, advice = found
     try:
         return read(path, argument, column_types, key)

@@ -1,4 +1,7 @@
-"""The bundled survey: CPS tax units, their members, and published totals (README.md beside it)."""
+"""The bundled survey: US tax units from the CPS, their members, and published totals.
+
+`README.md` in this folder has the sources and the limits of the data.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,19 @@ __all__ = ["CPS", "cps_paths", "load_cps"]
 
 
 class CPS(NamedTuple):
-    """The three tables of `load_cps`."""
+    """The three tables of `load_cps`, or their paths.
+
+    Attributes
+    ----------
+    tax_units, persons, targets : frame or Path
+
+    Examples
+    --------
+    >>> import l0
+    >>> cps = l0.datasets.load_cps()
+    >>> cps.targets.num_rows
+    1776
+    """
 
     tax_units: Any
     persons: Any
@@ -22,7 +37,7 @@ class CPS(NamedTuple):
 
 
 def cps_paths() -> CPS:
-    """Paths of the bundled files.
+    """Return the paths of the bundled files.
 
     Returns
     -------
@@ -30,6 +45,12 @@ def cps_paths() -> CPS:
         Parquet files.
     targets : Path
         A CSV file.
+
+    Examples
+    --------
+    >>> import l0
+    >>> [path.name for path in l0.datasets.cps_paths()]
+    ['cps_tax_units.parquet', 'cps_persons.parquet', 'us_targets.csv']
     """
     folder = Path(str(files("l0.datasets")))
     return CPS(
@@ -43,24 +64,32 @@ def load_cps(kind: Kind = "pyarrow") -> CPS:
     Parameters
     ----------
     kind : {"pyarrow", "pandas", "polars"}
-        Kind of the frames.
+        The kind of the frames.
 
     Returns
     -------
     tax_units : frame, 277,262 rows
-        From the Current Population Survey 2013-2015, in 2022 dollars a year; `weight` is the
-        number of tax units that a row stands for, `tax_unit_id` the key.
+        From the Current Population Survey 2013-2015, in 2022 dollars a year. `tax_unit_id` is the
+        key. `weight` is the number of tax units that a row represents.
     persons : frame, 539,425 rows
-        Head, spouse and dependents with an age band, tied by `tax_unit_id`.
+        Heads, spouses and dependents with an age band, and the `tax_unit_id` of their tax unit.
     targets : frame, 1,776 rows
-        Totals published by the Census Bureau, the IRS and the USDA, each with its source.
+        Totals that the Census Bureau, the IRS and the USDA published, each with its source.
 
     Raises
     ------
     InputError
-        Where `kind` is none of these.
+        If `kind` is none of these.
     ImportError
-        Where the package of that kind is not installed.
+        If the package of that kind is not installed.
+
+    Examples
+    --------
+    >>> import l0
+    >>> tax_units, persons, targets = l0.datasets.load_cps("pandas")
+    >>> vermont = tax_units[tax_units["state"] == "VT"]
+    >>> print(f"{len(vermont):,} rows represent {vermont['weight'].sum():,.0f} tax units")
+    3,265 rows represent 411,647 tax units
     """
     kind = checked_kind(kind, "pyarrow")
     paths = cps_paths()

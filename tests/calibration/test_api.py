@@ -183,7 +183,7 @@ def test_weights_are_even_where_none_are_given():
 def test_no_weights_and_nothing_to_tell_them_from():
     records = pd.DataFrame({"x": [1.0, 2.0, -3.0]})
     targets = pd.DataFrame({"variable": ["x"], "value": [0.0]})
-    with pytest.raises(InputError, match="`weight` is not given, and no target tells how many"):
+    with pytest.raises(InputError, match="`weight` is not given, and no target says how many"):
         CalibrationProblem.from_frames(records, targets)
 
 

@@ -98,7 +98,7 @@ def test_a_folder_that_cannot_be_moved_into_place_leaves_the_old_one(tmp_path, m
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("whole", [whole_file, lambda path: whole_folder(path, [MARK])])
 def test_no_room_on_disk_is_said_so(tmp_path, code, whole):
-    said = pytest.raises(OSError, match="no room on disk to write '.*out'; free some or write els")
+    said = pytest.raises(OSError, match="no room on disk to write '.*out'; make room or write els")
     with said as caught, whole(tmp_path / "out"):
         raise OSError(code, os.strerror(code))
     assert caught.value.errno == code
@@ -118,7 +118,7 @@ def test_no_room_for_the_scratch_folder_is_said_so(tmp_path, monkeypatch):
 def test_a_folder_with_other_files_is_refused(tmp_path):
     write(tmp_path / "out", "one")
     (tmp_path / "out" / "thesis.txt").write_text("precious")
-    with pytest.raises(InputError, match=r"holds files of others \('thesis.txt'\); name a new"):
+    with pytest.raises(InputError, match=r"it contains other files \('thesis.txt'\); name a new"):
         write(tmp_path / "out", "two")
     assert names(tmp_path / "out") == [MARK, "thesis.txt"]
 
@@ -136,18 +136,18 @@ def test_the_working_folder_is_not_replaced(tmp_path, monkeypatch, path):
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / MARK).touch()
     monkeypatch.chdir(tmp_path / "inner")
-    with pytest.raises(InputError, match="is in use and cannot be replaced as a whole; name a fol"):
+    with pytest.raises(InputError, match="is in use and cannot be replaced; name a folder"):
         check_replaceable(path, [MARK])
 
 
 def test_a_folder_that_cannot_be_made_is_refused_beforehand(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be made: '.*file' cannot be written to"):
+    with pytest.raises(InputError, match="cannot be made, because '.*file' is not a writable"):
         check_replaceable(tmp_path / "file" / "deep" / "out", [MARK])
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_refused_beforehand(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(InputError, match="cannot be made: '.*locked' cannot be written to"):
+    with pytest.raises(InputError, match="cannot be made, because '.*locked' is not a writable"):
         check_replaceable(tmp_path / "locked" / "out", [MARK])

@@ -112,14 +112,14 @@ def test_text_in_an_array_of_one_axis_becomes_indicators(text):
         (pl.DataFrame({"a": [[1], [2]]}), "`data` has the column 'a' of type .*leave it out"),
         (
             pd.DataFrame({"id": [f"r{i}" for i in range(51)]}),
-            "`data` has the column 'id' of 51 levels.*encode it.*leave it out",
+            "`data` has the column 'id' with 51 levels.*encode it.*leave it out",
         ),
         (np.array([["a"]]), "`data` is an array of .*pass numbers, or a frame"),
         (torch.ones(2, dtype=torch.complex64), "`data` is an array of complex64"),
         (3.0, "`data` is an array of float64 with 0 axes"),
         (np.ones((0, 2)), "`data` is empty"),
         (np.ones((2, 0)), "`data` is empty"),
-        (np.array(["a", 1], dtype=object), "`data` is of mixed or unknown types; .*one type"),
+        (np.array(["a", 1], dtype=object), "`data` has mixed or unknown types; .*one type"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "`data` has the columns 'a' more than once"),
         (pa.table([[1], [2]], names=["b", "b"]), "`data` has the columns 'b' more than once"),
     ],
@@ -156,7 +156,7 @@ def test_repeated_columns_are_named_as_the_caller_calls_the_frame():
     ],
 )
 def test_a_vector_is_numbers_and_never_indicators_of_text(text):
-    with pytest.raises(InputError, match="`weights` holds .*, not numbers; cast "):
+    with pytest.raises(InputError, match="`weights` has the type .*, not numbers; convert"):
         as_vector(text, 3, "weights")
 
 

@@ -72,9 +72,13 @@ def test_missing_file():
         (
             "a.xlsx",
             "x",
-            r"`records`: '.*a.xlsx' is none of .parquet, .pq, .csv, .csv.gz; convert it",
+            r"`records`: the suffix of '.*a.xlsx' is none of .parquet, .pq, .csv, .csv.gz",
         ),
-        ("a", "x", r"`records`: '.*a' is none of .parquet, .pq, .csv, .csv.gz; convert it"),
+        (
+            "a",
+            "x",
+            r"`records`: the suffix of '.*a' is none of .parquet, .pq, .csv, .csv.gz; convert it",
+        ),
     ],
 )
 def test_bad_files_are_named(tmp_path, name, content, match):

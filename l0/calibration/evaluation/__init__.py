@@ -1,1 +1,1 @@
-"""What a result is judged by."""
+"""Evaluate a result: its metrics and its untargeted statistics."""

@@ -1,4 +1,4 @@
-"""What weights are worth: the metrics of a result, and the tables behind them."""
+"""Evaluate weights: the metrics of a result, and the tables behind them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from l0.calibration.evaluation.untargeted import untargeted_metrics
 from l0.calibration.problem.core import Problem
 from l0.common.errors import InputError
 
-#: A target counts as met within this relative error, or within its tolerance if that is larger.
+#: A target is met if its relative error is at most this, or at most its tolerance if larger.
 MET = 0.01
 
 
@@ -22,29 +22,29 @@ def evaluate(
     reference: NDArray[np.float64] | None,
     reasons: NDArray[np.str_],
 ) -> tuple[Quality, dict[str, pa.Table]]:
-    """Measure the weights of some records.
+    """Evaluate the weights of some records.
 
     Parameters
     ----------
     problem : Problem
     records : ndarray of int64, shape (k,)
-        Positions in the problem.
+        The positions of the records in the problem.
     weights : ndarray of float64, shape (k,)
     reference : ndarray of float64, shape (n,), or None
-        Ratios of the calibrated full file; None where nothing is untargeted.
+        The ratios of the calibrated full file, or None if there are no untargeted statistics.
     reasons : ndarray of str, shape (m,)
-        Why a target is unreachable (`unreachable`).
+        Why a target is unreachable (see `unreachable`).
 
     Returns
     -------
     metrics : Quality
     tables : dict of str to pyarrow.Table
-        ``weights``, ``targets`` and, where something is untargeted, ``untargeted``.
+        ``weights``, ``targets``, and ``untargeted`` if there are untargeted statistics.
 
     Raises
     ------
     InputError
-        Where the fit diverged.
+        If the fit diverged.
     """
     w0 = problem.design_weights[records]
     if not (np.isfinite(weights) & (weights > 0)).all():

@@ -1,4 +1,4 @@
-"""The numbers a result is judged by."""
+"""The metrics of a result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from l0.calibration.problem.losses import score
 
 
 class Counts(TypedDict):
-    """How many records and targets there are."""
+    """The numbers of records and targets."""
 
     n_records: int
     n_candidates: int
@@ -20,7 +20,7 @@ class Counts(TypedDict):
 
 
 class FitMetrics(TypedDict):
-    """How well the targets are hit."""
+    """The errors of the targets."""
 
     loss: float
     median_error: float
@@ -30,14 +30,14 @@ class FitMetrics(TypedDict):
 
 
 class UntargetedMetrics(TypedDict):
-    """What became of statistics that are no target; None where there are none."""
+    """The errors of the statistics that are not targets; None if there are none."""
 
     untargeted_median_error: float | None
     untargeted_capped_error: float | None
 
 
 class WeightMetrics(TypedDict):
-    """How even the weights are."""
+    """The variation of the weights."""
 
     effective_sample_size: float
     design_effect: float
@@ -46,22 +46,22 @@ class WeightMetrics(TypedDict):
 
 
 class Quality(Counts, FitMetrics, UntargetedMetrics, WeightMetrics):
-    """What weights are worth."""
+    """All metrics of weights."""
 
 
 class Metrics(Quality):
-    """The metrics of a result (`CalibrationResult` says what each one is)."""
+    """The metrics of a result (see `CalibrationResult`)."""
 
     seconds: float
 
 
 def effective_sample_size(weights: NDArray[np.float64]) -> float:
-    """Kish's effective sample size, ``(sum w)^2 / sum w^2`` (Kish 1965, Survey Sampling, 11.7)."""
+    """Compute ``(sum w)^2 / sum w^2`` (Kish 1965, Survey Sampling, section 11.7)."""
     return float(weights.sum() ** 2 / (weights @ weights))
 
 
 def fit_metrics(error: NDArray[np.float64], importance: NDArray[np.float64]) -> FitMetrics:
-    """Summarise the relative errors of all targets, unreachable ones included."""
+    """Summarise the relative errors of all targets, also of unreachable ones."""
     size = np.abs(error)
     return {
         "loss": score(error, importance),
@@ -77,9 +77,9 @@ def weight_metrics(
 ) -> WeightMetrics:
     """Summarise the weights of the chosen records.
 
-    `design_effect` is the number of these records, k, over their effective sample size;
-    `max_weight_ratio` the largest w / w0; `top_1pct_weight_share` the share of all weight that
-    the heaviest hundredth of the records (at least one) carries.
+    `design_effect` is the number of these records, k, over their effective sample size.
+    `max_weight_ratio` is the largest w / w0. `top_1pct_weight_share` is the share of the sum of the
+    weights that the 1% of the records with the largest weights have (at least one record).
     """
     heaviest = np.sort(weights)[::-1][: max(1, len(weights) // 100)]
     size = effective_sample_size(weights)

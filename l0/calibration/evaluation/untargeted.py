@@ -1,8 +1,13 @@
-"""What a result does to everything that was no target.
+"""Untargeted statistics: what a result does to counts and totals that are not targets.
 
-From the records alone, statistics are made that a user of the file might ask for: weighted counts,
-and weighted totals of every amount, over all records, by the levels of each column of labels and
-of each pair of them. Their reference is the calibrated full file, which keeps all records.
+The statistics come from the records alone, and a user of the file might compute them: weighted
+counts, and weighted totals of each amount, over all records, by the levels of each label column,
+and by each pair of label columns. The reference is the calibrated full file, with all records.
+
+The effective number of records of a statistic is (sum c)^2 / sum c^2, where c = w x is the
+contribution of a record. This is Kish's effective sample size (Kish 1965, Survey Sampling, section
+11.7) of the contributions in place of the weights. A Poisson sample that expects a share f of the
+records has the coefficient of variation sqrt((1 - f) / f / effective_n).
 """
 
 from __future__ import annotations
@@ -25,16 +30,15 @@ from l0.calibration.problem.losses import capped_error
 from l0.calibration.problem.matrix import cells, patterns
 from l0.data.columns import known_numbers
 
-#: A cell counts when its effective number of records, (sum c)^2 / sum c^2 of the contributions
-#: c = w x, is at least this. Then even a Poisson sample of the whole file knows it to within
-#: about 10%.
+#: A statistic counts if its effective number of records is at least this. A sample of half of the
+#: records then estimates it with a coefficient of variation of at most 10%.
 LEAST_EFFECTIVE_N = 100.0
-#: How many columns of labels are paired, and how many amounts are added up: those of a target
-#: first, then the first ones of the file. The work grows with the square of the one times the
-#: other, and a file may bring dozens of codes and a hundred replicate weights.
+#: The largest number of label columns that form pairs, and of amounts that are added up. Columns
+#: that a target uses come first, then the first columns of the file. The work grows with the square
+#: of the first number times the second, and a file may have a hundred replicate weights.
 PAIRED_LABELS = 10
 AMOUNTS = 20
-#: How a statistic names the records whose label is empty.
+#: The level of records without a label, in the name of a statistic.
 NO_LEVEL = "(none)"
 
 T = TypeVar("T")
@@ -44,12 +48,13 @@ T = TypeVar("T")
 class SurveyStatistics:
     """Counts and totals by labels and pairs of labels, made from the records.
 
-    A null, NaN or infinite amount counts as nothing: totals are over the records where it is known.
-    No more than `PAIRED_LABELS` columns are paired and no more than `AMOUNTS` amounts added up.
-    Left out are pairs of more cells than there are records, cells of an effective number under
-    `LEAST_EFFECTIVE_N`,
-    and cells that the targets fix already: every record of such a cell is in a target of the same
-    variable, and all these targets fill in the same label columns, those of the cell among them.
+    A null, NaN or infinite amount counts as 0: totals are over the records with a known amount. At
+    most `PAIRED_LABELS` label columns form pairs, and at most `AMOUNTS` amounts are added up.
+
+    Some statistics are left out: pairs of columns with more cells than records, cells with an
+    effective number of records below `LEAST_EFFECTIVE_N`, and cells that the targets determine. The
+    targets determine a cell if each of its records is in a target of the same variable, and these
+    targets have the same label columns, which include those of the cell.
 
     Parameters
     ----------
@@ -72,7 +77,7 @@ class SurveyStatistics:
         kept = [weights[chosen] * amount[chosen] for amount in amounts]
         targeted = [list(self._targeted(variable)) for variable in variables]
         parts: list[list[pa.Table]] = [[] for _ in variables]
-        # Variables inside: the cells of a record are looked up once for all of them.
+        # The loop over variables is inside, so that the cells are computed once for all of them.
         for columns in self._cells(len(weights)):
             codes, size = _cell_codes(columns, len(weights))
             if columns and np.bincount(codes).max() < LEAST_EFFECTIVE_N:
@@ -108,7 +113,7 @@ class SurveyStatistics:
                 yield one, other
 
     def _targeted(self, variable: str) -> Iterator[tuple[frozenset[str], NDArray[np.bool_]]]:
-        """Patterns with targets of this variable: their columns, and who is in a target."""
+        """Give the label columns of targets of this variable, and the records in a target."""
         for (entity, names), rows in patterns(self.targets).items():
             asked = [row for row in rows if self.targets.variables[row] == variable]
             if not entity and asked:
@@ -133,7 +138,7 @@ class SurveyStatistics:
 
 @dataclass(frozen=True)
 class MatrixStatistics:
-    """Statistics given as a matrix.
+    """Statistics from the rows of a matrix.
 
     Parameters
     ----------
@@ -158,7 +163,7 @@ class MatrixStatistics:
 
 
 def untargeted_metrics(table: pa.Table | None) -> UntargetedMetrics:
-    """Median and mean capped relative error of a table of `compare`; None without one."""
+    """Compute the median and the mean capped relative error; None if there is no statistic."""
     if table is None or not table.num_rows:
         return {"untargeted_median_error": None, "untargeted_capped_error": None}
     error = table.column("relative_error").to_numpy()
@@ -169,13 +174,13 @@ def untargeted_metrics(table: pa.Table | None) -> UntargetedMetrics:
 
 
 def _first(items: list[T], wanted: Callable[[T], bool], most: int) -> list[T]:
-    """Take so many items, the wanted ones before the others, in the order they have."""
+    """Take at most so many items, in their order. The wanted ones have priority."""
     places = sorted(range(len(items)), key=lambda place: not wanted(items[place]))[:most]
     return [items[place] for place in sorted(places)]
 
 
 def _cell_codes(columns: tuple[Labels, ...], n: int) -> tuple[NDArray[np.int64], int]:
-    """Number the cells of some label columns: each record's cell, and how many cells there are."""
+    """Number the cells of label columns: the cell of each record, and the number of cells."""
     codes, size = np.zeros(n, dtype=np.int64), 1
     for column in columns:
         codes = codes * len(column.levels) + column.codes
@@ -184,7 +189,7 @@ def _cell_codes(columns: tuple[Labels, ...], n: int) -> tuple[NDArray[np.int64],
 
 
 def _effective_n(total: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Effective number of records, (sum c)^2 / sum c^2; 0 where there is no contribution c."""
+    """Compute the effective number of records, (sum c)^2 / sum c^2, or 0 if all c are 0."""
     return np.divide(total**2, squares, out=np.zeros(len(total)), where=squares > 0)
 
 

@@ -1,1 +1,1 @@
-"""Weights of a fixed set of records."""
+"""Fit the weights of a fixed set of records."""

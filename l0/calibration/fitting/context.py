@@ -1,4 +1,4 @@
-"""What every stage of one run shares: the objective, the effort, chance and the history."""
+"""What all stages of a run share: objective, epochs, random numbers and history."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from l0.calibration.problem.core import Problem
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FitContext:
-    """What a selector and a refit are handed.
+    """The arguments of a selector and of a refit.
 
     Attributes
     ----------
     objective : Objective
     epochs : int
-        Epochs of a refit; selectors measure their own effort by it.
+        The epochs of a refit. The epochs of a selector are a multiple of it.
     generator : numpy.random.Generator
-        Source of every random choice.
+        The source of all random numbers.
     history : History
     reference : ndarray of float64, shape (n,), or None
-        Ratios of the calibrated full file, which keeps all records; None where neither the
-        selector nor the account needs it.
+        The ratios of the calibrated full file, which keeps all records. None if neither the
+        selector nor the evaluation needs them.
     """
 
     objective: Objective
@@ -37,12 +37,12 @@ class FitContext:
 
     @property
     def problem(self) -> Problem:
-        """What is solved."""
+        """The problem of the objective."""
         return self.objective.problem
 
     @property
     def full_file(self) -> NDArray[np.float64]:
-        """The reference, for those selectors that need it, shape (n,)."""
+        """The reference, shape (n,), for selectors that need it."""
         if self.reference is None:
-            raise RuntimeError("the selector has `needs_full_file = False`, and asks for it")
+            raise RuntimeError("a selector with `needs_full_file = False` used `full_file`")
         return self.reference

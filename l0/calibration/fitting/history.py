@@ -1,4 +1,4 @@
-"""What happens during a fit: snapshots for the history, and word to whoever watches."""
+"""The history of a run: snapshots of the fits, each passed on to a listener."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from l0.calibration.progress import Listener, Progress
 
 
 def due(epoch: int, epochs: int, times: int) -> int:
-    """Say whether a snapshot is due after an epoch: some `times` over a fit, and at its end.
+    """Tell whether a snapshot is due after an epoch: about `times` in a fit, and one at its end.
 
     Returns
     -------
     int
-        Epochs since the last snapshot where one is due, else 0.
+        The epochs since the last snapshot if one is due, else 0.
     """
     every = max(1, math.ceil(epochs / times))
     at_an_end = (epoch + 1) % every == 0 or epoch + 1 == epochs
@@ -29,13 +29,13 @@ def due(epoch: int, epochs: int, times: int) -> int:
 
 
 class History:
-    """Take snapshots of a fit and pass each on to a listener.
+    """Take snapshots of the fits, and pass each on to a listener.
 
     Parameters
     ----------
     problem : Problem
     listener : callable, optional
-        Gets the `Progress` of every snapshot.
+        It is called with the `Progress` of each snapshot.
     """
 
     def __init__(self, problem: Problem, listener: Listener | None = None) -> None:
@@ -49,22 +49,22 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the history began."""
+        """The seconds since the history began."""
         return time.perf_counter() - self._started
 
     def snapshot(
         self, stage: str, epochs: int, n_records: int, estimates: NDArray[np.float32]
     ) -> None:
-        """Note where the fit stands.
+        """Take a snapshot.
 
         Parameters
         ----------
         stage : str
         epochs : int
-            Epochs since the last snapshot.
+            The epochs since the last snapshot.
         n_records : int
         estimates : ndarray of float32, shape (m,)
-            As shares of the targets' scales.
+            The estimates, as shares of the targets' scales.
         """
         state = Progress(
             stage=stage,
@@ -79,11 +79,14 @@ class History:
             self._listener(state)
 
     def table(self) -> pa.Table:
-        """One row a snapshot, with the fields of `Progress`."""
+        """Make a table of the snapshots, with the fields of `Progress` as columns."""
         return pa.Table.from_pylist([asdict(state) for state in self._states])
 
     def log(self) -> pa.Table:
-        """One row a target and snapshot, in the columns that the field's dashboards read."""
+        """Make a table with a row for each target and snapshot.
+
+        Its columns have the names that dashboards of calibration logs expect.
+        """
         problem, times = self._problem, len(self._states)
         estimate = np.concatenate(self._estimates) * np.tile(self._scales, times)
         target = np.tile(problem.values, times)

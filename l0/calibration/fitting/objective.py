@@ -1,4 +1,13 @@
-"""What a fit minimises over the ratios u = w / w0: the weighted loss of the scaled errors."""
+"""The objective of a fit: the weighted mean loss of the scaled errors.
+
+For ratios u = w / w0, the datafit is
+
+    sum_j p_j loss(|e_j| - t_j if |e_j| > t_j else 0),    e_j = (A w)_j / s_j - b_j / s_j,
+
+where p are the shares of the targets in the loss, s their scales, b their values and t their
+tolerances. The tolerance is the zone without cost of the epsilon-insensitive loss (Vapnik 1995;
+Smola & Schölkopf 2004, Statistics and Computing 14(3), equation 4).
+"""
 
 from __future__ import annotations
 
@@ -18,18 +27,18 @@ from l0.sparse_operator import SparseOperator
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Objective:
-    """The datafit of a problem under a loss, within bounds, on a device.
+    """The datafit of a problem for a loss, bounds and a device.
 
     Attributes
     ----------
     problem : Problem
     operator : SparseOperator
-        Scaled estimates of all targets from the ratios of all records; see `scaled_operator`.
+        Maps the ratios of all records to the scaled estimates of all targets (`scaled_operator`).
     loss : Loss
     bounds : Bounds
-        On the ratios of the records that are chosen.
+        The bounds on the ratios of the chosen records.
     reachable : ndarray of bool, shape (m,)
-        Targets that count in the loss.
+        The targets that count in the loss.
     """
 
     problem: Problem
@@ -40,12 +49,12 @@ class Objective:
 
     @property
     def device(self) -> torch.device:
-        """Where the fit runs."""
+        """The device of the fit."""
         return self.operator.device
 
     @cached_property
     def importance(self) -> NDArray[np.float64]:
-        """Shares of the targets in the loss, shape (m,); 0 for those that do not count."""
+        """The shares p of the targets in the loss, shape (m,); 0 for unreachable targets."""
         counted = np.where(self.reachable, self.problem.importance, 0.0)
         return np.asarray(counted / counted.sum())
 
@@ -54,7 +63,7 @@ class Objective:
         return torch.as_tensor(array, dtype=torch.float32).to(self.device)
 
     def datafit(self, estimates: Tensor) -> Tensor:
-        """Weighted mean loss of scaled estimates, shape (m,), over the reachable targets."""
+        """Compute the weighted mean loss of scaled estimates, shape (m,)."""
         error = estimates - self._goal
         beyond = error - error.clamp(-self._tolerance, self._tolerance)
         return self._shares @ self.loss(beyond)
@@ -73,7 +82,7 @@ class Objective:
 
 
 def scaled_operator(problem: Problem, device: torch.device) -> SparseOperator:
-    """Lay out A so that it maps ratios to estimates as shares of the targets' scales."""
+    """Make the operator that maps ratios to estimates, as shares of the targets' scales."""
     return SparseOperator.from_scipy(
         problem.matrix, 1 / problem.scales, problem.design_weights, device
     )

@@ -1,1 +1,1 @@
-"""The survey and the table of targets, read and checked."""
+"""Read and check the survey and the table of targets."""

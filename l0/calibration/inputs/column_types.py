@@ -1,4 +1,4 @@
-"""Which columns of a survey are labels, and which are amounts that can be added up."""
+"""The types of the columns of a survey: labels, and amounts that can be added up."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from l0.data.columns import encode_with_null, is_label, is_number
 
 #: An integer column with more levels than this is an amount, unless a target uses it as a label.
 INTEGER_LEVELS = 20
-#: A text column with more levels than this is an identifier or free text, and is left alone.
+#: A text column with more levels than this is an identifier or free text. It is left out.
 TEXT_LEVELS = 1000
 
 
 @dataclass(frozen=True)
 class Labels:
-    """A column of labels, coded.
+    """A label column as codes.
 
     Attributes
     ----------
     name : str
     codes : ndarray of int64, shape (n,)
-        Index into `levels`; a null has the last level, "".
+        Positions in `levels`. The last level, "", stands for null.
     levels : list of str
     """
 
@@ -39,15 +39,15 @@ class Labels:
 
 @dataclass(frozen=True)
 class ColumnTypes:
-    """The columns of the records by what they are for; key and weight are neither.
+    """The label columns and the amounts of the records. Key and weight belong to neither.
 
     Attributes
     ----------
     labels : list of Labels
-        Text, categorical, date and boolean columns, integers of few levels, and whatever a
-        target uses as a label; a column of one level divides nothing and is left out.
+        Text, categorical, date and boolean columns, integers with few levels, and all columns that
+        a target uses as a label. A column with one level is left out.
     amounts : list of str
-        All other numeric columns, but one named ``count``.
+        All other numeric columns, except one with the name ``count``.
     """
 
     labels: list[Labels]
@@ -70,7 +70,7 @@ def classify(survey: Survey, used_as_labels: Collection[str]) -> ColumnTypes:
                 and pc.count_distinct(column).as_py() <= INTEGER_LEVELS
             )
             if not few:
-                # A statistic of an amount of that name would read like a count of records.
+                # A statistic of an amount with this name would look like a count of records.
                 amounts += [name] if name != COUNT else []
                 continue
         coded = Labels(name, *encode_with_null(column))

@@ -1,4 +1,4 @@
-"""The survey: records with design weights, and member tables tied to them by key."""
+"""The survey: records with design weights, and member tables with the keys of their records."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from l0.data.columns import as_numbers, as_text, is_number, is_text, not_a_numbe
 from l0.data.readers.csv_files import csv_file
 from l0.data.tables import Kind, column, read_table
 
-#: What stands beside the key in a result and its files.
+#: The other columns in the weights of a result and in its file.
 RESULT_COLUMNS = ("weight", "design_weight", "row")
 
 
 @dataclass(frozen=True)
 class Entity:
-    """A table of units, each of which belongs to one record.
+    """A table of units. Each unit belongs to one record.
 
     Attributes
     ----------
     table : pyarrow.Table
-        One row a unit.
+        One row for each unit.
     record : ndarray of int64, shape (n_units,)
-        The position of each unit's record; for the records themselves 0, 1, 2, ...
+        The position of each unit's record. For the records themselves it is 0, 1, 2, ...
     argument : str
-        What error messages call the table.
+        The name of the table in error messages.
     file : Path or None
-        The CSV file that it was read from.
+        The CSV file that the table was read from.
     """
 
     table: pa.Table
@@ -45,23 +45,23 @@ class Entity:
 
 @dataclass(frozen=True)
 class Survey:
-    """A checked survey in canonical order: records sorted by key, whatever order they came in.
+    """A checked survey. Its records are sorted by key.
 
     Attributes
     ----------
     records : Entity
     members : dict of str to Entity
     key : str or None
-        Name of the key column; None where records are known by row number.
+        The name of the key column, or None if the row number identifies a record.
     weight : str or None
-        Name of the design weight column.
+        The name of the column of design weights.
     keys : pyarrow.Array, shape (n,)
     weights : ndarray of float64 or None, shape (n,)
-        Design weights; None where no column was named.
+        The design weights, or None if no column was named.
     order : ndarray of int64, shape (n,)
-        ``order[i]`` is the row that record i had when it came in.
+        ``order[i]`` is the row of record i in the input.
     kind : {"pandas", "polars", "pyarrow"}
-        The kind of frame that came in.
+        The kind of the input frame.
     """
 
     records: Entity
@@ -74,19 +74,19 @@ class Survey:
     kind: Kind
 
     def holder(self, entity: Entity, name: str) -> Entity | None:
-        """Say who holds a column that an entity can reach: itself, else the records, else None."""
+        """Find the table with a column: the entity itself, else the records, else None."""
         for holder in (entity, self.records):
             if name in holder.table.column_names:
                 return holder
         return None
 
     def measure(self, entity: Entity, name: str) -> NDArray[np.float64]:
-        """Take one of an entity's numeric columns as float64.
+        """Take a numeric column of an entity as float64.
 
         Raises
         ------
         InputError
-            Where a value is null, NaN or infinite, with the keys of the first such records.
+            If a value is null, NaN or infinite. The message names the first such records.
         """
         numbers = as_numbers(entity.table.column(name))
         bad = np.flatnonzero(~np.isfinite(numbers))
@@ -107,22 +107,22 @@ def read_survey(
     weight: str | None = None,
     members: Mapping[str, Any] | None = None,
 ) -> Survey:
-    """Read and check the records and their members (`CalibrationProblem.from_frames` says how)."""
+    """Read and check the records and their members (see `CalibrationProblem.from_frames`)."""
     table, kind = read_table(records, "records", key=key)
     if members is not None and not isinstance(members, Mapping):
         raise InputError(
-            f"`members` is a {type(members).__name__}; pass a dictionary that names each table, "
-            "such as {'person': persons}"
+            f"`members` is a {type(members).__name__}; pass a dictionary of tables, such as "
+            "{'person': persons}"
         )
     if key is None:
         if members:
-            raise InputError("`members` are tied to records by a key; name its column in `key`")
+            raise InputError("`members` need the key of their record; name its column in `key`")
         keys = pa.array(np.arange(table.num_rows))
         order = np.arange(table.num_rows)
     else:
         if key in RESULT_COLUMNS:
             raise InputError(
-                f"`key` column is named {key!r}, as a column of the result is; rename it"
+                f"`key` column {key!r} has the name of a column of the result; rename it"
             )
         keys = check_keys(
             plain(column(table, key, "records", "the `key`")), f"`key` column {key!r}", "rows"
@@ -147,15 +147,15 @@ def read_survey(
 
 
 def check_keys(keys: pa.Array, what: str, places: str) -> pa.Array:
-    """Insist on unique keys, none of them null.
+    """Check that keys are unique and that none is null.
 
     Parameters
     ----------
     keys : pyarrow.Array
     what : str
-        What holds them, as the error begins: ``"`key` column 'id'"``.
+        The beginning of the error message: ``"`key` column 'id'"``.
     places : str
-        What the error counts the nulls in: "rows" or "positions".
+        "rows" or "positions", for the error message.
     """
     null = _null_rows(keys)
     if null.size:
@@ -186,15 +186,15 @@ def _checked_weights(table: pa.Table, weight: str, keys: pa.Array) -> NDArray[np
 
 
 def check_weights(weights: NDArray[np.float64], what: str, keys: pa.Array) -> NDArray[np.float64]:
-    """Insist on positive, finite design weights.
+    """Check that design weights are positive and finite.
 
     Parameters
     ----------
     weights : ndarray of float64, shape (n,)
     what : str
-        What holds them, as the error begins: ``"`weight` column 'w'"``.
+        The beginning of the error message: ``"`weight` column 'w'"``.
     keys : pyarrow.Array, shape (n,)
-        The error names the records that break the rule.
+        The keys of the records, for the error message.
     """
     for bad, how in (
         (~np.isfinite(weights), "null, NaN or infinite"),
@@ -233,14 +233,14 @@ def _tie(member: Any, name: str, key: str, keys: pa.Array) -> Entity:
 
 
 def find_keys(own: pa.Array, keys: pa.Array) -> pa.Array:
-    """Find keys among those of the records, whatever the two types; null where there is none."""
+    """Find keys among the keys of the records, also of another type. Null means not found."""
     if own.type != keys.type:
-        # Never read text as a number: '01' and '1' are two keys.
+        # Text is never read as a number: '01' and '1' are two keys.
         if is_text(own.type) == is_text(keys.type):
             try:
                 return pc.index_in(own.cast(keys.type), value_set=keys)
             except pa.ArrowException:
-                pass  # some value does not fit: compare what they read like
+                pass  # a value does not fit the type: compare the keys as text
         own, keys = (pa.array(as_text(values), pa.string()) for values in (own, keys))
     return pc.index_in(own, value_set=keys)
 

@@ -1,7 +1,7 @@
-"""The tidy table of targets, read and checked.
+"""Read and check the table of targets.
 
-One target a row: `value` is the weighted sum of `variable` over the rows of `entity` whose columns
-equal every label the row fills in.
+Each row is a target: `value` is the weighted sum of `variable` over the rows of `entity` whose
+columns equal all labels of the target.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ from l0.data.columns import (
 from l0.data.readers.csv_files import merged_cells
 from l0.data.tables import column, read_table
 
-#: The variable that asks for a number of rows.
+#: The variable that means the number of rows.
 COUNT = "count"
 NUMBERS = ("value", "importance", "tolerance")
 RESERVED = ("name", "entity", "variable", *NUMBERS, "group", "source")
-#: What the columns of text that are no label do, as an error says it.
+#: The purpose of the text columns that are not labels, for error messages.
 TEXTS = {
     "name": "name the targets",
     "group": "group the loss",
-    "source": "say where the totals are from",
+    "source": "name the source of the totals",
 }
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The target table, read and checked, a list a column.
+    """The checked table of targets, by column.
 
     Attributes
     ----------
     names, groups : list of str, length m
     entities : list of str, length m
-        Name of the member table; "" for the records themselves.
+        The name of the member table, or "" for the records.
     variables : list of str, length m
     labels : list of tuple of (str, str), length m
-        The labels a target fills in, ``((column, level), ...)`` in the order of the columns.
+        The labels of each target, ``((column, level), ...)``, in the order of the columns.
     values, importance, tolerance : ndarray of float64, shape (m,)
-        `importance` adds up to one; where the `group` column says anything, each of `groups`
-        has the same share, times the importance its targets were given.
+        `importance` adds up to one. If the table has groups, each of `groups` has the same share,
+        times the importance of its targets.
     """
 
     names: list[str]
@@ -69,19 +69,18 @@ class Targets:
     tolerance: NDArray[np.float64]
 
     def sort_key(self, row: int) -> tuple[str, str, float, float]:
-        """By name; one target may stand twice, and then the rest of the row decides."""
+        """Sort by name, and then by the rest of the row: a target may occur twice."""
         return self.names[row], self.groups[row], self.importance[row], self.tolerance[row]
 
 
 def read_targets(source: Any, survey: Survey) -> Targets:
-    """Read the target table and check every row of it against the survey.
+    """Read the table of targets and check its rows against the survey.
 
     Parameters
     ----------
     source : frame or path
-        The tidy table (see the module's docstring); `CalibrationProblem.from_frames` says more.
+        The table (see `CalibrationProblem.from_frames`).
     survey : Survey
-        What the targets are about.
 
     Returns
     -------
@@ -91,8 +90,9 @@ def read_targets(source: Any, survey: Survey) -> Targets:
     Raises
     ------
     InputError
-        Naming the offending targets: unknown entity, variable, label column or level (with the
-        closest names), a value that is no finite number, or one target with two values.
+        If an entity, a variable, a label column or a level is unknown (with the closest names), if
+        a value is not a finite number, or if a target has two values. The message names the
+        targets.
     """
     table, _ = read_table(source, "targets", {name: pa.float64() for name in NUMBERS})
     for name, meaning in (("variable", "what is added up"), ("value", "the published total")):
@@ -139,7 +139,7 @@ def read_targets(source: Any, survey: Survey) -> Targets:
 
 
 def describe(entity: str, variable: str, labels: Sequence[tuple[str, str]]) -> str:
-    """Write a target's definition as a name: ``person count by state=AL, age_band=25-29``."""
+    """Write the definition of a target as a name: ``person count by state=AL, age_band=25-29``."""
     by = ", ".join(f"{name}={level}" if level else name for name, level in labels)
     return " ".join(part for part in (entity, variable, by and f"by {by}") if part)
 
@@ -147,32 +147,34 @@ def describe(entity: str, variable: str, labels: Sequence[tuple[str, str]]) -> s
 def shares(
     importance: NDArray[np.float64], groups: Sequence[str] | None, names: Sequence[str]
 ) -> NDArray[np.float64]:
-    """Turn importances into shares of the loss: each group counts the same, times its importance.
+    """Turn importances into shares of the loss.
+
+    Each group has the same share, times the importance of its targets.
 
     Parameters
     ----------
     importance : ndarray, shape (m,)
-        Non-negative multipliers.
+        Multipliers, at least 0.
     groups : sequence of str, length m, or None
-        None counts every target the same.
+        With None, each target has the same share.
     names : sequence of str, length m
-        For the error message.
+        The names of the targets, for the error message.
 
     Returns
     -------
     ndarray, shape (m,)
-        Adds up to one.
+        The shares, which add up to one.
     """
     if not importance.any():
         raise InputError(f"`importance` is zero for all targets ({first_few(names)}); raise one")
     if groups is not None:
         _, group, size = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
         importance = importance / size[group]
-    return importance / math.fsum(importance)  # exactly rounded, whatever order the rows have
+    return importance / math.fsum(importance)  # does not depend on the order of the rows
 
 
 def _check_swallowed(table: pa.Table, survey: Survey) -> None:
-    """Refuse a column that reads like a label but has another use, which would hide it."""
+    """Refuse a column that looks like a label but has another purpose."""
     for name, use in TEXTS.items():
         if name not in table.column_names or not is_label(table.column(name).type):
             continue
@@ -189,8 +191,8 @@ def _check_swallowed(table: pa.Table, survey: Survey) -> None:
                 some = f", which has some of its values and not {first_few(lost)}" if lost else ""
                 raise InputError(
                     f"`targets` column {name!r} is also a column of `{entity.argument}`{some}; to "
-                    f"use it as a label, {'correct these and ' if lost else ''}rename it in both, "
-                    f"or rename it in `{entity.argument}` to {use}"
+                    f"use it as a label, {'correct these and ' if lost else ''}rename it in both "
+                    f"tables; to {use}, rename it in `{entity.argument}`"
                 )
 
 
@@ -202,7 +204,7 @@ def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
     unknown = [name for name in columns if name not in known]
     if unknown:
         raise InputError(
-            f"`targets` has the label columns {first_few(unknown)}, which neither `records` nor "
+            f"`targets` have the label columns {first_few(unknown)}, which neither `records` nor "
             f"`members` have; drop or rename them; for {unknown[0]!r}, "
             f"{closest(unknown[0], known | set(RESERVED))}"
         )
@@ -210,7 +212,7 @@ def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
 
 
 def _check_merged(columns: list[str], survey: Survey) -> None:
-    """Refuse labels that a CSV file tells apart and numbers do not."""
+    """Refuse labels that differ in a CSV file and are the same number."""
     for entity in (survey.records, *survey.members.values()):
         for name in columns:
             if (
@@ -221,8 +223,8 @@ def _check_merged(columns: list[str], survey: Survey) -> None:
             ):
                 raise InputError(
                     f"`targets` use the label {name!r}, and that column of `{entity.argument}` is "
-                    f"one of numbers, which read {' and '.join(map(repr, cells[:SHOWN]))} as one; "
-                    "pass a frame with that column as text, or write its cells alike"
+                    f"numeric, where {' and '.join(map(repr, cells[:SHOWN]))} are the same number; "
+                    "pass a frame with that column as text, or write these cells alike"
                 )
 
 
@@ -252,7 +254,7 @@ def _checked_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArra
 def _non_negative(
     table: pa.Table, name: str, names: Sequence[str], default: float
 ) -> NDArray[np.float64]:
-    """Read an optional column of numbers; an empty cell takes the default."""
+    """Read an optional column of numbers. An empty cell has the default value."""
     if name not in table.column_names or pa.types.is_null(table.column(name).type):
         return np.full(table.num_rows, default)
     values = table.column(name)
@@ -272,20 +274,20 @@ def _non_negative(
 
 
 def _entities(stated: list[str], survey: Survey) -> list[str]:
-    """Resolve entity names: a member table's own name, and at most one other for the records."""
+    """Resolve entities: the names of the member tables, and one other name for the records."""
     rows_of: dict[str, list[int]] = {}
     for row, entity in enumerate(stated):
         if entity not in survey.members:
             rows_of.setdefault(entity, []).append(row)
     others = {entity: rows for entity, rows in rows_of.items() if entity}
-    # The only other name means the records, unless it may stand for a member table.
+    # The only other name means the records, unless it could mean a member table.
     unused = survey.members and survey.members.keys().isdisjoint(stated)
     if others and (len(rows_of) > 1 or unused or _alike(next(iter(others)), survey.members)):
         places = [f"{entity!r} (rows {first_few(rows)})" for entity, rows in others.items()]
         raise InputError(
             f"`targets` have {', '.join(places[:SHOWN])} as `entity`, and the tables in `members` "
-            f"are {first_few(survey.members) or 'none'}; rename one so that both say the same, or "
-            "leave the cell empty where the records are meant"
+            f"are {first_few(survey.members) or 'none'}; use the same name in both, or leave the "
+            "cell empty for the records"
         )
     return [entity if entity in survey.members else "" for entity in stated]
 
@@ -298,7 +300,7 @@ def _alike(name: str, others: Iterable[str]) -> bool:
 def _labels(
     table: pa.Table, columns: list[str], entities: list[str], survey: Survey
 ) -> list[tuple[tuple[str, str], ...]]:
-    """Take the labels that each row fills in, written as the survey's columns write them."""
+    """Take the labels of each row, in the spelling of the survey's columns."""
     labels: list[list[tuple[str, str]]] = [[] for _ in entities]
     for name in columns:
         if not is_label(table.column(name).type):
@@ -332,7 +334,7 @@ def _check_unique(
     ]
     if twice:
         raise InputError(
-            f"`targets` give different values for one target ({first_few(twice)}); keep one"
+            f"`targets` have different values for one target ({first_few(twice)}); keep one"
         )
     definition_of: dict[str, Any] = {}
     reused = [

@@ -1,1 +1,1 @@
-"""What is to be solved: matrix, totals, weights, bounds and losses."""
+"""The calibration problem: matrix, totals, design weights, bounds and losses."""

@@ -1,4 +1,4 @@
-"""Bounds on the weight ratios, and which targets are out of reach."""
+"""Bounds on the weight ratios, and the targets that are out of reach."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from torch import Tensor
 from l0.calibration.problem.core import Problem
 from l0.common.errors import InputError
 
-#: Share of a target's scale by which rounding may miss it.
+#: A target still counts as reached if rounding misses it by this share of its scale.
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Every chosen record has ``low <= w / w0 <= high``.
+    """Bounds on the ratios: every chosen record has ``low <= w / w0 <= high``.
 
     Attributes
     ----------
     low, high : float
-        Zero and infinity where there is no bound.
+        Zero and infinity if there is no bound.
     """
 
     low: float = 0.0
@@ -34,12 +34,12 @@ class Bounds:
 
     @classmethod
     def parse(cls, bounds: tuple[float | None, float | None] | None) -> Bounds:
-        """Check a pair that came in; None on either side is no bound.
+        """Check the pair that the user gave. None on a side means no bound.
 
         Raises
         ------
         InputError
-            Where the bounds cross, are negative or no numbers.
+            If the bounds cross, are negative or are not numbers.
         """
         if bounds is None:
             return cls()
@@ -62,18 +62,18 @@ class Bounds:
 
     @property
     def active(self) -> bool:
-        """Whether there is a bound at all."""
+        """Whether there is a bound."""
         return self.low > 0 or self.high < math.inf
 
     @property
     def pair(self) -> tuple[float, float | None] | None:
-        """The bounds as `parse` takes them, in plain numbers; None where there is none."""
+        """The bounds in the form that `parse` takes, or None if there is no bound."""
         if not self.active:
             return None
         return self.low, self.high if math.isfinite(self.high) else None
 
     def clamp_log_(self, log_ratios: Tensor) -> None:
-        """Project logarithms of ratios onto the bounds, in place and unseen by autograd."""
+        """Clamp the logarithms of the ratios to the bounds, in place and outside of autograd."""
         if self.active:
             low = math.log(self.low) if self.low else -math.inf
             with torch.no_grad():
@@ -82,20 +82,21 @@ class Bounds:
     def weights(
         self, ratios: NDArray[np.float64], design_weights: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Turn ratios into weights whose own ratio keeps the bounds to the last bit."""
+        """Turn ratios into weights. The ratios of these weights keep the bounds exactly."""
         weights = np.clip(ratios, self.low, self.high) * design_weights
-        # (w0 * high) / w0 may round to just above high: step back by one unit in the last place.
+        # (w0 * high) / w0 can round to more than high: subtract one unit in the last place.
         weights = np.where(weights / design_weights > self.high, np.nextafter(weights, 0), weights)
         return np.where(weights / design_weights < self.low, np.nextafter(weights, np.inf), weights)
 
     def reach(
         self, matrix: sp.csr_array, design_weights: NDArray[np.float64], n_records: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Smallest and largest total that exactly `n_records` records can give to each target.
+        """Compute the smallest and the largest total that exactly `n_records` records can give.
 
-        A record that contributes c = w0 a to a target adds at most ``high c`` where c > 0, and
-        costs at least ``low |c|`` where c < 0. The largest total takes the largest gains; only
-        where all records but the losses are too few does it take losses, the smallest.
+        A record with the contribution c = w0 a to a target adds at most ``high c`` if c > 0, and
+        subtracts at least ``low |c|`` if c < 0. The largest total consists of the largest positive
+        contributions. It contains negative ones, the smallest, only if there are too few other
+        records.
 
         Parameters
         ----------
@@ -107,13 +108,13 @@ class Bounds:
         -------
         lowest, highest : ndarray of float64, shape (m,)
         """
-        if not self.active:  # one entry of the right sign will do
+        if not self.active:  # one entry of the right sign is enough
             extremes = (matrix.min(axis=1), matrix.max(axis=1))
             smallest, largest = (extreme.toarray().ravel() for extreme in extremes)
             return np.where(smallest < 0, -np.inf, 0.0), np.where(largest > 0, np.inf, 0.0)
         m, n = matrix.shape
         lowest, highest = np.empty(m), np.empty(m)
-        # Row by row: arrays as long as all entries would take many times the matrix's memory.
+        # Row by row: arrays of the length of all entries would take many times the memory of A.
         for row, (start, stop) in enumerate(pairwise(matrix.indptr)):
             contribution = matrix.data[start:stop] * design_weights[matrix.indices[start:stop]]
             highest[row] = self._highest(contribution, n, n_records)
@@ -121,7 +122,7 @@ class Bounds:
         return lowest, highest
 
     def _highest(self, contribution: NDArray[np.float64], n: int, n_records: int) -> float:
-        """Largest total that `n_records` of n records can give, those not listed adding 0."""
+        """Compute the largest total of `n_records` of n records. Those not listed add 0."""
         gains = self.high * contribution[contribution > 0]
         losses = self.low * contribution[contribution < 0]
         forced = max(0, n_records - (n - len(losses)))
@@ -129,11 +130,12 @@ class Bounds:
 
 
 def unreachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:
-    """Say for each target why no weights can hit it; nothing where some can.
+    """Find out for each target why no weights can hit it.
 
     Returns
     -------
     ndarray of str, shape (m,)
+        The reason, or the empty string if the target can be hit.
     """
     lowest, highest = bounds.reach(problem.matrix, problem.design_weights, n_records)
     allowed = (ROUNDING + problem.tolerance) * problem.scales
@@ -154,7 +156,7 @@ def unreachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray[np.
 
 
 def _sum_of_largest(values: NDArray[np.float64], count: int) -> float:
-    """Sum of the `count` largest values, or of all where there are no more."""
+    """Add up the `count` largest values, or all values if there are no more."""
     if count == 0:
         return 0.0
     if count < len(values):

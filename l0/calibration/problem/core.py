@@ -1,4 +1,4 @@
-"""What is to be solved: a sparse matrix, the totals to hit, the weights to start from."""
+"""The problem as data: a sparse matrix, the totals to hit, and the design weights."""
 
 from __future__ import annotations
 
@@ -15,75 +15,76 @@ from numpy.typing import NDArray
 from l0.data.tables import Kind
 from l0.sparse_operator import BLOCK, row_blocks
 
-#: A value this small a share of the weighted sum of absolute entries counts as a total of 0: it
-#: is what rounding leaves of amounts that cancel.
+#: A value below this share of the weighted sum of absolute entries counts as 0. Where positive and
+#: negative amounts cancel, their sum is a rounding error of this size and not 0.
 FLOOR = 1e-9
 
-#: Takes the inclusion probabilities, shape (n,), and gives the records in an order that puts like
-#: beside like, int64 (n,).
+#: Takes the inclusion probabilities, shape (n,), and returns an order of the records, int64 (n,).
+#: In this order, similar records are neighbours.
 Stratification = Callable[[NDArray[np.float64]], NDArray[np.int64]]
 
 
 class UntargetedStatistics(Protocol):
-    """Statistics that are no target."""
+    """Statistics that are not targets."""
 
     def compare(self, reference: NDArray[np.float64], weights: NDArray[np.float64]) -> pa.Table:
-        """Compare two weightings of all n records.
+        """Compare the statistics under two sets of weights of all n records.
 
         Parameters
         ----------
         reference : ndarray, shape (n,)
-            Weights of the calibrated full file, which keeps all records.
+            The weights of the calibrated full file, which keeps all records.
         weights : ndarray, shape (n,)
-            Weights of the result; 0 where a record was not chosen.
+            The weights of the result, and 0 for a record that was not chosen.
 
         Returns
         -------
         pyarrow.Table
-            One row a statistic: `statistic`, `variable`, `by` (the label columns), `reference`,
-            `estimate`, `relative_error`, `effective_n`.
+            One row for each statistic: `statistic`, `variable`, `by` (the label columns),
+            `reference`, `estimate`, `relative_error`, `effective_n`.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Problem:
-    """Find weights w >= 0 with A w close to the values.
+    """Find weights w >= 0 such that A w is close to the values.
 
-    Records are held sorted by key and targets sorted by name, so that the same rows in any
-    order are the same problem, to the last bit.
+    A problem keeps its records sorted by key and its targets sorted by name. The same rows in
+    another order therefore give exactly the same problem.
 
     Attributes
     ----------
     matrix : scipy.sparse.csr_array, shape (m, n)
-        A: what a unit of each record's weight adds to each target, in the target's own unit.
+        A. An entry is what one unit of a record's weight adds to a target, in the target's unit.
     values : ndarray of float64, shape (m,)
-        The totals, in the same units.
+        The published totals, in the same units.
     design_weights : ndarray of float64, shape (n,)
         w0 > 0.
     names, groups, variables : sequence of str, length m
-        The report breaks the fit down by `groups`. `variables` say what is added up.
+        The report shows the fit by `groups`. `variables` are the columns that targets add up.
     importance : ndarray of float64, shape (m,)
-        Shares of the loss; they add up to one.
+        The shares of the targets in the loss. They add up to one.
     tolerance : ndarray of float64, shape (m,)
-        Relative error up to which a target costs nothing in the fit; the reported loss counts it.
+        Relative errors up to this size cost nothing in the fit. The reported loss counts them.
     keys : pyarrow.Array, shape (n,)
+        The keys of the records.
     key : str or None
-        Name of the key column; None where records are known by row number.
+        The name of the key column, or None if the row number identifies a record.
     weight : str or None
-        Name of the column of design weights; None where none was named.
+        The name of the column of design weights, or None if no column was named.
     record_order : ndarray of int64, shape (n,)
-        Row of each record in the table that came in.
+        The row of each record in the input table.
     target_order : ndarray of int64, shape (m,)
-        Row of each target in the table that came in.
+        The row of each target in the input table.
     stratification : callable
-        Puts like records side by side, for systematic sampling.
+        Orders the records for systematic sampling, so that similar records are neighbours.
     untargeted : UntargetedStatistics or None
-        Statistics that are no target.
+        The statistics that are not targets.
     kind : {"pandas", "polars", "pyarrow"}
-        Kind of frame that results are given in.
+        The kind of the frames in a result.
     inputs : mapping or None
-        Where the tables came from; None where the matrix itself came.
+        The sources of the input tables, or None if the input was a matrix.
     """
 
     matrix: sp.csr_array
@@ -106,47 +107,56 @@ class Problem:
 
     @property
     def n_records(self) -> int:
-        """Number of records, n."""
+        """The number of records, n."""
         return int(self.matrix.shape[1])
 
     @property
     def n_targets(self) -> int:
-        """Number of targets, m."""
+        """The number of targets, m."""
         return int(self.matrix.shape[0])
 
     @cached_property
     def absolute_totals(self) -> NDArray[np.float64]:
-        """Design-weighted sums of absolute entries, shape (m,)."""
+        """The design-weighted sums of the absolute entries, shape (m,)."""
         return _absolute_totals(self.matrix, self.design_weights)
 
     @cached_property
     def scales(self) -> NDArray[np.float64]:
-        """What an error of each target is measured against, shape (m,).
+        """The scale of each target, shape (m,): relative errors are errors divided by it.
 
-        The target's absolute value; for a target of value 0 the design-weighted sum of absolute
-        entries, so that its relative error is the share of the survey's own total that is left.
-        A value within `FLOOR` of that sum, the residue of rounding, counts as 0.
+        The scale is the absolute value of the target. A target of value 0 has the design-weighted
+        sum of absolute entries as its scale, so that its relative error is the share of the
+        survey's own total that remains. A value below `FLOOR` times that sum counts as 0.
         """
         size = np.abs(self.values)
         scales = np.where(size <= FLOOR * self.absolute_totals, self.absolute_totals, size)
         scales[scales == 0] = 1.0
-        scales.flags.writeable = False  # every caller shares it
+        scales.flags.writeable = False  # all callers share this array
         return scales
 
     def estimate(
         self, weights: NDArray[np.float64], records: NDArray[np.int64] | None = None
     ) -> NDArray[np.float64]:
-        """Weighted totals in the targets' units, in float64.
+        """Compute the weighted totals of all targets, in float64.
 
         Parameters
         ----------
         weights : ndarray of float64, shape (n,) or (k,)
         records : ndarray of int64, shape (k,), optional
-            Positions of the records that have these weights; all others have none.
+            The positions of the records that have these weights. All other records have weight 0.
 
         Returns
         -------
         ndarray of float64, shape (m,)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.array([[1.0, 1.0, 1.0], [0.0, 5.0, 9.0]])
+        >>> problem = CalibrationProblem.from_matrix(A, [30, 120], [10, 10, 10])
+        >>> problem.estimate(np.array([20.0, 10.0]), records=np.array([1, 2]))
+        array([ 30., 190.])
         """
         if records is not None:
             full = np.zeros(self.n_records)
@@ -156,7 +166,7 @@ class Problem:
 
 
 def _absolute_totals(matrix: sp.csr_array, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``abs(matrix) @ weights``, a block of rows at a time: the whole would be copied."""
+    """Compute ``abs(matrix) @ weights`` by blocks of rows: ``abs`` copies what it is given."""
     totals = np.empty(matrix.shape[0])
     for rows, _ in row_blocks(matrix.indptr, BLOCK):
         totals[rows] = abs(matrix[rows]) @ weights

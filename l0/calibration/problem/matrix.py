@@ -1,8 +1,8 @@
-"""From checked targets to the rows of a sparse matrix.
+"""The sparse matrix of a problem, from checked targets.
 
-Targets that fill the same labels (a *pattern*) are compiled together: the units' labels are coded
-once, looked up among the pattern's cells, and summed up to the records by the sparse constructor.
-No loop runs over records and no dense row is made.
+Targets with the same label columns form a *pattern* and are compiled together. The labels of the
+units are coded once and looked up among the cells of the pattern, and the constructor of the sparse
+matrix adds the units up to their records. There is no loop over records, and no dense row.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def compile_targets(targets: Targets, survey: Survey) -> sp.csr_array:
     Returns
     -------
     scipy.sparse.csr_array of float64, shape (m, n)
-        Entry (j, i) is what one unit of record i's weight adds to target j.
+        Entry (j, i) is what one unit of the weight of record i adds to target j.
     """
     blocks, rows = [], []
     for (name, columns), members in patterns(targets).items():
@@ -44,7 +44,7 @@ def compile_targets(targets: Targets, survey: Survey) -> sp.csr_array:
 
 
 def patterns(targets: Targets) -> dict[tuple[str, tuple[str, ...]], list[int]]:
-    """Group the targets by entity and by the columns whose labels they fill in."""
+    """Group the targets by entity and by their label columns."""
     found: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     for row, (entity, row_labels) in enumerate(zip(targets.entities, targets.labels, strict=True)):
         found.setdefault((entity, tuple(name for name, _ in row_labels)), []).append(row)
@@ -54,7 +54,7 @@ def patterns(targets: Targets) -> dict[tuple[str, tuple[str, ...]], list[int]]:
 def cells(
     targets: Targets, rows: list[int], columns: tuple[str, ...], entity: Entity, survey: Survey
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the cells of one pattern: for each of its targets, and for each unit (-1 for none)."""
+    """Number the cells of a pattern, for each of its targets and each unit (-1: in no cell)."""
     cell_of_target = np.zeros(len(rows), dtype=np.int64)
     cell_of_unit = np.zeros(entity.table.num_rows, dtype=np.int64)
     for place, name in enumerate(columns):
@@ -69,8 +69,8 @@ def cells(
                 f"{first_few([targets.names[row] for row in lost])}), which no row has; correct "
                 f"or drop them; for {missing[0]!r}, {closest(missing[0], levels)}"
             )
-        # One column at a time, keeping only the cells that a target asks for: their number
-        # never exceeds the number of targets, however many columns there are.
+        # One column at a time. Only cells that a target asks for remain, so that there are never
+        # more cells than targets, for any number of columns.
         flat = cell_of_target * len(levels) + np.array([known[level] for level in wanted])
         asked, cell_of_target = np.unique(flat, return_inverse=True)
         inside = np.flatnonzero((cell_of_unit >= 0) & (codes >= 0))
@@ -84,19 +84,19 @@ def cells(
 def _coded(
     targets: Targets, rows: list[int], name: str, entity: Entity, survey: Survey
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """Code a label column for the units of an entity, or say why it is none."""
+    """Code a label column for the units of an entity, or raise an error that says what is wrong."""
     who = first_few([targets.names[row] for row in rows])
     holder = survey.holder(entity, name)
     if holder is None:
         raise InputError(
-            f"`targets` label {name!r} for {who}, "
-            f"and `{entity.argument}` cannot reach a column of that name; leave the cell empty"
+            f"`targets` have a label {name!r} for {who}, and there is no column of that name for "
+            f"`{entity.argument}`; leave the cell empty"
         )
     values = holder.table.column(name)
     if not is_label(values.type):
         raise InputError(
-            f"`targets` label {name!r} for {who}, and that column of `{holder.argument}` is "
-            f"{values.type}; write it as text"
+            f"`targets` have a label {name!r} for {who}, and that column of `{holder.argument}` is "
+            f"{values.type}; convert it to text"
         )
     codes, levels = encode(values)
     return (codes if holder is entity else codes[entity.record]), levels
@@ -117,13 +117,13 @@ def _measure(
     if variable not in columns:
         raise InputError(
             f"`targets` ask for the variable {variable!r} (targets {first_few(users)}), which is "
-            f"no column of `{entity.argument}`; {closest(variable, [*columns, COUNT])}"
+            f"not a column of `{entity.argument}`; {closest(variable, [*columns, COUNT])}"
         )
     values = entity.table.column(variable)
     if not is_number(values.type):
         raise InputError(
             f"`targets` ask for the variable {variable!r} (targets {first_few(users)}), which is "
-            f"in `{entity.argument}` {not_a_number(values)}; write plain numbers, or use 'count' "
+            f"{not_a_number(values)} in `{entity.argument}`; write plain numbers, or use 'count' "
             "to count rows"
         )
     return survey.measure(entity, variable)
@@ -136,10 +136,10 @@ def _sum_cells(
     shape: tuple[int, int],
 ) -> sp.csr_array:
     used = np.flatnonzero((cell_of_unit >= 0) & (measure != 0))
-    # The units of a record are added in the order of their amounts: the same sum to the last
-    # bit, whatever order they came in.
+    # The units of a record are added in the order of their amounts, so that the sum does not
+    # depend on the order of the rows.
     used = used[np.lexsort((measure[used], record[used]))]
     entries = (measure[used], (cell_of_unit[used], record[used]))
-    summed = sp.coo_array(entries, shape=shape).tocsr()  # adds up the entries of a place
+    summed = sp.coo_array(entries, shape=shape).tocsr()  # adds up entries with the same position
     summed.eliminate_zeros()
     return summed

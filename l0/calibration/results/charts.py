@@ -1,6 +1,6 @@
-"""Charts of the report: small inline SVGs, drawn here so that the page needs no library.
+"""The charts of the report: small inline SVGs, so that the page needs no library.
 
-Colours and fonts come from the page's style sheet, by class; a `title` in a shape is its tooltip.
+The style sheet of the page sets colours and fonts by class. A `title` in a shape is its tooltip.
 """
 
 from __future__ import annotations
@@ -15,32 +15,33 @@ from numpy.typing import NDArray
 
 from l0.common.formatting import amount, percent
 
-#: Narrow, so that text is still readable where the page shrinks a chart to the width of a phone.
+#: The charts are narrow, so that their text stays readable at the width of a phone.
 WIDTH, HEIGHT = 440, 286
 LEFT, RIGHT, TOP, BOTTOM = 60, 414, 30, 238
-#: Places along an error axis where a cumulative curve is drawn, and bars of a histogram.
+#: The number of points of a cumulative curve, and of bars of a histogram.
 STEPS, BARS = 120, 36
-#: An axis of counts is at least so long, so that its ticks are whole.
+#: An axis of counts ends at this number or later, so that its ticks are whole numbers.
 FEWEST = 6.0
-#: Ticks within a decade of a logarithmic axis that spans more than so many decades.
+#: The ticks within a decade, for a logarithmic axis that spans more than so many decades.
 _LOG_STEPS = ((3, (1,)), (1.5, (1, 3)), (0.8, (1, 2, 5)), (0, (1, 1.5, 2, 3, 4, 5, 6, 8)))
-#: Errors on the axes end here: 100,000%.
+#: The largest error on an axis: 100,000%.
 LARGEST_SHOWN = 1e3
-#: The course of a run is drawn down to this share of its highest point.
+#: The smallest value in the chart of a run, as a share of the largest.
 SMALLEST_SHOWN = 1e-8
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Where numbers go along a line of the drawing.
+    """An axis, which maps numbers to positions in the drawing.
 
     Attributes
     ----------
     low, high : float
-        Numbers at the ends; both positive where `log`.
+        The numbers at the ends. Both are positive if `log` is true.
     start, stop : float
-        Places of the ends.
+        The positions of the ends.
     log : bool
+        Whether the axis is logarithmic.
     """
 
     low: float
@@ -50,14 +51,14 @@ class Axis:
     log: bool = False
 
     def __call__(self, values: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        """Place numbers; those beyond an end go to the end."""
+        """Map numbers to positions. Numbers beyond an end go to the end."""
         low, high, x = self.low, self.high, np.clip(values, self.low, self.high)
         if self.log:
             low, high, x = math.log(low), math.log(high), np.log(x)
         return self.start + (x - low) / (high - low) * (self.stop - self.start)
 
     def ticks(self, most: int = 6) -> list[float]:
-        """Round numbers inside the ends, about `most` of them."""
+        """Return round numbers between the ends, about `most` of them."""
         if not self.log:
             step = _round_up((self.high - self.low) / most)
             first = math.ceil(self.low / step - 1e-9)
@@ -74,18 +75,18 @@ class Axis:
 def cumulative(
     errors: Mapping[str, NDArray[np.float64]], *, things: str, lowest: float, label: str
 ) -> Markup:
-    """Draw the share of `things` whose error is at most x, on a logarithmic axis of errors.
+    """Draw the share of `things` with an error of at most x, on a logarithmic axis.
 
     Parameters
     ----------
     errors : dict of str to ndarray
         Absolute relative errors, by the class and name of the curve.
     things : str
-        What is counted, in the plural.
+        The name of the things that are counted, in the plural.
     lowest : float
-        Left end of the axis.
+        The left end of the axis.
     label : str
-        What the chart shows, for those who cannot see it.
+        A description of the chart, for screen readers.
     """
     largest = max(float(error.max()) for error in errors.values())
     power = math.ceil(math.log10(min(max(largest, 1.0), LARGEST_SHOWN)))
@@ -123,21 +124,21 @@ def cumulative(
 
 
 def histogram(values: NDArray[np.float64], *, unit: str, things: str, label: str) -> Markup:
-    """Count positive numbers in bins of equal width on a logarithmic axis.
+    """Draw a histogram of positive numbers, with bins of equal width on a logarithmic axis.
 
     Parameters
     ----------
     values : ndarray of float64
-        Positive.
+        Positive numbers.
     unit : str
-        What the numbers are, under the axis.
+        The title of the axis.
     things : str
-        What is counted, in the plural.
+        The name of the things that are counted, in the plural.
     label : str
-        What the chart shows, for those who cannot see it.
+        A description of the chart, for screen readers.
     """
     low, high = float(values.min()), float(values.max())
-    if high < low * 1.5:  # all alike: give the one bar room
+    if high < low * 1.5:  # all numbers are nearly equal: make room around the one bar
         low, high = low / 2, high * 2
     edges = np.geomspace(low * 0.999, high * 1.001, BARS + 1)
     counts, _ = np.histogram(values, edges)
@@ -146,7 +147,7 @@ def histogram(values: NDArray[np.float64], *, unit: str, things: str, label: str
     parts = [_frame_x(x, amount, unit), _frame_y(y, amount, things.capitalize())]
     places, tops = x(edges), y(counts.astype(float))
     for i in np.flatnonzero(counts):
-        # A bin that holds anything is at least a hairline, or the tails would be invisible.
+        # The bar of a non-empty bin has at least this height. Else the tails would be invisible.
         top = min(float(tops[i]), BOTTOM - 1.0)
         parts.append(
             _shape(
@@ -171,23 +172,23 @@ def course(
     unit: str,
     label: str,
 ) -> Markup:
-    """Draw positive numbers along a run, a line a stage, on a logarithmic axis.
+    """Draw positive numbers along a run on a logarithmic axis, with a line for each stage.
 
     Parameters
     ----------
     epochs, values : ndarray, shape (t,)
     stages : sequence of str, length t
-        Also the class of the line.
+        The stages, which are also the classes of the lines.
     is_share : bool
-        Write the numbers as percentages.
+        Whether to write the numbers as percentages.
     unit : str
-        What the numbers are, above the axis.
+        The title of the axis.
     label : str
-        What the chart shows, for those who cannot see it.
+        A description of the chart, for screen readers.
     """
     write = percent if is_share else amount
     largest = float(values.max()) or 1.0
-    # What is smaller still, a loss of 0 among it, lies on the lower edge.
+    # Smaller values, such as a loss of 0, lie on the lower edge.
     seen = values[values >= largest * SMALLEST_SHOWN]
     low, high = float(seen.min(initial=largest)) * 0.8, largest * 1.25
     x = Axis(0, max(float(epochs.max()), FEWEST), LEFT, RIGHT)
@@ -206,7 +207,7 @@ def course(
 
 
 def change(before: float, after: float) -> Markup:
-    """Draw two shares on a line from 0 to 100%, in a cell of a table: before hollow, after full."""
+    """Draw two shares on a line from 0 to 100%: a hollow dot before, and a full dot after."""
     x = Axis(0, 1, 6, 94)
     a, b = float(x(before)), float(x(after))
     parts = [
@@ -268,6 +269,6 @@ def _frame_y(axis: Axis, write: Callable[[float], str], unit: str) -> Markup:
 
 
 def _round_up(step: float) -> float:
-    """The next of 1, 2, 5, 10, ... times a power of ten."""
+    """Round up to 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(power * lead for lead in (1, 2, 5, 10) if power * lead >= step * (1 - 1e-9))

@@ -1,4 +1,4 @@
-"""The frontier: what each budget costs in fit, in representation and in precision."""
+"""The frontier: the metrics of several budgets."""
 
 from __future__ import annotations
 
@@ -16,26 +16,69 @@ from l0.data.tables import FrameT, Kind, native
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Frontier(Generic[FrameT]):
-    """One row a budget, the largest first; the columns are the metrics of `CalibrationResult`.
+    """The metrics of several budgets, the largest budget first.
 
-    `seconds` are counted from the start of the pass.
+    `print` shows the main metrics, and a notebook shows the same table.
 
     Attributes
     ----------
     table : pyarrow.Table
+        One row for each budget. The columns are the metrics of `CalibrationResult`. `seconds` is
+        the time since the start of the run, which passes all budgets.
     kind : {"pandas", "polars", "pyarrow"}
-        Of the frame that `to_frame` gives.
+        The kind of the frame that `to_frame` gives.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration import CalibrationProblem
+    >>> A = np.random.default_rng(0).uniform(size=(2, 100))
+    >>> problem = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100))
+    >>> frontier = problem.frontier([10, 40], epochs=50)
+    >>> frontier
+    <Frontier of 40, 10 records>
+    >>> frontier.table.column("n_candidates").to_pylist()
+    [100, 100]
     """
 
     table: pa.Table
     kind: Kind = "pyarrow"
 
     def to_frame(self) -> FrameT:
-        """Give the frontier as a frame of the kind that the records had."""
+        """Return the table as a frame of the kind of the records.
+
+        Returns
+        -------
+        frame
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> from l0.calibration import Frontier
+        >>> table = pa.table({"n_records": [200, 100], "loss": [0.01, 0.03]})
+        >>> Frontier(table, "pandas").to_frame()
+           n_records  loss
+        0        200  0.01
+        1        100  0.03
+        """
         return cast(FrameT, native(self.table, self.kind))
 
     def summary(self) -> str:
-        """Write the budgets one under the other, a metric a column, as `print` does."""
+        """Return the main metrics as text, with a row for each budget. `print` shows the same.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.random.default_rng(0).uniform(size=(2, 100))
+        >>> problem = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100))
+        >>> problem.frontier([10, 40], epochs=50).summary().split()[0]
+        'Mean'
+        """
         return f"{as_text(*frontier_rows(self.table.to_pylist()))}\n{FOOTNOTE}"
 
     def __str__(self) -> str:
@@ -49,21 +92,32 @@ class Frontier(Generic[FrameT]):
         return as_html(*frontier_rows(self.table.to_pylist()))
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Plot loss, untargeted error and effective sample size against the number of records.
+        """Plot the loss, the untargeted error and the effective sample size.
 
         Parameters
         ----------
         path : str or Path, optional
-            Image file to write (``.png``, ``.svg``, ``.pdf``).
+            An image file to write (``.png``, ``.svg``, ``.pdf``).
 
         Returns
         -------
         matplotlib.figure.Figure
+            A panel for each of the three, against the number of records.
 
         Raises
         ------
         ImportError
-            Without matplotlib, with the command that installs it.
+            If matplotlib is not installed. The message has the command that installs it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.random.default_rng(0).uniform(size=(2, 100))
+        >>> problem = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100))
+        >>> figure = problem.frontier([10, 40], epochs=50).plot()
+        >>> len(figure.axes)  # a matrix has no untargeted statistics
+        2
         """
         budgets = self.table.column("n_records").to_pylist()
         panels = {

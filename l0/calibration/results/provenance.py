@@ -1,4 +1,4 @@
-"""Where a result comes from: what it takes to repeat the run, and to know that it is the same."""
+"""The provenance of a result: what is needed to repeat the run and to compare it with another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from l0.calibration.selection import SELECTORS, Selector
 
 
 def describe_source(source: Any) -> dict[str, Any]:
-    """Say where an input comes from: a file's place and digest, or a frame's kind and shape."""
+    """Describe an input: the path and digest of a file, or the kind and shape of a frame."""
     if isinstance(source, (str, os.PathLike)):
         path = Path(source).resolve()
         with path.open("rb") as file:
@@ -30,7 +30,7 @@ def describe_source(source: Any) -> dict[str, Any]:
 def describe_inputs(
     records: Any, targets: Any, members: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Say where the tables of a problem come from."""
+    """Describe the input tables of a problem."""
     return {
         "records": describe_source(records),
         "targets": describe_source(targets),
@@ -41,20 +41,20 @@ def describe_inputs(
 def describe_run(
     problem: Problem, method: str | Selector, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Say what it takes to repeat a run.
+    """Describe what is needed to repeat a run.
 
     Parameters
     ----------
     problem : Problem
     method : str or Selector
     arguments : mapping
-        All other options, in plain numbers and text.
+        All other options, as plain numbers and text.
 
     Returns
     -------
     dict
         `key` and `weight` (names of the columns), `arguments`, `call` (the code that repeats the
-        run), `problem_sha256`, `threads`, `versions`; and `inputs` where tables came.
+        run), `problem_sha256`, `threads` and `versions`, and for tables also `inputs`.
     """
     named = method if isinstance(method, str) else repr(method)
     run = {
@@ -70,7 +70,7 @@ def describe_run(
 
 
 def digest(problem: Problem) -> str:
-    """Fingerprint of the compiled problem: the same rows in any order give the same."""
+    """Compute a digest of the problem. It does not depend on the order of the rows."""
     fingerprint = hashlib.sha256()
     matrix = problem.matrix
     for array in (matrix.indptr, matrix.indices, matrix.data, problem.values,
@@ -81,7 +81,7 @@ def digest(problem: Problem) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that the numbers depend on."""
+    """List the versions of Python and of the packages that compute the numbers."""
     found = {"python": platform.python_version()}
     for package in ("l0-python", "torch", "numpy", "scipy", "pyarrow", "narwhals"):
         try:
@@ -122,7 +122,7 @@ def _call(problem: Problem, method: str | Selector, arguments: Mapping[str, Any]
 
 
 def _classes(value: object) -> set[str] | None:
-    """Names in `l0.calibration` that the repr of a selector needs; None where others are in it."""
+    """List the names of `l0.calibration` in the repr of a selector; None if it has other names."""
     if isinstance(value, (bool, int, float, str, type(None))):
         return set()
     if type(value) not in {type(make()) for make in SELECTORS.values()}:
@@ -134,5 +134,5 @@ def _classes(value: object) -> set[str] | None:
 
 
 def _source(source: Mapping[str, Any], name: str) -> str:
-    """Write an input as its path, or as a variable where a frame came in."""
+    """Write an input as its path, or as a variable if it was a frame."""
     return repr(source["path"]) if "path" in source else name

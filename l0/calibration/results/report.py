@@ -1,7 +1,7 @@
-"""The report: one HTML file that says what was kept, what it hits and what it lost.
+"""The report: one HTML file with the chosen records, the fit and the untargeted statistics.
 
-Everything is read from the result's own tables, so a saved result gives the same page. The worst
-rows are listed and the rest is drawn, so the page stays small whatever the size of the problem.
+The report uses the tables of the result only, so that a saved result gives the same page. Tables
+list the worst rows and charts show all rows, so that the page of a large problem is small too.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from l0.calibration.results import charts
 from l0.common.formatting import amount, percent, signed
 from l0.data.columns import as_numbers
 
-#: Rows of a list of the worst or the largest, and of a table with a row a group.
+#: The largest number of rows in a list of the worst or the largest, and in a table by group.
 WORST, GROUPS = 20, 60
-#: Lower ends of the bands of effective numbers of records that untargeted errors are shown by.
+#: The lower ends of the bands of effective numbers of records, for the untargeted errors.
 EFFECTIVE_N_BANDS = (0, 100, 200, 500, 1_000, 10_000)
 
 
@@ -34,14 +34,14 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
     Parameters
     ----------
     metrics, run, tables
-        Of the result (`CalibrationResult`).
+        As in `CalibrationResult`.
 
     Returns
     -------
     str
-        HTML that loads nothing from anywhere.
+        HTML that loads no other file.
     """
-    # Names and labels are the user's: `autoescape` keeps them text.
+    # The user writes names and labels. With `autoescape` they stay text.
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -107,7 +107,7 @@ def _groups(
 
 
 def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
-    """Compare the result with the calibrated full file on what was no target."""
+    """Compare the result with the calibrated full file on the untargeted statistics."""
     if table is None or not table.num_rows:
         return None
     size = np.abs(as_numbers(table.column("relative_error")))
@@ -151,12 +151,12 @@ def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
 def _missing_reason(untargeted: pa.Table | None) -> str:
     if untargeted is None:
         return (
-            "Nothing can be said about statistics that were no target: the problem came as a bare "
-            "matrix, without a matrix of such statistics. Pass one as `untargeted`."
+            "Nothing is known about statistics that are not targets: the problem was a matrix, "
+            "without a matrix of such statistics. Pass one as `untargeted`."
         )
     return (
-        "Nothing can be said about statistics that were no target: the records have none with "
-        "enough records behind it that the targets do not fix already."
+        "Nothing is known about statistics that are not targets: each statistic of these records "
+        "has too few records behind it, or the targets determine it."
     )
 
 
@@ -202,7 +202,7 @@ def _course(table: pa.Table) -> dict[str, Any]:
 
 
 class _Groups:
-    """Items by a label: sums and means of what they have."""
+    """Sums and means of values by label."""
 
     def __init__(self, labels: pa.ChunkedArray) -> None:
         coded = labels.combine_chunks().dictionary_encode()
@@ -217,7 +217,7 @@ class _Groups:
         return self.sum(values) / self._counts
 
     def rows(self, columns: dict[str, NDArray[np.float64]], by: str) -> list[dict[str, Any]]:
-        """Give the first `GROUPS` rows in falling order of a column."""
+        """Give the first `GROUPS` rows in descending order of a column."""
         columns = {"count": self._counts, **columns}
         order = np.argsort(-columns[by], kind="stable")[:GROUPS]
         return [
@@ -231,7 +231,7 @@ def _rows(table: pa.Table, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
 
 
 def _inputs(run: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """List the inputs under the names that the page shows; a bare matrix has none."""
+    """List the inputs with their names on the page. A matrix has none."""
     inputs = dict(run.get("inputs", {}))
     members = inputs.pop("members", {})
     return [*inputs.items(), *((f"members {name!r}", member) for name, member in members.items())]

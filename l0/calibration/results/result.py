@@ -1,4 +1,4 @@
-"""What a calibration gives: the weights, and the account of what they hit and what they lost."""
+"""The result of a calibration: the weights, their metrics, and the tables behind them."""
 
 from __future__ import annotations
 
@@ -25,35 +25,49 @@ from l0.data.tables import FrameT, Kind, TableT, checked_kind, column, is_path, 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CalibrationResult(Generic[FrameT]):
-    """Chosen records with positive weights, and how they fare.
+    """The chosen records with positive weights, and the evaluation of these weights.
 
-    Frames come in the kind that the records had (pandas, polars or pyarrow), or in the one that was
-    asked for. `print` shows the headline numbers beside those of the design weights.
+    The frames are of the kind of the records (pandas, polars or pyarrow), or of the kind that was
+    asked for. `print` shows the main metrics beside those of the design weights, and a notebook
+    shows the same table.
 
     Attributes
     ----------
     indices : ndarray of int64, shape (k,)
-        Rows of the chosen records in the table that came in, ascending.
+        The rows of the chosen records in the input table, in ascending order.
     values : ndarray of float64, shape (k,)
-        Their weights.
+        The weights of these records.
     metrics : dict
-        `n_records` (k), `n_candidates`, `n_targets`, `n_unreachable`;
-        `loss` (mean over all targets, unreachable ones counted, of the relative error capped at
-        1, weighted by importance), `median_error`, `max_error`, `within_1pct`, `within_10pct`
-        (shares of the targets, all alike);
-        `untargeted_median_error`, `untargeted_capped_error` (on statistics that are no target,
-        against the calibrated full file; None where there are none);
-        `effective_sample_size` (Kish), `design_effect` (k over it), `max_weight_ratio` (largest
-        w / w0), `top_1pct_weight_share`;
-        `seconds` (by the clock, for choosing and weighing the records; reading the inputs and
-        compiling the targets come before and are left out).
+        The metrics, which the notes describe.
     run : dict
-        What it takes to repeat the run: the call, its arguments, versions, digests of the inputs.
+        What is needed to repeat the run: the call, its arguments, versions, digests of the inputs.
     tables : dict of str to pyarrow.Table
-        ``weights`` (key, `weight`, `design_weight`), ``targets``, ``untargeted`` (where there
-        is one), ``history`` and ``calibration_log``: what the frames are made of.
+        The tables behind the frames: ``weights`` (key, `weight`, `design_weight`), ``targets``,
+        ``untargeted`` (if there are such statistics), ``history`` and ``calibration_log``.
     kind : {"pandas", "polars", "pyarrow"}
-        Of the frames that the properties give.
+        The kind of the frames.
+
+    Notes
+    -----
+    The metrics are:
+
+    * `n_records`: k, the number of chosen records.
+    * `n_candidates`: the number of all records.
+    * `n_targets`, `n_unreachable`: the numbers of targets, and of those that no weights can hit.
+    * `loss`: the mean over all targets, also unreachable ones, of the relative error, capped at 1
+      and weighted by importance.
+    * `median_error`, `max_error`: of the relative errors of all targets.
+    * `within_1pct`, `within_10pct`: shares of the targets, without the importance.
+    * `untargeted_median_error`, `untargeted_capped_error`: the median and the mean capped relative
+      error of the statistics that are not targets, against the calibrated full file. None if there
+      are no such statistics.
+    * `effective_sample_size`: Kish's, ``(sum w)^2 / sum w^2``.
+    * `design_effect`: k over the effective sample size.
+    * `max_weight_ratio`: the largest ratio of a final weight to its design weight.
+    * `top_1pct_weight_share`: the share of the sum of the weights that the 1% of the records with
+      the largest weights have.
+    * `seconds`: the time for choosing and weighting the records. Reading the inputs and compiling
+      the targets come before, and do not count.
 
     Examples
     --------
@@ -75,39 +89,41 @@ class CalibrationResult(Generic[FrameT]):
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """Weights of the chosen records, shape (k,), in the order of `indices`."""
+        """The weights of the chosen records, shape (k,), in the order of `indices`."""
         return np.asarray(self.tables["weights"].column("weight").to_numpy())
 
     @property
     def weights(self) -> FrameT:
-        """Frame of the key and the `weight` of the chosen records."""
+        """A frame of the chosen records: their key and `weight`."""
         return self._frame(self.tables["weights"].drop_columns(["design_weight"]))
 
     @property
     def targets(self) -> FrameT:
-        """Frame of all targets in the order they came.
+        """A frame of all targets, in the order of the input.
 
-        `name`, `value`, `estimate`, `error` (estimate - value), `relative_error` (error over
-        ``|value|``; for a value of 0 over the design-weighted total of absolute entries), `group`,
-        `status` (``met`` within the larger of 1% and its tolerance, ``missed``,
-        ``unreachable``), `reason` (why unreachable), `importance` (shares that add up to one),
-        and `design_estimate` and `design_relative_error`, those of the design weights.
+        Its columns are `name`, `value`, `estimate`, `error` (estimate - value), `relative_error`
+        (error over ``|value|``; for a value of 0, over the design-weighted total of the absolute
+        entries), `group`, `status` (``met`` if the relative error is within 1% or within the
+        tolerance, else ``missed`` or ``unreachable``), `reason` (why it is unreachable),
+        `importance` (shares that add up to one), and `design_estimate` and `design_relative_error`
+        under the design weights.
         """
         return self._frame(self.tables["targets"])
 
     @property
     def untargeted(self) -> FrameT | None:
-        """Frame of statistics that are no target, or None where there are none.
+        """A frame of the statistics that are not targets, or None if there are none.
 
-        `statistic`, `variable`, `by`, `reference` (the calibrated full file), `estimate`,
-        `relative_error`, `effective_n` (effective number of records behind the reference).
+        Its columns are `statistic`, `variable`, `by` (the label columns), `reference` (the value in
+        the calibrated full file), `estimate`, `relative_error` and `effective_n` (the effective
+        number of records behind the reference).
         """
         table = self.tables.get("untargeted")
         return None if table is None else self._frame(table)
 
     @property
     def history(self) -> FrameT:
-        """Frame of the run: `stage`, `epoch`, `n_records`, `loss`, `seconds`."""
+        """A frame of the snapshots of the run: `stage`, `epoch`, `n_records`, `loss`, `seconds`."""
         return self._frame(self.tables["history"])
 
     @overload
@@ -115,28 +131,44 @@ class CalibrationResult(Generic[FrameT]):
     @overload
     def select(self, table: TableT, weight: str | None = None) -> TableT: ...
     def select(self, table: Any, weight: str | None = None) -> Any:
-        """Take the rows of the chosen records from any table that carries the key.
+        """Take the rows of the chosen records from any table with the key column.
 
         Parameters
         ----------
         table : frame or path
-            The records themselves, their members, or anything else with the key column.
+            The records themselves, their members, or another table with the key column.
         weight : str, optional
-            Column that the calibrated weights are written to; one of that name is replaced. By
-            default it is the column of design weights that was named in the calibration, so that
-            nobody adds up the old weights. Where none was named, it is a new column ``weight``.
+            The column for the calibrated weights. A column of this name is replaced. The default
+            is the column of design weights that was named in the calibration, so that nobody adds
+            up the old weights by mistake. If none was named, the default is a new column
+            ``weight``.
 
         Returns
         -------
         frame
-            Of the kind that came in, rows in their order; of the result's own kind for a path.
+            The rows in their order. It is of the kind of `table`, and of the result's kind for a
+            path.
 
         Raises
         ------
         InputError
-            Where the key column is missing or holds no chosen record; where the records have no
-            key, and `table` has not their number of rows; where no column of design weights was
-            named, and `table` has a column ``weight`` that nobody asked to replace.
+            If the key column is missing or has no chosen record; if the records have no key, and
+            `table` has another number of rows; or if `table` has a column ``weight``, and neither
+            the calibration nor `weight` names it.
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> from l0.calibration import CalibrationProblem
+        >>> homes = pa.table({"id": [1, 2, 3, 4], "wgt": [10.0, 10.0, 10.0, 10.0]})
+        >>> persons = pa.table({"id": [1, 1, 2, 3, 4], "age": [40, 8, 33, 71, 25]})
+        >>> targets = pa.table({"variable": ["count"], "value": [44.0]})
+        >>> problem = CalibrationProblem.from_frames(homes, targets, key="id", weight="wgt")
+        >>> result = problem.solve()  # keeps all records
+        >>> result.select(homes).column("wgt").to_numpy().round(1)
+        array([11., 11., 11., 11.])
+        >>> result.select(persons).column_names
+        ['id', 'age', 'wgt']
         """
         key = self.run["key"]
         rows, kind = read_table(table, "table", key=key)
@@ -163,7 +195,7 @@ class CalibrationResult(Generic[FrameT]):
         named: str | None = self.run["weight"]
         if named is None and "weight" in rows.column_names:
             raise InputError(
-                "`table` has a column 'weight', and the calibration named no column of design "
+                "`table` has a column 'weight', and the calibration had no column of design "
                 "weights; pass `weight='weight'` to replace it, or another name"
             )
         return named or "weight"
@@ -172,45 +204,69 @@ class CalibrationResult(Generic[FrameT]):
         n = self.metrics["n_candidates"]
         if rows.num_rows != n:
             raise InputError(
-                f"`table` has {rows.num_rows:,} rows, and the records of a result without a key "
-                f"are known by their row in the {n:,} that came in; calibrate with `key`"
+                f"`table` has {rows.num_rows:,} rows, and a result without a key needs the table "
+                f"of the {n:,} records; pass that, or calibrate with `key`"
             )
         return _with_column(rows.take(self.indices), name, self.tables["weights"].column("weight"))
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the report: one HTML file that opens without a network.
+        """Write the report: one HTML file that needs no network.
 
         Parameters
         ----------
         path : str or Path
-            File to write, whole or not at all; one that is there is replaced.
+            The file to write. An existing file is replaced.
 
         Raises
         ------
         OSError
-            Where there is no room or no permission; nothing is left behind.
+            If there is no room or no permission. Then an existing file does not change.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> result = CalibrationProblem.from_matrix(np.eye(2), [3, 5], [1, 1]).solve(epochs=10)
+        >>> with TemporaryDirectory() as folder:
+        ...     result.to_html(Path(folder) / "report.html")
+        ...     sorted(path.name for path in Path(folder).iterdir())
+        ['report.html']
         """
         with whole_file(path) as draft:
             draft.write_text(render(self.metrics, self.run, self.tables), encoding="utf-8")
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write everything to a folder, whole or not at all.
+        """Write the result to a folder.
 
-        ``weights.parquet``, ``targets.csv``, ``untargeted.csv`` (where there is one),
-        ``history.csv``, ``calibration_log.csv`` (one row a target and snapshot),
-        ``metrics.json``, ``run.json`` and ``report.html``.
+        The files are ``weights.parquet``, ``targets.csv``, ``untargeted.csv`` (if there are such
+        statistics), ``history.csv``, ``calibration_log.csv`` (a row for each target and snapshot),
+        ``metrics.json``, ``run.json`` and ``report.html``. All files are written, or none.
 
         Parameters
         ----------
         folder : str or Path
-            A new or empty folder, or one that an earlier run wrote: that is replaced.
+            A new or empty folder, or the folder of an earlier result, which is replaced.
 
         Raises
         ------
         InputError
-            Where the folder holds other files.
+            If the folder contains other files.
         OSError
-            Where there is no room or no permission; nothing is left behind.
+            If there is no room or no permission. Then an existing folder does not change.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem, CalibrationResult
+        >>> result = CalibrationProblem.from_matrix(np.eye(2), [3, 5], [1, 1]).solve(epochs=10)
+        >>> with TemporaryDirectory() as folder:
+        ...     result.save(f"{folder}/result")
+        ...     again = CalibrationResult.load(f"{folder}/result")
+        >>> bool((again.values == result.values).all())
+        True
         """
         write_result(
             folder, indices=self.indices, metrics=self.metrics, run=self.run, tables=self.tables,
@@ -226,9 +282,9 @@ class CalibrationResult(Generic[FrameT]):
         Parameters
         ----------
         folder : str or Path
-            One that `save` wrote.
+            A folder that `save` wrote.
         kind : {"pyarrow", "pandas", "polars"}, optional
-            Kind of the result's frames, by default pyarrow.
+            The kind of the frames in the result. The default is pyarrow.
 
         Returns
         -------
@@ -237,14 +293,45 @@ class CalibrationResult(Generic[FrameT]):
         Raises
         ------
         InputError
-            Where the folder holds no saved result, or one that is damaged or was written by
-            another version; names the files and what they lack.
+            If the folder has no saved result, or if the result is damaged or from another version.
+            The message names the files and what they lack.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem, CalibrationResult
+        >>> result = CalibrationProblem.from_matrix(np.eye(2), [3, 5], [1, 1]).solve(epochs=10)
+        >>> with TemporaryDirectory() as folder:
+        ...     result.save(f"{folder}/result")
+        ...     CalibrationResult.load(f"{folder}/result").metrics["n_records"]
+        2
         """
         kind = checked_kind(kind, "pyarrow")
         return CalibrationResult(**read_result(folder), kind=kind)
 
     def summary(self) -> str:
-        """Write the headline numbers, the targets missed by most and those out of reach."""
+        """Return the main metrics, the targets with the largest errors and those out of reach.
+
+        Returns
+        -------
+        str
+            What `print` shows, and below it up to five targets that are missed, the largest errors
+            first, and the number of unreachable targets with the first of them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+        >>> result = CalibrationProblem.from_matrix(A, [3, 3, 4, 5], [2, 2]).solve()
+        >>> text = result.summary()
+        >>> print(text[text.index("Missed") :])
+        Missed by most  Value  Estimate  Error
+        target 2            4         3   −25%
+        <BLANKLINE>
+        1 target is out of reach: target 3 (no record behind it)
+        """
         parts = [str(self)]
         head, rows = worst_rows(self.tables["targets"])
         if rows:

@@ -1,4 +1,4 @@
-"""A result on disk: a folder that is written whole, and read back with every part checked."""
+"""Write a result to a folder, whole or not at all, and read it with a check of all parts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from l0.calibration.evaluation.metrics import Metrics
 from l0.common.atomic_files import whole_folder
 from l0.common.errors import InputError, first_few
 
-#: What `read_result` reads, in the order it is written: each file, and the columns or entries
-#: without which it is no file of this version.
+#: The files of a result in the order of writing, with the columns or entries that each must have.
 LAYOUT = {
     "weights.parquet": ("weight", "design_weight", "row"),
     "targets.csv": (
@@ -42,10 +41,10 @@ LAYOUT = {
     ),
 }  # fmt: skip
 CSV_TABLES = tuple(name.removesuffix(".csv") for name in LAYOUT if name.endswith(".csv"))
-#: All that `write_result` writes to a folder.
+#: All files that `write_result` writes.
 RESULT_FILES = (*LAYOUT, "report.html")
 
-#: Columns of the tables that are no float64.
+#: The types of the columns that are not float64.
 _TYPES = {
     **dict.fromkeys(
         ("name", "group", "status", "reason", "statistic", "variable", "by", "stage",
@@ -84,19 +83,19 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     InputError
-        Where the folder holds no saved result, or one that is damaged or was written by
-        another version; names the files and what they lack.
+        If the folder has no saved result, or if the result is damaged or from another version. The
+        message names the files and what they lack.
     """
     path = Path(folder)
     if not (path / "run.json").is_file():
         raise InputError(
-            f"{str(path)!r} holds no saved result (no run.json); name a folder that `save` wrote"
+            f"{str(path)!r} has no saved result (no run.json); name a folder that `save` wrote"
         )
     missing = [name for name in LAYOUT if not (path / name).is_file()]
     content = {name: _read(path / name) for name in LAYOUT if name not in missing}
     metrics = content.get("metrics.json", {})
     if "untargeted.csv" in missing and metrics.get("untargeted_capped_error") is None:
-        missing.remove("untargeted.csv")  # there never was one
+        missing.remove("untargeted.csv")  # the result has no untargeted statistics
     if missing:
         raise InputError(
             f"{str(path)!r} lacks {first_few(missing)}; restore them or calibrate again"
@@ -122,17 +121,17 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _write_csv(table: pa.Table, path: Path) -> None:
     quoted = io.BytesIO()
-    # Of chunks without rows, as tables put together have, pyarrow (26) writes stray memory.
+    # pyarrow (26) writes wrong bytes for chunks without rows, which concatenated tables have.
     pa.csv.write_csv(table.combine_chunks(), quoted)
     quoted.seek(0)
     with path.open("wb") as file:
-        # pyarrow quotes the names, which plain readers of the log do not expect.
+        # pyarrow quotes the column names, which simple readers do not expect.
         file.write(quoted.readline().replace(b'"', b""))
         shutil.copyfileobj(quoted, file)
 
 
 def _read(path: Path) -> Any:
-    """Read a file of a saved result, and make sure that it holds what this version needs."""
+    """Read a file of a saved result, and check that it has what this version needs."""
     readers: dict[str, Callable[[Path], Any]] = {
         ".parquet": pa.parquet.read_table, ".csv": _read_csv, ".json": _read_json,
     }  # fmt: skip
@@ -156,7 +155,7 @@ def _read(path: Path) -> Any:
 def _read_json(path: Path) -> dict[str, Any]:
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
-        raise ValueError("it holds no JSON object")
+        raise ValueError("it is not a JSON object")
     return content
 
 
@@ -165,7 +164,7 @@ def _read_csv(path: Path) -> pa.Table:
         names = file.readline().rstrip("\n").split(",")
     return pa.csv.read_csv(
         path,
-        # A target's name may hold a line break.
+        # The name of a target may contain a line break.
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(
             column_types={name: _TYPES.get(name, pa.float64()) for name in names}

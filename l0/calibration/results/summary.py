@@ -1,4 +1,4 @@
-"""The tables that `print`, notebooks and the command line show of a result or a frontier."""
+"""The tables of a result or a frontier, for `print`, notebooks and the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _count(number: float) -> str:
     return f"{number:,.0f}"
 
 
-#: What the tables show: the name of each metric, and how its value is written.
+#: The metrics in the tables: the title of each, and how to write its value.
 HEADLINES: dict[str, tuple[str, Callable[[float], str]]] = {
     "n_records": ("Records", _count),
     "loss": ("Mean error on targets", percent),
@@ -36,12 +36,12 @@ FOOTNOTE = (
     "  records are calibrated. All errors are relative and count at most 100%.\n"
     "  A weight ratio is the final over the design weight."
 )
-#: How many of the worst targets a summary lists.
+#: The largest number of missed targets in a summary.
 WORST = 5
 
 
 def result_rows(metrics: Metrics, targets: pa.Table) -> Rows:
-    """Set the design weights beside the result, a metric a row."""
+    """Make the table of a result: a row for each metric, with the design weights beside it."""
     error, importance = (
         targets.column(name).to_numpy() for name in ("design_relative_error", "importance")
     )
@@ -56,13 +56,13 @@ def result_rows(metrics: Metrics, targets: pa.Table) -> Rows:
 
 
 def frontier_rows(budgets: Sequence[Mapping[str, Any]]) -> Rows:
-    """Set the budgets one under the other, a metric a column."""
+    """Make the table of a frontier: a row for each budget, and a column for each metric."""
     head = [title for title, _ in HEADLINES.values()]
     return head, [_cells(metrics) for metrics in budgets]
 
 
 def worst_rows(targets: pa.Table) -> Rows:
-    """List the targets that are missed by most, unreachable ones aside."""
+    """Make the table of the missed targets with the largest errors, without unreachable ones."""
     error = np.abs(targets.column("relative_error").to_numpy())
     missed = np.array(targets.column("status").to_pylist()) == "missed"
     order = np.argsort(-error, kind="stable")
@@ -75,7 +75,7 @@ def worst_rows(targets: pa.Table) -> Rows:
 
 
 def _cells(metrics: Mapping[str, Any]) -> list[str]:
-    """Write the metrics: what does not apply is left empty, what has no value says so."""
+    """Write the metrics. A missing metric is an empty cell, and None is "not known"."""
 
     def cell(name: str, write: Callable[[float], str]) -> str:
         if name not in metrics:

@@ -1,1 +1,1 @@
-"""Probability designs, and orders that stratify them."""
+"""Probability designs, and the orders that stratify them."""

@@ -1,6 +1,6 @@
-"""Selectors: ways to choose exactly k records, one class a file.
+"""Selectors choose exactly k records. Each has a file of its own.
 
-A new one is a class with a `select` method and a line in `SELECTORS`.
+A new selector is a class with a `select` method, and an entry in `SELECTORS`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,28 @@ __all__ = [
 
 @runtime_checkable
 class Selector(Protocol):
-    """A way to choose records; its settings are its attributes."""
+    """The interface of a selector, which chooses records. Its settings are its attributes.
+
+    An object with a method `select` is a selector, and can be passed as `method`. A selector that
+    does not use the calibrated full file can set ``needs_full_file = False``, to save its fit.
+
+    Examples
+    --------
+    A selector that takes the path for small budgets only:
+
+    >>> import numpy as np
+    >>> from l0.calibration import CalibrationProblem, Hybrid, Path, Selector
+    >>> class Mixed:
+    ...     def select(self, context, n_records):
+    ...         small = n_records < 10 * context.problem.n_targets
+    ...         return (Path() if small else Hybrid()).select(context, n_records)
+    >>> isinstance(Mixed(), Selector)
+    True
+    >>> A = np.random.default_rng(0).uniform(size=(3, 200))
+    >>> problem = CalibrationProblem.from_matrix(A, A.sum(axis=1), np.ones(200))
+    >>> problem.solve(20, method=Mixed(), epochs=50).metrics["n_records"]
+    20
+    """
 
     def select(self, context: FitContext, n_records: int) -> Selection:
         """Choose records.
@@ -39,18 +60,20 @@ class Selector(Protocol):
         Parameters
         ----------
         context : FitContext
-            The problem, and everything a fit of it needs.
+            The problem (`context.problem`), and what a fit needs: `objective`, `epochs`,
+            `generator`, `history` and the ratios of the calibrated full file (`full_file`).
         n_records : int
-            How many, from 1 to the number of records.
+            The number of records to choose, from 1 to the number of all records.
 
         Returns
         -------
         Selection
-            Exactly `n_records` records with positive base ratios.
+            Exactly `n_records` records, with positive base ratios.
         """
         ...
 
 
+#: The selectors by name. Each value makes the selector with its default settings.
 SELECTORS: dict[str, Callable[[], Selector]] = {
     "hybrid": Hybrid,
     "path": Path,
@@ -61,12 +84,12 @@ SELECTORS: dict[str, Callable[[], Selector]] = {
 
 
 def get_selector(method: str | Selector) -> Selector:
-    """Look a selector up by name, or take one with settings of its own.
+    """Look up a selector by name, or take a selector object.
 
     Raises
     ------
     InputError
-        For an unknown name; it lists the known ones.
+        If the name is unknown. The message lists the known ones.
     """
     if isinstance(method, str) and method in SELECTORS:
         return SELECTORS[method]()

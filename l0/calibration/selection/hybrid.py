@@ -1,4 +1,4 @@
-"""The hybrid: most records by a probability design, the rest where the targets need them."""
+"""The hybrid: most records by a probability design, the others where the targets need them."""
 
 from __future__ import annotations
 
@@ -16,43 +16,42 @@ from l0.calibration.selection.path import Path
 
 @dataclass(frozen=True)
 class Hybrid:
-    """Draw a share of the budget by design, fill the rest by the path.
+    """Draw a share of the budget by a probability design, and choose the others by the path.
 
-    1. Draw records with a probability q proportional to their weight in the calibrated full file.
-       The draw is systematic, along an order that puts like beside like. It leaves out records
-       that are too influential: their Horvitz-Thompson weight alone would overshoot a target.
-    2. Run the path on all others. The drawn records stand beside it at a little under their
-       Horvitz-Thompson weight w / q, so that there is something left to fill.
-    3. Where the targets need fewer records than the budget has, draw the rest too.
+    1. Draw records with an inclusion probability q proportional to their weight w in the calibrated
+       full file. The sample is systematic, along an order in which similar records are neighbours.
+       Too influential records are not drawn: the Horvitz-Thompson weight w / q of one such record
+       alone would exceed a target.
+    2. Run the path on all other records. The drawn records are fitted along with it. They start a
+       little below their Horvitz-Thompson weights, so that the path has something to add.
+    3. If the path needs fewer records than the budget has, draw the remaining ones like the first.
 
-    Pure selection drops what no target asks for, and a pure sample misses the targets. This
-    combination is ours; the documentation's page on methods compares it with both.
+    A pure selection drops the records that no target needs, and a pure sample misses the targets.
+    This combination is ours. The page on methods in the documentation compares it with both.
 
     Attributes
     ----------
     share : float
-        Of the budget, that is drawn where the budget is large.
+        The share of a large budget that is drawn.
     per_target : float
-        Records that the path gets at least for every target, up to `share` of the budget: a
-        small budget goes to the targets first.
+        The path gets at least this many records for each target, up to `share` of the budget. A
+        small budget therefore goes to the targets first.
     damping : float
-        Of the Horvitz-Thompson weights of the drawn records.
+        The factor of the Horvitz-Thompson weights of the drawn records.
     start : float
-        The path starts at this share of the ratios that all others have in the calibrated full
-        file.
+        The path starts at this share of the ratios in the calibrated full file.
     overshoot : float
-        A record is not drawn when its Horvitz-Thompson weight contributes more than this many
-        times the value of a target that counts. Where amounts of both signs cancel, the part
-        that cancels takes the place of the value.
+        A record is not drawn if its Horvitz-Thompson weight adds more than this multiple of a
+        target's value to the target. If positive and negative amounts of a target cancel, the sum
+        that cancels is used in place of a smaller value.
     mu : float
-        Pull towards the base weights.
+        The factor of the distance to the base weights in the refit.
     path : Path
 
     Examples
     --------
-    >>> import l0
-    >>> from l0.calibration import CalibrationProblem, Hybrid
     >>> import numpy as np
+    >>> from l0.calibration import CalibrationProblem, Hybrid
     >>> A = np.random.default_rng(0).uniform(size=(3, 500))
     >>> problem = CalibrationProblem.from_matrix(A, A.sum(axis=1), np.ones(500))
     >>> result = problem.solve(50, method=Hybrid(share=0.9), epochs=100)
@@ -87,7 +86,7 @@ class Hybrid:
         others = _without(problem.n_records, drawn)
         start = self.start * ratios_of_all[others]
         chosen, ratios = next(self.path.walk(context, others, start, [n_left], companions))
-        # What the path left under the lower bound would be lifted to it.
+        # The refit would raise ratios below the lower bound to the bound.
         useful = ratios >= max(self.path.threshold, context.objective.bounds.low)
         chosen, ratios = chosen[useful], ratios[useful]
         n_more = n_left - len(chosen)
@@ -104,12 +103,12 @@ class Hybrid:
     def _drawable(
         self, context: FitContext, q: NDArray[np.float64], n_drawn: int
     ) -> NDArray[np.int64]:
-        """Records that may be drawn: all but the too influential, or all where too few are left."""
+        """Find the records that may be drawn: the less influential ones, or all if too few are."""
         problem, objective = context.problem, context.objective
-        # Of a target whose amounts cancel, little is left that a single record would not overshoot.
+        # The value of a target whose amounts cancel is small, and most records would exceed it.
         cancelled = problem.absolute_totals - np.abs(problem.estimate(problem.design_weights))
         share = (objective.importance > 0) * problem.scales / np.maximum(problem.scales, cancelled)
-        # A record's weight w / q contributes (w / q) a / scale = (u / q) A to each target.
+        # The weight w / q of a record adds (w / q) a / scale = (u / q) A to each target.
         influence = objective.operator.largest_entries(share) * context.full_file / q
         drawable = np.flatnonzero(influence <= self.overshoot)
         return drawable if len(drawable) >= n_drawn else np.arange(problem.n_records)
@@ -128,7 +127,7 @@ class Hybrid:
     def _base(
         self, context: FitContext, drawn: NDArray[np.int64], q: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        # With q over all records the drawn stand for those too that could not be drawn.
+        # With q of all records, the drawn records also represent those that may not be drawn.
         return self.damping * context.full_file[drawn] / q[drawn]
 
 

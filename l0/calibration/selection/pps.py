@@ -1,4 +1,4 @@
-"""A sample with probability proportional to size: the baseline of survey practice."""
+"""A sample with probability proportional to size (PPS), the baseline of survey practice."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 
 @dataclass(frozen=True)
 class Pps:
-    """Randomised systematic sampling (Hartley & Rao 1962), by size of the calibrated weight.
+    """Draw a sample with probability proportional to the weight in the calibrated full file.
 
-    A record's size is its weight in the calibrated full file.
-
-    Base weights are Horvitz-Thompson's, w / q. The order is drawn at random: nothing is
-    stratified.
+    The design is randomised systematic sampling (Hartley & Rao 1962, Annals of Mathematical
+    Statistics 33(2)): the order is random, without strata. The base weights are Horvitz-Thompson
+    weights w / q, where q is the inclusion probability.
 
     Attributes
     ----------
     mu : float
-        Pull of the refit towards the base weights.
+        The factor of the distance to the base weights in the refit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration import CalibrationProblem, Pps
+    >>> A = np.random.default_rng(0).uniform(size=(3, 500))
+    >>> problem = CalibrationProblem.from_matrix(A, A.sum(axis=1), np.ones(500))
+    >>> result = problem.solve(50, method=Pps(mu=0.03), epochs=100)
+    >>> result.metrics["n_records"]
+    50
     """
 
     mu: float = 0.1

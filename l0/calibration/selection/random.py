@@ -1,4 +1,4 @@
-"""A simple random sample: the plainest baseline."""
+"""A simple random sample, as a baseline."""
 
 from __future__ import annotations
 
@@ -13,12 +13,22 @@ from l0.calibration.fitting.refit import Selection
 
 @dataclass(frozen=True)
 class Random:
-    """Simple random sampling without replacement; base weights w0 n / k.
+    """Draw a simple random sample without replacement. The base weights are w0 n / k.
 
     Attributes
     ----------
     mu : float
-        Pull of the refit towards the base weights.
+        The factor of the distance to the base weights in the refit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration import CalibrationProblem, Random
+    >>> A = np.random.default_rng(0).uniform(size=(3, 500))
+    >>> problem = CalibrationProblem.from_matrix(A, A.sum(axis=1), np.ones(500))
+    >>> result = problem.solve(50, method=Random(mu=0.03), epochs=100)
+    >>> result.metrics["n_records"]
+    50
     """
 
     mu: float = 0.1

@@ -1,7 +1,8 @@
-"""Readers of files, one a kind of file, found by the suffix.
+"""Readers of files, one for each kind of file. The suffix decides.
 
-A new one is a function in a file of its own that takes a path, the name of the argument it came in,
-the types of columns that are asked for and the name of the key, and a line in `READERS`.
+A new reader is a function in a file of its own, and an entry in `READERS`. Its arguments are the
+path, the name of the source in error messages, the wanted types of columns, and the name of the
+key.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import pyarrow as pa
 from l0.data.readers.csv_files import AS_CSV, read_csv
 from l0.data.readers.parquet_files import read_parquet
 
-#: Column types that are asked for, by name; None lets the reader infer all of them.
+#: The wanted types of columns by name. With None, the reader infers all types.
 ColumnTypes = dict[str, pa.DataType] | None
 Reader = Callable[[Path, str, ColumnTypes, str | None], pa.Table]
 
-#: Suffix, reader, and what an error advises where the file cannot be read.
+#: The suffixes, each with its reader and the remedy in the error for an unreadable file.
 READERS: dict[str, tuple[Reader, str]] = {
     ".parquet": (read_parquet, "write it again"),
     ".pq": (read_parquet, "write it again"),
@@ -28,6 +29,6 @@ READERS: dict[str, tuple[Reader, str]] = {
 
 
 def reader_of(path: Path) -> tuple[Reader, str] | None:
-    """Find the reader of a file and its advice; None where no reader knows the suffix."""
+    """Find the reader of a file and its remedy, or None if the suffix is unknown."""
     name = path.name.lower()
     return next((found for suffix, found in READERS.items() if name.endswith(suffix)), None)

@@ -1,4 +1,4 @@
-"""CSV files: what they must be, and which of their columns are codes and not numbers."""
+"""CSV files: their form, and which of their columns are codes and not numbers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pyarrow.csv
 from l0.common.errors import InputError, first_few
 from l0.data.columns import check_unique, is_number, is_plain_number
 
-#: What a CSV file has to be, as an error says it.
+#: The remedy for a wrong CSV file.
 AS_CSV = "save it as comma-separated UTF-8 text"
-#: How many bytes of a CSV file are looked at before it is read.
+#: The number of bytes that are checked before a CSV file is read.
 HEAD = 1 << 16
 
 
 def csv_file(source: Any) -> Path | None:
-    """Take the path of a CSV file; None where `source` is anything else."""
+    """Return the path of a CSV file, or None if `source` is something else."""
     if not isinstance(source, (str, os.PathLike)):
         return None
     suffixes = [suffix.lower() for suffix in Path(source).suffixes]
@@ -28,9 +28,12 @@ def csv_file(source: Any) -> Path | None:
 
 
 def merged_cells(path: Path, name: str) -> list[str]:
-    """Find cells of a column of a CSV file that differ, and that `read_table` reads as one number.
+    """Find different cells of a CSV column that `read_table` reads as the same number.
 
-    The first such cells, as ``["5.1", "5.10"]``; 5 and 5.0 do not differ.
+    Returns
+    -------
+    list of str
+        The first such cells, for example ``["5.1", "5.10"]``. 5 and 5.0 are not different.
     """
     only = pa.csv.ConvertOptions(include_columns=[name])
     numbers = pa.csv.read_csv(path, convert_options=only)[name]
@@ -47,7 +50,7 @@ def merged_cells(path: Path, name: str) -> list[str]:
 def read_csv(
     path: Path, argument: str, column_types: dict[str, pa.DataType] | None, key: str | None
 ) -> pa.Table:
-    """Read a CSV file, and keep codes that a number would change as text (see `read_table`)."""
+    """Read a CSV file. Codes that a number would change stay text (see `read_table`)."""
     _check_head(path, argument)
     with pa.csv.open_csv(path) as head:
         names = head.schema.names
@@ -80,10 +83,10 @@ def read_csv(
 
 
 def _are_codes(cells: pa.ChunkedArray, floating: bool, is_key: bool) -> bool:
-    """Whether cells must stay text, though all could be read as integers or floats."""
+    """Tell whether cells must stay text, although all could be read as numbers."""
     if pc.any(pc.match_substring_regex(cells, r"^\s*[+-]?0[\dxX]")).as_py():
         return True
-    if not floating:  # integers hold every digit
+    if not floating:  # an integer keeps all digits
         return False
     if is_key:
         return not pc.all(pc.match_substring_regex(cells, r"^-?\d{1,15}(\.0)?$")).as_py()
@@ -92,11 +95,11 @@ def _are_codes(cells: pa.ChunkedArray, floating: bool, is_key: bool) -> bool:
 
 
 def _check_head(path: Path, argument: str) -> None:
-    """Refuse a file that is no comma-separated UTF-8, as far as its head can tell."""
+    """Refuse a file whose first bytes are not comma-separated UTF-8."""
     with pa.input_stream(path) as stream:
         head = stream.read(HEAD)
     if b"\0" in head:
-        raise InputError(f"`{argument}`: {str(path)!r} is UTF-16 or no text; {AS_CSV}")
+        raise InputError(f"`{argument}`: {str(path)!r} is UTF-16 or not text; {AS_CSV}")
     names = head.partition(b"\n")[0]
     for separator in (";", "\t"):
         if separator.encode() in names and b"," not in names:
@@ -107,7 +110,7 @@ def _check_head(path: Path, argument: str) -> None:
 
 
 def _check_numbers(path: Path, argument: str, names: list[str]) -> None:
-    """Name the cells that are no numbers in columns of numbers."""
+    """Name the cells of numeric columns that are not numbers."""
     texts = _read_typed(path, dict.fromkeys(names, pa.string()))
     for name in names:
         cells = texts[name].to_pylist()
@@ -117,13 +120,13 @@ def _check_numbers(path: Path, argument: str, names: list[str]) -> None:
         if rows:
             raise InputError(
                 f"`{argument}` column {name!r} of {str(path)!r} has {len(rows):,} cells that are "
-                f"no plain numbers ({first_few(cells[row] for row in rows)} in rows "
+                f"not plain numbers ({first_few(cells[row] for row in rows)} in rows "
                 f"{first_few(rows)}); write them like 28717.16"
             )
 
 
 def _read_typed(path: Path, types: dict[str, pa.DataType]) -> pa.Table:
-    """Read some columns as what they are said to be; only an empty cell is null (NA is a code)."""
+    """Read some columns with given types. Only an empty cell is null, because NA may be a code."""
     options = pa.csv.ConvertOptions(
         column_types=types,
         include_columns=list(types),

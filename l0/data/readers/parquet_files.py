@@ -1,4 +1,4 @@
-"""Parquet files, which know the types of their columns."""
+"""Parquet files, which contain the types of their columns."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ import pyarrow.parquet
 def read_parquet(
     path: Path, argument: str, column_types: dict[str, pa.DataType] | None, key: str | None
 ) -> pa.Table:
-    """Read a parquet file; it says itself what its columns are."""
+    """Read a parquet file. It contains the types of its columns."""
     return pa.parquet.ParquetFile(path).read()

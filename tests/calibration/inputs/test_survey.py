@@ -101,7 +101,7 @@ def test_missing_key_column_of_members():
 
 def test_members_without_a_key():
     with pytest.raises(
-        InputError, match=r"`members` are tied to records by a key; name its column"
+        InputError, match=r"`members` need the key of their record; name its column"
     ):
         read_survey(records(), members={"person": records()})
 

@@ -124,12 +124,12 @@ def test_empty_targets():
     [
         (
             [{"variable": "xx"}],
-            r"`targets` ask for the variable 'xx' \(targets 'xx by state=CA'\), which is no column "
-            r"of `records`; closest: 'x'",
+            r"`targets` ask for the variable 'xx' \(targets 'xx by state=CA'\), which is not a "
+            r"column of `records`; closest: 'x'",
         ),
         (
             [{"entity": "person", "variable": "incme"}],
-            r"the variable 'incme' .* no column of `members\['person'\]`; closest: 'income'",
+            r"the variable 'incme' .* not a column of `members\['person'\]`; closest: 'income'",
         ),
         (
             [{"variable": None}],
@@ -137,22 +137,22 @@ def test_empty_targets():
         ),
         (
             [{"variable": "state"}],
-            r"`targets` ask for the variable 'state' \(targets 'state by state=CA'\), which is in "
-            r"`records` string, not a number \('CA', 'CO', 'NY'\); write plain numbers, or use",
+            r"`targets` ask for the variable 'state' \(targets 'state by state=CA'\), which is "
+            r"string, not a number \('CA', 'CO', 'NY'\) in `records`; write plain numbers, or",
         ),
         (
             [{"stat": "CA"}],
-            r"`targets` has the label columns 'stat', which neither `records` nor `members` have; "
+            r"`targets` have the label columns 'stat', which neither `records` nor `members` have; "
             r"drop or rename them; for 'stat', closest: 'state'",
         ),
         (
             [{"importence": "1"}],
-            r"`targets` has the label columns 'importence', .* closest: 'importance'",
+            r"`targets` have the label columns 'importence', .* closest: 'importance'",
         ),
         (
             [{"age": "18+"}],
-            r"`targets` label 'age' for 'count by state=CA, age=18\+', and `records` cannot reach "
-            r"a column of that name; leave the cell empty",
+            r"`targets` have a label 'age' for 'count by state=CA, age=18\+', and there is no "
+            r"column of that name for `records`; leave the cell empty",
         ),
         (
             [{"state": "CAA"}],
@@ -176,7 +176,7 @@ def test_empty_targets():
         ),
         (
             [{"name": "a", "value": 1.0}, {"name": "b", "value": 2.0}],
-            r"`targets` give different values for one target \('count by state=CA: 1 \(a\), "
+            r"`targets` have different values for one target \('count by state=CA: 1 \(a\), "
             r"2 \(b\)'\); keep one",
         ),
         (
@@ -217,7 +217,7 @@ def test_a_typo_in_entity_is_caught(stated, typo, rows):
     with pytest.raises(
         InputError,
         match=rf"`targets` have .*'{typo}' \(rows {rows}\) as `entity`, and the tables in "
-        r"`members` are 'person'; rename one so that both say the same, or leave the cell empty",
+        r"`members` are 'person'; use the same name in both, or leave the cell empty",
     ):
         read(*({"entity": entity, "state": s} for entity, s in zip(stated, states, strict=False)))
 
@@ -272,7 +272,7 @@ def test_a_column_that_would_hide_a_label_is_refused(name, holder):
     with pytest.raises(
         InputError,
         match=rf"`targets` column '{name}' is also a column of `{argument}`; to use it as a label, "
-        rf"rename it in both, or rename it in `{argument}` to ",
+        rf"rename it in both tables; to .*, rename it in `{argument}`",
     ):
         read_targets(target_table({name: "1"}, {"state": "NY"}), survey)
     # No label: no cell is a level, or none is filled.
@@ -288,7 +288,7 @@ def test_a_member_table_under_another_name_is_no_record():
     with pytest.raises(
         InputError,
         match=r"`targets` have 'person' \(rows 0, 1\) as `entity`, .* `members` are 'people'; "
-        r"rename one so that both say the same",
+        r"use the same name in both",
     ):
         read_targets(
             target_table({"entity": "person"}, {"entity": "person", "state": "NY"}), survey
@@ -318,8 +318,8 @@ def test_a_misspelt_label_does_not_make_its_column_a_description(name, holder):
     with pytest.raises(
         InputError,
         match=rf"`targets` column '{name}' is also a column of `{argument}`, which has some of its "
-        rf"values and not 'B'; to use it as a label, correct these and rename it in both, or "
-        rf"rename it in `{argument}` to ",
+        rf"values and not 'B'; to use it as a label, correct these and rename it in both "
+        rf"tables; to .*, rename it in `{argument}`",
     ):
         read_targets(target_table({name: "a"}, {name: "B", "state": "NY"}), survey)
     read_targets(target_table({name: "A"}, {name: "B", "state": "NY"}), survey)
@@ -347,7 +347,7 @@ def test_labels_that_one_number_would_merge_are_refused(tmp_path, holder):
 
     argument = "records" if holder == "records" else r"members\['person'\]"
     for cells in (["5.1", "5.10", "6"], ["12E1", "120", "0.5"]):
-        match = rf"label 'code', .* of `{argument}` .* read '{cells[0]}' and '{cells[1]}' as one"
+        match = rf"label 'code', .* of `{argument}` .* '{cells[0]}' and '{cells[1]}' are the same"
         with pytest.raises(InputError, match=match):
             labelled(cells, {"code": [cells[0]]})
         assert labelled(cells, {}) == [[1, 1, 1]]  # no label, no harm

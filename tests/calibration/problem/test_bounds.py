@@ -207,8 +207,8 @@ def test_an_error_says_so_when_nothing_can_be_reached():
     given["values"] = -given["values"]
     problem = CalibrationProblem.from_matrix(**given)
     text = (
-        r"`targets`: none that counts can be reached \('t000', .*'t004' and 1 more: "
-        r"no record takes away from it\); check the labels$"
+        r"`targets`: no target with an importance above 0 can be reached "
+        r"\('t000', .*'t004' and 1 more: no record takes away from it\); check the labels$"
     )
     with pytest.raises(InputError, match=text):
         problem.solve(10)
@@ -220,5 +220,7 @@ def test_it_does_not_help_to_reach_targets_that_do_not_count():
     given = problems.parts(m=2)
     given["values"][0] *= -1
     problem = replace(CalibrationProblem.from_matrix(**given), importance=np.array([1.0, 0.0]))
-    with pytest.raises(InputError, match=r"none that counts can be reached \('t000': no record"):
+    with pytest.raises(
+        InputError, match=r"no target with an importance above 0 can be reached \('t000': no record"
+    ):
         problem.solve(10)

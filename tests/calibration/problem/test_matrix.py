@@ -249,7 +249,7 @@ def test_an_amount_that_is_text_names_the_cells():
     records = pa.table({"id": [0, 1, 2], "x": ["1,234", "5", "$7"]})
     with pytest.raises(
         InputError,
-        match=r"variable 'x' .* is in `records` string, not a number \('1,234', '\$7'\); write "
+        match=r"variable 'x' .* is string, not a number \('1,234', '\$7'\) in `records`; write "
         r"plain numbers, or use 'count' to count rows",
     ):
         compiled(records, pa.table({"variable": ["x"], "value": [1.0]}))

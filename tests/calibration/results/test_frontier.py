@@ -38,7 +38,7 @@ def test_a_budget_that_reaches_nothing_is_named_before_the_walk():
     def never(state):
         raise AssertionError(state)
 
-    with pytest.raises(InputError, match="none that counts can be reached"):
+    with pytest.raises(InputError, match="no target with an importance above 0 can be reached"):
         problem.frontier([100, 60, 2], bounds=(None, 5), epochs=20, progress=never)
 
 

@@ -87,7 +87,7 @@ def test_an_earlier_result_is_replaced_and_anything_else_is_not(result, tmp_path
     other = tmp_path / "thesis"
     other.mkdir()
     (other / "chapter.txt").write_text("dear")
-    with pytest.raises(InputError, match="holds files of others"):
+    with pytest.raises(InputError, match="it contains other files"):
         result.save(other)
     assert [path.name for path in other.iterdir()] == ["chapter.txt"]
 
@@ -125,9 +125,9 @@ def test_a_write_that_fails_leaves_nothing_half_written(
 
 
 def test_what_is_no_saved_result_is_named(tmp_path):
-    with pytest.raises(InputError, match="holds no saved result"):
+    with pytest.raises(InputError, match="has no saved result"):
         CalibrationResult.load(tmp_path)
-    with pytest.raises(InputError, match="holds no saved result"):
+    with pytest.raises(InputError, match="has no saved result"):
         CalibrationResult.load(tmp_path / "nowhere")
 
 
@@ -184,7 +184,7 @@ def test_rows_that_are_gone_are_noticed(result, tmp_path, name, rows):
 def test_json_that_is_no_object_is_named(result, tmp_path, content):
     result.save(tmp_path / "out")
     (tmp_path / "out" / "run.json").write_text(content)
-    with pytest.raises(InputError, match=r"run.json' \(it holds no JSON object\); restore"):
+    with pytest.raises(InputError, match=r"run.json' \(it is not a JSON object\); restore"):
         CalibrationResult.load(tmp_path / "out")
 
 

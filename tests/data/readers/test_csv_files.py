@@ -117,7 +117,7 @@ def test_cells_that_are_no_plain_numbers_are_named(tmp_path):
     types = {"value": pa.float64(), "tolerance": pa.float64()}
     with pytest.raises(
         InputError,
-        match=r"`targets` column 'value' of '.*t.csv' has 2 cells that are no plain numbers "
+        match=r"`targets` column 'value' of '.*t.csv' has 2 cells that are not plain numbers "
         r"\('28,717.16', '\$5' in rows 0, 2\); write them like 28717.16",
     ):
         read_table(path, "targets", types)
