@@ -269,7 +269,7 @@ def _with_members(options: dict[str, Any]) -> dict[str, Any]:
     """Make a dictionary of the tables that `--members` names one by one."""
     pairs = options["members"] or []
     if len(dict(pairs)) < len(pairs):
-        raise InputError("`--members` names a table twice; give each a name of its own")
+        raise InputError("`--members` has a name twice; give each table its own name")
     return {**options, "members": dict(pairs)}
 
 
