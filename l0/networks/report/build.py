@@ -87,9 +87,8 @@ def build_report(state: TrainingState, latency: bool) -> Report:
     structure, gates, planned = state.structure, state.gates, state.planned
     sizes = [group.n_units for group in structure.groups]
     expected = gates.openness()
-    full = compacted(
-        state.model, structure.groups, [torch.ones(n, dtype=torch.bool) for n in sizes]
-    )
+    everything = torch.ones_like(planned).split(sizes)
+    full = compacted(state.model, structure.groups, everything)
 
     def change(cost: CostModel) -> Change:
         return Change(cost.total, float(cost(expected)), float(cost(planned)))
