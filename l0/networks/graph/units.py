@@ -150,7 +150,15 @@ def units_of_channels(
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Channels that get no gate, and the reason."""
+    """Channels that get no gate.
+
+    Attributes
+    ----------
+    name : str
+        The layers that make the channels, separated by commas, or the layer that keeps its size.
+    reason : str
+        Why they get no gate.
+    """
 
     name: str
     reason: str
