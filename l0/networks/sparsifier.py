@@ -12,6 +12,7 @@ from l0.common.formatting import amount
 from l0.networks.budgets.budgets import Constraint
 from l0.networks.budgets.multiplier import Multiplier
 from l0.networks.gates.gate_vector import GateVector
+from l0.networks.graph.probe import moved
 from l0.networks.graph.units import Structure
 from l0.networks.pruning.closing import Closing
 from l0.networks.pruning.compact import compacted
@@ -94,6 +95,7 @@ class Sparsifier:
     ) -> None:
         self.model = model
         self.example_inputs = example_inputs
+        self._first_device = next(model.parameters()).device
         self.structure = structure
         self.constraints = constraints
         self.gates = gates
@@ -262,9 +264,12 @@ class Sparsifier:
         Report
             `print` shows it as text.
         """
+        inputs, device = self.example_inputs, next(self.model.parameters()).device
+        if device != self._first_device:  # trainers move a model, and inputs stay behind
+            inputs = moved(inputs, device)
         state = TrainingState(
             model=self.model,
-            example_inputs=self.example_inputs,
+            example_inputs=inputs,
             structure=self.structure,
             gates=self.gates,
             constraints=self.constraints,
