@@ -54,7 +54,7 @@ class TrainingState:
         The number of steps so far.
     history : list of dict
         Costs and multipliers over the steps.
-    earlier : tuple of int and Tensor of float64, shape (n_units,)
+    earlier : tuple of int and Tensor, shape (n_units,)
         An earlier step, and the gate values at that step.
     """
 
