@@ -70,6 +70,21 @@ def test_the_reference_lists_exactly_the_public_names():
     assert [name for key, name in documented.items() if key not in public] == []
 
 
+def test_the_page_of_networks_lists_its_public_names_and_no_others():
+    public = {f"l0.networks.{name}" for name in l0.networks.__all__}
+    public |= {f"l0.networks.{it}.SparsifierCallback" for it in ("lightning", "transformers")}
+    module, listed = "", []
+    page = (DOCS / "api" / "networks.md").read_text(encoding="utf-8")
+    for directive, name in re.findall(r"^\.\. (\w+):: (\S+)", page, re.M):
+        if directive in ("automodule", "currentmodule"):
+            module = name
+        else:
+            full = name if name.startswith("l0.") else f"{module}.{name}"
+            # What `l0` exports too is listed under that shorter name.
+            listed.append(re.sub(r"^l0\.(\w+)$", r"l0.networks.\1", full))
+    assert sorted(listed) == sorted(public)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_page_is_in_the_table_of_contents_and_runs_its_code(page):
     text = page.read_text(encoding="utf-8")

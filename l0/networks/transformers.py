@@ -114,7 +114,8 @@ class SparsifierCallback(TrainerCallback, ExportableState):
             )
         file = io.BytesIO(base64.b64decode(saved["attributes"]["packed"]))
         loaded = torch.load(file, weights_only=True)
-        self.sparsifier.load_state_dict({**self.sparsifier.state_dict(), **loaded})
+        gates = self.sparsifier.state_dict()["gates"]  # the Trainer has restored the model
+        self.sparsifier.load_state_dict({"gates": gates, **loaded})
 
     def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         # A fused optimiser undoes the scaling of the gradients itself, with this factor.
