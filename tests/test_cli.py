@@ -290,9 +290,7 @@ def test_no_room_on_disk_leaves_nothing_behind(files, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("l0.calibration.results.result.pa.parquet.write_table", full)
-    assert re.search(
-        "no room on disk to write '.*l0-result'; make room", refused("calibrate", *files)
-    )
+    assert re.search("no room on disk to write '.*l0-result'; make", refused("calibrate", *files))
 
 
 def test_a_missing_permission_names_the_file(files, monkeypatch):

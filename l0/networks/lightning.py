@@ -10,6 +10,8 @@ from l0.common.errors import InputError
 from l0.networks.callback_helpers import add_gradient, holds_gates
 from l0.networks.sparsifier import Sparsifier
 
+__all__ = ["SparsifierCallback"]
+
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
 except ImportError:

@@ -12,6 +12,8 @@ from l0.common.errors import InputError
 from l0.networks.callback_helpers import add_gradient, holds_gates
 from l0.networks.sparsifier import Sparsifier
 
+__all__ = ["SparsifierCallback"]
+
 try:
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
     from transformers.trainer_callback import ExportableState

@@ -72,12 +72,12 @@ def test_missing_file():
         (
             "a.xlsx",
             "x",
-            r"`records`: the suffix of '.*a.xlsx' is none of .parquet, .pq, .csv, .csv.gz",
+            r"`records`: the suffix of '.*a.xlsx' is none of .parquet, .pq, .csv, .csv.gz; conv",
         ),
         (
             "a",
             "x",
-            r"`records`: the suffix of '.*a' is none of .parquet, .pq, .csv, .csv.gz; convert it",
+            r"`records`: the suffix of '.*a' is none of .parquet, .pq, .csv",
         ),
     ],
 )

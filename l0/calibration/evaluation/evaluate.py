@@ -50,7 +50,7 @@ def evaluate(
     if not (np.isfinite(weights) & (weights > 0)).all():
         raise InputError(
             "the fit diverged: some weights are not positive numbers; try `loss='capped'`, and "
-            "look for targets that are far from what the records add up to"
+            "look for targets that are far from the totals of the records"
         )
     everyone = np.zeros(problem.n_records)
     everyone[records] = weights

@@ -32,7 +32,7 @@ HEADLINES: dict[str, tuple[str, Callable[[float], str]]] = {
     "seconds": ("Seconds", "{:,.1f}".format),
 }
 FOOTNOTE = (
-    "* On totals and counts that are no target, against the file in which all\n"
+    "* On totals and counts that are not targets, against the file in which all\n"
     "  records are calibrated. All errors are relative and count at most 100%.\n"
     "  A weight ratio is the final over the design weight."
 )

@@ -75,7 +75,7 @@ class Balanced:
         taken[places] = True
         squares = np.einsum("ij,ij->i", parts, parts, dtype=np.float64)
         for _ in range(self.sweeps):
-            # The sum is computed anew in each sweep, so that rounding errors do not add up.
+            # The sum is computed again in each sweep, so that rounding errors do not add up.
             excess = parts[places].sum(axis=0, dtype=np.float64) - goal
             swapped = False
             for s in generator.permutation(len(places)):

@@ -161,7 +161,7 @@ class Path:
             if len(alive) <= (1 - self.rebuild) * len(records):
                 records, operator = records[alive], operator.subset(alive)
                 gate = gate.subset(torch.from_numpy(alive).to(objective.device))
-                # Adam starts anew: with its old moments, the loss on the bundled CPS was 1.72%
+                # Adam restarts: with its old moments, the loss on the bundled CPS was 1.72%
                 # in place of 1.70%.
                 optimizer = self._optimizer(gate, beside)
             strength *= self.growth

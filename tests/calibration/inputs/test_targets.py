@@ -242,7 +242,7 @@ def test_a_column_named_count():
 def test_labels_of_a_type_that_cannot_be_written():
     records = RECORDS.append_column("kinds", pa.array([[1], [2], []]))
     survey = read_survey(records, key="id")
-    with pytest.raises(InputError, match=r"`targets` label 'kinds' for .* is list<.*; write it as"):
+    with pytest.raises(InputError, match=r"`targets` have a label 'kinds' .* list<.*; convert"):
         compile_targets(read_targets(target_table({"kinds": "1"}), survey), survey)
     bands = pd.DataFrame({"variable": ["x"], "value": [1.0], "state": pd.cut([1], [0, 2])})
     with pytest.raises(InputError, match=r"`targets` column 'state' is .*; write labels as text"):
@@ -303,7 +303,7 @@ def test_a_misspelt_entity_does_not_blame_another():
     rows = [{"entity": "household"}, *({"entity": "persons", "state": s} for s in ("CA", "NY"))]
     with pytest.raises(
         InputError,
-        match=r"'household' \(rows 0\), 'persons' \(rows 1, 2\) as `entity`.*are 'person'; rename",
+        match=r"'household' \(rows 0\), 'persons' \(rows 1, 2\) as `entity`.*are 'person'; use",
     ):
         read(*rows)
 

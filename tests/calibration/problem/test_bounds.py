@@ -79,11 +79,7 @@ def test_weights_keep_the_bounds_to_the_last_bit(low, high, ratios, seed):
     np.testing.assert_allclose(weights, np.clip(ratios, low, high) * w0, rtol=1e-15)
 
 
-@given(
-    low=lows,
-    high=highs,
-    ratios=hnp.arrays(np.float32, 6, elements=st.floats(2**-20, 2**20, width=32)),
-)
+@given(low=lows, high=highs, ratios=hnp.arrays(np.float32, 6, elements=st.floats(2**-20, 2**20)))
 def test_logarithms_are_clamped(low, high, ratios):
     logs = torch.tensor(ratios).log().requires_grad_()
     Bounds(low, high).clamp_log_(logs)
@@ -207,8 +203,8 @@ def test_an_error_says_so_when_nothing_can_be_reached():
     given["values"] = -given["values"]
     problem = CalibrationProblem.from_matrix(**given)
     text = (
-        r"`targets`: no target with an importance above 0 can be reached "
-        r"\('t000', .*'t004' and 1 more: no record takes away from it\); check the labels$"
+        r"`targets`: no target with an importance above 0 can be reached \('t000', .*'t004' and 1 "
+        r"more: no record takes away from it\); check the labels$"
     )
     with pytest.raises(InputError, match=text):
         problem.solve(10)

@@ -80,7 +80,7 @@ def test_the_words_say_what_was_kept_hit_and_lost(result, page):
     assert "keeps 30 of 120 records (25%)" in text
     assert "2 targets are out of reach of any weights" in text
     assert f"within 10% it is {percent(result.metrics['within_10pct'])}" in text
-    assert "5 counts and totals that were no target" in text
+    assert "5 counts and totals that are not targets" in text
     assert "no record behind it" in text
 
 
