@@ -70,7 +70,8 @@ def test_the_reference_lists_exactly_the_public_names():
 PARTS_OF_RESULTS = {
     f"l0.networks.{name}"
     for name in (
-        "BudgetRow", "Change", "GroupRow", "LayerRow", "LeftOut", "Member", "Structure", "UnitGroup",
+        "BudgetRow", "Change", "GroupRow", "LayerRow",
+        "LeftOut", "Member", "Structure", "UnitGroup",
     )
 }  # fmt: skip
 
