@@ -35,7 +35,7 @@ def without_autocast(device: torch.device) -> AbstractContextManager[object]:
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Compute in the precision of the tensors: without autocast, and without TF32 on GPUs."""
+    """Make a context without autocast, and without TF32 on GPUs; it changes global switches."""
     has_switches_for_each_operation = hasattr(torch.backends.cudnn, "conv")  # torch 2.9 on
     with (
         without_autocast(device),
@@ -49,8 +49,8 @@ def _without_tf32() -> Iterator[None]:
     cudnn: Any = torch.backends.cudnn
     # A switch that says "none" follows its parent. Parents come first: once they say "none", the
     # next ones tell what they say themselves, so that this can be restored.
-    parents: tuple[Any, ...] = (torch.backends, cudnn)
-    switches = (*parents, cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
+    switches: list[Any] = [torch.backends, cudnn]
+    switches += [cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul]
     allowed = _older_switch_is_on()
     said: list[str] = []
     try:
