@@ -20,7 +20,7 @@ NEEDED = ("torch", "numpy", "scipy", "pyarrow", "narwhals")
 NAMES = {
     "l0.calibration": "CalibrationProblem",
     "l0.gates": "SampleGate",
-    "l0.linear_model": "SparseL0Linear",
+    "l0": "SparseL0Linear",
     "l0.networks": "sparsify",
 }
 #: Shares of the time; what a part does not use, the later ones share.

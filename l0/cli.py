@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 import l0
-from l0.calibration.options import OPTIONS
+from l0.calibration.options import SurveyOptions, known
 from l0.calibration.progress import progress_bar
 from l0.common.atomic_files import check_replaceable, whole_folder
 from l0.common.errors import InputError
@@ -61,23 +61,6 @@ app = typer.Typer(
 )
 
 
-def member_file(text: str) -> tuple[str, str]:
-    """Read an option of the form NAME=FILE.
-
-    Examples
-    --------
-    >>> from l0.cli import member_file
-    >>> member_file("person=people.csv")
-    ('person', 'people.csv')
-    """
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
-        raise typer.BadParameter(
-            f"{text!r} is not of the form NAME=FILE; write person=people.csv, for example"
-        )
-    return name, path
-
-
 def whole_numbers(text: str) -> list[int]:
     """Read an option of the form K,K,...
 
@@ -103,21 +86,6 @@ Targets = Annotated[
     Path,
     typer.Argument(
         metavar="TARGETS", help="Table of published totals, one in each row.", show_default=False
-    ),
-]
-Key = Annotated[str | None, typer.Option(help="Column that identifies a record.")]
-Weight = Annotated[
-    str | None,
-    typer.Option(help="Column of design weights. Without it, all records have the same weight."),
-]
-Members = Annotated[
-    list[Any] | None,
-    typer.Option(
-        "--members",
-        parser=member_file,
-        metavar="NAME=FILE",
-        help="Table of the units inside a record, with the name that targets use as their entity: "
-        "person=people.parquet, for example. May be repeated.",
     ),
 ]
 NRecords = Annotated[
@@ -160,17 +128,21 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def takes_options(command: Command) -> Command:
-    """Give a command the options of a fit (`l0.calibration.options`) in place of ``**options``."""
+    """Give a command the options of a calibration in place of ``**options``."""
     signature = inspect.signature(command, eval_str=True)
     parameters = [each for each in signature.parameters.values() if each.name != "options"]
-    for name, option in OPTIONS.items():
+    for name, option in known(SurveyOptions).items():
         if option.read is None:
             continue
         plain = option.read in (int, str)
-        asked = typer.Option(
-            help=option.text, metavar=option.metavar, parser=None if plain else _parser(option.read)
-        )
         kind: Any = option.read if plain else Any
+        if option.repeated:
+            kind = list[kind]
+        asked = typer.Option(
+            help=option.text + (" May be repeated." if option.repeated else ""),
+            metavar=option.metavar,
+            parser=None if plain else _parser(option.read),
+        )
         parameters.append(
             inspect.Parameter(
                 name,
@@ -227,9 +199,6 @@ def demo(
 def calibrate(
     records: Records,
     targets: Targets,
-    key: Key = None,
-    weight: Weight = None,
-    members: Members = None,
     n_records: NRecords = None,
     method: Method = "hybrid",
     out: Out = Path("l0-result"),
@@ -240,8 +209,7 @@ def calibrate(
     """Choose exactly K records of RECORDS, and give them weights that hit TARGETS."""
     _calibrate(
         records, targets, out, quiet, as_json,
-        n_records=n_records, key=key, weight=weight, members=_by_name(members), method=method,
-        **options,
+        n_records=n_records, method=method, **_with_members(options),
     )  # fmt: skip
 
 
@@ -251,9 +219,6 @@ def frontier(
     records: Records,
     targets: Targets,
     n_records: Budgets,
-    key: Key = None,
-    weight: Weight = None,
-    members: Members = None,
     out: Out = Path("l0-frontier"),
     quiet: Quiet = False,
     as_json: Json = False,
@@ -271,9 +236,8 @@ def frontier(
     check_replaceable(out, FRONTIER_FILES)
     with progress_bar(not quiet) as listener:
         result = run_frontier(
-            records, targets, n_records=n_records, key=key, weight=weight,
-            members=_by_name(members), progress=listener, **options,
-        )  # fmt: skip
+            records, targets, n_records=n_records, progress=listener, **_with_members(options)
+        )
     with whole_folder(out, FRONTIER_FILES) as draft:
         pyarrow.csv.write_csv(result.table, draft / FRONTIER_FILES[0])
         try:
@@ -301,11 +265,12 @@ def report(
     _conclude(result.metrics, result, folder / "report.html", quiet, as_json)
 
 
-def _by_name(members: list[tuple[str, str]] | None) -> dict[str, str]:
-    named = dict(members or [])
-    if len(named) < len(members or []):
+def _with_members(options: dict[str, Any]) -> dict[str, Any]:
+    """Make a dictionary of the tables that `--members` names one by one."""
+    pairs = options["members"] or []
+    if len(dict(pairs)) < len(pairs):
         raise InputError("`--members` has a name twice; give each table its own name")
-    return named
+    return {**options, "members": dict(pairs)}
 
 
 def _calibrate(

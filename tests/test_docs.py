@@ -46,9 +46,7 @@ def documented_names(page):
 def public_names(module):
     """Names that a module exports, with the objects; modules among them are left out."""
     room = import_module(module)
-    # These two modules export what they define, and have no list of it yet.
-    exported = getattr(room, "__all__", ["SparsifierCallback"])
-    named = {f"{module}.{name}": getattr(room, name) for name in exported}
+    named = {f"{module}.{name}": getattr(room, name) for name in room.__all__}
     return {name: value for name, value in named.items() if not isinstance(value, ModuleType)}
 
 
@@ -58,22 +56,31 @@ def by_identity(found):
 
 
 def test_the_reference_lists_exactly_the_public_names():
-    public, documented, networks = {}, {}, {}
+    public, documented = {}, {}
     for module in PUBLIC:
         public |= public_names(module)
     for page in (DOCS / "api").glob("*.md"):
-        # One direction only: the page of the networks still documents private names too.
-        (networks if page.stem == "networks" else documented).update(documented_names(page))
-    public, documented, networks = map(by_identity, (public, documented, networks))
-    listed = documented.keys() | networks.keys()
-    assert [name for key, name in public.items() if key not in listed] == []
+        documented |= documented_names(page)
+    public, documented = by_identity(public), by_identity(documented)
+    assert [name for key, name in public.items() if key not in documented] == []
     assert [name for key, name in documented.items() if key not in public] == []
 
 
-@pytest.mark.parametrize("module", [name for name in PUBLIC if "networks" not in name])
+#: What a `Report` and the structure of a `Sparsifier` are made of: their examples show these.
+PARTS_OF_RESULTS = {
+    f"l0.networks.{name}"
+    for name in (
+        "BudgetRow", "Change", "GroupRow", "LayerRow", "LeftOut", "Member", "Structure",
+        "UnitGroup",
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", PUBLIC)
 def test_every_public_name_has_an_example(module):
     found = {name: value for name, value in public_names(module).items() if callable(value)}
-    assert [name for name, value in found.items() if "Examples\n" not in value.__doc__] == []
+    without = {name for name, value in found.items() if "Examples\n" not in value.__doc__}
+    assert without <= PARTS_OF_RESULTS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -33,6 +33,7 @@ REVEALED = [
 ERRORS = ['has no key "los"', 'no attribute "calibrat"', "sed", "seed|str", "kind|numpy|overload"]
 
 
+@pytest.mark.slow  # a type checker reads much
 def test_results_are_typed_and_misspellings_are_errors(tmp_path):
     api = pytest.importorskip("mypy.api")
     path = tmp_path / "snippet.py"

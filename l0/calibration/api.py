@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Generic, Unpack, overload
 
 import numpy as np
@@ -17,7 +17,7 @@ from l0.calibration.evaluation.untargeted import MatrixStatistics, SurveyStatist
 from l0.calibration.inputs.column_types import classify
 from l0.calibration.inputs.survey import check_keys, check_weights, read_survey
 from l0.calibration.inputs.targets import describe, read_targets, shares
-from l0.calibration.options import Options, takes_options
+from l0.calibration.options import Options, TableOptions, takes, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.matrix import compile_targets
@@ -90,45 +90,28 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         records: str | os.PathLike[str],
         targets: Any,
         *,
-        key: str | None = None,
-        weight: str | None = None,
-        members: Mapping[str, Any] | None = None,
         kind: Kind | None = None,
+        **options: Unpack[TableOptions],
     ) -> CalibrationProblem[Any]: ...
     @overload
     @classmethod
     def from_frames(
-        cls,
-        records: FrameT,
-        targets: Any,
-        *,
-        key: str | None = None,
-        weight: str | None = None,
-        members: Mapping[str, Any] | None = None,
-        kind: None = None,
+        cls, records: FrameT, targets: Any, *, kind: None = None, **options: Unpack[TableOptions]
     ) -> CalibrationProblem[FrameT]: ...
     @overload
     @classmethod
     def from_frames(
-        cls,
-        records: Any,
-        targets: Any,
-        *,
-        key: str | None = None,
-        weight: str | None = None,
-        members: Mapping[str, Any] | None = None,
-        kind: Kind,
+        cls, records: Any, targets: Any, *, kind: Kind, **options: Unpack[TableOptions]
     ) -> CalibrationProblem[Any]: ...
     @classmethod
+    @takes(TableOptions)
     def from_frames(
         cls,
         records: Any,
         targets: Any,
         *,
-        key: str | None = None,
-        weight: str | None = None,
-        members: Mapping[str, Any] | None = None,
         kind: Kind | None = None,
+        **options: Unpack[TableOptions],
     ) -> CalibrationProblem[Any]:
         """Make a problem from survey tables and a table of targets.
 
@@ -139,18 +122,10 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             a ``.parquet`` or ``.csv`` file.
         targets : frame or path
             One target in each row. Its columns are described in the notes.
-        key : str, optional
-            The column that identifies a record in all tables. Without it, the row number
-            identifies a record, and the order of the rows matters.
-        weight : str, optional
-            The column of design weights. Without it, all records have the same weight: the median
-            over the targets of value / unweighted total.
-        members : dict of str to frame or path, optional
-            Tables of the units inside a record, such as the persons of a household. The column
-            `key` links a unit to its record.
         kind : {"pyarrow", "pandas", "polars"}, optional
             The kind of the frames in a result. The default is the kind of `records`, and pyarrow
             for a path.
+        **options
 
         Returns
         -------
@@ -202,7 +177,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         array([[1., 1., 0.],
                [0., 0., 1.]])
         """
-        survey = read_survey(records, key=key, weight=weight, members=members)
+        survey = read_survey(records, **with_defaults(options, TableOptions))
         kind = checked_kind(kind, survey.kind)
         table = read_targets(targets, survey)
         matrix = compile_targets(table, survey)
@@ -224,13 +199,13 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             tolerance=table.tolerance[by_name],
             keys=survey.keys,
             key=survey.key,
-            weight=weight,
+            weight=survey.weight,
             record_order=survey.order,
             target_order=by_name,
             stratification=SurveyStratification(survey, column_types),
             untargeted=SurveyStatistics(survey, column_types, table),
             kind=kind,
-            inputs=describe_inputs(records, targets, members),
+            inputs=describe_inputs(records, targets, options.get("members")),
         )
 
     @classmethod
@@ -342,7 +317,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             inputs=None,
         )
 
-    @takes_options
+    @takes(Options)
     def solve(
         self,
         n_records: int | None = None,
@@ -380,7 +355,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         """
         return solve(self, n_records, method, options)
 
-    @takes_options
+    @takes(Options)
     def frontier(self, n_records: Sequence[int], **options: Unpack[Options]) -> Frontier[FrameT]:
         """Compute the metrics of several budgets, in one run of the path.
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any, Unpack, overload
 
 from l0.calibration.api import CalibrationProblem
-from l0.calibration.options import Options, takes_options
+from l0.calibration.options import SurveyOptions, split, takes
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Selector
 from l0.data.tables import FrameT, Kind
@@ -19,12 +18,9 @@ def calibrate(
     targets: Any,
     *,
     n_records: int | None = None,
-    key: str | None = None,
-    weight: str | None = None,
-    members: Mapping[str, Any] | None = None,
     kind: Kind | None = None,
     method: str | Selector = "hybrid",
-    **options: Unpack[Options],
+    **options: Unpack[SurveyOptions],
 ) -> CalibrationResult[Any]: ...
 @overload
 def calibrate(
@@ -32,12 +28,9 @@ def calibrate(
     targets: Any,
     *,
     n_records: int | None = None,
-    key: str | None = None,
-    weight: str | None = None,
-    members: Mapping[str, Any] | None = None,
     kind: None = None,
     method: str | Selector = "hybrid",
-    **options: Unpack[Options],
+    **options: Unpack[SurveyOptions],
 ) -> CalibrationResult[FrameT]: ...
 @overload
 def calibrate(
@@ -45,25 +38,19 @@ def calibrate(
     targets: Any,
     *,
     n_records: int | None = None,
-    key: str | None = None,
-    weight: str | None = None,
-    members: Mapping[str, Any] | None = None,
     kind: Kind,
     method: str | Selector = "hybrid",
-    **options: Unpack[Options],
+    **options: Unpack[SurveyOptions],
 ) -> CalibrationResult[Any]: ...
-@takes_options
+@takes(SurveyOptions)
 def calibrate(
     records: Any,
     targets: Any,
     *,
     n_records: int | None = None,
-    key: str | None = None,
-    weight: str | None = None,
-    members: Mapping[str, Any] | None = None,
     kind: Kind | None = None,
     method: str | Selector = "hybrid",
-    **options: Unpack[Options],
+    **options: Unpack[SurveyOptions],
 ) -> CalibrationResult[Any]:
     """Choose exactly `n_records` records, and give them positive weights that hit the targets.
 
@@ -75,14 +62,6 @@ def calibrate(
         The published totals, one in each row (see :meth:`l0.CalibrationProblem.from_frames`).
     n_records : int, optional
         The number of records to keep. None keeps and calibrates all records.
-    key : str, optional
-        The column that identifies a record. Without it, the row number identifies a record.
-    weight : str, optional
-        The column of design weights, which must be positive. Without it, all records have the same
-        weight. :meth:`l0.CalibrationResult.select` writes the new weights into this column.
-    members : dict of str to frame or path, optional
-        Tables of the units inside a record, such as persons. Targets use the name of a table as
-        their `entity`.
     kind : {"pyarrow", "pandas", "polars"}, optional
         The kind of the frames in the result. The default is the kind of `records`, and pyarrow for
         a path.
@@ -141,12 +120,6 @@ def calibrate(
     >>> chosen.num_rows, chosen.column_names
     (100, ['id', 'wgt', 'area', 'income'])
     """
-    problem = CalibrationProblem.from_frames(
-        records,
-        targets,
-        key=key,
-        weight=weight,
-        members=members,
-        kind=kind,
-    )
-    return problem.solve(n_records, method, **options)
+    tables, solving = split(options)
+    problem = CalibrationProblem.from_frames(records, targets, kind=kind, **tables)
+    return problem.solve(n_records, method, **solving)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Unpack, overload
 
 from l0.calibration.api import CalibrationProblem
-from l0.calibration.options import Options, takes_options
+from l0.calibration.options import SurveyOptions, split, takes
 from l0.calibration.results.frontier import Frontier
 from l0.data.tables import FrameT, Kind
 
@@ -18,11 +18,8 @@ def frontier(
     targets: Any,
     *,
     n_records: Sequence[int],
-    key: str | None = None,
-    weight: str | None = None,
-    members: Mapping[str, Any] | None = None,
     kind: Kind | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[SurveyOptions],
 ) -> Frontier[Any]: ...
 @overload
 def frontier(
@@ -30,11 +27,8 @@ def frontier(
     targets: Any,
     *,
     n_records: Sequence[int],
-    key: str | None = None,
-    weight: str | None = None,
-    members: Mapping[str, Any] | None = None,
     kind: None = None,
-    **options: Unpack[Options],
+    **options: Unpack[SurveyOptions],
 ) -> Frontier[FrameT]: ...
 @overload
 def frontier(
@@ -42,23 +36,17 @@ def frontier(
     targets: Any,
     *,
     n_records: Sequence[int],
-    key: str | None = None,
-    weight: str | None = None,
-    members: Mapping[str, Any] | None = None,
     kind: Kind,
-    **options: Unpack[Options],
+    **options: Unpack[SurveyOptions],
 ) -> Frontier[Any]: ...
-@takes_options
+@takes(SurveyOptions)
 def frontier(
     records: Any,
     targets: Any,
     *,
     n_records: Sequence[int],
-    key: str | None = None,
-    weight: str | None = None,
-    members: Mapping[str, Any] | None = None,
     kind: Kind | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[SurveyOptions],
 ) -> Frontier[Any]:
     """Compute the loss, the untargeted error and the effective sample size of several budgets.
 
@@ -67,7 +55,7 @@ def frontier(
 
     Parameters
     ----------
-    records, targets, key, weight, members, kind
+    records, targets, kind
         As in :func:`l0.calibrate`.
     n_records : sequence of int
         The budgets, in any order.
@@ -111,12 +99,6 @@ def frontier(
     >>> frontier
     <Frontier of 100, 50 records>
     """
-    problem = CalibrationProblem.from_frames(
-        records,
-        targets,
-        key=key,
-        weight=weight,
-        members=members,
-        kind=kind,
-    )
-    return problem.frontier(n_records, **options)
+    tables, solving = split(options)
+    problem = CalibrationProblem.from_frames(records, targets, kind=kind, **tables)
+    return problem.frontier(n_records, **solving)

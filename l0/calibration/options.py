@@ -1,16 +1,16 @@
-"""The options of a fit: one list, which every function that starts a fit uses.
+"""The options of a calibration: one list, which every function that starts one uses.
 
-`l0.calibrate`, `l0.frontier`, `CalibrationProblem.solve`, `CalibrationProblem.frontier` and the
-command line all take these options. To add an option, add an entry to `Options` and the code that
-uses it.
+`l0.calibrate`, `l0.frontier`, the methods of `CalibrationProblem` and the command line all take
+these options. To add an option, add an entry to `TableOptions` (for reading tables) or to `Options`
+(for solving a problem), and the code that uses it.
 """
 
 # No `from __future__ import annotations`: the `Option` of each annotation is read at run time.
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar, cast
 
 from l0.calibration.progress import Listener
 from l0.common.errors import InputError, closest
@@ -18,6 +18,7 @@ from l0.common.errors import InputError, closest
 if TYPE_CHECKING:
     import torch  # `l0 --help` shows the options, and must not wait for torch
 
+Given = TypeVar("Given", "TableOptions", "Options")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -31,6 +32,16 @@ def read_limits(text: str) -> tuple[float | None, float | None]:
             "empty for no limit"
         ) from None
     return low, high
+
+
+def read_member(text: str) -> tuple[str, str]:
+    """Read ``NAME=FILE`` from the command line."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise InputError(
+            f"{text!r} is not of the form NAME=FILE; write person=people.csv, for example"
+        )
+    return name, path
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,8 @@ class Option:
         Reads the value on the command line. The command line leaves an option out if it is None.
     metavar : str or None
         The name of the value in the help, for a value that is neither text nor a number.
+    repeated : bool
+        Whether the command line takes the option several times.
     """
 
     type: str
@@ -55,6 +68,45 @@ class Option:
     text: str
     read: Callable[[str], Any] | None
     metavar: str | None = None
+    repeated: bool = False
+
+
+class TableOptions(TypedDict, total=False):
+    """The options of reading survey tables. Each is optional."""
+
+    key: Annotated[
+        str | None,
+        Option(
+            "str",
+            None,
+            "Column that identifies a record in all tables. Without it, the row number identifies "
+            "a record, and the order of the rows matters.",
+            str,
+        ),
+    ]
+    weight: Annotated[
+        str | None,
+        Option(
+            "str",
+            None,
+            "Column of design weights, which must be positive. `select` of a result writes the "
+            "new weights into this column. Without it, all records have the same weight: the "
+            "median over the targets of value / unweighted total.",
+            str,
+        ),
+    ]
+    members: Annotated[
+        Mapping[str, Any] | None,
+        Option(
+            "dict of str to frame or path",
+            None,
+            "Tables of the units inside a record, such as the persons of a household, by the name "
+            "that targets use as their entity. The key links a unit to its record.",
+            read_member,
+            "NAME=FILE",
+            repeated=True,
+        ),
+    ]
 
 
 class Options(TypedDict, total=False):
@@ -120,42 +172,68 @@ class Options(TypedDict, total=False):
     ]
 
 
-OPTIONS: dict[str, Option] = {
-    name: annotation.__metadata__[0] for name, annotation in Options.__annotations__.items()
-}
+class SurveyOptions(TableOptions, Options):
+    """All options of a calibration of tables. Each is optional."""
 
 
-def with_defaults(options: Options) -> Options:
+Kinds = type[TableOptions] | type[Options] | type[SurveyOptions]
+
+
+def known(options: Kinds) -> dict[str, Option]:
+    """Describe each option, by name."""
+    return {name: hint.__metadata__[0] for name, hint in options.__annotations__.items()}
+
+
+def with_defaults(options: Given, kind: type[Given]) -> Given:
     """Fill in the defaults. An unknown name is a TypeError."""
-    for name in options:
-        if name not in OPTIONS:
-            raise TypeError(f"there is no option {name!r}; {closest(name, OPTIONS)}")
-    defaults = {name: option.default for name, option in OPTIONS.items()}
-    return {**defaults, **options}  # type: ignore[typeddict-item]
+    given = cast(dict[str, Any], options)
+    described = known(cast(Kinds, kind))
+    _check_names(given, described)
+    return cast(Given, {**{name: option.default for name, option in described.items()}, **given})
 
 
-def takes_options(function: Function) -> Function:
-    """Write the options into a signature and a docstring, in place of ``**options``."""
-    signature = inspect.signature(function)
-    named = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-    for name, option in OPTIONS.items():
-        named.append(
+def split(options: SurveyOptions) -> tuple[TableOptions, Options]:
+    """Separate the options of tables from all others. An unknown name is a TypeError."""
+    _check_names(options, known(SurveyOptions))
+    of_tables: dict[str, object] = {}
+    others: dict[str, object] = {}
+    for name, value in options.items():
+        (of_tables if name in known(TableOptions) else others)[name] = value
+    return cast(TableOptions, of_tables), cast(Options, others)
+
+
+def _check_names(given: Iterable[str], described: Mapping[str, Option]) -> None:
+    for name in given:
+        if name not in described:
+            raise TypeError(f"there is no option {name!r}; {closest(name, described)}")
+
+
+def takes(options: Kinds) -> Callable[[Function], Function]:
+    """Write options into a signature and a docstring, in place of ``**options``."""
+
+    def written(function: Function) -> Function:
+        signature = inspect.signature(function)
+        named = [each for each in signature.parameters.values() if each.kind != each.VAR_KEYWORD]
+        named += [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default)
-        )
-    function.__signature__ = signature.replace(parameters=named)  # type: ignore[attr-defined]
-    if function.__doc__:  # there is none under python -OO
-        function.__doc__ = _documented(function.__doc__)
-    return function
+            for name, option in known(options).items()
+        ]
+        function.__signature__ = signature.replace(parameters=named)  # type: ignore[attr-defined]
+        if function.__doc__:  # there is none under python -OO
+            function.__doc__ = _documented(function.__doc__, options)
+        return function
+
+    return written
 
 
-def _documented(text: str) -> str:
+def _documented(text: str, options: Kinds) -> str:
     lines = []
     for line in text.splitlines():
         if line.strip() != "**options":
             lines.append(line)
             continue
         indent = line[: len(line) - len(line.lstrip())]
-        for name, option in OPTIONS.items():
+        for name, option in known(options).items():
             default = option.default
             shown = f'"{default}"' if isinstance(default, str) else repr(default)
             optional = "optional" if default is None else f"default {shown}"

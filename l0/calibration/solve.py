@@ -28,6 +28,7 @@ from l0.calibration.results.provenance import describe_run
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Path, Selector, get_selector
 from l0.common.devices import checked_device
+from l0.common.dtypes import without_autocast
 from l0.common.errors import InputError, first_few
 from l0.common.validation import whole_number
 
@@ -36,25 +37,27 @@ EPOCHS = 400
 MOST_OFF = 20.0
 
 
+@torch.inference_mode(False)
 @torch.enable_grad()
 def solve(
     problem: Problem, n_records: int | None, method: str | Selector, options: Options
 ) -> CalibrationResult[Any]:
     """Choose `n_records` records and compute their weights (see `CalibrationProblem.solve`)."""
     selector = get_selector(method)
-    options = with_defaults(options)
+    options = with_defaults(options, Options)
     budget = None if n_records is None else check_n_records(n_records, problem)
     # A selector of the user that says nothing may need the calibrated full file.
     needs_full_file = budget is None or getattr(selector, "needs_full_file", True)
     with progress_bar(options["progress"]) as listener:
         context, reasons = prepare(problem, budget, options, listener)
-        if needs_full_file or problem.untargeted is not None:
-            context = with_reference(context, budget)
-        if budget is None:
-            records, ratios = np.arange(problem.n_records), context.full_file
-        else:
-            selection = selector.select(context, budget)
-            records, ratios = selection.records, refit(context, selection)
+        with without_autocast(context.objective.device):
+            if needs_full_file or problem.untargeted is not None:
+                context = with_reference(context, budget)
+            if budget is None:
+                records, ratios = np.arange(problem.n_records), context.full_file
+            else:
+                selection = selector.select(context, budget)
+                records, ratios = selection.records, refit(context, selection)
         metrics, tables = _evaluated(context, records, ratios, reasons)
         return CalibrationResult(
             indices=np.sort(problem.record_order[records]),
@@ -69,6 +72,7 @@ def solve(
         )
 
 
+@torch.inference_mode(False)
 @torch.enable_grad()
 def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Frontier[Any]:
     """Compute the frontier of a problem (see `CalibrationProblem.frontier`)."""
@@ -77,21 +81,22 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
     budgets = sorted({check_n_records(k, problem) for k in n_records}, reverse=True)
     if not budgets:
         raise InputError("`n_records` is empty; name at least one budget")
-    options = with_defaults(options)
+    options = with_defaults(options, Options)
     rows = []
     with progress_bar(options["progress"]) as listener:
         context, widest = prepare(problem, budgets[0], options, listener)
         bounds = context.objective.bounds
         # All budgets are checked before the fit, so that a wrong one is found at once.
         others = [check_reachable(problem, bounds, budget) for budget in budgets[1:]]
-        if problem.untargeted is not None:
-            context = with_reference(context, budgets[0])
-        selections = Path().frontier(context, budgets)
-        for selection, reasons in zip(selections, [widest, *others], strict=True):
-            reached = replace(context.objective, reachable=reasons == "")
-            ratios = refit(replace(context, objective=reached), selection)
-            metrics, _ = _evaluated(context, selection.records, ratios, reasons)
-            rows.append(metrics)
+        with without_autocast(context.objective.device):
+            if problem.untargeted is not None:
+                context = with_reference(context, budgets[0])
+            selections = Path().frontier(context, budgets)
+            for selection, reasons in zip(selections, [widest, *others], strict=True):
+                reached = replace(context.objective, reachable=reasons == "")
+                ratios = refit(replace(context, objective=reached), selection)
+                metrics, _ = _evaluated(context, selection.records, ratios, reasons)
+                rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)
 
 

@@ -164,7 +164,10 @@ def encode(values: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     >>> encode(pa.chunked_array([["b", "a", None, "b"]]))
     (array([ 1,  0, -1,  1]), ['a', 'b'])
     """
-    coded = plain(values).dictionary_encode()
+    values = plain(values)
+    if pa.types.is_float16(values.type):  # Arrow codes it from version 26 on
+        values = values.cast(pa.float64())
+    coded = values.dictionary_encode()
     texts = as_text(coded.dictionary)
     levels = sorted({text for text in texts if text is not None})
     place: dict[str | None, int] = {level: code for code, level in enumerate(levels)}

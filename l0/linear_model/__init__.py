@@ -16,5 +16,5 @@ def __getattr__(name: str) -> object:
         if (error.name or "").partition(".")[0] != "sklearn":
             raise
         raise ImportError(
-            f'{name} needs scikit-learn: pip install "l0-python[sklearn]"', name="sklearn"
+            f"{name} needs scikit-learn: pip install scikit-learn", name="sklearn"
         ) from None

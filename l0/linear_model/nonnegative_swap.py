@@ -31,8 +31,6 @@ class NonnegativeSwap(Swap):
         What the chosen columns explain with coefficients of at least 0.
     slopes : ndarray of float64, shape (k, 1)
         At least 0.
-    free : float
-        What they explain with coefficients of any sign.
 
     References
     ----------
@@ -42,8 +40,10 @@ class NonnegativeSwap(Swap):
 
     def __init__(self, statistics: Statistics, chosen: Positions, fixed: int = 0) -> None:
         super().__init__(statistics, chosen, fixed)
-        self.free = self.value
+        free = self.value
+        bounds = super().swaps()
         self.slopes, self.value = self._solve(chosen)
+        self._bounds = bounds + free - self.value
         self.residual = statistics.cross - statistics.rows(chosen).T @ self.slopes
         self.residual[chosen] = 0.0
 
@@ -63,7 +63,7 @@ class NonnegativeSwap(Swap):
 
     def best_swap(self) -> tuple[float, int, int]:
         """The best swap: its gain, the place in `chosen` that it frees, the new column."""
-        bounds = self.swaps() + self.free - self.value
+        bounds = self._bounds
         best = (-np.inf, -1, -1)
         for out in range(self.fixed, len(self.chosen)):
             rest = np.delete(self.chosen, out)

@@ -2,7 +2,8 @@
 
 from l0.networks.budgets.budgets import Budget, Bytes, Macs, Params, Units
 from l0.networks.graph.attention import Attention
-from l0.networks.report.report import Report
+from l0.networks.graph.units import LeftOut, Member, Structure, UnitGroup
+from l0.networks.report.report import BudgetRow, Change, GroupRow, LayerRow, Report
 from l0.networks.sparsifier import Sparsifier
 from l0.networks.sparsify import sparsify
 from l0.networks.storage import load, save
@@ -10,11 +11,19 @@ from l0.networks.storage import load, save
 __all__ = [
     "Attention",
     "Budget",
+    "BudgetRow",
     "Bytes",
+    "Change",
+    "GroupRow",
+    "LayerRow",
+    "LeftOut",
     "Macs",
+    "Member",
     "Params",
     "Report",
     "Sparsifier",
+    "Structure",
+    "UnitGroup",
     "Units",
     "load",
     "save",

@@ -10,12 +10,12 @@ from l0.common.errors import InputError
 from l0.networks.callback_helpers import add_gradient, holds_gates
 from l0.networks.sparsifier import Sparsifier
 
+__all__ = ["SparsifierCallback"]
+
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
 except ImportError:
-    raise ImportError(
-        'l0.networks.lightning needs lightning: pip install "l0-python[lightning]"'
-    ) from None
+    raise ImportError("l0.networks.lightning needs lightning: pip install lightning") from None
 
 
 class SparsifierCallback(Callback):

@@ -12,6 +12,7 @@ from l0.common.formatting import amount
 from l0.networks.budgets.budgets import Constraint
 from l0.networks.budgets.multiplier import Multiplier
 from l0.networks.gates.gate_vector import GateVector
+from l0.networks.graph.probe import moved
 from l0.networks.graph.units import Structure
 from l0.networks.pruning.closing import Closing
 from l0.networks.pruning.compact import compacted
@@ -94,6 +95,7 @@ class Sparsifier:
     ) -> None:
         self.model = model
         self.example_inputs = example_inputs
+        self._first_device = next(model.parameters()).device
         self.structure = structure
         self.constraints = constraints
         self.gates = gates
@@ -102,8 +104,8 @@ class Sparsifier:
         self._met = None if total_steps is None else max(1, round(_MET_SHARE * total_steps))
         self.multipliers = [Multiplier(c.cost.total, c.limit, self._ramp) for c in constraints]
         self.steps = 0
-        # The last two looks at the gates: the step, and the gate values.
-        self._looks: list[tuple[int, Tensor]] = [(0, gates.settled())]
+        # The last two looks at the gates.
+        self._looks = [self._look()]
         self._closing = Closing(model, structure.groups)
         self._prices: Tensor | None = None
         self.gates.draw(0)
@@ -196,7 +198,7 @@ class Sparsifier:
         if self.steps % max(1, self._ramp // 50) == 0:
             self.history.append(record)
         if self.steps % _LOOK_BACK == 0:
-            self._looks = [self._looks[-1], (self.steps, self.gates.settled())]
+            self._looks = [self._looks[-1], self._look()]
         self._prices = prices * self.gates.alive() if prices.any() else None
         self.gates.draw(self.steps)
 
@@ -262,9 +264,12 @@ class Sparsifier:
         Report
             `print` shows it as text.
         """
+        inputs, device = self.example_inputs, next(self.model.parameters()).device
+        if device != self._first_device:  # trainers move a model, and inputs stay behind
+            inputs = moved(inputs, device)
         state = TrainingState(
             model=self.model,
-            example_inputs=self.example_inputs,
+            example_inputs=inputs,
             structure=self.structure,
             gates=self.gates,
             constraints=self.constraints,
@@ -292,7 +297,7 @@ class Sparsifier:
         >>> sparsifier = l0.sparsify(model, torch.zeros(2, 8), l0.Units(3))
         >>> sparsifier.step()
         >>> list(sparsifier.state_dict())
-        ['step', 'gates', 'multipliers', 'prices', 'history']
+        ['step', 'gates', 'multipliers', 'prices', 'history', 'looks']
         """
         return {
             "step": self.steps,
@@ -300,6 +305,7 @@ class Sparsifier:
             "multipliers": [m.value for m in self.multipliers],
             "prices": self._prices,
             "history": [dict(record) for record in self.history],
+            "looks": list(self._looks),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -328,10 +334,17 @@ class Sparsifier:
         for multiplier, saved in zip(self.multipliers, state["multipliers"], strict=True):
             multiplier.value = saved
         self.steps = state["step"]
-        prices = state["prices"]
-        self._prices = None if prices is None else prices.cpu()  # a checkpoint may be on a GPU
+        # A checkpoint may be on a GPU.
+        prices, looks = state["prices"], state.get("looks")
+        self._prices = None if prices is None else prices.cpu()
         self.history = [dict(record) for record in state["history"]]
+        # States written before looks were part of them begin with the gates that they hold.
+        self._looks = [(step, z.cpu()) for step, z in looks] if looks else [self._look()]
         self.gates.draw(self.steps)
+
+    def _look(self) -> tuple[int, Tensor]:
+        """Return the step and the gate values, which are kept in the precision of most gates."""
+        return self.steps, self.gates.settled().float()
 
     def _close_settled(self) -> None:
         """Close units for good if the penalty closed their gates and a budget is exceeded."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from l0.common.errors import InputError, closest, first_few
 from l0.common.validation import whole_number
 from l0.networks.budgets.budgets import Asked, Constraint, constraints
-from l0.networks.gates.families import FAMILIES
+from l0.networks.gates.families import FAMILIES, new_gates
 from l0.networks.gates.gate_vector import GateVector
 from l0.networks.gates.gating import attach
 from l0.networks.gates.unit_gate import UnitGate
@@ -136,9 +136,8 @@ def sparsify(
     for constraint in found:
         _check_floor(constraint, structure)
     example = next(model.parameters())
-    family = FAMILIES[gates]
     unit_gates: list[UnitGate] = [
-        family(group.n_units, start_open).to(example.device) for group in structure.groups
+        new_gates(gates, group.n_units, start_open, example.device) for group in structure.groups
     ]
     attach(open_attention(model), structure.groups, unit_gates)
     vector = GateVector(unit_gates, seed)
@@ -230,7 +229,8 @@ def _check_named(structure: Structure, include: str | Iterable[str] | None) -> N
 
 def _check_floor(constraint: Constraint, structure: Structure) -> None:
     cost = constraint.cost
-    floor = torch.cat([torch.arange(group.n_units) == 0 for group in structure.groups])
+    first = [torch.arange(group.n_units, device="cpu") == 0 for group in structure.groups]
+    floor = torch.cat(first)
     least = round(float(cost(floor)))
     if least > constraint.limit:
         left = first_few(left.name for left in structure.left_out)

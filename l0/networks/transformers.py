@@ -12,12 +12,14 @@ from l0.common.errors import InputError
 from l0.networks.callback_helpers import add_gradient, holds_gates
 from l0.networks.sparsifier import Sparsifier
 
+__all__ = ["SparsifierCallback"]
+
 try:
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
     from transformers.trainer_callback import ExportableState
 except ImportError:
     raise ImportError(
-        'l0.networks.transformers needs transformers: pip install "l0-python[transformers]"'
+        "l0.networks.transformers needs transformers: pip install transformers accelerate"
     ) from None
 
 
@@ -114,7 +116,8 @@ class SparsifierCallback(TrainerCallback, ExportableState):
             )
         file = io.BytesIO(base64.b64decode(saved["attributes"]["packed"]))
         loaded = torch.load(file, weights_only=True)
-        self.sparsifier.load_state_dict({**self.sparsifier.state_dict(), **loaded})
+        gates = self.sparsifier.state_dict()["gates"]  # the Trainer has restored the model
+        self.sparsifier.load_state_dict({"gates": gates, **loaded})
 
     def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         # A fused optimiser undoes the scaling of the gradients itself, with this factor.

@@ -20,7 +20,7 @@ def parts(n=300, m=20, seed=0, density=0.2, kept=None):
     `kept`, larger weights on so many records and none on the others.
     """
     rng = np.random.default_rng(seed)
-    A = sp.random_array((m, n), density=density, rng=rng, format="csr")
+    A = sp.random_array((m, n), density=density, random_state=rng, format="csr")
     weights = rng.uniform(50, 150, n)
     truth = weights * rng.lognormal(0, 0.3, n)
     if kept is not None:

@@ -5,19 +5,35 @@ import typer
 
 import l0
 from l0.calibration import CalibrationProblem
-from l0.calibration.options import OPTIONS, read_limits, takes_options, with_defaults
+from l0.calibration.options import (
+    Options,
+    SurveyOptions,
+    TableOptions,
+    known,
+    read_limits,
+    read_member,
+    split,
+    takes,
+    with_defaults,
+)
 from l0.cli import app
 from l0.common.errors import InputError
 from tests.calibration import problems
 
-WAYS = [l0.calibrate, l0.frontier, CalibrationProblem.solve, CalibrationProblem.frontier]
+WAYS = [
+    (l0.calibrate, SurveyOptions),
+    (l0.frontier, SurveyOptions),
+    (CalibrationProblem.from_frames, TableOptions),
+    (CalibrationProblem.solve, Options),
+    (CalibrationProblem.frontier, Options),
+]
 
 
-@pytest.mark.parametrize("function", WAYS, ids=lambda function: function.__qualname__)
-def test_every_way_to_start_a_fit_has_every_option(function):
+@pytest.mark.parametrize(("function", "options"), WAYS, ids=lambda item: item.__qualname__)
+def test_every_way_to_start_has_every_option(function, options):
     parameters = inspect.signature(function).parameters
     assert "options" not in parameters
-    for name, option in OPTIONS.items():
+    for name, option in known(options).items():
         assert parameters[name].default == option.default
         assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
         assert f"\n{name} : {option.type}" in inspect.getdoc(function)
@@ -30,7 +46,7 @@ def test_the_command_line_has_every_option_that_can_be_written(command):
         parameter.name: parameter
         for parameter in typer.main.get_command(app).commands[command].params
     }
-    for name, option in OPTIONS.items():
+    for name, option in known(SurveyOptions).items():
         assert (name in parameters) == (option.read is not None)
         if name in parameters:
             assert parameters[name].default == option.default
@@ -42,15 +58,22 @@ def test_what_is_no_option_is_refused_with_the_closest(function):
         function(problems.problem(), [10] if function is CalibrationProblem.frontier else 10, sed=3)
 
 
+def test_what_is_no_option_of_tables_is_refused_too(survey):
+    options = {**survey.options(), "wieght": "weight"}
+    for function in (l0.calibrate, CalibrationProblem.from_frames):
+        with pytest.raises(TypeError, match="there is no option 'wieght'; closest: 'weight'"):
+            function(**options)
+
+
 def test_defaults_fill_up_what_is_not_given():
-    assert with_defaults({"seed": 3}) == {
-        **{name: option.default for name, option in OPTIONS.items()},
+    assert with_defaults({"seed": 3}, Options) == {
+        **{name: option.default for name, option in known(Options).items()},
         "seed": 3,
     }
 
 
 def test_a_function_keeps_its_own_parameters():
-    @takes_options
+    @takes(Options)
     def function(a, *, b=1, **options):
         """Do it.
 
@@ -61,7 +84,7 @@ def test_a_function_keeps_its_own_parameters():
         """
         return options
 
-    assert list(inspect.signature(function).parameters) == ["a", "b", *OPTIONS]
+    assert list(inspect.signature(function).parameters) == ["a", "b", *known(Options)]
     assert function(1, seed=2) == {"seed": 2}
 
 
@@ -71,3 +94,15 @@ def test_limits_are_a_pair_of_numbers_or_nothing():
     for text in ("2", "a,b", "1,2,3", ""):
         with pytest.raises(InputError, match="is not of the form LOW,HIGH"):
             read_limits(text)
+
+
+def test_a_member_is_a_name_and_a_file():
+    assert read_member("person=a=b.csv") == ("person", "a=b.csv")
+    for text in ("person", "=a.csv", "person="):
+        with pytest.raises(InputError, match="is not of the form NAME=FILE"):
+            read_member(text)
+
+
+def test_options_of_tables_part_from_those_of_the_fit():
+    assert split({"key": "id", "seed": 3}) == ({"key": "id"}, {"seed": 3})
+    assert known(SurveyOptions) == {**known(TableOptions), **known(Options)}

@@ -162,6 +162,27 @@ def test_what_a_listener_raises_ends_the_fit(problem):
         problem.solve(30, epochs=8, progress=stop)
 
 
+MODES = {
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_modes_of_torch_around_a_solve_change_nothing(mode):
+    given = problems.parts()
+    for method, n_records in (("hybrid", 60), ("hard_concrete", 60), ("path", None)):
+        expected = CalibrationProblem.from_matrix(**given).solve(n_records, method, epochs=24)
+        with MODES[mode]():
+            found = CalibrationProblem.from_matrix(**given).solve(n_records, method, epochs=24)
+        np.testing.assert_array_equal(found.values, expected.values)
+    with MODES[mode]():
+        front = CalibrationProblem.from_matrix(**given).frontier([60], epochs=24)
+    alone = CalibrationProblem.from_matrix(**given).solve(60, "path", epochs=24)
+    assert front.table["loss"].to_pylist() == [alone.metrics["loss"]]
+
+
 def test_nothing_is_printed(problem, capfd):
     problem.solve(30, epochs=8)
     assert capfd.readouterr() == ("", "")
@@ -308,14 +329,6 @@ def test_a_target_with_no_record_behind_it_is_named_and_counted():
     assert result.metrics["n_unreachable"] == 1
     assert result.metrics["max_error"] == 1
     assert result.metrics["loss"] >= 1 / 20
-
-
-def test_a_caller_without_gradients_gets_the_same(problem):
-    with torch.no_grad():
-        result = problem.solve(20, epochs=8)
-        front = problem.frontier([20], epochs=8)
-    np.testing.assert_array_equal(result.values, problem.solve(20, epochs=8).values)
-    assert front.table["loss"] == problem.frontier([20], epochs=8).table["loss"]
 
 
 # Scales

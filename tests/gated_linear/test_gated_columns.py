@@ -25,7 +25,10 @@ def model(request):
 
 @pytest.fixture
 def data():
-    A = sp.random_array((8, N), density=0.6, rng=np.random.default_rng(1), format="csr") * 3
+    A = (
+        sp.random_array((8, N), density=0.6, random_state=np.random.default_rng(1), format="csr")
+        * 3
+    )
     return A, np.asarray(A @ np.linspace(0.5, 2, N))
 
 

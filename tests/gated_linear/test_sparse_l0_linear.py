@@ -11,7 +11,7 @@ N, P = 400, 30
 @pytest.fixture
 def data():
     rng = np.random.default_rng(4)
-    X = sp.random_array((N, P), density=0.4, rng=rng, format="csr")
+    X = sp.random_array((N, P), density=0.4, random_state=rng, format="csr")
     coefficients = np.zeros(P)
     coefficients[[2, 7, 20]] = [3.0, -2.0, 4.0]
     return X, np.asarray(X @ coefficients) + 1.5, coefficients

@@ -14,7 +14,7 @@ N, TARGETS = 60, 9
 @pytest.fixture
 def problem():
     rng = np.random.default_rng(2)
-    M = sp.random_array((TARGETS, N), density=0.5, rng=rng, format="csr") * 40
+    M = sp.random_array((TARGETS, N), density=0.5, random_state=rng, format="csr") * 40
     return M, np.asarray(M @ rng.uniform(0.5, 2, N))
 
 

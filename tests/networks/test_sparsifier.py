@@ -147,6 +147,28 @@ def test_a_resumed_run_is_the_unbroken_run(gates, tmp_path):
         sparsify(other, inputs, Params(0.5)).load_state_dict(states[1])
 
 
+def test_a_resumed_run_knows_how_long_the_gates_have_not_moved():
+    def start():
+        model, inputs = make("mlp")
+        return model, inputs, sparsify(model, inputs, Params(0.3), total_steps=2000)
+
+    def warned(run):
+        return [text for text in run[2].report(latency=False).warnings if "not moved" in text]
+
+    run = start()
+    train(*run, 50, gate_lr=0.05)  # the gates move, and then they do not
+    train(*run, 390, gate_lr=0.0)
+    states = run[0].state_dict(), run[2].state_dict()
+    resumed, older = start(), start()
+    for sparsifier, left_out in ((resumed[2], set()), (older[2], {"looks"})):
+        sparsifier.load_state_dict({k: v for k, v in states[1].items() if k not in left_out})
+    assert warned(run) == warned(resumed)
+    assert "have not moved in 240 steps" in warned(resumed)[0]
+    assert not warned(older)
+    train(*older, 200, gate_lr=0.0)
+    assert "have not moved in 200 steps" in warned(older)[0]
+
+
 def test_noise_is_drawn_once_a_step_and_leaves_the_global_generator_alone():
     model, inputs = make("transformer")
     torch.manual_seed(0)

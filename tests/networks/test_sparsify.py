@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from l0.common.errors import InputError
-from l0.networks import Macs, Params, Units, sparsify
+from l0.networks import Macs, Params, Units, load, save, sparsify
 from tests.networks.nets import NETS
 from tests.networks.training import BUDGETS, make, measured, train
 
@@ -119,3 +119,48 @@ def test_a_model_gets_gates_once():
     sparsify(model, inputs, Params(0.5))
     with pytest.raises(InputError, match="has gates already"):
         sparsify(model, inputs, Params(0.5))
+
+
+def encoder():
+    layer = nn.TransformerEncoderLayer(12, 2, 16, 0.0, batch_first=True)
+    return nn.Sequential(nn.Embedding(20, 12), nn.TransformerEncoder(layer, 1), nn.Linear(12, 4))
+
+
+ON_CPU = {
+    "hadamard gates": ("lenet", {"inputs": "fc1"}),
+    "hard concrete gates": ("separable", {"gates": "hard_concrete"}),
+    "single weights": ("resnet", {"granularity": "weight"}),
+    "transformer": ("transformer", {}),
+    "encoder": ("encoder", {}),
+}
+
+
+@pytest.mark.parametrize("case", ON_CPU)
+def test_the_default_device_of_torch_decides_nothing(case, tmp_path):
+    name, options = ON_CPU[case]
+    make, inputs = {**NETS, "encoder": (encoder, NETS["transformer"][1])}[name]
+
+    def trained():
+        torch.manual_seed(0)
+        with torch.device("cpu"):
+            model, fresh, x = make(), make(), inputs()
+        sparsifier = sparsify(model, x, [Macs(0.5), Params(0.6)], total_steps=8, **options)
+        optimizer = torch.optim.SGD(sparsifier.param_groups(lr=1e-3, gate_lr=1.0))
+        for _ in range(4):
+            (model(x).square().mean() + sparsifier.penalty()).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            sparsifier.step()
+            sparsifier.load_state_dict(sparsifier.state_dict())
+        small = sparsifier.compact().eval()
+        save(small, tmp_path / "small.pt")
+        loaded = load(fresh, tmp_path / "small.pt").eval()
+        report = sparsifier.report()
+        return small(x), loaded(x), str(sparsifier), report.groups, report.layers
+
+    expected = trained()
+    with torch.device("meta"):  # the values of new tensors there cannot be read
+        found = trained()
+    assert torch.equal(found[0], expected[0])
+    assert torch.equal(found[1], expected[1])
+    assert found[2:] == expected[2:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -101,6 +102,14 @@ def count(model: nn.Module, measure: Measure, n_positions: dict[str, float]) -> 
     return round(total)
 
 
+def _numbers(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64, device="cpu")
+
+
+def _places(values: Sequence[int]) -> Tensor:
+    return torch.tensor(values, dtype=torch.long, device="cpu")
+
+
 class CostModel:
     r"""One measure of cost, for some layers, as a differentiable function of open units.
 
@@ -138,14 +147,14 @@ class CostModel:
     ) -> None:
         groups = structure.groups
         self.n_units = sum(group.n_units for group in groups)
-        self._flat = torch.zeros(self.n_units, dtype=torch.float64)
+        self._flat = torch.zeros(self.n_units, dtype=torch.float64, device="cpu")
         self._constant = 0.0
         sides: dict[tuple[str, str], Tensor] = {}
         if measure == "units":
             made_by = [g.made_by or {m.module for m in g.consumers} for g in groups]
             counts = [float(layers is None or bool(made & layers)) for made in made_by]
-            sizes = torch.tensor([group.n_units for group in groups])
-            self._flat = torch.tensor(counts, dtype=torch.float64).repeat_interleave(sizes)
+            sizes = _places([group.n_units for group in groups])
+            self._flat = _numbers(counts).repeat_interleave(sizes)
         else:
             self._constant = self._total(model, structure, measure, layers)
             sides = {
@@ -155,9 +164,9 @@ class CostModel:
             }
             self._take_weights(model, structure, measure, layers)
         number = {key: i for i, key in enumerate(sides)}
-        self._units = torch.cat([torch.zeros(0, 2, dtype=torch.long), *sides.values()])
-        sizes = torch.tensor([len(units) for units in sides.values()], dtype=torch.long)
-        self._sides = torch.arange(len(sides)).repeat_interleave(sizes)
+        self._units = torch.cat([_places([]).view(0, 2), *sides.values()])
+        sizes = _places([len(units) for units in sides.values()])
+        self._sides = _places(range(len(sides))).repeat_interleave(sizes)
         linear = [0.0] * len(sides)
         pairs: list[tuple[int, int, float]] = []
         for name in dict.fromkeys(name for name, _ in sides):
@@ -177,11 +186,11 @@ class CostModel:
                 linear[b] = cost.outs + (cost.pair * layout.n_in if a is None else 0)
             if a is not None and b is not None:
                 pairs.append((a, b, cost.pair))
-        self._linear = torch.tensor(linear, dtype=torch.float64)
-        self._a = torch.tensor([a for a, _, _ in pairs], dtype=torch.long)
-        self._b = torch.tensor([b for _, b, _ in pairs], dtype=torch.long)
-        self._pair = torch.tensor([c for _, _, c in pairs], dtype=torch.float64)
-        self.total = round(self.marginal(torch.ones(self.n_units))[0])
+        self._linear = _numbers(linear)
+        self._a = _places([a for a, _, _ in pairs])
+        self._b = _places([b for _, b, _ in pairs])
+        self._pair = _numbers([c for _, _, c in pairs])
+        self.total = round(self.marginal(torch.ones_like(self._flat))[0])
 
     def __call__(self, openness: Tensor) -> Tensor:
         """Return the cost.

@@ -64,7 +64,7 @@ class GatedWeight(nn.Module):
         self._shape[axis] = -1
         n_units = sum(len(gate.alive) for gate in gates)
         index = index[:, (index < n_units).any(0)]
-        self._in_order = torch.equal(index.squeeze(1), torch.arange(n_units))
+        self._in_order = torch.equal(index.squeeze(1), torch.arange(n_units, device=index.device))
         self._all_gated = bool((index < n_units).all())
         self.register_buffer("index", index, persistent=False)
 

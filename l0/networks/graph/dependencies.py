@@ -57,8 +57,8 @@ def find_units(model: nn.Module, example_inputs: Any) -> Structure:
         repeats = weight_groups(copy.get_submodule(name)) if layout.role == "dense" else 1
         for side, n in (("in", layout.n_in), ("out", layout.n_out)):
             if repeats > 1:  # every group of the convolution keeps the same positions
-                each = torch.arange(n) % (n // repeats)
-                graph.tie((name, side), torch.arange(n), (name, side), each)
+                every = _range(n)
+                graph.tie((name, side), every, (name, side), every % (n // repeats))
     _flag(probe, graph, copy)
     groups, left_out = graph.groups()
     return Structure(groups, [*left_out, *_unknown(copy)], probe.n_positions)
@@ -186,13 +186,21 @@ def _flag(probe: Probe, graph: _Graph, model: nn.Module) -> None:
         for parameter in module.parameters():
             owners.setdefault(id(parameter), []).append(name)
         if layout.role == "fixed":
-            graph.flag((name, "in"), torch.ones(layout.n_in, dtype=torch.bool), _AT_FIXED)
-            graph.flag((name, "out"), torch.ones(layout.n_out, dtype=torch.bool), _AT_FIXED)
+            graph.flag((name, "in"), _all_true(layout.n_in), _AT_FIXED)
+            graph.flag((name, "out"), _all_true(layout.n_out), _AT_FIXED)
     for names in owners.values():
         for name in names if len(names) > 1 else ():
             layout = probe.layouts[name]
-            graph.flag((name, "in"), torch.ones(layout.n_in, dtype=torch.bool), _SHARED)
-            graph.flag((name, "out"), torch.ones(layout.n_out, dtype=torch.bool), _SHARED)
+            graph.flag((name, "in"), _all_true(layout.n_in), _SHARED)
+            graph.flag((name, "out"), _all_true(layout.n_out), _SHARED)
+
+
+def _range(n: int) -> Tensor:
+    return torch.arange(n, device="cpu")
+
+
+def _all_true(n: int) -> Tensor:
+    return torch.ones(n, dtype=torch.bool, device="cpu")
 
 
 def _tie_channels(probe: Probe, graph: _Graph) -> None:
@@ -200,7 +208,7 @@ def _tie_channels(probe: Probe, graph: _Graph) -> None:
     sources = {
         name: layout.n_out for name, layout in probe.layouts.items() if layout.role != "through"
     }
-    everything = {name: torch.ones(n, dtype=torch.bool) for name, n in sources.items()}
+    everything = {name: _all_true(n) for name, n in sources.items()}
     reached = {name: probe.run({name: mark}) for name, mark in everything.items()}
     labels, unclear = _decode(probe, sources)
     for source, n in sources.items():
@@ -213,7 +221,9 @@ def _tie_channels(probe: Probe, graph: _Graph) -> None:
                 for lo, hi, arrived in _split(probe, source, 0, n, marks):
                     for name, mark in arrived.items():
                         at = mark.nonzero().flatten()
-                        _arrive(graph, source, torch.arange(lo, hi), name, at[:, None])
+                        _arrive(
+                            graph, source, torch.arange(lo, hi, device="cpu"), name, at[:, None]
+                        )
                 continue
         else:
             own = labels
@@ -242,7 +252,7 @@ def _decode(probe: Probe, sources: dict[str, int]) -> tuple[Marks, Marks]:
     labels: Marks = {}
     unclear: Marks = {}
     for bit in range(max(1, (max(sources.values(), default=1) - 1).bit_length())):
-        digit = {name: (torch.arange(n) >> bit & 1).bool() for name, n in sources.items()}
+        digit = {name: (_range(n) >> bit & 1).bool() for name, n in sources.items()}
         ones = probe.run(digit)
         zeros = probe.run({name: ~d for name, d in digit.items()})
         for name in ones:
@@ -260,7 +270,7 @@ def _split(
     n = probe.layouts[source].n_out
 
     def run(lo: int, hi: int) -> Marks:
-        mark = torch.zeros(n, dtype=torch.bool)
+        mark = ~_all_true(n)
         mark[lo:hi] = True
         return probe.run({source: mark})
 

@@ -143,7 +143,7 @@ def _shrink_linear(module: nn.Linear, keep_in: Tensor, keep_out: Tensor) -> None
 def _shrink_conv(module: _ConvNd, keep_in: Tensor, keep_out: Tensor) -> None:
     if is_depthwise(module):
         each = module.out_channels // module.in_channels
-        keep_out = (keep_in[:, None] * each + torch.arange(each)).flatten()
+        keep_out = (keep_in[:, None] * each + torch.arange(each, device=keep_in.device)).flatten()
         _select(module, "weight", 0, keep_in if module.transposed else keep_out)
         module.groups = len(keep_in)
     else:
@@ -183,7 +183,7 @@ def _shrink_gated_depthwise(module: L0DepthwiseConv2d, keep_in: Tensor, keep_out
 def _shrink_gates(gates: HardConcrete, keep_in: Tensor, keep_out: Tensor, area: int) -> None:
     _select(gates, "qz_logits", 0, keep_out)
     if gates.qz_logits.ndim == 2:
-        columns = (keep_in[:, None] * area + torch.arange(area)).flatten()
+        columns = (keep_in[:, None] * area + torch.arange(area, device=keep_in.device)).flatten()
         _select(gates, "qz_logits", 1, columns)
     gates.gate_size = tuple(gates.qz_logits.shape)
 

@@ -39,6 +39,13 @@ def call(model: nn.Module, example_inputs: Any) -> Any:
     return model(example_inputs)
 
 
+def moved(example_inputs: Any, device: torch.device) -> Any:
+    """Return example inputs with all tensors on a device, in the form in which they came."""
+    if isinstance(example_inputs, Mapping):
+        example_inputs = dict(example_inputs)  # tree_map knows no other mappings
+    return tree_map(lambda x: x.to(device) if isinstance(x, Tensor) else x, example_inputs)
+
+
 class Probe:
     """A model whose layers answer with an output that was recorded once.
 

@@ -81,7 +81,7 @@ class UnitGroup:
 
 def features_of(name: str, layout: ChannelLayout) -> UnitGroup:
     """Return a group in which each input feature of a layer is a unit."""
-    each = torch.arange(layout.n_in)
+    each = torch.arange(layout.n_in, device="cpu")
     return UnitGroup(f"{name} inputs", layout.n_in, (), (Member(name, "in", each, each),))
 
 
@@ -142,7 +142,7 @@ def units_of_channels(
                 layout = layout_of(model.get_submodule(member.module))
                 assert layout is not None
                 n = layout.n_in if member.side == "in" else layout.n_out
-                found[key] = torch.full((n, 2), n_units)
+                found[key] = torch.full((n, 2), n_units, device="cpu")
             found[key][member.positions, 0 if group.producers else 1] = member.units + start
         start += group.n_units
     return found
@@ -150,7 +150,15 @@ def units_of_channels(
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Channels that get no gate, and the reason."""
+    """Channels that get no gate.
+
+    Attributes
+    ----------
+    name : str
+        The layers that make the channels, separated by commas, or the layer that keeps its size.
+    reason : str
+        Why they get no gate.
+    """
 
     name: str
     reason: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ class Closing:
         self._sizes = [group.n_units for group in groups]
         self._n_units = sum(self._sizes)
         consumers = {member.module for group in groups for member in group.consumers}
-        read = [torch.zeros(0, 2, dtype=torch.long)]
+        read = [torch.zeros(0, 2, dtype=torch.long, device="cpu")]
         read += [
             units
             for (name, side), units in units_of_channels(model, groups).items()
@@ -38,8 +39,10 @@ class Closing:
         selected = self._read[:, 1]
         # Groups that select features come first, because the feature that they protect decides
         # which unit is protected in the group that makes it.
-        starts = torch.tensor([0, *self._sizes]).cumsum(0).tolist()
-        self._weights = torch.cat([torch.full((g.n_units,), g.weights is not None) for g in groups])
+        starts = [0, *accumulate(self._sizes)]
+        self._weights = torch.cat(
+            [torch.full((g.n_units,), g.weights is not None, device="cpu") for g in groups]
+        )
         self._groups: list[tuple[int, int, Tensor | None]] = []
         for group, start, end in zip(groups, starts, starts[1:], strict=False):
             pairs = self._read[both & (selected >= start) & (selected < end)]

@@ -65,7 +65,7 @@ def compacted(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tens
         module.training = training[name]
     for parameter in small.parameters():
         parameter.grad = None
-    open_units = torch.cat([*(alive.cpu() for alive in keep), torch.ones(1, dtype=torch.bool)])
+    open_units = torch.cat([*(alive.cpu() for alive in keep), _all_true(1)])
     stays = {key: open_units[units] for key, units in units_of_channels(small, groups).items()}
     for name in dict.fromkeys(name for name, _ in stays):
         _shrink(small, name, stays.get((name, "in")), stays.get((name, "out")))
@@ -86,8 +86,8 @@ def _shrink(small: nn.Module, name: str, ins: Tensor | None, outs: Tensor | None
     module = small.get_submodule(name)
     layout = layout_of(module)
     assert layout is not None
-    ins = torch.ones(layout.n_in, 2, dtype=torch.bool) if ins is None else ins
-    outs = torch.ones(layout.n_out, 2, dtype=torch.bool) if outs is None else outs
+    ins = _all_true(layout.n_in, 2) if ins is None else ins
+    outs = _all_true(layout.n_out, 2) if outs is None else outs
     keep_in, keep_out = (side.all(1).nonzero().flatten() for side in (ins, outs))
     shrink(module, keep_in, keep_out)
     selected = ins[ins[:, 0], 1]
@@ -97,6 +97,10 @@ def _shrink(small: nn.Module, name: str, ins: Tensor | None, outs: Tensor | None
         parent, _, last = name.rpartition(".")
         chosen = nn.Sequential(select, module).train(module.training)
         setattr(small.get_submodule(parent), last, chosen)
+
+
+def _all_true(*shape: int) -> Tensor:
+    return torch.ones(shape, dtype=torch.bool, device="cpu")
 
 
 def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:

@@ -62,7 +62,7 @@ def _magnitudes(model: nn.Module, group: UnitGroup) -> Tensor:
     if group.weights is not None:
         weight = ungated_weight(model.get_submodule(group.weights))
         return weight.double().square().flatten().cpu()
-    found = torch.zeros(group.n_units, dtype=torch.float64)
+    found = torch.zeros(group.n_units, dtype=torch.float64, device="cpu")
     for member in group.consumers:
         module = model.get_submodule(member.module)
         squares = ungated_weight(module).double().square()

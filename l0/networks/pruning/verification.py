@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from l0.networks.gates.families import FAMILIES
+from l0.common.dtypes import full_precision
+from l0.networks.gates.families import new_gates
 from l0.networks.gates.gating import attach
 from l0.networks.graph.probe import call
 from l0.networks.graph.units import LeftOut, Structure, UnitGroup
@@ -52,13 +53,14 @@ def _disagreement(model: nn.Module, example_inputs: Any, groups: list[UnitGroup]
     There are three trials: with one unit of each group closed, with half of the units closed, and
     with all units closed but one.
     """
-    generator = torch.Generator().manual_seed(0)
+    generator, device = torch.Generator().manual_seed(0), next(model.parameters()).device
     for n_closed in (lambda n: 1, lambda n: n // 2, lambda n: n - 1):
         closed = [
-            torch.randperm(group.n_units, generator=generator)[: n_closed(group.n_units)]
-            for group in groups
+            torch.randperm(n, generator=generator, device="cpu")[: n_closed(n)]
+            for n in (group.n_units for group in groups)
         ]
-        reason = _difference(model, example_inputs, groups, closed)
+        with full_precision(device):
+            reason = _difference(model, example_inputs, groups, closed)
         if reason is not None:
             return reason
     return None
@@ -70,7 +72,7 @@ def _difference(
 ) -> str | None:
     gated = deepcopy(model).eval()
     device = next(model.parameters()).device
-    gates = [FAMILIES["hadamard"](group.n_units, True).to(device) for group in groups]
+    gates = [new_gates("hadamard", group.n_units, True, device) for group in groups]
     for gate, units in zip(gates, closed, strict=True):
         gate.alive[units.to(device)] = False
     full = _tensors(call(gated, example_inputs))

@@ -54,7 +54,7 @@ class TrainingState:
         The number of steps so far.
     history : list of dict
         Costs and multipliers over the steps.
-    earlier : tuple of int and Tensor of float64, shape (n_units,)
+    earlier : tuple of int and Tensor, shape (n_units,)
         An earlier step, and the gate values at that step.
     """
 
@@ -87,9 +87,8 @@ def build_report(state: TrainingState, latency: bool) -> Report:
     structure, gates, planned = state.structure, state.gates, state.planned
     sizes = [group.n_units for group in structure.groups]
     expected = gates.openness()
-    full = compacted(
-        state.model, structure.groups, [torch.ones(n, dtype=torch.bool) for n in sizes]
-    )
+    everything = torch.ones_like(planned).split(sizes)
+    full = compacted(state.model, structure.groups, everything)
 
     def change(cost: CostModel) -> Change:
         return Change(cost.total, float(cost(expected)), float(cost(planned)))

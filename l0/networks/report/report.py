@@ -40,7 +40,19 @@ class Change:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """The units of one group: how many there are, how many stay, how many are undecided."""
+    """The units of one group.
+
+    Attributes
+    ----------
+    name : str
+        The layers that make the units, separated by commas.
+    units : int
+        Number of units.
+    kept : int
+        Number of units in the compact model.
+    undecided : int
+        Number of gates that are neither open nor closed.
+    """
 
     name: str
     units: int
@@ -50,7 +62,15 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """The parameters and the multiply-adds of one layer."""
+    """The costs of one layer.
+
+    Attributes
+    ----------
+    name : str
+        Name of the layer.
+    params, macs : Change
+        Its parameters and its multiply-adds for one example.
+    """
 
     name: str
     params: Change
@@ -59,7 +79,19 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class BudgetRow:
-    """One budget: its limit, the cost that it limits, and its price (the multiplier)."""
+    """One budget.
+
+    Attributes
+    ----------
+    name : str
+        What the budget counts, and the layers if it is not for the whole model.
+    limit : int
+        The largest cost that the budget allows.
+    change : Change
+        The cost that it limits.
+    multiplier : float
+        The price of the cost; 0 while the target of the training is met.
+    """
 
     name: str
     limit: int

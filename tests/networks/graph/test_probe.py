@@ -1,5 +1,7 @@
 """Marks reach exactly the channels that depend on them."""
 
+from collections import UserDict
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 from l0.common.errors import InputError
-from l0.networks.graph.probe import OUTPUT, Probe, call, is_derived
+from l0.networks.graph.probe import OUTPUT, Probe, call, is_derived, moved
 from tests.networks.nets import NETS
 
 
@@ -132,3 +134,14 @@ def test_code_that_refuses_nan_is_named():
 
     with pytest.raises(InputError, match="its code raises RuntimeError: not a number; turn off"):
         Probe(Between(checked), torch.randn(2, 4)).run({"first": one(0)})
+
+
+def test_inputs_of_every_form_move_with_all_their_tensors():
+    x, there = torch.ones(2), torch.device("meta")
+    assert moved(x, there).device == there
+    one, (two, scale), name = moved((x, [x, 0.5], "name"), there)
+    assert (one.device, two.device, scale, name) == (there, there, 0.5, "name")
+    for named in ({"x": x, "flag": True}, UserDict(x=x, flag=True)):  # tokenizers give such dicts
+        found = moved(named, there)
+        assert found["x"].device == there and found["flag"] is True
+    assert x.device.type == "cpu"

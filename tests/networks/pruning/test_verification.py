@@ -83,3 +83,35 @@ def test_the_size_of_the_outputs_does_not_hide_a_mistake(scale):
         model.d.bias.mul_(scale)
     groups = sparsify(model, torch.randn(4, 4), Params(0.9)).structure.groups
     assert [group.name for group in groups] == ["c"]
+
+
+def named(structure):
+    return [group.name for group in structure.groups]
+
+
+def test_convolutions_that_a_gpu_rounds_to_tf32_lose_no_groups(monkeypatch):
+    exact = nn.functional.conv2d
+
+    def rounded(x):
+        """Keep ten bits of the mantissa."""
+        return (x.view(torch.int32) + 0x1000 & ~0x1FFF).view(torch.float32)
+
+    def on_a_gpu(x, weight, *others):
+        """Take tensor cores for some numbers of channels, as kernels of GPUs do."""
+        if torch.backends.cudnn.allow_tf32 and x.shape[1] % 4 == 0:
+            return exact(rounded(x), rounded(weight), *others)
+        return exact(x, weight, *others)
+
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Conv2d(16, 4, 3)
+    )
+    monkeypatch.setattr(nn.functional, "conv2d", on_a_gpu)
+    assert named(sparsify(model, torch.randn(2, 3, 9, 9), Params(0.5)).structure) == ["0", "2"]
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_autocast_around_the_call_hides_no_mistake():
+    torch.manual_seed(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert named(sparsify(Fixed(), torch.randn(4, 4), Params(0.9)).structure) == ["c"]

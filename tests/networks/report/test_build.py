@@ -1,8 +1,10 @@
 """What the report counts, and when it warns."""
 
 import torch
+from torch import nn
 
 from l0.networks import Macs, Params, sparsify
+from l0.networks.report import build
 from tests.networks.training import make, measured, train
 
 
@@ -54,3 +56,17 @@ def test_it_warns_where_running_statistics_lag_behind():
     assert warned("resnet", after=8)
     assert not warned("resnet", after=100)
     assert not warned("lenet", after=8)
+
+
+def test_time_is_measured_where_the_model_is_now(monkeypatch):
+    model, inputs = make("mlp")
+    sparsifier = sparsify(model, {"input": inputs}, Params(0.5))
+    timed = []
+    monkeypatch.setattr(build, "milliseconds", lambda model, inputs: timed.append(inputs) or 1.0)
+    sparsifier.report()
+    assert all(given["input"] is inputs for given in timed)
+    # Values on "meta" cannot be read, so only one parameter moves there, the first.
+    model.register_parameter("anchor", nn.Parameter(torch.empty(1, device="meta")))
+    timed.clear()
+    sparsifier.report()
+    assert [given["input"].device.type for given in timed] == ["meta", "meta"]

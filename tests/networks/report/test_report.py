@@ -4,9 +4,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from l0.networks import Macs, Params, Report, Units, sparsify
-from l0.networks.graph.units import LeftOut
-from l0.networks.report.report import BudgetRow, Change, GroupRow, LayerRow
+from l0.networks import (
+    BudgetRow,
+    Change,
+    GroupRow,
+    LayerRow,
+    LeftOut,
+    Macs,
+    Params,
+    Report,
+    Units,
+    sparsify,
+)
 from tests.networks.training import make, train
 
 
