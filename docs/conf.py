@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: every code cell runs, and every warning is an error."""
+"""The configuration of Sphinx. Each code cell runs in a build, and each warning is an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ version = release = installed_version("l0-python")
 extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_nb", "mathml"]
 exclude_patterns = ["_build", "mnist_results.md"]  # a table that a page includes
 
-# Cells run anew in every build: what a cache holds may come from an older version of the package.
+# Cells run in each build, because a cache may have outputs of an older version of the package.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
@@ -26,10 +26,10 @@ nb_execution_timeout = 240
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 nb_merge_streams = True  # one print after another is one box
-# No cell makes widgets, and their scripts would be fetched from the network.
+# The scripts of widgets would come from the network, and no cell makes widgets.
 nb_ipywidgets_js = {}
 
-# For cells: the commands of this environment, as wide as a page, and `_extensions/cells.py`.
+# For cells: the commands of this environment, the width of a page, and `_extensions/cells.py`.
 os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"]
 os.environ["COLUMNS"] = "88"
 os.environ["PYTHONPATH"] = EXTENSIONS
@@ -37,7 +37,7 @@ os.environ["PYTHONPATH"] = EXTENSIONS
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
 
-# The names that autodoc finds are documented where users import them from.
+# The pages name the module from which users import a name.
 add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings name the types, with shapes and units

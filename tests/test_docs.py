@@ -10,7 +10,7 @@ import pytest
 DOCS = Path(__file__).parents[1] / "docs"
 PARTS = {"_build", "mnist_results.md"}  # no pages of their own
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not PARTS & set(path.parts))
-DIRECTIVE = re.compile(r"^\.\. (currentmodule|py:module|auto\w+):: (\S+)", re.M)
+DIRECTIVE = re.compile(r"^\.\. (currentmodule|py:module|auto\w+):: ([\w.]+)", re.M)
 #: The modules whose exported names are public. All other modules are private.
 PUBLIC = [
     "l0",

@@ -1,4 +1,4 @@
-"""What the kernel of every page is told first: short errors, sharp figures, whole outputs."""
+"""Settings for the kernel of each page: short errors, sharp figures, complete outputs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Set the kernel up; pages call this with ``%load_ext cells``."""
-    for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):  # which the kernel sets: a page is no terminal
+    """Set up the kernel. Pages call this with ``%load_ext cells``."""
+    for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):  # the kernel sets them, for terminals
         os.environ.pop(name, None)
     shell.run_line_magic("xmode", "Minimal")
     shell.run_line_magic("config", "InlineBackend.figure_formats = ['svg']")
@@ -21,7 +21,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def bash(_line: str, cell: str) -> None:
-    """Run a cell in bash; what it says comes in one piece, which IPython's own magic cuts up."""
+    """Run a cell in bash. The output is one piece, and not several as with IPython's own magic."""
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", cell], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"exit status {done.returncode}: {done.stderr}")

@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw themselves: pages need no script and no network."""
+"""Write formulas as MathML, which browsers can show: pages need no script and no network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def visit_inline(translator: Any, node: nodes.math) -> None:
 
 
 def visit_block(translator: Any, node: nodes.math_block) -> None:
-    """Write a formula on a line of its own, which scrolls where it is too wide."""
+    """Write a formula on a line of its own. The line scrolls if it is too wide."""
     formula = convert(node.astext(), display="block")
     translator.body.append(f'<div class="math">{formula}</div>\n')
     raise nodes.SkipNode
