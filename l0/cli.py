@@ -149,7 +149,7 @@ def takes_options(command: Command) -> Command:
     for name, option in OPTIONS.items():
         if option.read is None:
             continue
-        plain = option.read in (int, str)
+        plain = option.read in (int, str, bool)
         asked = typer.Option(
             help=option.text, metavar=option.metavar, parser=None if plain else _parser(option.read)
         )

@@ -18,6 +18,13 @@ def is_whole_number(value: object) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+def flag(value: object, argument: str) -> bool:
+    """Insist on True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"`{argument}` must be True or False, got {value!r}")
+    return bool(value)
+
+
 def whole_number(
     value: object, argument: str, least: int, most: int | None = None, what: str = ""
 ) -> int:

@@ -11,10 +11,19 @@ from l0.common.errors import InputError
 from l0.common.validation import (
     checked_matrix,
     checked_vector,
+    flag,
     not_negative,
     positive,
     whole_number,
 )
+
+
+def test_a_flag_is_true_or_false():
+    for value in (True, False, np.True_):
+        assert flag(value, "a") is bool(value)
+    for value in (1, 0, None, "true", [True]):
+        with pytest.raises(InputError, match="`a` must be True or False, got"):
+            flag(value, "a")
 
 
 @given(st.integers(2, 10**9))
