@@ -125,7 +125,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         ----------
         records : frame or path
             The survey file, a row a record: pandas, polars, pyarrow, or the path of a
-            ``.parquet`` or ``.csv`` file.
+            ``.parquet`` or ``.csv`` file. A column that nothing here names may be of any type.
         targets : frame or path
             One target a row. `value` is the weighted sum of `variable` (a numeric column, or
             ``count``) over the rows of `entity` whose columns equal every label that the row

@@ -22,10 +22,10 @@ from l0.data.columns import (
     as_level,
     as_numbers,
     as_text,
-    encode,
     is_label,
     is_number,
     not_a_number,
+    try_encode,
 )
 from l0.data.readers.csv_files import merged_cells
 from l0.data.tables import column, read_table
@@ -181,9 +181,10 @@ def _check_swallowed(table: pa.Table, survey: Survey) -> None:
             if not asked or name not in entity.table.column_names:
                 continue
             values = entity.table.column(name)
-            if not is_label(values.type):
+            coded = try_encode(values) if is_label(values.type) else None
+            if coded is None:
                 continue
-            levels = set(encode(values)[1])
+            levels = set(coded[1])
             lost = sorted(text for text in asked if as_level(text, values.type) not in levels)
             if len(lost) < len(asked):
                 some = f", which has some of its values and not {first_few(lost)}" if lost else ""
@@ -229,7 +230,17 @@ def _check_merged(columns: list[str], survey: Survey) -> None:
 def _optional_text(table: pa.Table, name: str) -> list[str]:
     if name not in table.column_names:
         return [""] * table.num_rows
-    return [text or "" for text in as_text(table.column(name))]
+    return [text or "" for text in _texts(table, name)]
+
+
+def _texts(table: pa.Table, name: str) -> list[str | None]:
+    values = table.column(name)
+    try:
+        if is_label(values.type):
+            return as_text(values)
+    except pa.ArrowException:
+        pass  # a type that Arrow cannot write, as a time zone that nobody knows
+    raise InputError(f"`targets` column {name!r} is {values.type}; write it as text")
 
 
 def _checked_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArray[np.float64]:
@@ -301,12 +312,8 @@ def _labels(
     """Take the labels that each row fills in, written as the survey's columns write them."""
     labels: list[list[tuple[str, str]]] = [[] for _ in entities]
     for name in columns:
-        if not is_label(table.column(name).type):
-            raise InputError(
-                f"`targets` column {name!r} is {table.column(name).type}; write labels as text"
-            )
         written: dict[tuple[str, str], str] = {}
-        rows = zip(labels, entities, as_text(table.column(name)), strict=True)
+        rows = zip(labels, entities, _texts(table, name), strict=True)
         for row_labels, entity, text in rows:
             if text is None:
                 continue

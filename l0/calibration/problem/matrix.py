@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from l0.calibration.inputs.survey import Entity, Survey
 from l0.calibration.inputs.targets import COUNT, Targets
 from l0.common.errors import InputError, closest, first_few
-from l0.data.columns import encode, is_label, is_number, not_a_number
+from l0.data.columns import is_label, is_number, not_a_number, try_encode
 
 
 def compile_targets(targets: Targets, survey: Survey) -> sp.csr_array:
@@ -93,12 +93,13 @@ def _coded(
             f"and `{entity.argument}` cannot reach a column of that name; leave the cell empty"
         )
     values = holder.table.column(name)
-    if not is_label(values.type):
+    coded = try_encode(values) if is_label(values.type) else None
+    if coded is None:
         raise InputError(
             f"`targets` label {name!r} for {who}, and that column of `{holder.argument}` is "
             f"{values.type}; write it as text"
         )
-    codes, levels = encode(values)
+    codes, levels = coded
     return (codes if holder is entity else codes[entity.record]), levels
 
 

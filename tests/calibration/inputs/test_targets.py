@@ -245,7 +245,7 @@ def test_labels_of_a_type_that_cannot_be_written():
     with pytest.raises(InputError, match=r"`targets` label 'kinds' for .* is list<.*; write it as"):
         compile_targets(read_targets(target_table({"kinds": "1"}), survey), survey)
     bands = pd.DataFrame({"variable": ["x"], "value": [1.0], "state": pd.cut([1], [0, 2])})
-    with pytest.raises(InputError, match=r"`targets` column 'state' is .*; write labels as text"):
+    with pytest.raises(InputError, match=r"`targets` column 'state' is .*; write it as text"):
         read_targets(bands, survey)
 
 
