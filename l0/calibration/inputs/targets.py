@@ -97,8 +97,10 @@ def read_targets(source: Any, survey: Survey) -> Targets:
     table, _ = read_table(source, "targets", {name: pa.float64() for name in NUMBERS})
     for name, meaning in (("variable", "what is added up"), ("value", "the published total")):
         column(table, name, "targets", meaning)
+    stated = _optional_text(table, "entity")
+    entities = _entities(stated, survey)  # first: without its table an entity's columns are unknown
     _check_swallowed(table, survey)
-    label_columns = _label_columns(table, survey)
+    label_columns = _label_columns(table, stated, survey)
     _check_merged(label_columns, survey)
     variables = _optional_text(table, "variable")
     empty = [row for row, variable in enumerate(variables) if not variable]
@@ -107,8 +109,7 @@ def read_targets(source: Any, survey: Survey) -> Targets:
             f"`targets` column 'variable' is empty in {len(empty):,} rows (rows "
             f"{first_few(empty)}); name the column to add up, or 'count' for the number of rows"
         )
-    stated = _optional_text(table, "entity")
-    entities = _entities(stated, survey)
+    _check_forgotten(stated, variables, survey)
     labels = _labels(table, label_columns, entities, survey)
     names = [
         name or describe(entity, variable, row_labels)
@@ -195,11 +196,12 @@ def _check_swallowed(table: pa.Table, survey: Survey) -> None:
                 )
 
 
-def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
+def _label_columns(table: pa.Table, stated: list[str], survey: Survey) -> list[str]:
     known = set(survey.records.table.column_names)
     for member in survey.members.values():
         known |= set(member.table.column_names)
     columns = [name for name in table.column_names if name not in RESERVED]
+    _check_forgotten(stated, columns, survey)
     unknown = [name for name in columns if name not in known]
     if unknown:
         raise InputError(
@@ -208,6 +210,19 @@ def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
             f"{closest(unknown[0], known | set(RESERVED))}"
         )
     return columns
+
+
+def _check_forgotten(stated: list[str], used: Iterable[str], survey: Survey) -> None:
+    """Ask for the table of an entity that was taken for the records, and whose columns are not."""
+    name = next(filter(None, stated), "")
+    known = {*survey.records.table.column_names, COUNT}
+    lost = [column for column in dict.fromkeys(used) if column not in known]
+    if name and lost and not survey.members:
+        raise InputError(
+            f"`targets` name the entity {name!r}, and use {first_few(lost)}, which `records` do "
+            f"not have: pass `members=` with the table of {name!r}; if the records are meant, "
+            f"correct these; for {lost[0]!r}, {closest(lost[0], known | set(RESERVED))}"
+        )
 
 
 def _check_merged(columns: list[str], survey: Survey) -> None:
@@ -292,11 +307,17 @@ def _entities(stated: list[str], survey: Survey) -> list[str]:
     # The only other name means the records, unless it may stand for a member table.
     unused = survey.members and survey.members.keys().isdisjoint(stated)
     if others and (len(rows_of) > 1 or unused or _alike(next(iter(others)), survey.members)):
+        if not survey.members:
+            raise InputError(
+                f"`targets` name the entities {first_few(others)}: pass `members=` with the table "
+                "of each, such as {'person': persons}, and leave the cell empty where the records "
+                "are meant"
+            )
         places = [f"{entity!r} (rows {first_few(rows)})" for entity, rows in others.items()]
         raise InputError(
             f"`targets` have {', '.join(places[:SHOWN])} as `entity`, and the tables in `members` "
-            f"are {first_few(survey.members) or 'none'}; rename one so that both say the same, or "
-            "leave the cell empty where the records are meant"
+            f"are {first_few(survey.members)}; pass the table of each in `members=`, or rename "
+            "one so that both say the same, or leave the cell empty where the records are meant"
         )
     return [entity if entity in survey.members else "" for entity in stated]
 
