@@ -136,7 +136,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             be a column of the entity's table or of the records; an empty cell means
             "all". Labels match by value, not by type: 1, 1.0 and the text "1" ask for
             the same level of a numeric column, but "01" and "1" are two codes in a
-            column of text.
+            column of text. A level that differs from another only in blanks or case is refused,
+            unless targets ask for each of them; one that no row has may have the value 0.
             With `group`, every group counts the same in the loss, times the `importance` of its
             targets; a relative error within `tolerance` costs nothing in the fit, and the reported
             loss counts it. Errors are shares of the value; a value under 1e-9 of the survey's own

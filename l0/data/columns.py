@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -167,6 +168,11 @@ def as_level(text: str, kind: pa.DataType) -> str:
         except pa.ArrowException:
             continue  # not written like a value of this type
     return text
+
+
+def folded(level: str) -> str:
+    """Write a level so that those are equal which differ only in blanks or case."""
+    return " ".join(unicodedata.normalize("NFC", level).split()).casefold()
 
 
 def encode(values: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:

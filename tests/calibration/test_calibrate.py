@@ -51,6 +51,22 @@ def test_the_weights_give_the_estimates_on_the_survey_itself(survey):
         assert row.estimate == pytest.approx(estimate, rel=1e-9, abs=1e-6)
 
 
+@pytest.mark.parametrize("n_records", [None, 60])
+@pytest.mark.parametrize("method", ["hybrid", "path"])
+def test_a_target_of_0_for_a_level_without_records_is_met(survey, n_records, method):
+    nobody = {"entity": "", "variable": "count", "state": "99", "value": 0.0}
+    given = survey.options()
+    given["targets"] = pd.concat([survey.targets, pd.DataFrame([nobody])], ignore_index=True)
+    result = calibrate(**given, n_records=n_records, method=method, epochs=20)
+    last = result.targets.iloc[-1]
+    assert (last["status"], last["estimate"], last["relative_error"]) == ("met", 0, 0)
+    given["targets"] = pd.DataFrame([nobody])
+    assert calibrate(**given, epochs=4, n_records=n_records).targets["status"].tolist() == ["met"]
+    given["targets"] = pd.DataFrame([{**nobody, "value": 1.0}])
+    with pytest.raises(InputError, match="ask for '99' in column 'state'"):
+        calibrate(**given, n_records=n_records)
+
+
 @pytest.mark.parametrize("kind", odd_columns.NAMES)
 def test_columns_that_nobody_uses_never_stop_a_run(survey, convert, kind):
     plain = survey.options(lambda frame, name: convert(frame, kind))

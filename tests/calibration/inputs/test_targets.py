@@ -161,7 +161,8 @@ def test_empty_targets():
         ),
         (
             [{"state": "CA "}],
-            r"`targets` ask for 'CA ' .* closest: 'CA'",
+            r"`targets` ask for 'CA ' .*; correct or drop them; some differ from a level only in "
+            r"blanks or case: 'CA ' for 'CA'$",
         ),
         (
             [{"state": "XX"}, {"state": "YY"}, {"state": "XX", "variable": "x"}],
