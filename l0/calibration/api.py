@@ -119,7 +119,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         ----------
         records : frame or path
             The survey file, with one record in each row: pandas, polars, pyarrow, or the path of
-            a ``.parquet`` or ``.csv`` file.
+            a ``.parquet`` or ``.csv`` file. Columns that nobody names may be of any type.
         targets : frame or path
             One target in each row. Its columns are described in the notes.
         kind : {"pyarrow", "pandas", "polars"}, optional
@@ -161,7 +161,9 @@ class CalibrationProblem(Problem, Generic[FrameT]):
 
         Only `variable` and `value` are required. Labels match by value, not by type: 1, 1.0 and
         the text "1" mean the same level of a numeric column, but "01" and "1" are two codes in a
-        column of text. A relative error is a share of the value. A value under 1e-9 of the
+        column of text. Levels that differ only in blanks or in case are refused, unless targets
+        ask for each of them. A target of a level that no row has may have the value 0, and no
+        other. A relative error is a share of the value. A value under 1e-9 of the
         survey's own total of absolute amounts counts as 0 (see `scales`).
 
         Examples

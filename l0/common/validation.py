@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, TypeGuard
 
@@ -25,6 +26,13 @@ def is_whole_number(value: object) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+def flag(value: object, argument: str) -> bool:
+    """Insist on True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"`{argument}` must be True or False, got {value!r}")
+    return bool(value)
+
+
 def whole_number(
     value: object, argument: str, least: int, most: int | None = None, what: str = ""
 ) -> int:
@@ -44,18 +52,57 @@ def whole_number(
     raise InputError(f"`{argument}` must be an integer {span}, got {value!r}")
 
 
-def positive(value: float, argument: str) -> float:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a real number. True and False are not, although Python has them so."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def positive(value: object, argument: str) -> float:
     """Check that a number is finite and above 0."""
-    if not isinstance(value, Real) or not 0 < value < math.inf:
+    if not is_number(value) or not 0 < value < math.inf:
         raise InputError(f"`{argument}` must be positive and finite, got {value!r}")
     return float(value)
 
 
-def not_negative(value: float, argument: str) -> float:
+def not_negative(value: object, argument: str) -> float:
     """Check that a number is finite and at least 0."""
-    if not isinstance(value, Real) or not 0 <= value < math.inf:
+    if not is_number(value) or not 0 <= value < math.inf:
         raise InputError(f"`{argument}` must be finite and at least 0, got {value!r}")
     return float(value)
+
+
+def above_one(value: object, argument: str) -> float:
+    """Insist on a finite number above 1."""
+    if not is_number(value) or not 1 < value < math.inf:
+        raise InputError(f"`{argument}` must be finite and above 1, got {value!r}")
+    return float(value)
+
+
+def share(value: object, argument: str) -> float:
+    """Insist on a number from 0 to 1."""
+    if not is_number(value) or not 0 <= value <= 1:
+        raise InputError(f"`{argument}` must be a number from 0 to 1, got {value!r}")
+    return float(value)
+
+
+def positive_share(value: object, argument: str) -> float:
+    """Insist on a number above 0 and of at most 1."""
+    if not is_number(value) or not 0 < value <= 1:
+        raise InputError(f"`{argument}` must be a number above 0 and up to 1, got {value!r}")
+    return float(value)
+
+
+def inner_share(value: object, argument: str) -> float:
+    """Insist on a number above 0 and below 1."""
+    if not is_number(value) or not 0 < value < 1:
+        raise InputError(f"`{argument}` must be a number above 0 and below 1, got {value!r}")
+    return float(value)
+
+
+def check_settings(settings: object, **checks: Callable[[object, str], object]) -> None:
+    """Check fields of a frozen dataclass as it is made, and keep the plain numbers they give."""
+    for name, check in checks.items():
+        object.__setattr__(settings, name, check(getattr(settings, name), name))
 
 
 def checked_matrix(source: Any, argument: str) -> sp.csr_array:

@@ -9,12 +9,25 @@ from hypothesis import strategies as st
 
 from l0.common.errors import InputError
 from l0.common.validation import (
+    above_one,
     checked_matrix,
     checked_vector,
+    flag,
+    inner_share,
     not_negative,
     positive,
+    positive_share,
+    share,
     whole_number,
 )
+
+
+def test_a_flag_is_true_or_false():
+    for value in (True, False, np.True_):
+        assert flag(value, "a") is bool(value)
+    for value in (1, 0, None, "true", [True]):
+        with pytest.raises(InputError, match="`a` must be True or False, got"):
+            flag(value, "a")
 
 
 @given(st.integers(2, 10**9))
@@ -35,16 +48,37 @@ def test_a_whole_number_is_no_larger_than_there_are():
         whole_number(8, "k", 1, most=7, what="the number of rows")
 
 
-@pytest.mark.parametrize("value", [0.0, -1, math.nan, math.inf, None, "2", 1j, [1.0]])
+@pytest.mark.parametrize("value", [0.0, -1, math.nan, math.inf, None, True, "2", 1j, [1.0]])
 def test_positive_is_finite_and_above_0(value):
     with pytest.raises(InputError, match="`rate` must be positive and finite, got"):
         positive(value, "rate")
 
 
-@pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf, None, "2", 1j, [1.0]])
+@pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf, None, True, "2", 1j, [1.0]])
 def test_not_negative_is_finite_and_at_least_0(value):
     with pytest.raises(InputError, match="`rate` must be finite and at least 0, got"):
         not_negative(value, "rate")
+
+
+SHARES = [
+    (share, [0, 0.5, 1], "from 0 to 1"),
+    (positive_share, [1e-9, 1], "above 0 and up to 1"),
+    (inner_share, [1e-9, 0.5], "above 0 and below 1"),
+    (above_one, [1.001, 2], "and above 1"),
+]
+
+
+@pytest.mark.parametrize(("check", "good", "text"), SHARES)
+def test_numbers_of_a_range(check, good, text):
+    for value in good:
+        assert check(value, "a") == value
+        assert type(check(np.float32(value), "a")) is float
+    for value in (-1e-9, math.nan, -math.inf, math.inf, True, False, None, "0.5", 1j, [0.5]):
+        with pytest.raises(InputError, match=f"`a` must be .*{text}, got"):
+            check(value, "a")
+    for value in {share: [1.001], positive_share: [0, 1.001], inner_share: [0, 1]}.get(check, [1]):
+        with pytest.raises(InputError, match=f"`a` must be .*{text}, got"):
+            check(value, "a")
 
 
 def test_a_matrix_is_made_canonical_without_changing_what_came_in():
