@@ -59,7 +59,7 @@ def calibrate(
     records : frame or path
         The survey file: pandas, polars, pyarrow, or the path of a ``.parquet`` or ``.csv`` file.
     targets : frame or path
-        The published totals, one in each row (see `CalibrationProblem.from_frames`).
+        The published totals, one in each row (see :meth:`l0.CalibrationProblem.from_frames`).
     n_records : int, optional
         The number of records to keep. None keeps and calibrates all records.
     kind : {"pyarrow", "pandas", "polars"}, optional
@@ -69,7 +69,7 @@ def calibrate(
         How to choose the records. ``"hybrid"`` hits the targets and represents the rest.
         ``"path"`` and ``"hard_concrete"`` fit the targets alone. ``"random"`` and ``"pps"`` are
         probability samples, for comparison. Pass a selector object to change settings, for example
-        `l0.calibration.Hybrid(share=0.5)`.
+        ``l0.calibration.Hybrid(share=0.5)``.
     **options
 
     Returns

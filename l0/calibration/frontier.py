@@ -56,7 +56,7 @@ def frontier(
     Parameters
     ----------
     records, targets, kind
-        As in `calibrate`.
+        As in :func:`l0.calibrate`.
     n_records : sequence of int
         The budgets, in any order.
     **options

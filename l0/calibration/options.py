@@ -1,8 +1,8 @@
 """The options of a calibration: one list, which every function that starts one uses.
 
 `l0.calibrate`, `l0.frontier`, the methods of `CalibrationProblem` and the command line all take
-what stands here. A new option is a line of `TableOptions` (how tables are read) or of `Options`
-(how a problem is solved), and the code that uses it.
+these options. To add an option, add an entry to `TableOptions` (for reading tables) or to `Options`
+(for solving a problem), and the code that uses it.
 """
 
 # No `from __future__ import annotations`: the `Option` of each annotation is read at run time.
@@ -38,7 +38,9 @@ def read_member(text: str) -> tuple[str, str]:
     """Read ``NAME=FILE`` from the command line."""
     name, equals, path = text.partition("=")
     if not (name and equals and path):
-        raise InputError(f"{text!r} is not of the form NAME=FILE, as in person=people.csv")
+        raise InputError(
+            f"{text!r} is not of the form NAME=FILE; write person=people.csv, for example"
+        )
     return name, path
 
 
@@ -77,8 +79,8 @@ class TableOptions(TypedDict, total=False):
         Option(
             "str",
             None,
-            "Column that identifies a record in all tables. Without it records are known by row "
-            "number, and their order matters.",
+            "Column that identifies a record in all tables. Without it, the row number identifies "
+            "a record, and the order of the rows matters.",
             str,
         ),
     ]
@@ -87,9 +89,9 @@ class TableOptions(TypedDict, total=False):
         Option(
             "str",
             None,
-            "Column of design weights, all positive; a result's `select` writes the new weights "
-            "into it. Without it all records weigh the same: the median of value / unweighted "
-            "total over the targets.",
+            "Column of design weights, which must be positive. `select` of a result writes the "
+            "new weights into this column. Without it, all records have the same weight: the "
+            "median over the targets of value / unweighted total.",
             str,
         ),
     ]
@@ -98,9 +100,8 @@ class TableOptions(TypedDict, total=False):
         Option(
             "dict of str to frame or path",
             None,
-            "Tables of units inside a record (persons in a household), by the name that targets "
-            "use as their entity. They are tied by the key, and their targets are summed up to "
-            "the record.",
+            "Tables of the units inside a record, such as the persons of a household, by the name "
+            "that targets use as their entity. The key links a unit to its record.",
             read_member,
             "NAME=FILE",
             repeated=True,
@@ -219,7 +220,7 @@ def _check_names(given: Iterable[str], described: Mapping[str, Option]) -> None:
 
 
 def takes(options: Kinds) -> Callable[[Function], Function]:
-    """Write options into a signature and a docstring, in the place of ``**options``."""
+    """Write options into a signature and a docstring, in place of ``**options``."""
 
     def written(function: Function) -> Function:
         signature = inspect.signature(function)
@@ -244,7 +245,9 @@ def _documented(text: str, options: Kinds) -> str:
             continue
         indent = line[: len(line) - len(line.lstrip())]
         for name, option in known(options).items():
-            optional = f"default {option.default!r}" if option.default is not None else "optional"
+            default = option.default
+            shown = f'"{default}"' if isinstance(default, str) else repr(default)
+            optional = "optional" if default is None else f"default {shown}"
             lines.append(f"{indent}{name} : {option.type}, {optional}")
             lines += textwrap.wrap(
                 option.text, 96, initial_indent=f"{indent}    ", subsequent_indent=f"{indent}    "

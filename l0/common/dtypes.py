@@ -47,8 +47,8 @@ def full_precision(device: torch.device) -> Iterator[None]:
 @contextmanager
 def _without_tf32() -> Iterator[None]:
     cudnn: Any = torch.backends.cudnn
-    # A switch that says "none" follows its parent. Parents come first: once they say "none", the
-    # next ones tell what they say themselves, so that this can be restored.
+    # A switch with the value "none" has the value of its parent. Parents come first: once they are
+    # "none", the next ones return their own values, which can then be restored.
     switches: list[Any] = [torch.backends, cudnn]
     switches += [cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul]
     allowed = _older_switch_is_on()
@@ -58,8 +58,8 @@ def _without_tf32() -> Iterator[None]:
             said.append(switch.fp32_precision)
             switch.fp32_precision = "none"
         if allowed:
-            # While it differs from the switches above, torch.backends.cudnn.flags() raises an
-            # error, and the code of a model may call that.
+            # If it differs from the switches above, torch.backends.cudnn.flags() raises an error,
+            # and the code of a model may call that function.
             cudnn.allow_tf32 = False
         yield
     finally:
@@ -74,7 +74,7 @@ def _older_switch_is_on() -> bool:
         warnings.simplefilter("ignore")  # some versions of torch say that it is deprecated
         try:
             return bool(torch.backends.cudnn.allow_tf32)
-        except RuntimeError:  # somebody set only the newer switches
+        except RuntimeError:  # only the newer switches were set
             return False
 
 

@@ -161,5 +161,5 @@ def test_without_a_key_records_are_known_by_row(survey):
 @pytest.mark.parametrize("key", ["weight", "design_weight", "row"])
 def test_a_key_named_like_a_column_of_the_result_is_an_error(survey, key):
     households = survey.households.drop(columns="weight").rename(columns={"household": key})
-    with pytest.raises(InputError, match=f"`key` column is named '{key}'.*rename it"):
+    with pytest.raises(InputError, match=f"`key` column '{key}'.*rename it"):
         calibrate(households, survey.targets, key=key)

@@ -23,8 +23,8 @@ class Frontier(Generic[FrameT]):
     Attributes
     ----------
     table : pyarrow.Table
-        One row for each budget. The columns are the metrics of `CalibrationResult`. `seconds` is
-        the time since the start of the run, which passes all budgets.
+        One row for each budget. The columns are the metrics of :class:`l0.CalibrationResult`.
+        `seconds` is the time since the start of the run, which passes all budgets.
     kind : {"pandas", "polars", "pyarrow"}
         The kind of the frame that `to_frame` gives.
 
@@ -72,12 +72,28 @@ class Frontier(Generic[FrameT]):
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from l0.calibration import CalibrationProblem
-        >>> A = np.random.default_rng(0).uniform(size=(2, 100))
-        >>> problem = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100))
-        >>> problem.frontier([10, 40], epochs=50).summary().split()[0]
-        'Mean'
+        >>> import pyarrow as pa
+        >>> from l0.calibration import Frontier
+        >>> metrics = {
+        ...     "n_records": [2_000, 500],
+        ...     "loss": [0.016, 0.021],
+        ...     "within_1pct": [0.97, 0.91],
+        ...     "within_10pct": [0.98, 0.97],
+        ...     "untargeted_capped_error": [0.21, 0.46],
+        ...     "effective_sample_size": [1_480.0, 310.0],
+        ...     "max_weight_ratio": [18.2, 40.9],
+        ...     "seconds": [3.1, 4.0],
+        ... }
+        >>> print(Frontier(pa.table(metrics)).summary())
+                    Mean
+                   error  Targets  Targets        Mean  Effective  Largest
+                      on   within   within  untargeted     sample   weight
+        Records  targets       1%      10%      error*       size    ratio  Seconds
+          2,000     1.6%      97%      98%         21%      1,480     18.2      3.1
+            500     2.1%      91%      97%         46%        310     40.9      4.0
+        * On totals and counts that are not targets, against the file in which all
+          records are calibrated. All errors are relative and count at most 100%.
+          A weight ratio is the final over the design weight.
         """
         return f"{as_text(*frontier_rows(self.table.to_pylist()))}\n{FOOTNOTE}"
 

@@ -84,7 +84,8 @@ class CalibrationResult(Generic[FrameT]):
     >>> import numpy as np
     >>> from l0.calibration import CalibrationProblem
     >>> A = np.random.default_rng(0).uniform(size=(2, 100))
-    >>> result = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100)).solve(20, epochs=200)
+    >>> problem = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100))
+    >>> result = problem.solve(20, epochs=200)
     >>> result
     <CalibrationResult: 20 of 100 records, 2 targets, loss <0.001%>
     >>> result.values.shape
@@ -173,7 +174,8 @@ class CalibrationResult(Generic[FrameT]):
         >>> homes = pa.table({"id": [1, 2, 3, 4], "wgt": [10.0, 10.0, 10.0, 10.0]})
         >>> persons = pa.table({"id": [1, 1, 2, 3, 4], "age": [40, 8, 33, 71, 25]})
         >>> targets = pa.table({"variable": ["count"], "value": [44.0]})
-        >>> problem = CalibrationProblem.from_frames(homes, targets, key="id", weight="wgt")
+        >>> survey = {"key": "id", "weight": "wgt"}
+        >>> problem = CalibrationProblem.from_frames(homes, targets, **survey)
         >>> result = problem.solve()  # keeps all records
         >>> result.select(homes).column("wgt").to_numpy().round(1)
         array([11., 11., 11., 11.])
@@ -239,7 +241,8 @@ class CalibrationResult(Generic[FrameT]):
         >>> from tempfile import TemporaryDirectory
         >>> import numpy as np
         >>> from l0.calibration import CalibrationProblem
-        >>> result = CalibrationProblem.from_matrix(np.eye(2), [3, 5], [1, 1]).solve(epochs=10)
+        >>> problem = CalibrationProblem.from_matrix(np.eye(2), [3, 5], [1, 1])
+        >>> result = problem.solve(epochs=10)
         >>> with TemporaryDirectory() as folder:
         ...     result.to_html(Path(folder) / "report.html")
         ...     sorted(path.name for path in Path(folder).iterdir())
@@ -272,7 +275,8 @@ class CalibrationResult(Generic[FrameT]):
         >>> from tempfile import TemporaryDirectory
         >>> import numpy as np
         >>> from l0.calibration import CalibrationProblem, CalibrationResult
-        >>> result = CalibrationProblem.from_matrix(np.eye(2), [3, 5], [1, 1]).solve(epochs=10)
+        >>> problem = CalibrationProblem.from_matrix(np.eye(2), [3, 5], [1, 1])
+        >>> result = problem.solve(epochs=10)
         >>> with TemporaryDirectory() as folder:
         ...     result.save(f"{folder}/result")
         ...     again = CalibrationResult.load(f"{folder}/result")
@@ -312,7 +316,8 @@ class CalibrationResult(Generic[FrameT]):
         >>> from tempfile import TemporaryDirectory
         >>> import numpy as np
         >>> from l0.calibration import CalibrationProblem, CalibrationResult
-        >>> result = CalibrationProblem.from_matrix(np.eye(2), [3, 5], [1, 1]).solve(epochs=10)
+        >>> problem = CalibrationProblem.from_matrix(np.eye(2), [3, 5], [1, 1])
+        >>> result = problem.solve(epochs=10)
         >>> with TemporaryDirectory() as folder:
         ...     result.save(f"{folder}/result")
         ...     CalibrationResult.load(f"{folder}/result").metrics["n_records"]
