@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, TypeGuard
 
@@ -105,6 +106,64 @@ def check_settings(settings: object, **checks: Callable[[object, str], object]) 
         object.__setattr__(settings, name, check(getattr(settings, name), name))
 
 
+def real_numbers(source: Any, argument: str) -> NDArray[Any]:
+    """Take real numbers as an array of any shape; booleans, integers and floats stay as they are.
+
+    Objects become float64, a missing or masked one NaN. Text and complex numbers are refused, as
+    are dates: a number made of them would be a guess.
+    """
+    try:
+        array = np.asarray(source)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"`{argument}` must be numbers; cast them ({error})") from None
+    if array.dtype.kind == "O":
+        array = _numbers_of_objects(array, argument)
+    if array.dtype.kind not in "biuf":
+        what = {"U": "text", "S": "text", "c": "complex numbers"}.get(array.dtype.kind)
+        raise InputError(
+            f"`{argument}` must be numbers; cast them (these are {what or array.dtype})"
+        )
+    if np.ma.is_masked(source):
+        array = np.where(np.ma.getmaskarray(source), np.nan, array)
+    return array
+
+
+def _numbers_of_objects(array: NDArray[Any], argument: str) -> NDArray[np.float64]:
+    numbers, wrong = np.empty(array.shape), []
+    for place, value in np.ndenumerate(array):
+        if is_missing(value):
+            numbers[place] = np.nan
+        elif isinstance(value, (Real, Decimal, np.bool_)):
+            try:
+                numbers[place] = value
+            except OverflowError:  # an integer beyond all floats
+                numbers[place] = np.inf
+        else:
+            wrong.append((value, place[0] if len(place) == 1 else place))
+    if wrong:
+        values, places = zip(*wrong, strict=True)
+        raise InputError(
+            f"`{argument}` must be numbers; cast them ({first_few(values)} at the positions "
+            f"{first_few(places)})"
+        )
+    return numbers
+
+
+def as_csr(source: Any, argument: str) -> sp.csr_array:
+    """Take a sparse or dense matrix of real numbers as CSR, without a needless copy."""
+    if not sp.issparse(source):
+        source = real_numbers(source, argument)
+        if source.dtype not in (np.float32, np.float64) and source.dtype.kind == "f":
+            source = source.astype(np.float64)  # scipy has no half precision
+    elif source.dtype.kind not in "biuf":
+        real_numbers(np.empty(0, source.dtype), argument)  # says what is wrong
+    if source.ndim != 2 or 0 in source.shape:
+        raise InputError(
+            f"`{argument}` has shape {source.shape}; it needs two dimensions, none empty"
+        )
+    return sp.csr_array(source)
+
+
 def checked_matrix(source: Any, argument: str) -> sp.csr_array:
     """Take a sparse or dense matrix as CSR with sorted, unique and finite entries.
 
@@ -117,11 +176,7 @@ def checked_matrix(source: Any, argument: str) -> sp.csr_array:
     >>> matrix.nnz, matrix.dtype
     (2, dtype('float64'))
     """
-    if np.ndim(source) != 2 or 0 in np.shape(source):
-        raise InputError(
-            f"`{argument}` has shape {np.shape(source)}; it needs two dimensions, none empty"
-        )
-    matrix = sp.csr_array(source)
+    matrix = as_csr(source, argument)
     if matrix.dtype != np.float32:
         matrix = matrix.astype(np.float64)
     if not np.isfinite(matrix.data).all():
@@ -146,10 +201,7 @@ def checked_vector(source: ArrayLike, length: int, argument: str, what: str) -> 
     >>> checked_vector([1, 2], 2, "values", "rows of `A`")
     array([1., 2.])
     """
-    try:
-        vector = np.asarray(source, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"`{argument}` must be numbers; convert them ({error})") from None
+    vector = np.asarray(real_numbers(source, argument), dtype=np.float64)
     if vector.ndim != 1:
         raise InputError(f"`{argument}` has shape {vector.shape}; pass one dimension")
     check_length(len(vector), length, argument, what)
@@ -160,6 +212,33 @@ def checked_vector(source: ArrayLike, length: int, argument: str, what: str) -> 
             f"({first_few(bad.tolist())}); give each a number or drop it"
         )
     return vector
+
+
+def checked_labels(source: Any, length: int, argument: str, what: str) -> list[Any]:
+    """Take a label for each of `length` `what`; none is missing."""
+    if isinstance(source, (str, bytes)) or not isinstance(source, Iterable):
+        raise InputError(f"`{argument}` is {source!r}; pass one for each of the {what}")
+    # As a list: a pandas Series would be indexed by its labels, not by position.
+    labels = list(source)
+    check_length(len(labels), length, argument, what)
+    bad = [place for place, label in enumerate(labels) if is_missing(label)]
+    if bad:
+        raise InputError(
+            f"`{argument}` is None or NaN at {len(bad):,} positions ({first_few(bad)}); "
+            f"pass one for each of the {what}"
+        )
+    return labels
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is None, NaN, or NA of pandas."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        # pandas' NA: the comparison gives NA, which has no truth value.
+        return True
+    except ValueError:  # an array
+        return False
 
 
 def check_length(found: int, expected: int, argument: str, what: str) -> None:

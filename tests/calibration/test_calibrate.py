@@ -90,7 +90,9 @@ def test_an_odd_column_is_named_where_a_target_uses_it(survey, kind, name):
     counted = {"value": [40_000.0]}
     options = {"key": "household", "weight": "weight", "epochs": 1}
     if name not in ("half", "decimal", "wide decimal", "short decimal", "nothing"):
-        with pytest.raises(InputError, match=rf"variable '{name}' .* .*, not a number in `records`"):
+        with pytest.raises(
+            InputError, match=rf"variable '{name}' .* .*, not a number in `records`"
+        ):
             calibrate(frame, pd.DataFrame({"variable": [name], **counted}), **options)
     targets = pd.DataFrame({"variable": ["count"], name: ["a"], **counted})
     if name != "text view":

@@ -19,7 +19,7 @@ NATIVE = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.Table}
 
 def solve(**changes):
     given = problems.parts(n=120, m=8)
-    given["names"][:3] = ['quoted "name", with commas', "", "two\nlines"]
+    given["names"][:3] = ['quoted "name", with commas', "é", "two\nlines"]
     statistics = np.random.default_rng(4).uniform(0, 1, (3, 120))
     problem = CalibrationProblem.from_matrix(**{**given, "untargeted": statistics, **changes})
     return problem.solve(30, epochs=24)
