@@ -70,13 +70,19 @@ def checked_matrix(source: Any, argument: str) -> sp.csr_array:
     >>> matrix.nnz, matrix.dtype
     (2, dtype('float64'))
     """
-    if np.ndim(source) != 2 or 0 in np.shape(source):
-        raise InputError(
-            f"`{argument}` has shape {np.shape(source)}; it needs two dimensions, none empty"
-        )
-    matrix = sp.csr_array(source)
-    if matrix.dtype != np.float32:
-        matrix = matrix.astype(np.float64)
+    try:
+        shape = np.shape(source)
+    except ValueError as error:  # a list of rows that differ in length
+        raise InputError(f"`{argument}` must be real numbers; convert them ({error})") from None
+    if len(shape) != 2 or 0 in shape:
+        raise InputError(f"`{argument}` has shape {shape}; it needs two dimensions, none empty")
+    try:
+        matrix = sp.csr_array(source)
+        if matrix.dtype != np.float32:
+            # "same_kind" refuses complex numbers, whose imaginary part would be dropped.
+            matrix = matrix.astype(np.float64, casting="same_kind")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`{argument}` must be real numbers; convert them ({error})") from None
     if not np.isfinite(matrix.data).all():
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         bad = np.unique(rows[~np.isfinite(matrix.data)])
@@ -100,9 +106,11 @@ def checked_vector(source: ArrayLike, length: int, argument: str, what: str) -> 
     array([1., 2.])
     """
     try:
+        if np.iscomplexobj(source):
+            raise TypeError("they are complex")
         vector = np.asarray(source, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"`{argument}` must be numbers; convert them ({error})") from None
+        raise InputError(f"`{argument}` must be real numbers; convert them ({error})") from None
     if vector.ndim != 1:
         raise InputError(f"`{argument}` has shape {vector.shape}; pass one dimension")
     check_length(len(vector), length, argument, what)

@@ -65,5 +65,16 @@ def test_a_vector_is_float64_whatever_comes():
         vector = checked_vector(source, 2, "y", "rows of `A`")
         assert vector.dtype == np.float64
         assert vector.tolist() == [1, 2]
-    with pytest.raises(InputError, match="`y` must be numbers; convert them"):
+    with pytest.raises(InputError, match="`y` must be real numbers; convert them"):
         checked_vector(["a", "b"], 2, "y", "rows of `A`")
+
+
+@pytest.mark.parametrize("source", [[["a", "b"]], [[1], [1, 2]], [[1j, 2]]])
+def test_a_matrix_of_something_else_than_numbers_is_named(source):
+    with pytest.raises(InputError, match="`A` must be real numbers"):
+        checked_matrix(source, "A")
+
+
+def test_an_imaginary_part_is_not_dropped():
+    with pytest.raises(InputError, match="`y` must be real numbers"):
+        checked_vector(np.array([1j, 2]), 2, "y", "rows of `A`")

@@ -20,7 +20,17 @@ from l0.common.errors import InputError
 from l0.common.formatting import percent
 from l0.common.text_tables import as_html, as_text
 from l0.data.columns import plain
-from l0.data.tables import FrameT, Kind, TableT, checked_kind, column, is_path, native, read_table
+from l0.data.tables import (
+    FrameT,
+    Kind,
+    TableT,
+    checked_kind,
+    checked_name,
+    column,
+    is_path,
+    native,
+    read_table,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -153,8 +163,8 @@ class CalibrationResult(Generic[FrameT]):
         ------
         InputError
             If the key column is missing or has no chosen record; if the records have no key, and
-            `table` has another number of rows; or if `table` has a column ``weight``, and neither
-            the calibration nor `weight` names it.
+            `table` has another number of rows; if `table` has a column ``weight``, and neither
+            the calibration nor `weight` names it; or if `weight` is the key column.
 
         Examples
         --------
@@ -191,6 +201,8 @@ class CalibrationResult(Generic[FrameT]):
 
     def _weight_column(self, rows: pa.Table, asked: str | None) -> str:
         if asked is not None:
+            if checked_name(asked, "weight") == self.run["key"]:
+                raise InputError(f"`weight` is {asked!r}, the key column; pass another name")
             return asked
         named: str | None = self.run["weight"]
         if named is None and "weight" in rows.column_names:
