@@ -19,7 +19,7 @@ from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
 from l0.calibration.fitting.refit import calibrate_full_file, refit
-from l0.calibration.options import Options, with_defaults
+from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.losses import get_loss
@@ -201,10 +201,15 @@ def _evaluated(
 
 
 def _arguments(context: FitContext, n_records: int | None, options: Options) -> dict[str, Any]:
-    """Write the options of a run as plain numbers and text, for `describe_run`."""
+    """Write the options of a run as plain numbers and text, for `describe_run`.
+
+    An option that the command line has no text for is not needed to repeat a run.
+    """
+    described = known(Options)
+    told = {name: given for name, given in options.items() if described[name].read is not None}
     return {
         "n_records": n_records,
-        "loss": options["loss"],
+        **told,
         "bounds": context.objective.bounds.pair,
         "seed": int(options["seed"]),
         "device": str(context.objective.device),

@@ -107,6 +107,13 @@ def native(table: pa.Table, kind: Kind | str) -> Any:
         raise ImportError(f"{kind} frames need {kind}: pip install {kind}") from None
 
 
+def checked_name(name: Any, argument: str) -> str:
+    """Check that a column is given by its name, and not by its cells."""
+    if not isinstance(name, str):
+        raise InputError(f"`{argument}` is a {type(name).__name__}; pass the name of a column")
+    return name
+
+
 def column(table: pa.Table, name: str, argument: str, meaning: str) -> pa.ChunkedArray:
     """Take a column by name. An unknown name is an error that lists the closest columns."""
     if name not in table.column_names:

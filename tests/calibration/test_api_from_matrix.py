@@ -109,7 +109,7 @@ def test_series_are_taken_by_position_whatever_their_index():
         ({"values": [1.0]}, r"`values` has 1 entries for 2 rows of `A`; pass one"),
         ({"values": [[1.0, 2.0]]}, r"`values` has shape \(1, 2\); pass one dimension"),
         ({"values": [1, np.nan]}, r"`values` is NaN or infinite at 1 positions \(1\)"),
-        ({"values": ["a", 1]}, r"`values` must be numbers; convert them"),
+        ({"values": ["a", 1]}, r"`values` must be numbers; cast them"),
         ({"weights": [1, 2]}, r"`weights` has 2 entries for 3 columns of `A`"),
         ({"weights": [1, np.inf, 1]}, r"`weights` is NaN or infinite at 1 positions \(1\)"),
         ({"weights": [1, 0, -2]}, r"`weights` has 2 zero or negative values \(records 1, 2\)"),

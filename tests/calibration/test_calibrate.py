@@ -91,13 +91,13 @@ def test_an_odd_column_is_named_where_a_target_uses_it(survey, kind, name):
     options = {"key": "household", "weight": "weight", "epochs": 1}
     if name not in ("half", "decimal", "wide decimal", "short decimal", "nothing"):
         with pytest.raises(
-            InputError, match=rf"variable '{name}' .* .*, not a number in `records`"
+            InputError, match=rf"variable '{name}' .* .*, not a number.* in `records`"
         ):
             calibrate(frame, pd.DataFrame({"variable": [name], **counted}), **options)
     targets = pd.DataFrame({"variable": ["count"], name: ["a"], **counted})
     if name != "text view":
         with pytest.raises(
-            InputError, match=rf"label '{name}' for .* is .*write it as text|no row has|cannot"
+            InputError, match=rf"label '{name}' for .* is .*convert it to text|no row has|cannot"
         ):
             calibrate(frame, targets, **options)
 

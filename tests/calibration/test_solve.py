@@ -1,4 +1,5 @@
 import json
+from typing import Annotated
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from l0.calibration import CalibrationProblem
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
+from l0.calibration.options import Option, Options, known
 from l0.calibration.solve import check_scale
 from l0.common.errors import InputError
 from tests.calibration import problems
@@ -440,3 +442,15 @@ def test_the_full_file_is_free_of_the_bounds_of_a_few_records(problem):
     everybody = problem.solve(bounds=(0.9, 1.1), epochs=50)
     ratios = everybody.values / problem.design_weights
     assert 0.9 <= ratios.min() <= ratios.max() <= 1.1
+
+
+def test_a_run_records_every_option_of_the_command_line(problem):
+    arguments = problem.solve(30, "random", epochs=2).run["arguments"]
+    named = {name for name, option in known(Options).items() if option.read is not None}
+    assert arguments.keys() == {"method", "n_records", *named}
+
+
+def test_a_run_records_a_new_option(problem, monkeypatch):
+    new = Annotated[str, Option("str", "plain", "Something new.", str)]
+    monkeypatch.setitem(Options.__annotations__, "new", new)
+    assert problem.solve(30, "random", epochs=2, new="other").run["arguments"]["new"] == "other"

@@ -101,7 +101,7 @@ def test_a_vector_is_float64_whatever_comes():
         vector = checked_vector(source, 2, "y", "rows of `A`")
         assert vector.dtype == np.float64
         assert vector.tolist() == [1, 2]
-    with pytest.raises(InputError, match="`y` must be numbers; convert them"):
+    with pytest.raises(InputError, match="`y` must be numbers; cast them"):
         checked_vector(["a", "b"], 2, "y", "rows of `A`")
 
 

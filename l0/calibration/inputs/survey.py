@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from l0.common.errors import InputError, first_few
 from l0.data.columns import as_numbers, as_text, is_key, is_number, is_text, not_a_number, plain
 from l0.data.readers.csv_files import csv_file
-from l0.data.tables import Kind, column, read_table
+from l0.data.tables import Kind, checked_name, column, read_table
 
 #: The other columns in the weights of a result and in its file.
 RESULT_COLUMNS = ("weight", "design_weight", "row")
@@ -108,6 +108,13 @@ def read_survey(
     members: Mapping[str, Any] | None = None,
 ) -> Survey:
     """Read and check the records and their members (see `CalibrationProblem.from_frames`)."""
+    for argument, name in (("key", key), ("weight", weight)):
+        if name is not None:
+            checked_name(name, argument)
+    if key is not None and key == weight:
+        raise InputError(
+            f"`key` and `weight` both name the column {key!r}; name two columns, or leave one out"
+        )
     table, kind = read_table(records, "records", key=key)
     if members is not None and not isinstance(members, Mapping):
         raise InputError(

@@ -25,6 +25,7 @@ from l0.data.tables import (
     Kind,
     TableT,
     checked_kind,
+    checked_name,
     is_path,
     native,
     read_file,
@@ -164,8 +165,8 @@ class CalibrationResult(Generic[FrameT]):
         ------
         InputError
             If the key column is missing or has no chosen record; if the records have no key, and
-            `table` has another number of rows; or if `table` has a column ``weight``, and neither
-            the calibration nor `weight` names it.
+            `table` has another number of rows; if `table` has a column ``weight``, and neither
+            the calibration nor `weight` names it; or if `weight` is the key column.
 
         Examples
         --------
@@ -204,6 +205,8 @@ class CalibrationResult(Generic[FrameT]):
 
     def _weight_column(self, rows: pa.Table, asked: str | None) -> str:
         if asked is not None:
+            if checked_name(asked, "weight") == self.run["key"]:
+                raise InputError(f"`weight` is {asked!r}, the key column; pass another name")
             return asked
         named: str | None = self.run["weight"]
         if named is None and "weight" in rows.column_names:

@@ -293,3 +293,15 @@ def test_weights_that_are_text_name_the_cells():
         InputError, match=r"`weight` column 'w' is string, not a number \('1,5', 'x'\); write plain"
     ):
         read_survey(records(w=["1,5", "2", "x"]), weight="w")
+
+
+@pytest.mark.parametrize("argument", ["key", "weight"])
+@pytest.mark.parametrize("given", [pd.Series([1, 2, 3]), np.ones(3), ["id"], 0])
+def test_a_column_is_given_by_its_name(argument, given):
+    with pytest.raises(InputError, match=f"`{argument}` is an? .*; pass the name of a column"):
+        read_survey(records(w=[1, 2, 3]), **{"key": "id", argument: given})
+
+
+def test_the_weights_are_not_the_keys():
+    with pytest.raises(InputError, match="`key` and `weight` both name the column 'id'"):
+        read_survey(records([1, 2, 3]), key="id", weight="id")

@@ -281,3 +281,16 @@ def test_the_summary_adds_what_was_missed_and_what_is_out_of_reach():
 def test_a_notebook_shows_a_table(result):
     page = result._repr_html_()
     assert page.startswith("<table>") and "Mean untargeted error" in page
+
+
+def test_the_weights_never_replace_the_keys(result):
+    table = pa.table({"key": result.indices + 1000})
+    with pytest.raises(InputError, match="`weight` is 'key', the key column"):
+        result.select(table, weight="key")
+
+
+@pytest.mark.parametrize("given", [3, pd.Series([1.0])])
+def test_a_column_for_the_weight_is_given_by_its_name(result, given):
+    table = pa.table({"key": result.indices + 1000})
+    with pytest.raises(InputError, match="`weight` is an? .*; pass the name of a column"):
+        result.select(table, weight=given)
