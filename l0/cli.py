@@ -134,7 +134,7 @@ def takes_options(command: Command) -> Command:
     for name, option in known(SurveyOptions).items():
         if option.read is None:
             continue
-        plain = option.read in (int, str)
+        plain = option.read in (int, str, bool)
         kind: Any = option.read if plain else Any
         if option.repeated:
             kind = list[kind]

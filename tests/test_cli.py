@@ -114,6 +114,18 @@ def test_calibrate_does_what_the_library_does(files, source):
     np.testing.assert_array_equal(saved.values, expected.values)
 
 
+def test_the_check_of_the_scale_can_be_switched_off(files, survey):
+    households = survey.households.assign(weight=survey.households["weight"] / 1e4)
+    households.to_parquet("other.parquet")
+    options = ("other.parquet", *files[1:], "--n-records", 40)
+    ended = l0_("calibrate", *options)
+    assert ended.exit_code == 2
+    assert "not on one scale" in ended.stderr and "--no-check-scale" in ended.stderr
+    assert l0_("calibrate", *options, "--no-check-scale").exit_code == 0
+    saved = CalibrationResult.load("l0-result")
+    assert saved.run["arguments"]["check_scale"] is False
+
+
 def test_the_same_seed_gives_the_same_bytes_and_replaces_the_earlier_run(files):
     weights = []
     for seed in (1, 1, 2):

@@ -26,6 +26,16 @@ def test_rooms_are_there_without_an_import_of_their_own(name):
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
+OLD_MODULES = ["distributions", "hard_concrete", "layers", "penalties", "sparse", "temperature"]
+
+
+@pytest.mark.parametrize("name", OLD_MODULES)
+def test_modules_of_0_6_are_there_without_an_import_of_their_own(name):
+    code = f"import l0; assert l0.{name}.__name__ == 'l0.{name}'"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+    assert name not in l0.__all__  # a star import would hide scipy.sparse, for example
+
+
 def test_the_version_is_that_of_the_distribution():
     assert l0.__version__ == version("l0-python")
 

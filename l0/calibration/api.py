@@ -32,8 +32,8 @@ from l0.calibration.selection import Selector
 from l0.calibration.solve import solve, trace
 from l0.common.errors import InputError, first_few
 from l0.common.text_tables import Row, as_html, as_text
-from l0.common.validation import check_length, checked_matrix, checked_vector
-from l0.data.columns import plain
+from l0.common.validation import check_length, checked_labels, checked_matrix, checked_vector
+from l0.data.columns import is_key, plain
 from l0.data.tables import FrameT, Kind, checked_kind
 from l0.sparse_operator import narrow
 
@@ -119,7 +119,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         ----------
         records : frame or path
             The survey file, with one record in each row: pandas, polars, pyarrow, or the path of
-            a ``.parquet`` or ``.csv`` file.
+            a ``.parquet`` or ``.csv`` file. Columns that nobody names may be of any type.
         targets : frame or path
             One target in each row. Its columns are described in the notes.
         kind : {"pyarrow", "pandas", "polars"}, optional
@@ -161,7 +161,9 @@ class CalibrationProblem(Problem, Generic[FrameT]):
 
         Only `variable` and `value` are required. Labels match by value, not by type: 1, 1.0 and
         the text "1" mean the same level of a numeric column, but "01" and "1" are two codes in a
-        column of text. A relative error is a share of the value. A value under 1e-9 of the
+        column of text. Levels that differ only in blanks or in case are refused, unless targets
+        ask for each of them. A target of a level that no row has may have the value 0, and no
+        other. A relative error is a share of the value. A value under 1e-9 of the
         survey's own total of absolute amounts counts as 0 (see `scales`).
 
         Examples
@@ -225,7 +227,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         ----------
         A : array or scipy.sparse array, shape (m, n)
             An entry is what one unit of a record's weight adds to a target. float32 stays
-            float32, and all other types become float64.
+            float32, and all other types become float64; True counts as 1.
         values : array, shape (m,)
             The totals to hit.
         weights : array, shape (n,)
@@ -248,8 +250,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         Raises
         ------
         InputError
-            If the shapes do not match, if a number is not finite, or if names or keys are not
-            unique.
+            If the shapes do not match, if a number is not finite or is no number, or if names,
+            groups or keys are missing or names or keys are not unique.
 
         Examples
         --------
@@ -263,16 +265,19 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         m, n = matrix.shape
         totals = checked_vector(values, m, "values", "rows of `A`")
         w0 = checked_vector(weights, n, "weights", "columns of `A`")
-        key_array = plain(pa.array(np.arange(n) if keys is None else keys, from_pandas=True))
+        key_array = _key_array(np.arange(n) if keys is None else keys)
         check_length(len(key_array), n, "keys", "columns of `A`")
         check_keys(key_array, "`keys`", "positions")
         check_weights(w0, "`weights`", key_array)
-        # Lists, because a pandas Series is indexed by its labels and not by position.
-        named = [f"target {row}" for row in range(m)] if names is None else list(map(str, names))
-        grouped = None if groups is None else list(map(str, groups))
-        check_length(len(named), m, "names", "rows of `A`")
-        if grouped is not None:
-            check_length(len(grouped), m, "groups", "rows of `A`")
+        named = (
+            [f"target {row}" for row in range(m)] if names is None else _texts(names, m, "names")
+        )
+        grouped = None if groups is None else _texts(groups, m, "groups")
+        empty = [row for row, name in enumerate(named) if not name.strip()]
+        if empty:
+            raise InputError(
+                f"`names` is empty at {len(empty):,} positions ({first_few(empty)}); name each"
+            )
         if len(set(named)) < m:
             twice = sorted(name for name, times in Counter(named).items() if times > 1)
             raise InputError(
@@ -428,6 +433,24 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             rows.append((variable, f"{of.sum():,}", f"{median:,.0f}", f"{(of & ~reached).sum():,}"))
         head = ("Targets of", "Targets", "Records behind one (median)", "Out of reach")
         return head, rows
+
+
+def _key_array(keys: Any) -> pa.Array:
+    try:
+        array = plain(pa.array(keys, from_pandas=True))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"`keys` are of mixed or unknown types ({error.args[0]}); pass text or whole numbers"
+        ) from None
+    if not is_key(array.type):
+        raise InputError(f"`keys` are {array.type}; pass text or whole numbers")
+    return array
+
+
+def _texts(labels: Any, m: int, argument: str) -> list[str]:
+    if isinstance(labels, (pa.Array, pa.ChunkedArray)):
+        labels = labels.to_pylist()  # a scalar of Arrow hides what it holds
+    return list(map(str, checked_labels(labels, m, argument, "rows of `A`")))
 
 
 def _even_weights(matrix: sp.csr_array, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -161,6 +161,17 @@ class Options(TypedDict, total=False):
             int,
         ),
     ]
+    check_scale: Annotated[
+        bool,
+        Option(
+            "bool",
+            True,
+            "Refuse design weights that are on another scale than the targets: most of these are "
+            "more than 20 times, or less than a 20th of, what the weights give, by about the same "
+            "factor.",
+            bool,
+        ),
+    ]
     progress: Annotated[
         bool | Listener | None,
         Option(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from l0.common.errors import InputError
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -62,9 +64,14 @@ def progress_bar(progress: bool | Listener | None) -> Iterator[Listener | None]:
         True shows a live line (stage, records left, loss, time) on standard error if that is a
         terminal. A callable is the listener itself. None and False show nothing.
     """
-    if progress is not True:
-        yield progress or None
+    if progress is None or progress is False:
+        yield None
         return
+    if callable(progress):
+        yield progress
+        return
+    if progress is not True:
+        raise InputError(f"`progress` is {progress!r}; pass True, False or a callable")
     from rich.console import Console
     from rich.progress import Progress as Display
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn

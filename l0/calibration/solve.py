@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import compress
@@ -18,7 +19,7 @@ from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
 from l0.calibration.fitting.refit import calibrate_full_file, refit
-from l0.calibration.options import Options, with_defaults
+from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.losses import get_loss
@@ -30,11 +31,14 @@ from l0.calibration.selection import Path, Selector, get_selector
 from l0.common.devices import checked_device
 from l0.common.dtypes import without_autocast
 from l0.common.errors import InputError, first_few
-from l0.common.validation import whole_number
+from l0.common.validation import flag, whole_number
 
 EPOCHS = 400
 #: The median ratio of the targets to the design-weighted totals must be within this factor of 1.
 MOST_OFF = 20.0
+#: Targets agree on a factor that is within so many times their own, and most are this share of
+#: them: a survey in another unit is off alike everywhere, a rare group is off alone.
+ALIKE, MOST = 3.0, 2 / 3
 
 
 @torch.inference_mode(False)
@@ -119,7 +123,8 @@ def prepare(
     """
     bounds = Bounds.parse(options["bounds"])
     reasons = check_reachable(problem, bounds, n_records or problem.n_records)
-    check_scale(problem, reasons == "")
+    if flag(options["check_scale"], "check_scale"):
+        check_scale(problem, reasons == "")
     loss = get_loss(options["loss"])
     epochs = options["epochs"]
     epochs = EPOCHS if epochs is None else whole_number(epochs, "epochs", 1)
@@ -155,9 +160,11 @@ def check_reachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray
 
 
 def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
-    """Check the median ratio of the targets to the design-weighted totals.
+    """Check the median ratio of the targets to the design-weighted totals, if most agree on it.
 
-    A fit stays close to the design weights, and could not correct weights in another unit.
+    A fit stays close to the design weights, and could not correct weights in another unit. Most
+    targets must agree, by their number and by the records behind them: a few targets of few
+    records may well be far off.
     """
     own = problem.estimate(problem.design_weights)
     # If positive and negative amounts cancel, their sum says nothing about the scale.
@@ -165,12 +172,18 @@ def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
     telling &= own * problem.values > 0
     if not telling.any():
         return
-    level = float(np.median(problem.values[telling] / own[telling]))
+    factors = np.log(problem.values[telling] / own[telling])
+    agree = np.abs(factors - np.median(factors)) <= math.log(ALIKE)
+    records = np.diff(problem.matrix.indptr)[telling]
+    if min(agree.mean(), records[agree].sum() / records.sum()) < MOST:
+        return
+    level = math.exp(np.median(factors))
     if not 1 / MOST_OFF <= level <= MOST_OFF:
         raise InputError(
             f"`weight` and `targets` are not on one scale: the targets are {level:.3g} times the "
             f"design-weighted totals (median of {telling.sum():,}); check the units, multiply the "
-            f"weights by {level:.3g}, or leave `weight` out"
+            f"weights by {level:.3g}, or leave `weight` out; if the weights are right, pass "
+            "`check_scale=False` (on the command line --no-check-scale)"
         )
 
 
@@ -188,12 +201,18 @@ def _evaluated(
 
 
 def _arguments(context: FitContext, n_records: int | None, options: Options) -> dict[str, Any]:
-    """Write the options of a run as plain numbers and text, for `describe_run`."""
+    """Write the options of a run as plain numbers and text, for `describe_run`.
+
+    An option that the command line has no text for is not needed to repeat a run.
+    """
+    described = known(Options)
+    told = {name: given for name, given in options.items() if described[name].read is not None}
     return {
         "n_records": n_records,
-        "loss": options["loss"],
+        **told,
         "bounds": context.objective.bounds.pair,
         "seed": int(options["seed"]),
         "device": str(context.objective.device),
         "epochs": context.epochs,
+        "check_scale": bool(options["check_scale"]),
     }

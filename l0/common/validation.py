@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, TypeGuard
 
@@ -25,6 +27,13 @@ def is_whole_number(value: object) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+def flag(value: object, argument: str) -> bool:
+    """Insist on True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"`{argument}` must be True or False, got {value!r}")
+    return bool(value)
+
+
 def whole_number(
     value: object, argument: str, least: int, most: int | None = None, what: str = ""
 ) -> int:
@@ -44,18 +53,115 @@ def whole_number(
     raise InputError(f"`{argument}` must be an integer {span}, got {value!r}")
 
 
-def positive(value: float, argument: str) -> float:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a real number. True and False are not, although Python has them so."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def positive(value: object, argument: str) -> float:
     """Check that a number is finite and above 0."""
-    if not isinstance(value, Real) or not 0 < value < math.inf:
+    if not is_number(value) or not 0 < value < math.inf:
         raise InputError(f"`{argument}` must be positive and finite, got {value!r}")
     return float(value)
 
 
-def not_negative(value: float, argument: str) -> float:
+def not_negative(value: object, argument: str) -> float:
     """Check that a number is finite and at least 0."""
-    if not isinstance(value, Real) or not 0 <= value < math.inf:
+    if not is_number(value) or not 0 <= value < math.inf:
         raise InputError(f"`{argument}` must be finite and at least 0, got {value!r}")
     return float(value)
+
+
+def above_one(value: object, argument: str) -> float:
+    """Insist on a finite number above 1."""
+    if not is_number(value) or not 1 < value < math.inf:
+        raise InputError(f"`{argument}` must be finite and above 1, got {value!r}")
+    return float(value)
+
+
+def share(value: object, argument: str) -> float:
+    """Insist on a number from 0 to 1."""
+    if not is_number(value) or not 0 <= value <= 1:
+        raise InputError(f"`{argument}` must be a number from 0 to 1, got {value!r}")
+    return float(value)
+
+
+def positive_share(value: object, argument: str) -> float:
+    """Insist on a number above 0 and of at most 1."""
+    if not is_number(value) or not 0 < value <= 1:
+        raise InputError(f"`{argument}` must be a number above 0 and up to 1, got {value!r}")
+    return float(value)
+
+
+def inner_share(value: object, argument: str) -> float:
+    """Insist on a number above 0 and below 1."""
+    if not is_number(value) or not 0 < value < 1:
+        raise InputError(f"`{argument}` must be a number above 0 and below 1, got {value!r}")
+    return float(value)
+
+
+def check_settings(settings: object, **checks: Callable[[object, str], object]) -> None:
+    """Check fields of a frozen dataclass as it is made, and keep the plain numbers they give."""
+    for name, check in checks.items():
+        object.__setattr__(settings, name, check(getattr(settings, name), name))
+
+
+def real_numbers(source: Any, argument: str) -> NDArray[Any]:
+    """Take real numbers as an array of any shape; booleans, integers and floats stay as they are.
+
+    Objects become float64, a missing or masked one NaN. Text and complex numbers are refused, as
+    are dates: a number made of them would be a guess.
+    """
+    try:
+        array = np.asarray(source)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"`{argument}` must be numbers; cast them ({error})") from None
+    if array.dtype.kind == "O":
+        array = _numbers_of_objects(array, argument)
+    if array.dtype.kind not in "biuf":
+        what = {"U": "text", "S": "text", "c": "complex numbers"}.get(array.dtype.kind)
+        raise InputError(
+            f"`{argument}` must be numbers; cast them (these are {what or array.dtype})"
+        )
+    if np.ma.is_masked(source):
+        array = np.where(np.ma.getmaskarray(source), np.nan, array)
+    return array
+
+
+def _numbers_of_objects(array: NDArray[Any], argument: str) -> NDArray[np.float64]:
+    numbers, wrong = np.empty(array.shape), []
+    for place, value in np.ndenumerate(array):
+        if is_missing(value):
+            numbers[place] = np.nan
+        elif isinstance(value, (Real, Decimal, np.bool_)):
+            try:
+                numbers[place] = value
+            except OverflowError:  # an integer beyond all floats
+                numbers[place] = np.inf
+        else:
+            wrong.append((value, place[0] if len(place) == 1 else place))
+    if wrong:
+        values, places = zip(*wrong, strict=True)
+        raise InputError(
+            f"`{argument}` must be numbers; cast them ({first_few(values)} at the positions "
+            f"{first_few(places)})"
+        )
+    return numbers
+
+
+def as_csr(source: Any, argument: str) -> sp.csr_array:
+    """Take a sparse or dense matrix of real numbers as CSR, without a needless copy."""
+    if not sp.issparse(source):
+        source = real_numbers(source, argument)
+        if source.dtype not in (np.float32, np.float64) and source.dtype.kind == "f":
+            source = source.astype(np.float64)  # scipy has no half precision
+    elif source.dtype.kind not in "biuf":
+        real_numbers(np.empty(0, source.dtype), argument)  # says what is wrong
+    if source.ndim != 2 or 0 in source.shape:
+        raise InputError(
+            f"`{argument}` has shape {source.shape}; it needs two dimensions, none empty"
+        )
+    return sp.csr_array(source)
 
 
 def checked_matrix(source: Any, argument: str) -> sp.csr_array:
@@ -70,11 +176,7 @@ def checked_matrix(source: Any, argument: str) -> sp.csr_array:
     >>> matrix.nnz, matrix.dtype
     (2, dtype('float64'))
     """
-    if np.ndim(source) != 2 or 0 in np.shape(source):
-        raise InputError(
-            f"`{argument}` has shape {np.shape(source)}; it needs two dimensions, none empty"
-        )
-    matrix = sp.csr_array(source)
+    matrix = as_csr(source, argument)
     if matrix.dtype != np.float32:
         matrix = matrix.astype(np.float64)
     if not np.isfinite(matrix.data).all():
@@ -99,10 +201,7 @@ def checked_vector(source: ArrayLike, length: int, argument: str, what: str) -> 
     >>> checked_vector([1, 2], 2, "values", "rows of `A`")
     array([1., 2.])
     """
-    try:
-        vector = np.asarray(source, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"`{argument}` must be numbers; convert them ({error})") from None
+    vector = np.asarray(real_numbers(source, argument), dtype=np.float64)
     if vector.ndim != 1:
         raise InputError(f"`{argument}` has shape {vector.shape}; pass one dimension")
     check_length(len(vector), length, argument, what)
@@ -113,6 +212,33 @@ def checked_vector(source: ArrayLike, length: int, argument: str, what: str) -> 
             f"({first_few(bad.tolist())}); give each a number or drop it"
         )
     return vector
+
+
+def checked_labels(source: Any, length: int, argument: str, what: str) -> list[Any]:
+    """Take a label for each of `length` `what`; none is missing."""
+    if isinstance(source, (str, bytes)) or not isinstance(source, Iterable):
+        raise InputError(f"`{argument}` is {source!r}; pass one for each of the {what}")
+    # As a list: a pandas Series would be indexed by its labels, not by position.
+    labels = list(source)
+    check_length(len(labels), length, argument, what)
+    bad = [place for place, label in enumerate(labels) if is_missing(label)]
+    if bad:
+        raise InputError(
+            f"`{argument}` is None or NaN at {len(bad):,} positions ({first_few(bad)}); "
+            f"pass one for each of the {what}"
+        )
+    return labels
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is None, NaN, or NA of pandas."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        # pandas' NA: the comparison gives NA, which has no truth value.
+        return True
+    except ValueError:  # an array
+        return False
 
 
 def check_length(found: int, expected: int, argument: str, what: str) -> None:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from l0.common.errors import InputError, first_few
 from l0.data.columns import as_numbers, encode_with_null, is_label, is_number
-from l0.data.tables import read_table, wrap_frame
+from l0.data.tables import read_table, take_values, wrap_frame
+from l0.data.tables import take_rows as take_rows_of_frame
 
 #: A label column with more levels than this does not become indicators.
 LEVELS = 50
@@ -64,7 +65,14 @@ def take_rows(data: Any, rows: NDArray[np.int64]) -> Any:
     data = _wrap(data)
     if isinstance(data, torch.Tensor):
         return data[_on(rows, data)]
-    return data[rows] if isinstance(data, np.ndarray) else nw.to_native(data[rows.tolist()])
+    if isinstance(data, np.ndarray):
+        return data[rows]
+    if isinstance(data, nw.DataFrame):
+        return take_rows_of_frame(nw.to_native(data), rows)
+    values = nw.to_native(data)
+    if isinstance(values, pa.ChunkedArray):
+        return take_values(values, rows)
+    return nw.to_native(data[rows.tolist()])
 
 
 def take_columns(data: Any, columns: NDArray[np.int64]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -13,6 +14,33 @@ from l0.common.errors import InputError, first_few
 
 #: A float can represent all whole numbers up to this one.
 EXACT = 2.0**53
+
+
+class Unreadable(pa.ExtensionType):  # type: ignore[misc]
+    """Type of a column that Arrow cannot hold or take rows of.
+
+    It stands in the column's place, holds nothing but nulls, and says what the column is: who
+    uses such a column shows that in an error, and who does not use it is not stopped.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(pa.null(), "l0.unreadable")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return self.what.encode()
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> Unreadable:
+        return cls(serialized.decode())
+
+    def __str__(self) -> str:
+        return self.what
+
+
+def unreadable(what: str, n_rows: int) -> pa.ExtensionArray:
+    """Make a column that stands for one of which only this is known."""
+    return pa.ExtensionArray.from_storage(Unreadable(what), pa.nulls(n_rows))
 
 
 def check_unique(names: list[str], argument: str) -> None:
@@ -53,6 +81,20 @@ def is_label(kind: pa.DataType) -> bool:
     )
 
 
+def is_key(kind: pa.DataType) -> bool:
+    """Whether values of this type can tell rows apart: counted, sorted and looked up."""
+    if isinstance(kind, Unreadable):
+        return False
+    try:
+        none = plain(pa.array([], kind))
+        pc.value_counts(none)
+        pc.sort_indices(none)
+        pc.index_in(none, value_set=none)
+    except pa.ArrowException:
+        return False
+    return True
+
+
 def as_numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:
     """Take a numeric column as float64. Nulls become NaN, and integers over 2^53 are rounded."""
     return np.ascontiguousarray(pc.cast(values, pa.float64(), safe=False).to_numpy())
@@ -83,7 +125,10 @@ def not_a_number(values: pa.ChunkedArray) -> str:
     what = f"{values.type}, not a number"
     if not is_label(values.type):
         return what
-    texts = [text for text in as_text(pc.unique(values)) if text is not None]
+    try:
+        texts = [text for text in as_text(pc.unique(values)) if text is not None]
+    except pa.ArrowException:  # see `try_encode`
+        return what
     bad = [text for text in texts if not is_plain_number(text)] or texts  # or all cells are codes
     return f"{what} ({first_few(bad)})" if bad else what
 
@@ -147,6 +192,11 @@ def as_level(text: str, kind: pa.DataType) -> str:
     return text
 
 
+def folded(level: str) -> str:
+    """Write a level so that those are equal which differ only in blanks or case."""
+    return " ".join(unicodedata.normalize("NFC", level).split()).casefold()
+
+
 def encode(values: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     """Code a label column.
 
@@ -174,6 +224,18 @@ def encode(values: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     # Two values may have the same text (0.0 and -0.0). The last entry is for nulls.
     recode = np.array([place.get(text, -1) for text in [*texts, None]], dtype=np.int64)
     return recode[coded.indices.fill_null(len(texts)).to_numpy()], levels
+
+
+def try_encode(values: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]] | None:
+    """Code a column of labels as `encode` does; None where its values cannot be written as text.
+
+    `is_label` goes by the kind of type. A time zone that nobody knows and a decimal that Arrow
+    cannot count yet are found out here.
+    """
+    try:
+        return encode(values)
+    except pa.ArrowException:
+        return None
 
 
 def encode_with_null(values: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeGuard, TypeVar, cast, get_args
 
 import narwhals as nw
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from l0.common.errors import InputError, closest, first_few
-from l0.data.columns import check_unique
+from l0.data.columns import Unreadable, check_unique, unreadable
 from l0.data.readers import READERS, reader_of
 
 Kind = Literal["pandas", "polars", "pyarrow"]
@@ -60,6 +62,8 @@ def read_table(
     Returns
     -------
     table : pyarrow.Table
+        A column that Arrow cannot hold, or take rows of, is `Unreadable`, which is no label, no
+        number and no key, so that it stops nobody who does not use it.
     kind : {"pandas", "polars", "pyarrow"}
         The kind of the source, for `native`. The kind of a file is pyarrow.
 
@@ -80,7 +84,7 @@ def read_table(
     (['id'], 'pandas')
     """
     if is_path(source):
-        table, kind = _read_file(Path(source), argument, column_types, key), "pyarrow"
+        table, kind = read_file(source, argument, column_types, key), "pyarrow"
     else:
         table, kind = _read_frame(source, argument)
     if table.num_rows == 0:
@@ -88,6 +92,8 @@ def read_table(
     for place, field in enumerate(table.schema):
         if pa.types.is_string_view(field.type):  # Arrow cannot take rows of this type yet
             table = table.set_column(place, field.name, table[place].cast(pa.large_string()))
+        elif not _takes_rows(table[place]):
+            table = table.set_column(place, field.name, unreadable(f"{field.type}", len(table)))
     return table, kind  # type: ignore[return-value]
 
 
@@ -99,6 +105,13 @@ def native(table: pa.Table, kind: Kind | str) -> Any:
         return nw.from_arrow(table, backend=cast(Kind, kind)).to_native()
     except ModuleNotFoundError:
         raise ImportError(f"{kind} frames need {kind}: pip install {kind}") from None
+
+
+def checked_name(name: Any, argument: str) -> str:
+    """Check that a column is given by its name, and not by its cells."""
+    if not isinstance(name, str):
+        raise InputError(f"`{argument}` is a {type(name).__name__}; pass the name of a column")
+    return name
 
 
 def column(table: pa.Table, name: str, argument: str, meaning: str) -> pa.ChunkedArray:
@@ -137,13 +150,7 @@ def _read_frame(source: Any, argument: str) -> tuple[pa.Table, Kind]:
             f"`{argument}` is a {type(source).__name__}; pass a pandas, polars or pyarrow table "
             "(collect a lazy one first), or the path of a .parquet or .csv file"
         ) from None
-    try:
-        table = nw.maybe_reset_index(frame).to_arrow()  # without the index of pandas
-    except (pa.ArrowException, OverflowError, TypeError) as error:
-        raise InputError(
-            f"`{argument}` has a column of mixed or unknown types "
-            f"({'; '.join(map(str, error.args))}); convert each column to one type"
-        ) from None
+    table = _as_arrow(nw.maybe_reset_index(frame))  # pandas' index is no column
     implementation = frame.implementation
     kind = (
         "pandas"
@@ -155,9 +162,92 @@ def _read_frame(source: Any, argument: str) -> tuple[pa.Table, Kind]:
     return table, kind  # type: ignore[return-value]
 
 
-def _read_file(
-    path: Path, argument: str, column_types: dict[str, pa.DataType] | None, key: str | None
+def _as_arrow(frame: nw.DataFrame[Any]) -> pa.Table:
+    """Take a frame as an Arrow table, whole if that goes, else each column that can be taken."""
+    # What polars gives for its objects are addresses.
+    objects = frame.implementation.is_polars() and nw.Object in frame.schema.values()
+    if not objects:
+        try:
+            return frame.to_arrow()
+        except Exception:  # a column's own type decides what it raises
+            pass
+    columns: dict[str, Any] = {}
+    for name in frame.columns:
+        columns[str(name)] = _column_as_arrow(frame, name)
+    return pa.table(columns)
+
+
+def _column_as_arrow(frame: nw.DataFrame[Any], name: str) -> pa.ChunkedArray | pa.ExtensionArray:
+    column = frame[name]
+    what = str(getattr(column.to_native(), "dtype", column.dtype))
+    if frame.implementation.is_polars() and column.dtype == nw.Object:
+        return unreadable(what, len(frame))
+    try:
+        return frame.select(name).to_arrow().column(0)
+    except Exception as error:  # as above
+        why = error.args[0] if error.args else type(error).__name__
+        return unreadable(f"{what} ({why})", len(frame))
+
+
+def _takes_rows(values: pa.ChunkedArray) -> bool:
+    if isinstance(values.type, Unreadable):
+        return True
+    try:
+        values.slice(0, 0).take(pa.array([], pa.int64()))
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
+
+
+def take_rows(source: TableT, rows: NDArray[np.int64]) -> TableT:
+    """Take rows of a frame by position, of all its columns, also those that no Arrow table holds.
+
+    Parameters
+    ----------
+    source : pandas.DataFrame, polars.DataFrame or pyarrow.Table
+    rows : ndarray of int64, shape (k,)
+
+    Returns
+    -------
+    frame
+        Of the kind that came in; rows of a pandas frame keep their index.
+    """
+    if isinstance(source, pa.Table):
+        columns = [take_values(values, rows) for values in source.columns]
+        return cast(TableT, pa.Table.from_arrays(columns, schema=source.schema))
+    frame = nw.from_native(source, eager_only=True)  # type: ignore[call-overload]
+    return cast(TableT, nw.to_native(frame[rows.tolist()]))
+
+
+def take_values(values: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.ChunkedArray:
+    """Take values of an Arrow column by position, whatever its type."""
+    if _takes_rows(values):
+        return values.take(pa.array(rows))
+    # Neighbours in one piece.
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1) if len(rows) else []
+    pieces = [chunk for run in runs for chunk in values.slice(run[0], len(run)).chunks]
+    return pa.chunked_array([pa.concat_arrays(pieces)] if pieces else [], values.type)
+
+
+def take_weighted_rows(
+    source: TableT, rows: NDArray[np.int64], name: str, values: NDArray[np.float64]
+) -> TableT:
+    """Take rows of a frame, numbered anew, and append a column or put it in the place of one."""
+    frame = nw.from_native(source, eager_only=True)  # type: ignore[call-overload]
+    taken = nw.from_native(take_rows(nw.to_native(nw.maybe_reset_index(frame)), rows))
+    taken = nw.maybe_reset_index(taken)
+    weights = nw.new_series(name, values, backend=taken.implementation)
+    return cast(TableT, nw.to_native(taken.with_columns(weights)))
+
+
+def read_file(
+    source: str | os.PathLike[str],
+    argument: str,
+    column_types: dict[str, pa.DataType] | None = None,
+    key: str | None = None,
 ) -> pa.Table:
+    """Read a file as `read_table` does, all columns as they are."""
+    path = Path(source)
     if not path.exists():
         raise FileNotFoundError(f"`{argument}`: there is no file {str(path)!r}")
     if path.is_dir():

@@ -17,6 +17,7 @@ from l0.common.devices import checked_device
 from l0.common.dtypes import at_least_float32, without_autocast
 from l0.common.errors import InputError
 from l0.common.validation import (
+    as_csr,
     checked_matrix,
     checked_vector,
     not_negative,
@@ -209,17 +210,18 @@ def _generator(device: torch.device, seed: int | None) -> torch.Generator | None
 
 def to_host(values: Any) -> Any:
     """Convert a tensor to a numpy array; return other values as they are."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+    if not isinstance(values, Tensor):
+        return values
+    # numpy has no bfloat16.
+    return (values.float() if values.dtype == torch.bfloat16 else values).detach().cpu().numpy()
 
 
 def to_csr(matrix: Any, argument: str) -> sp.csr_array:
     """Convert a sparse or dense matrix of scipy, numpy or torch to CSR, without a needless copy."""
-    if np.ndim(matrix) != 2:
-        raise InputError(f"`{argument}` has shape {np.shape(matrix)}; pass two dimensions")
-    if isinstance(matrix, Tensor):
-        if matrix.layout == torch.strided:
-            return sp.csr_array(to_host(matrix))
+    if isinstance(matrix, Tensor) and matrix.layout != torch.strided:
+        if matrix.ndim != 2:
+            raise InputError(f"`{argument}` has shape {tuple(matrix.shape)}; pass two dimensions")
         rows = matrix.detach().cpu().to_sparse_csr()
-        parts = (rows.values(), rows.col_indices(), rows.crow_indices())
-        return sp.csr_array(tuple(part.numpy() for part in parts), shape=tuple(rows.shape))
-    return sp.csr_array(matrix)
+        parts = tuple(map(to_host, (rows.values(), rows.col_indices(), rows.crow_indices())))
+        matrix = sp.csr_array(parts, shape=tuple(rows.shape))
+    return as_csr(to_host(matrix), argument)

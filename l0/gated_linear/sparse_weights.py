@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from l0.common.errors import InputError, closest, first_few
-from l0.common.validation import check_length, checked_vector, not_negative, positive, whole_number
+from l0.common.validation import (
+    checked_labels,
+    checked_vector,
+    not_negative,
+    positive,
+    whole_number,
+)
 from l0.gated_linear.gated_columns import GatedColumns, to_host
 from l0.sparse_operator import SparseOperator
 
@@ -351,8 +357,12 @@ def _importance(
         if multipliers is not None:
             raise InputError("`group_multipliers` needs `target_groups`; pass both or neither")
         return np.ones(n_targets)
-    labels, of, sizes = np.unique(to_host(groups), return_inverse=True, return_counts=True)
-    check_length(of.size, n_targets, "target_groups", "rows of `M`")
+    groups = to_host(groups)
+    checked_labels(groups, n_targets, "target_groups", "rows of `M`")
+    try:
+        labels, of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    except TypeError as error:
+        raise InputError(f"`target_groups` are of mixed types ({error}); pass one type") from None
     factor = 1 / sizes if normalize else np.ones(len(labels))
     for label, times in (multipliers or {}).items():
         place = np.flatnonzero(labels == label)

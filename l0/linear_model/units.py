@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from l0.common.errors import InputError, closest, first_few
-from l0.common.validation import is_whole_number, whole_number
+from l0.common.validation import is_missing, is_whole_number, whole_number
 from l0.linear_model.design import Positions
 
 #: The largest size that is tried by default; see `largest_size`.
@@ -41,7 +41,7 @@ def group_members(groups: ArrayLike | None, n_columns: int) -> list[Positions] |
         raise InputError(
             f"`groups` has shape {labels.shape}; pass a label for each of the {n_columns:,} columns"
         )
-    without = [column for column, label in enumerate(labels) if _missing(label)]
+    without = [column for column, label in enumerate(labels) if is_missing(label)]
     if without:
         raise InputError(
             f"`groups` has no label for the columns {first_few(without)}; give each a label, and a "
@@ -120,14 +120,6 @@ def largest_size(n_rows: float, n_units: int, n_kept: int) -> int:
     """
     supported = int(n_rows / np.log(max(n_units, 3)))
     return max(n_kept, min(n_units, supported, LARGEST))
-
-
-def _missing(label: object) -> bool:
-    try:
-        return label is None or bool(label != label)
-    except TypeError:
-        # pandas' NA: the comparison gives NA, which has no truth value.
-        return True
 
 
 def _is_column(column: object, place: Container[object], n_columns: int) -> bool:

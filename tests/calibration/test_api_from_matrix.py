@@ -1,5 +1,8 @@
 """`CalibrationProblem.from_matrix`."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -51,6 +54,21 @@ def test_single_precision_is_kept(dtype, kept):
     assert small(A=np.ones((2, 3), dtype=dtype)).matrix.dtype == kept
 
 
+@pytest.mark.parametrize("make", [np.array, sp.csr_array, sp.coo_array])
+def test_true_counts_as_1(make):
+    problem = small(A=make(np.array([[True, True, False], [False, False, True]])))
+    assert problem.matrix.dtype == np.float64
+    np.testing.assert_array_equal(problem.matrix.toarray(), [[1, 1, 0], [0, 0, 1]])
+
+
+def test_numbers_may_come_as_objects():
+    A = np.array([[1, Decimal("2"), 0], [0, False, Fraction(8, 2)]], dtype=object)
+    problem = small(A=A, values=[5, Decimal(8)], names=pa.array(["a", "b"]), groups=["", "g"])
+    np.testing.assert_array_equal(problem.matrix.toarray(), [[1, 2, 0], [0, 0, 4]])
+    assert problem.names == ["a", "b"]
+    assert list(problem.groups) == ["", "g"]
+
+
 def test_records_are_sorted_by_key_and_targets_by_name():
     problem = small(keys=["c", "a", "b"], names=["z", "y"], groups=["g", "h"])
     assert problem.keys.to_pylist() == ["a", "b", "c"]
@@ -91,10 +109,36 @@ def test_series_are_taken_by_position_whatever_their_index():
         ({"values": [1.0]}, r"`values` has 1 entries for 2 rows of `A`; pass one"),
         ({"values": [[1.0, 2.0]]}, r"`values` has shape \(1, 2\); pass one dimension"),
         ({"values": [1, np.nan]}, r"`values` is NaN or infinite at 1 positions \(1\)"),
-        ({"values": ["a", 1]}, r"`values` must be numbers; convert them"),
+        ({"values": ["a", 1]}, r"`values` must be numbers; cast them"),
         ({"weights": [1, 2]}, r"`weights` has 2 entries for 3 columns of `A`"),
         ({"weights": [1, np.inf, 1]}, r"`weights` is NaN or infinite at 1 positions \(1\)"),
         ({"weights": [1, 0, -2]}, r"`weights` has 2 zero or negative values \(records 1, 2\)"),
+        ({"A": [["1", "2", "0"], ["0", "0", "4"]]}, r"`A` must be numbers; .*\(these are text\)"),
+        ({"A": np.eye(2, 3) * 1j}, r"`A` must be numbers; .*\(these are complex numbers\)"),
+        ({"A": sp.eye_array(2, 3) * 1j}, r"`A` must be numbers; .*\(these are complex numbers\)"),
+        ({"values": ["5", "8"]}, r"`values` must be numbers; .*\(these are text\)"),
+        ({"values": [5, 8j]}, r"`values` must be numbers; .*\(these are complex numbers\)"),
+        ({"weights": ["1", "2", "2"]}, r"`weights` must be numbers; .*\(these are text\)"),
+        ({"untargeted": np.eye(2, 3) * 1j}, r"`untargeted` must be numbers; .*complex numbers"),
+        ({"untargeted": [["1", "2", "3"]]}, r"`untargeted` must be numbers; .*text"),
+        ({"names": [None, "a"]}, r"`names` is None or NaN at 1 positions \(0\); pass one for each"),
+        ({"names": ["a", np.nan]}, r"`names` is None or NaN at 1 positions \(1\)"),
+        ({"names": pd.Series(["a", None])}, r"`names` is None or NaN at 1 positions \(1\)"),
+        ({"names": pa.array(["a", None])}, r"`names` is None or NaN at 1 positions \(1\)"),
+        ({"names": ["", "a"]}, r"`names` is empty at 1 positions \(0\); name each"),
+        ({"names": ["a", " "]}, r"`names` is empty at 1 positions \(1\)"),
+        ({"names": "ab"}, r"`names` is 'ab'; pass one for each of the rows of `A`"),
+        ({"names": 3}, r"`names` is 3; pass one for each of the rows of `A`"),
+        ({"groups": [np.nan, np.nan]}, r"`groups` is None or NaN at 2 positions \(0, 1\); pass"),
+        ({"groups": ["a", None]}, r"`groups` is None or NaN at 1 positions \(1\)"),
+        ({"groups": pd.Series(["a", None], dtype="category")}, r"`groups` is None or NaN at 1"),
+        ({"groups": pd.Series([1, None], dtype="Int64")}, r"`groups` is None or NaN at 1"),
+        ({"groups": "ab"}, r"`groups` is 'ab'; pass one for each of the rows of `A`"),
+        ({"keys": [1, "a", 2]}, r"`keys` are of mixed or unknown types \(.*\); pass text or whole"),
+        ({"keys": [1j, 2, 3]}, r"`keys` are of mixed or unknown types"),
+        ({"keys": [2**70, 2, 3]}, r"`keys` are of mixed or unknown types"),
+        ({"keys": np.ones((3, 1))}, r"`keys` are of mixed or unknown types"),
+        ({"keys": [[1], [2], [3]]}, r"`keys` are list<.*>; pass text or whole numbers"),
         ({"names": ["a"]}, r"`names` has 1 entries for 2 rows of `A`"),
         ({"names": ["a", "a"]}, r"`names` repeats 'a'; names must be unique"),
         ({"groups": ["a"]}, r"`groups` has 1 entries for 2 rows of `A`; pass one for each"),

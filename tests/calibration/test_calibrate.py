@@ -9,6 +9,7 @@ import pytest
 
 from l0.calibration import CalibrationProblem, CalibrationResult, Hybrid, calibrate
 from l0.common.errors import InputError
+from tests.data import odd_columns
 
 NATIVE = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.Table}
 
@@ -48,6 +49,57 @@ def test_the_weights_give_the_estimates_on_the_survey_itself(survey):
         estimate = (table["weight"] * measure)[inside].sum()
         assert row.value == target.value
         assert row.estimate == pytest.approx(estimate, rel=1e-9, abs=1e-6)
+
+
+@pytest.mark.parametrize("n_records", [None, 60])
+@pytest.mark.parametrize("method", ["hybrid", "path"])
+def test_a_target_of_0_for_a_level_without_records_is_met(survey, n_records, method):
+    nobody = {"entity": "", "variable": "count", "state": "99", "value": 0.0}
+    given = survey.options()
+    given["targets"] = pd.concat([survey.targets, pd.DataFrame([nobody])], ignore_index=True)
+    result = calibrate(**given, n_records=n_records, method=method, epochs=20)
+    last = result.targets.iloc[-1]
+    assert (last["status"], last["estimate"], last["relative_error"]) == ("met", 0, 0)
+    given["targets"] = pd.DataFrame([nobody])
+    assert calibrate(**given, epochs=4, n_records=n_records).targets["status"].tolist() == ["met"]
+    given["targets"] = pd.DataFrame([{**nobody, "value": 1.0}])
+    with pytest.raises(InputError, match="ask for '99' in column 'state'"):
+        calibrate(**given, n_records=n_records)
+
+
+@pytest.mark.parametrize("kind", odd_columns.NAMES)
+def test_columns_that_nobody_uses_never_stop_a_run(survey, convert, kind):
+    plain = survey.options(lambda frame, name: convert(frame, kind))
+    given = {
+        **plain,
+        "records": odd_columns.odd(kind, survey.households),
+        "members": {"person": odd_columns.odd(kind, survey.persons)},
+    }
+    result = calibrate(**given, n_records=80, epochs=8)
+    assert len(result.indices) == 80
+    persons = result.select(given["members"]["person"])
+    assert len(odd_columns.cells(persons, odd_columns.NAMES[kind][0])) == len(persons)
+    # With the odd columns that are labels or numbers the account of untargeted statistics grows.
+    same = calibrate(**given, n_records=80, epochs=8)
+    np.testing.assert_array_equal(result.values, same.values)
+
+
+@pytest.mark.parametrize(("kind", "name"), odd_columns.EVERY_COLUMN)
+def test_an_odd_column_is_named_where_a_target_uses_it(survey, kind, name):
+    frame = odd_columns.odd(kind, survey.households[["household", "weight"]])
+    counted = {"value": [40_000.0]}
+    options = {"key": "household", "weight": "weight", "epochs": 1}
+    if name not in ("half", "decimal", "wide decimal", "short decimal", "nothing"):
+        with pytest.raises(
+            InputError, match=rf"variable '{name}' .* .*, not a number.* in `records`"
+        ):
+            calibrate(frame, pd.DataFrame({"variable": [name], **counted}), **options)
+    targets = pd.DataFrame({"variable": ["count"], name: ["a"], **counted})
+    if name != "text view":
+        with pytest.raises(
+            InputError, match=rf"label '{name}' for .* is .*convert it to text|no row has|cannot"
+        ):
+            calibrate(frame, targets, **options)
 
 
 def test_the_order_of_rows_does_not_matter(survey):

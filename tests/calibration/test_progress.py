@@ -7,6 +7,7 @@ import pytest
 
 from l0.calibration import Progress
 from l0.calibration.progress import STAGES, progress_bar
+from l0.common.errors import InputError
 
 
 @pytest.mark.parametrize("silent", [None, False])
@@ -55,3 +56,12 @@ def test_an_error_takes_the_live_line_down_and_goes_on(monkeypatch):
     with pytest.raises(KeyboardInterrupt), progress_bar(True):
         raise KeyboardInterrupt
     assert screen.getvalue().endswith("\x1b[2K")
+
+
+@pytest.mark.parametrize("given", ["yes", 1, 0])
+def test_what_is_neither_a_switch_nor_a_callable_is_named(given):
+    with (
+        pytest.raises(InputError, match="`progress` is .*; pass True, False or a callable"),
+        progress_bar(given),
+    ):
+        pass

@@ -1,12 +1,18 @@
 import json
+from typing import Annotated
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from l0.calibration import CalibrationProblem
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
+from l0.calibration.options import Option, Options, known
+from l0.calibration.solve import check_scale
 from l0.common.errors import InputError
 from tests.calibration import problems
 
@@ -53,6 +59,9 @@ def problem():
         ({"seed": True}, r"`seed` must be an integer of at least 0, got True"),
         ({"epochs": 0}, r"`epochs` must be an integer of at least 1, got 0"),
         ({"epochs": 2.5}, r"`epochs` must be an integer of at least 1, got 2.5"),
+        ({"check_scale": 0}, r"`check_scale` must be True or False, got 0"),
+        ({"check_scale": None}, r"`check_scale` must be True or False, got None"),
+        ({"check_scale": "no"}, r"`check_scale` must be True or False, got 'no'"),
         ({"epochs": True}, r"`epochs` must be an integer of at least 1, got True"),
         ({"device": "abacus"}, r"`device` 'abacus' cannot be used here \(.*\); try 'cpu'"),
         ({"device": ["cpu"]}, r"`device` \['cpu'\] cannot be used here"),
@@ -96,6 +105,7 @@ def test_the_run_says_how_to_repeat_it(problem):
         "seed": 4,
         "device": arguments["device"],
         "epochs": 8,
+        "check_scale": True,
     }
     np.testing.assert_array_equal(problem.solve(**arguments).values, result.values)
     assert {"python", "torch", "numpy", "scipy"} <= set(result.run["versions"])
@@ -342,6 +352,66 @@ def test_weights_on_another_scale_than_the_targets_are_refused_with_the_factor(f
         problem.solve(50)
 
 
+def checked(A, values, weights):
+    """Whether the check of the scale lets a problem pass."""
+    problem = CalibrationProblem.from_matrix(A, values, weights)
+    try:
+        check_scale(problem, np.ones(problem.n_targets, dtype=bool))
+    except InputError as error:
+        assert "pass `check_scale=False`" in str(error)
+        return False
+    return True
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.floats(2, 7), st.booleans(), st.booleans())
+def test_a_survey_in_another_unit_is_refused_whatever_its_size(seed, m, digits, smaller, negative):
+    rng = np.random.default_rng(seed)
+    A = sp.random_array((m, 200), density=0.1, rng=rng) + sp.eye_array(m, 200)
+    weights = rng.uniform(0.5, 1.5, 200)
+    factor = 10 ** (-digits if smaller else digits) * rng.uniform(0.6, 1.7, m)
+    sign = -1 if negative else 1
+    assert not checked(sign * A, sign * (A @ weights) * factor, weights)
+    assert checked(sign * A, sign * (A @ weights) * rng.uniform(0.1, 10, m), weights)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.floats(2, 7), st.booleans())
+def test_rare_groups_may_be_off_by_any_factor(seed, rare, digits, smaller):
+    rng = np.random.default_rng(seed)
+    A = np.vstack([np.ones(200), np.eye(rare, 200)])
+    weights = rng.uniform(50, 150, 200)
+    values = A @ weights
+    values[1:] *= 10 ** (-digits if smaller else digits)
+    assert checked(A, values, weights)
+
+
+def test_no_factor_that_all_share_is_no_other_unit():
+    factors = np.geomspace(30, 3e6, 12)
+    assert checked(np.eye(12), 100 * factors, np.full(12, 100.0))
+    assert not checked(np.eye(12), 100 * np.full(12, 30), np.full(12, 100.0))
+
+
+@pytest.mark.parametrize("more", [[], [40_000]])
+@pytest.mark.parametrize("n_records", [None, 50])
+def test_one_record_in_an_area_may_have_to_stand_for_many(more, n_records):
+    in_area = np.eye(1, 400)[0]
+    A = np.vstack([in_area, np.ones(400), 1 - in_area])[: 2 + len(more)]
+    weights = np.random.default_rng(0).uniform(50, 150, 400)
+    result = CalibrationProblem.from_matrix(A, [50_000, 90_000, *more], weights).solve(n_records)
+    assert set(result.targets["status"].to_pylist()) == {"met"}
+
+
+def test_the_check_of_the_scale_can_be_switched_off():
+    problem = CalibrationProblem.from_matrix(np.eye(1, 400), [50_000], np.full(400, 100.0))
+    with pytest.raises(InputError, match=r"pass `check_scale=False` \(on the .* --no-check-scale"):
+        problem.solve(50)
+    with pytest.raises(InputError, match="not on one scale"):
+        problem.frontier([50])
+    result = problem.solve(50, check_scale=False)
+    assert result.targets["status"].to_pylist() == ["met"]
+    assert result.run["arguments"]["check_scale"] is False
+    assert problem.frontier([50], check_scale=False, epochs=8).table.num_rows == 1
+
+
 def test_totals_of_amounts_that_cancel_say_nothing_of_the_scale():
     rng = np.random.default_rng(0)
     A = np.vstack([np.ones(200), rng.normal(0, 1000, (3, 200))])
@@ -372,3 +442,15 @@ def test_the_full_file_is_free_of_the_bounds_of_a_few_records(problem):
     everybody = problem.solve(bounds=(0.9, 1.1), epochs=50)
     ratios = everybody.values / problem.design_weights
     assert 0.9 <= ratios.min() <= ratios.max() <= 1.1
+
+
+def test_a_run_records_every_option_of_the_command_line(problem):
+    arguments = problem.solve(30, "random", epochs=2).run["arguments"]
+    named = {name for name, option in known(Options).items() if option.read is not None}
+    assert arguments.keys() == {"method", "n_records", *named}
+
+
+def test_a_run_records_a_new_option(problem, monkeypatch):
+    new = Annotated[str, Option("str", "plain", "Something new.", str)]
+    monkeypatch.setitem(Options.__annotations__, "new", new)
+    assert problem.solve(30, "random", epochs=2, new="other").run["arguments"]["new"] == "other"

@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
@@ -9,12 +10,26 @@ from hypothesis import strategies as st
 
 from l0.common.errors import InputError
 from l0.common.validation import (
+    above_one,
+    checked_labels,
     checked_matrix,
     checked_vector,
+    flag,
+    inner_share,
     not_negative,
     positive,
+    positive_share,
+    share,
     whole_number,
 )
+
+
+def test_a_flag_is_true_or_false():
+    for value in (True, False, np.True_):
+        assert flag(value, "a") is bool(value)
+    for value in (1, 0, None, "true", [True]):
+        with pytest.raises(InputError, match="`a` must be True or False, got"):
+            flag(value, "a")
 
 
 @given(st.integers(2, 10**9))
@@ -35,16 +50,37 @@ def test_a_whole_number_is_no_larger_than_there_are():
         whole_number(8, "k", 1, most=7, what="the number of rows")
 
 
-@pytest.mark.parametrize("value", [0.0, -1, math.nan, math.inf, None, "2", 1j, [1.0]])
+@pytest.mark.parametrize("value", [0.0, -1, math.nan, math.inf, None, True, "2", 1j, [1.0]])
 def test_positive_is_finite_and_above_0(value):
     with pytest.raises(InputError, match="`rate` must be positive and finite, got"):
         positive(value, "rate")
 
 
-@pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf, None, "2", 1j, [1.0]])
+@pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf, None, True, "2", 1j, [1.0]])
 def test_not_negative_is_finite_and_at_least_0(value):
     with pytest.raises(InputError, match="`rate` must be finite and at least 0, got"):
         not_negative(value, "rate")
+
+
+SHARES = [
+    (share, [0, 0.5, 1], "from 0 to 1"),
+    (positive_share, [1e-9, 1], "above 0 and up to 1"),
+    (inner_share, [1e-9, 0.5], "above 0 and below 1"),
+    (above_one, [1.001, 2], "and above 1"),
+]
+
+
+@pytest.mark.parametrize(("check", "good", "text"), SHARES)
+def test_numbers_of_a_range(check, good, text):
+    for value in good:
+        assert check(value, "a") == value
+        assert type(check(np.float32(value), "a")) is float
+    for value in (-1e-9, math.nan, -math.inf, math.inf, True, False, None, "0.5", 1j, [0.5]):
+        with pytest.raises(InputError, match=f"`a` must be .*{text}, got"):
+            check(value, "a")
+    for value in {share: [1.001], positive_share: [0, 1.001], inner_share: [0, 1]}.get(check, [1]):
+        with pytest.raises(InputError, match=f"`a` must be .*{text}, got"):
+            check(value, "a")
 
 
 def test_a_matrix_is_made_canonical_without_changing_what_came_in():
@@ -65,5 +101,117 @@ def test_a_vector_is_float64_whatever_comes():
         vector = checked_vector(source, 2, "y", "rows of `A`")
         assert vector.dtype == np.float64
         assert vector.tolist() == [1, 2]
-    with pytest.raises(InputError, match="`y` must be numbers; convert them"):
+    with pytest.raises(InputError, match="`y` must be numbers; cast them"):
         checked_vector(["a", "b"], 2, "y", "rows of `A`")
+
+
+NUMBERS = (
+    st.integers(-(2**80), 2**80)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.fractions()
+    | st.decimals(-1000, 1000)
+    | st.booleans().map(np.bool_)
+)
+
+
+@given(st.lists(NUMBERS, min_size=1, max_size=6), st.booleans())
+def test_numbers_in_objects_are_numbers(values, as_objects):
+    source = np.array(values, dtype=object) if as_objects else values
+    vector = checked_vector(source, len(values), "y", "rows")
+    assert vector.tolist() == [float(value) for value in values]
+    matrix = checked_matrix(np.array([values], dtype=object), "A")
+    assert matrix.dtype == np.float64
+    assert matrix.toarray()[0].tolist() == vector.tolist()
+
+
+NO_NUMBERS = {
+    "text": ["1", "2"],
+    "text and numbers": [1, "2"],
+    "bytes": [b"1", b"2"],
+    "complex": [1 + 0j, 2],
+    "single complex": np.ones(2, np.complex64),
+    "dates": np.array(["2020", "2021"], "datetime64[D]"),
+    "durations": np.array([1, 2], "timedelta64[s]"),
+    "objects": [object(), 1],
+    "numbers as objects of text": np.array(["1", 2], dtype=object),
+    "complex objects": np.array([1j, 2], dtype=object),
+    "nested": np.array([[1], [1, 2]], dtype=object),
+    "ragged": [[1], [1, 2]],
+    "records": np.zeros(2, dtype=[("a", int)]),
+}
+
+
+@pytest.mark.parametrize("values", NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_what_is_no_number_is_never_made_one(values):
+    with pytest.raises(InputError, match="`y` must be numbers; cast them"):
+        checked_vector(values, 2, "y", "rows of `A`")
+    for one in (values, [values], {"a": values}):
+        with pytest.raises(InputError, match=r"`A` (must be numbers; cast them|has shape)"):
+            checked_matrix(pd.DataFrame(one) if isinstance(one, dict) else one, "A")
+
+
+def test_objects_that_are_no_numbers_are_named_with_their_places():
+    matrix = np.array([[1, "a"], [2, 3], [1j, None]], dtype=object)
+    with pytest.raises(
+        InputError,
+        match=r"`A` must be numbers; cast them \('a', 1j at the positions \(0, 1\), \(2, 0\)\)",
+    ):
+        checked_matrix(matrix, "A")
+    with pytest.raises(InputError, match=r"`y` .* \('b', 'c' at the positions 1, 2\)"):
+        checked_vector(np.array([1, "b", "c"], dtype=object), 3, "y", "rows")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, None],
+        [1, math.nan],
+        np.array([1, None], dtype=object),
+        pd.Series([1, None], dtype="Int64"),
+        pd.Series([1, pd.NA], dtype=object),
+        np.ma.array([1.0, 2.0], mask=[False, True]),
+        np.ma.array([1, 2], mask=[False, True]),
+        [1, 10**400],
+    ],
+    ids=repr,
+)
+def test_missing_masked_and_infinite_numbers_are_named(values):
+    with pytest.raises(InputError, match=r"`y` is NaN or infinite at 1 positions \(1\)"):
+        checked_vector(values, 2, "y", "rows")
+    row = values.reshape(1, 2) if isinstance(values, np.ma.MaskedArray) else np.asarray([values])
+    with pytest.raises(InputError, match=r"`A` has NaN or infinite entries in 1 rows \(0\)"):
+        checked_matrix(row, "A")
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "u8", "f2", "f4", "f8", "g"])
+@pytest.mark.parametrize("layout", [np.asarray, sp.csr_array, sp.csc_matrix, sp.coo_array])
+def test_numbers_of_every_size_are_taken(dtype, layout):
+    if dtype == "f2" and layout is not np.asarray:
+        pytest.skip("scipy has no half precision")
+    matrix = checked_matrix(layout(np.eye(2, 3, dtype=dtype)), "A")
+    assert matrix.dtype == (np.float32 if dtype == "f4" else np.float64)
+    np.testing.assert_array_equal(matrix.toarray(), np.eye(2, 3))
+
+
+def test_a_sparse_complex_matrix_keeps_no_half_of_itself():
+    with pytest.raises(InputError, match=r"`A` must be numbers; .*\(these are complex numbers\)"):
+        checked_matrix(sp.csr_array(np.array([[1j, 2]])), "A")
+
+
+@given(st.lists(st.sampled_from(["a", "b", 1, None, math.nan, pd.NA, pd.NaT]), max_size=9))
+def test_labels_are_never_missing(labels):
+    bad = [place for place, label in enumerate(labels) if not isinstance(label, (str, int))]
+    if not bad:
+        assert checked_labels(labels, len(labels), "g", "rows") == labels
+        return
+    shown = ", ".join(map(str, bad[:5]))
+    with pytest.raises(InputError, match=rf"`g` is None or NaN at {len(bad)} positions \({shown}"):
+        checked_labels(labels, len(labels), "g", "rows")
+
+
+def test_labels_are_one_for_each():
+    with pytest.raises(InputError, match="`g` has 1 entries for 2 rows; pass one"):
+        checked_labels(["a"], 2, "g", "rows")
+    for value in ("ab", b"ab", 3, None):
+        with pytest.raises(InputError, match="`g` is .*; pass one for each of the rows"):
+            checked_labels(value, 2, "g", "rows")

@@ -7,6 +7,7 @@ import torch
 
 from l0.common.errors import InputError
 from l0.data.arrays import as_columns, as_vector, positions, scale, shape, take_columns, take_rows
+from tests.data import odd_columns
 
 VALUES = np.arange(12.0).reshape(4, 3)
 FRAME = pd.DataFrame(VALUES, columns=["a", "b", "c"], index=[7, 5, 7, 1])
@@ -43,6 +44,20 @@ def test_rows_and_columns_are_taken_by_position_in_kind(data):
 def test_a_frame_keeps_its_index():
     assert take_rows(FRAME, np.array([1, 2])).index.tolist() == [5, 7]
     assert take_columns(FRAME, np.array([2])).index.equals(FRAME.index)
+
+
+@pytest.mark.parametrize("kind", odd_columns.NAMES)
+def test_rows_are_taken_of_columns_that_arrow_cannot_hold(kind):
+    frame = odd_columns.odd(kind, FRAME.reset_index(drop=True))
+    taken = take_rows(frame, np.array([1, 3]))
+    for name in odd_columns.NAMES[kind]:
+        of = odd_columns.cells(frame, name)
+        assert repr(odd_columns.cells(taken, name)) == repr([of[1], of[3]])
+
+
+def test_rows_are_taken_of_a_column_of_views():
+    text = pa.chunked_array([["a", "b"], ["c"]], pa.string_view())
+    assert take_rows(text, np.array([2, 0])).to_pylist() == ["c", "a"]
 
 
 def test_columns_are_those_of_the_last_axis():
@@ -119,6 +134,10 @@ def test_text_in_an_array_of_one_axis_becomes_indicators(text):
         (3.0, "`data` is an array of float64 with 0 axes"),
         (np.ones((0, 2)), "`data` is empty"),
         (np.ones((2, 0)), "`data` is empty"),
+        (
+            pd.DataFrame({"a": [2**70]}),
+            r"`data` has the column 'a' of type object \(.*leave it out",
+        ),
         (np.array(["a", 1], dtype=object), "`data` has mixed or unknown types; .*one type"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "`data` has the columns 'a' more than once"),
         (pa.table([[1], [2]], names=["b", "b"]), "`data` has the columns 'b' more than once"),

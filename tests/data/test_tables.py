@@ -1,12 +1,18 @@
+import re
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from l0.common.errors import InputError
-from l0.data.tables import native, read_table
+from l0.data.columns import Unreadable, is_key, is_label, is_number
+from l0.data.tables import native, read_table, take_rows
+from tests.data import odd_columns
 from tests.data.readers.test_csv_files import write
 
 # Kinds
@@ -141,19 +147,58 @@ def test_repeated_columns_are_named(frame):
         read_table(frame, "records")
 
 
+# Columns that Arrow cannot hold
+
+
+@pytest.mark.parametrize("kind", odd_columns.NAMES)
+def test_a_column_that_arrow_cannot_hold_stands_there_unread(kind):
+    frame = odd_columns.odd(kind, FRAME)
+    table, came_as = read_table(frame, "records")
+    assert came_as == kind
+    assert table.column_names == list(FRAME.columns) + odd_columns.NAMES[kind]
+    assert table.select(list(FRAME.columns)).to_pydict() == FRAME.to_dict("list")
+    assert table.take(pa.array([2, 0])).num_rows == 2  # rows can be taken of all of it
+
+
 @pytest.mark.parametrize(
-    "values", [[1, "a"], ["a", 1.5, None], [2**70, 1], [1j, 2j], [object(), 1]]
+    ("values", "text"),
+    [
+        ([1, "a"], r"object \(Could not convert 'a' with type str: .*\)"),
+        (["a", 1.5, None], r"object \(.*\)"),
+        ([2**70, 1], r"object \(.* int .*\)"),
+        ([1j, 2j], r"complex128 \(.*\)"),
+        (pd.arrays.SparseArray([0, 1]), r"Sparse\[int64, 0\] \(.*\)"),
+    ],
 )
-def test_columns_of_mixed_types_are_named(values):
-    frame = pd.DataFrame({"bad one": pd.Series(values)})
-    with pytest.raises(InputError, match="`records` has a column of mixed or unknown types"):
-        read_table(frame, "records")
+def test_the_type_of_an_unread_column_says_what_it_is(values, text):
+    table, _ = read_table(pd.DataFrame({"x": [0.5] * len(values), "odd": values}), "records")
+    kind = table.take(pa.array([0])).schema.field("odd").type
+    assert isinstance(kind, Unreadable)
+    assert re.fullmatch(text, str(kind))
+    assert not is_label(kind) and not is_number(kind) and not is_key(kind)
 
 
-def test_mixed_types_name_the_column():
-    frame = pd.DataFrame({"bad one": pd.Series([1, "a"], dtype=object)})
-    with pytest.raises(InputError, match="bad one"):
-        read_table(frame, "records")
+def test_objects_of_polars_are_not_read_as_addresses():
+    frame = pl.DataFrame({"x": [1, 2], "o": pl.Series(["a", 1], dtype=pl.Object)})
+    assert str(read_table(frame, "records")[0].schema.field("o").type) == "Object"
+
+
+# Rows, taken as they are
+
+
+@pytest.mark.parametrize("kind", odd_columns.NAMES)
+@given(rows=st.lists(st.integers(0, 6), max_size=9))
+def test_rows_are_taken_of_every_column(kind, rows):
+    frame = odd_columns.odd(kind, pd.DataFrame({"id": range(7), "x": np.arange(7.0)}))
+    taken = take_rows(frame, np.array(rows, dtype=np.int64))
+    assert type(taken) is type(frame)
+    for name in ["id", "x", *odd_columns.NAMES[kind]]:
+        of = odd_columns.cells(frame, name)
+        assert repr(odd_columns.cells(taken, name)) == repr([of[row] for row in rows])
+    if kind == "pandas":
+        assert (taken.dtypes == frame.dtypes).all()
+    else:
+        assert taken.schema == frame.schema
 
 
 # Frames that go out

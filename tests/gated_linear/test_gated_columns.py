@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from l0 import SparseL0Linear
 from l0.calibration import SparseCalibrationWeights
+from l0.common.errors import InputError
 
 MODELS = [SparseCalibrationWeights, SparseL0Linear]
 N = 12
@@ -296,3 +297,50 @@ def test_the_default_dtype_does_not_matter(model):
     finally:
         torch.set_default_dtype(torch.float32)
     assert torch.equal(other.log_alpha, model.log_alpha)
+
+
+# What is no matrix of numbers
+
+
+BAD_MATRICES = {
+    "text": np.full((8, N), "1"),
+    "complex": np.ones((8, N)) * 1j,
+    "sparse complex": sp.eye_array(8, N) * 1j,
+    "objects": np.full((8, N), object()),
+    "complex tensor": torch.ones(8, N, dtype=torch.complex64),
+    "sparse complex tensor": torch.ones(8, N, dtype=torch.complex64).to_sparse(),
+}
+
+
+@pytest.mark.parametrize("matrix", BAD_MATRICES.values(), ids=BAD_MATRICES)
+def test_a_matrix_that_is_not_of_real_numbers_is_named(model, matrix):
+    name = "M" if isinstance(model, SparseCalibrationWeights) else "X_sparse"
+    before = values(model)
+    with pytest.raises(InputError, match=f"`{name}` must be numbers; cast them"):
+        model.fit(matrix, np.ones(8), epochs=1)
+    assert all(map(torch.equal, before, values(model)))
+
+
+@pytest.mark.parametrize("y", [["1"] * 8, np.ones(8) * 1j, torch.ones(8) * 1j], ids=repr)
+def test_totals_that_are_not_real_numbers_are_named(model, data, y):
+    with pytest.raises(InputError, match="`y` must be numbers; cast them"):
+        model.fit(data[0], y, epochs=1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda A: A.astype(bool),
+        lambda A: A.toarray().astype(bool),
+        lambda A: A.toarray().astype(bool).astype(object),
+        lambda A: A.toarray().astype(bool).astype(np.float16),
+        lambda A: torch.tensor(A.toarray().astype(bool), dtype=torch.bfloat16),
+        lambda A: torch.tensor(A.toarray().astype(bool), dtype=torch.bfloat16).to_sparse(),
+    ],
+)
+def test_zeros_and_ones_of_every_type_are_the_same(model, data, make):
+    A, y = data
+    other = copy.deepcopy(model)
+    model.fit(A.astype(bool).astype(np.float64), y, epochs=3)
+    other.fit(make(A), y, epochs=3)
+    assert same(model, other)

@@ -134,6 +134,15 @@ def test_multipliers_and_plain_groups(problem):
     ("options", "message"),
     [
         ({"group_multipliers": {1: 2.0}}, "`group_multipliers` needs `target_groups`"),
+        (
+            {"target_groups": ["a"] * (TARGETS - 1) + [None]},
+            r"`target_groups` is None or NaN at 1 positions \(8\)",
+        ),
+        ({"target_groups": [np.nan] * TARGETS}, r"`target_groups` is None or NaN at 9 positions"),
+        (
+            {"target_groups": np.array(["a"] * (TARGETS - 1) + [1], dtype=object)},
+            "`target_groups` are of mixed types",
+        ),
         ({"target_groups": [1, 2]}, "`target_groups` has 2 entries for 9 rows of `M`"),
         (
             {"target_groups": ["ak"] * TARGETS, "group_multipliers": {"akk": 1.0}},

@@ -73,7 +73,10 @@ def classify(survey: Survey, used_as_labels: Collection[str]) -> ColumnTypes:
                 # A statistic of an amount with this name would look like a count of records.
                 amounts += [name] if name != COUNT else []
                 continue
-        coded = Labels(name, *encode_with_null(column))
+        try:
+            coded = Labels(name, *encode_with_null(column))
+        except pa.ArrowException:  # see `try_encode`
+            continue
         most = np.inf if name in used_as_labels else TEXT_LEVELS
         if 1 < len(coded.levels) <= most:
             labels.append(coded)

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError, first_few
-from l0.data.columns import as_numbers, as_text, is_number, is_text, not_a_number, plain
+from l0.data.columns import as_numbers, as_text, is_key, is_number, is_text, not_a_number, plain
 from l0.data.readers.csv_files import csv_file
-from l0.data.tables import Kind, column, read_table
+from l0.data.tables import Kind, checked_name, column, read_table
 
 #: The other columns in the weights of a result and in its file.
 RESULT_COLUMNS = ("weight", "design_weight", "row")
@@ -108,6 +108,13 @@ def read_survey(
     members: Mapping[str, Any] | None = None,
 ) -> Survey:
     """Read and check the records and their members (see `CalibrationProblem.from_frames`)."""
+    for argument, name in (("key", key), ("weight", weight)):
+        if name is not None:
+            checked_name(name, argument)
+    if key is not None and key == weight:
+        raise InputError(
+            f"`key` and `weight` both name the column {key!r}; name two columns, or leave one out"
+        )
     table, kind = read_table(records, "records", key=key)
     if members is not None and not isinstance(members, Mapping):
         raise InputError(
@@ -125,7 +132,7 @@ def read_survey(
                 f"`key` column {key!r} has the name of a column of the result; rename it"
             )
         keys = check_keys(
-            plain(column(table, key, "records", "the `key`")), f"`key` column {key!r}", "rows"
+            key_column(table, key, "records", "the `key`"), f"`key` column {key!r}", "rows"
         )
         order = pc.sort_indices(keys).to_numpy().astype(np.int64)
         keys, table = keys.take(order), table.take(order)
@@ -144,6 +151,17 @@ def read_survey(
         order=order,
         kind=kind,
     )
+
+
+def key_column(table: pa.Table, key: str, argument: str, meaning: str) -> pa.Array:
+    """Take the column that tells rows apart, or say why it cannot."""
+    values = column(table, key, argument, meaning)
+    if not is_key(values.type):
+        raise InputError(
+            f"`{argument}` column {key!r} cannot be {meaning}: it is {values.type}; write it as "
+            "text or whole numbers"
+        )
+    return plain(values)
 
 
 def check_keys(keys: pa.Array, what: str, places: str) -> pa.Array:
@@ -213,7 +231,7 @@ def check_weights(weights: NDArray[np.float64], what: str, keys: pa.Array) -> ND
 def _tie(member: Any, name: str, key: str, keys: pa.Array) -> Entity:
     argument = f"members[{name!r}]"
     table, _ = read_table(member, argument, key=key)
-    own = plain(column(table, key, argument, "the `key`"))
+    own = key_column(table, key, argument, "the `key`")
     rows = _null_rows(own)
     if rows.size:
         raise InputError(
@@ -241,7 +259,10 @@ def find_keys(own: pa.Array, keys: pa.Array) -> pa.Array:
                 return pc.index_in(own.cast(keys.type), value_set=keys)
             except pa.ArrowException:
                 pass  # a value does not fit the type: compare the keys as text
-        own, keys = (pa.array(as_text(values), pa.string()) for values in (own, keys))
+        try:
+            own, keys = (pa.array(as_text(values), pa.string()) for values in (own, keys))
+        except pa.ArrowException:  # bytes that are no text
+            return pa.nulls(len(own), pa.int32())
     return pc.index_in(own, value_set=keys)
 
 

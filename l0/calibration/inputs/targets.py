@@ -22,10 +22,10 @@ from l0.data.columns import (
     as_level,
     as_numbers,
     as_text,
-    encode,
     is_label,
     is_number,
     not_a_number,
+    try_encode,
 )
 from l0.data.readers.csv_files import merged_cells
 from l0.data.tables import column, read_table
@@ -97,8 +97,10 @@ def read_targets(source: Any, survey: Survey) -> Targets:
     table, _ = read_table(source, "targets", {name: pa.float64() for name in NUMBERS})
     for name, meaning in (("variable", "what is added up"), ("value", "the published total")):
         column(table, name, "targets", meaning)
+    stated = _optional_text(table, "entity")
+    entities = _entities(stated, survey)  # first: without its table an entity's columns are unknown
     _check_swallowed(table, survey)
-    label_columns = _label_columns(table, survey)
+    label_columns = _label_columns(table, stated, survey)
     _check_merged(label_columns, survey)
     variables = _optional_text(table, "variable")
     empty = [row for row, variable in enumerate(variables) if not variable]
@@ -107,8 +109,7 @@ def read_targets(source: Any, survey: Survey) -> Targets:
             f"`targets` column 'variable' is empty in {len(empty):,} rows (rows "
             f"{first_few(empty)}); name the column to add up, or 'count' for the number of rows"
         )
-    stated = _optional_text(table, "entity")
-    entities = _entities(stated, survey)
+    _check_forgotten(stated, variables, survey)
     labels = _labels(table, label_columns, entities, survey)
     names = [
         name or describe(entity, variable, row_labels)
@@ -183,9 +184,10 @@ def _check_swallowed(table: pa.Table, survey: Survey) -> None:
             if not asked or name not in entity.table.column_names:
                 continue
             values = entity.table.column(name)
-            if not is_label(values.type):
+            coded = try_encode(values) if is_label(values.type) else None
+            if coded is None:
                 continue
-            levels = set(encode(values)[1])
+            levels = set(coded[1])
             lost = sorted(text for text in asked if as_level(text, values.type) not in levels)
             if len(lost) < len(asked):
                 some = f", which has some of its values and not {first_few(lost)}" if lost else ""
@@ -196,11 +198,12 @@ def _check_swallowed(table: pa.Table, survey: Survey) -> None:
                 )
 
 
-def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
+def _label_columns(table: pa.Table, stated: list[str], survey: Survey) -> list[str]:
     known = set(survey.records.table.column_names)
     for member in survey.members.values():
         known |= set(member.table.column_names)
     columns = [name for name in table.column_names if name not in RESERVED]
+    _check_forgotten(stated, columns, survey)
     unknown = [name for name in columns if name not in known]
     if unknown:
         raise InputError(
@@ -209,6 +212,19 @@ def _label_columns(table: pa.Table, survey: Survey) -> list[str]:
             f"{closest(unknown[0], known | set(RESERVED))}"
         )
     return columns
+
+
+def _check_forgotten(stated: list[str], used: Iterable[str], survey: Survey) -> None:
+    """Ask for the table of an entity that was taken for the records, and whose columns are not."""
+    name = next(filter(None, stated), "")
+    known = {*survey.records.table.column_names, COUNT}
+    lost = [column for column in dict.fromkeys(used) if column not in known]
+    if name and lost and not survey.members:
+        raise InputError(
+            f"`targets` name the entity {name!r}, and use {first_few(lost)}, which `records` do "
+            f"not have: pass `members=` with the table of {name!r}; if the records are meant, "
+            f"correct these; for {lost[0]!r}, {closest(lost[0], known | set(RESERVED))}"
+        )
 
 
 def _check_merged(columns: list[str], survey: Survey) -> None:
@@ -231,7 +247,17 @@ def _check_merged(columns: list[str], survey: Survey) -> None:
 def _optional_text(table: pa.Table, name: str) -> list[str]:
     if name not in table.column_names:
         return [""] * table.num_rows
-    return [text or "" for text in as_text(table.column(name))]
+    return [text or "" for text in _texts(table, name)]
+
+
+def _texts(table: pa.Table, name: str) -> list[str | None]:
+    values = table.column(name)
+    try:
+        if is_label(values.type):
+            return as_text(values)
+    except pa.ArrowException:
+        pass  # a type that Arrow cannot write, as a time zone that nobody knows
+    raise InputError(f"`targets` column {name!r} is {values.type}; write it as text")
 
 
 def _checked_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArray[np.float64]:
@@ -283,11 +309,17 @@ def _entities(stated: list[str], survey: Survey) -> list[str]:
     # The only other name means the records, unless it could mean a member table.
     unused = survey.members and survey.members.keys().isdisjoint(stated)
     if others and (len(rows_of) > 1 or unused or _alike(next(iter(others)), survey.members)):
+        if not survey.members:
+            raise InputError(
+                f"`targets` name the entities {first_few(others)}: pass `members=` with the table "
+                "of each, such as {'person': persons}, and leave the cell empty where the records "
+                "are meant"
+            )
         places = [f"{entity!r} (rows {first_few(rows)})" for entity, rows in others.items()]
         raise InputError(
             f"`targets` have {', '.join(places[:SHOWN])} as `entity`, and the tables in `members` "
-            f"are {first_few(survey.members) or 'none'}; use the same name in both, or leave the "
-            "cell empty for the records"
+            f"are {first_few(survey.members)}; pass the table of each in `members=`, or use the "
+            "same name in both, or leave the cell empty for the records"
         )
     return [entity if entity in survey.members else "" for entity in stated]
 
@@ -303,12 +335,8 @@ def _labels(
     """Take the labels of each row, in the spelling of the survey's columns."""
     labels: list[list[tuple[str, str]]] = [[] for _ in entities]
     for name in columns:
-        if not is_label(table.column(name).type):
-            raise InputError(
-                f"`targets` column {name!r} is {table.column(name).type}; write labels as text"
-            )
         written: dict[tuple[str, str], str] = {}
-        rows = zip(labels, entities, as_text(table.column(name)), strict=True)
+        rows = zip(labels, entities, _texts(table, name), strict=True)
         for row_labels, entity, text in rows:
             if text is None:
                 continue

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from l0.calibration.inputs.survey import Entity, Survey
 from l0.calibration.inputs.targets import COUNT, Targets
-from l0.common.errors import InputError, closest, first_few
-from l0.data.columns import encode, is_label, is_number, not_a_number
+from l0.common.errors import SHOWN, InputError, closest, first_few
+from l0.data.columns import folded, is_label, is_number, not_a_number, try_encode
 
 
 def compile_targets(targets: Targets, survey: Survey) -> sp.csr_array:
@@ -25,6 +25,7 @@ def compile_targets(targets: Targets, survey: Survey) -> sp.csr_array:
     scipy.sparse.csr_array of float64, shape (m, n)
         Entry (j, i) is what one unit of the weight of record i adds to target j.
     """
+    _check_written_alike(targets, survey)
     blocks, rows = [], []
     for (name, columns), members in patterns(targets).items():
         entity = survey.members[name] if name else survey.records
@@ -62,23 +63,96 @@ def cells(
         known = {level: code for code, level in enumerate(levels)}
         wanted = [targets.labels[row][place][1] for row in rows]
         lost = {row: level for row, level in zip(rows, wanted, strict=True) if level not in known}
-        if lost:
-            missing = list(dict.fromkeys(lost.values()))
-            raise InputError(
-                f"`targets` ask for {first_few(missing)} in column {name!r} (targets "
-                f"{first_few([targets.names[row] for row in lost])}), which no row has; correct "
-                f"or drop them; for {missing[0]!r}, {closest(missing[0], levels)}"
-            )
+        empty = _empty_levels(lost, levels, name, targets)
+        known.update((level, len(levels) + code) for code, level in enumerate(empty))
         # One column at a time. Only cells that a target asks for remain, so that there are never
         # more cells than targets, for any number of columns.
-        flat = cell_of_target * len(levels) + np.array([known[level] for level in wanted])
+        flat = cell_of_target * len(known) + np.array([known[level] for level in wanted])
         asked, cell_of_target = np.unique(flat, return_inverse=True)
         inside = np.flatnonzero((cell_of_unit >= 0) & (codes >= 0))
-        flat = cell_of_unit[inside] * len(levels) + codes[inside]
+        flat = cell_of_unit[inside] * len(known) + codes[inside]
         found = np.searchsorted(asked, flat).clip(max=len(asked) - 1)
         cell_of_unit = np.full(len(codes), -1, dtype=np.int64)
         cell_of_unit[inside] = np.where(asked[found] == flat, found, -1)
     return cell_of_target, cell_of_unit
+
+
+def _empty_levels(
+    lost: dict[int, str], levels: list[str], name: str, targets: Targets
+) -> list[str]:
+    """Take the levels that no row has where all their targets are 0: nobody adds up to nothing.
+
+    A level that differs from one that rows have only in blanks or case is not meant to be empty.
+
+    Parameters
+    ----------
+    lost : dict of int to str
+        Targets by row, and their levels that are not among the `levels` of the column `name`.
+    """
+    ways = _ways(levels) if lost else {}
+    like = {level: ways[folded(level)] for level in lost.values() if folded(level) in ways}
+    wrong = {row: level for row, level in lost.items() if targets.values[row] or level in like}
+    if not wrong:
+        return sorted(set(lost.values()))
+    missing = list(dict.fromkeys(wrong.values()))
+    pairs = [
+        f"{level!r} for {first_few(levels[code] for code in codes)}"
+        for level, codes in like.items()
+    ]
+    nearest = (
+        f"some differ from a level only in blanks or case: {', '.join(pairs[:SHOWN])}"
+        if pairs
+        else f"for {missing[0]!r}, {closest(missing[0], levels)}"
+    )
+    raise InputError(
+        f"`targets` ask for {first_few(missing)} in column {name!r} (targets "
+        f"{first_few([targets.names[row] for row in wrong])}), which no row has; correct or drop "
+        f"them; {nearest}"
+    )
+
+
+def _ways(levels: list[str]) -> dict[str, list[int]]:
+    """Group the codes of levels that differ only in blanks or case."""
+    ways: dict[str, list[int]] = {}
+    for code, level in enumerate(levels):
+        ways.setdefault(folded(level), []).append(code)
+    return ways
+
+
+def _check_written_alike(targets: Targets, survey: Survey) -> None:
+    """Refuse a target for one of several levels that differ only in blanks or case.
+
+    The rows of the others are not in it, and hardly anybody means that. Who asks for each of
+    them means it.
+    """
+    asked: dict[tuple[str, str], set[str]] = {}
+    holders: dict[str, Entity] = {}
+    for name, row_labels in zip(targets.entities, targets.labels, strict=True):
+        for column, level in row_labels:
+            holder = survey.holder(survey.members[name] if name else survey.records, column)
+            if holder is not None:  # `_coded` names the column that nobody holds
+                holders[holder.argument] = holder
+                asked.setdefault((holder.argument, column), set()).add(level)
+    for (argument, column), wanted in asked.items():
+        values = holders[argument].table.column(column)
+        coded = try_encode(values) if is_label(values.type) and not is_number(values.type) else None
+        if coded is not None and (mixed := _mixed(*coded, wanted)):
+            raise InputError(
+                f"`targets` use the label {column!r}, and `{argument}` has levels of it that "
+                f"differ only in blanks or case ({'; '.join(mixed[:SHOWN])}); write them alike, or "
+                "ask for each where they are meant to differ"
+            )
+
+
+def _mixed(codes: NDArray[np.int64], levels: list[str], wanted: set[str]) -> list[str]:
+    """Name the levels that are written in several ways, of which some are wanted, with counts."""
+    rows = np.bincount(codes[codes >= 0], minlength=len(levels))
+    mixed = []
+    for alike in _ways(levels).values():
+        found = [levels[code] in wanted for code in alike]
+        if any(found) and not all(found):
+            mixed.append(" and ".join(f"{levels[code]!r} in {rows[code]:,} rows" for code in alike))
+    return mixed
 
 
 def _coded(
@@ -93,12 +167,13 @@ def _coded(
             f"`{entity.argument}`; leave the cell empty"
         )
     values = holder.table.column(name)
-    if not is_label(values.type):
+    coded = try_encode(values) if is_label(values.type) else None
+    if coded is None:
         raise InputError(
             f"`targets` have a label {name!r} for {who}, and that column of `{holder.argument}` is "
             f"{values.type}; convert it to text"
         )
-    codes, levels = encode(values)
+    codes, levels = coded
     return (codes if holder is entity else codes[entity.record]), levels
 
 

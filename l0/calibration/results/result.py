@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics
-from l0.calibration.inputs.survey import find_keys
+from l0.calibration.inputs.survey import find_keys, key_column
 from l0.calibration.results.report import render
 from l0.calibration.results.storage import read_result, write_result
 from l0.calibration.results.summary import FOOTNOTE, result_rows, worst_rows
@@ -20,7 +20,18 @@ from l0.common.errors import InputError
 from l0.common.formatting import percent
 from l0.common.text_tables import as_html, as_text
 from l0.data.columns import plain
-from l0.data.tables import FrameT, Kind, TableT, checked_kind, column, is_path, native, read_table
+from l0.data.tables import (
+    FrameT,
+    Kind,
+    TableT,
+    checked_kind,
+    checked_name,
+    is_path,
+    native,
+    read_file,
+    read_table,
+    take_weighted_rows,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -147,15 +158,15 @@ class CalibrationResult(Generic[FrameT]):
         Returns
         -------
         frame
-            The rows in their order. It is of the kind of `table`, and of the result's kind for a
-            path.
+            The rows in their order, with all columns as they are. It is of the kind of `table`, and
+            of the result's kind for a path.
 
         Raises
         ------
         InputError
             If the key column is missing or has no chosen record; if the records have no key, and
-            `table` has another number of rows; or if `table` has a column ``weight``, and neither
-            the calibration nor `weight` names it.
+            `table` has another number of rows; if `table` has a column ``weight``, and neither
+            the calibration nor `weight` names it; or if `weight` is the key column.
 
         Examples
         --------
@@ -173,26 +184,29 @@ class CalibrationResult(Generic[FrameT]):
         ['id', 'age', 'wgt']
         """
         key = self.run["key"]
-        rows, kind = read_table(table, "table", key=key)
-        if is_path(table):
-            kind = self.kind
+        source = read_file(table, "table", key=key) if is_path(table) else table
+        rows, _ = read_table(source, "table")
         name = self._weight_column(rows, weight)
         weights = self.tables["weights"]
         if key is None:
-            return native(self._by_row_number(rows, name), kind)
-        own = column(rows, key, "table", "the key")
-        found = find_keys(plain(own), plain(weights.column(key)))
-        if found.null_count == len(found):
-            raise InputError(
-                f"`table` has no row of a chosen record in {key!r} ({own.type}; the result has "
-                f"{weights.column(key).type}); pass a table with the same keys"
-            )
-        kept = rows.filter(found.is_valid())
-        calibrated = weights.column("weight").take(found.drop_null())
-        return native(_with_column(kept, name, calibrated), kind)
+            places, calibrated = self._by_row_number(rows), self.values
+        else:
+            own = key_column(rows, key, "table", "the key")
+            found = find_keys(own, plain(weights.column(key)))
+            if found.null_count == len(found):
+                raise InputError(
+                    f"`table` has no row of a chosen record in {key!r} ({own.type}; the result has "
+                    f"{weights.column(key).type}); pass a table with the same keys"
+                )
+            places = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+            calibrated = self.values[found.drop_null().to_numpy()]
+        chosen = take_weighted_rows(source, places, name, calibrated)
+        return native(chosen, self.kind) if is_path(table) else chosen
 
     def _weight_column(self, rows: pa.Table, asked: str | None) -> str:
         if asked is not None:
+            if checked_name(asked, "weight") == self.run["key"]:
+                raise InputError(f"`weight` is {asked!r}, the key column; pass another name")
             return asked
         named: str | None = self.run["weight"]
         if named is None and "weight" in rows.column_names:
@@ -202,14 +216,14 @@ class CalibrationResult(Generic[FrameT]):
             )
         return named or "weight"
 
-    def _by_row_number(self, rows: pa.Table, name: str) -> pa.Table:
+    def _by_row_number(self, rows: pa.Table) -> NDArray[np.int64]:
         n = self.metrics["n_candidates"]
         if rows.num_rows != n:
             raise InputError(
                 f"`table` has {rows.num_rows:,} rows, and a result without a key needs the table "
                 f"of the {n:,} records; pass that, or calibrate with `key`"
             )
-        return _with_column(rows.take(self.indices), name, self.tables["weights"].column("weight"))
+        return self.indices
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report: one HTML file that needs no network.
@@ -363,10 +377,3 @@ class CalibrationResult(Generic[FrameT]):
 
     def _frame(self, table: pa.Table) -> FrameT:
         return cast(FrameT, native(table, self.kind))
-
-
-def _with_column(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
-    """Append a column, or put it in the place of one of that name."""
-    if name in table.column_names:
-        return table.set_column(table.column_names.index(name), name, values)
-    return table.append_column(name, values)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Selection
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
+from l0.common.validation import check_settings, not_negative, whole_number
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Balanced:
     mu: float = 0.1
 
     needs_full_file: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self, sweeps=lambda value, name: whole_number(value, name, 0), mu=not_negative
+        )
 
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""

@@ -24,6 +24,7 @@ import torch
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import due
 from l0.calibration.fitting.refit import Selection
+from l0.common.validation import check_settings, inner_share, not_negative, positive, positive_share
 from l0.hard_concrete import HardConcrete
 
 #: The number of snapshots of the selection.
@@ -74,6 +75,19 @@ class HardConcreteGates:
     mu: float = 0.003
 
     needs_full_file: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            effort=positive,
+            learning_rate=positive,
+            gate_learning_rate=positive,
+            dual_rate=positive,
+            easing=positive_share,
+            temperature=positive,
+            init_mean=inner_share,
+            mu=not_negative,
+        )
 
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""

@@ -12,6 +12,8 @@ from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Selection
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 from l0.calibration.selection.path import Path
+from l0.common.errors import InputError
+from l0.common.validation import check_settings, not_negative, positive, positive_share, share
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,12 @@ class Hybrid:
     Attributes
     ----------
     share : float
-        The share of a large budget that is drawn.
+        The share of a large budget that is drawn, from 0 to 1.
     per_target : float
         The path gets at least this many records for each target, up to `share` of the budget. A
         small budget therefore goes to the targets first.
     damping : float
-        The factor of the Horvitz-Thompson weights of the drawn records.
+        The factor of the Horvitz-Thompson weights of the drawn records, above 0 and up to 1.
     start : float
         The path starts at this share of the ratios in the calibrated full file.
     overshoot : float
@@ -68,6 +70,19 @@ class Hybrid:
     path: Path = field(default_factory=Path)
 
     needs_full_file: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            share=share,
+            per_target=not_negative,
+            damping=positive_share,
+            start=positive_share,
+            overshoot=positive,
+            mu=not_negative,
+        )
+        if not isinstance(self.path, Path):
+            raise InputError(f"`path` must be a Path, got {self.path!r}; write Path(depth=4), say")
 
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""

@@ -23,6 +23,15 @@ from numpy.typing import NDArray
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.refit import Pulled, Selection
+from l0.common.validation import (
+    above_one,
+    check_settings,
+    not_negative,
+    positive,
+    positive_share,
+    share,
+    whole_number,
+)
 from l0.hadamard import HadamardGate
 from l0.sparse_operator import SparseOperator
 
@@ -80,6 +89,21 @@ class Path:
     jitter: float = 0.15
 
     needs_full_file: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            # Below 2 the penalty does not select (`HadamardGate`).
+            depth=lambda value, name: whole_number(value, name, 2),
+            learning_rate=positive,
+            penalty=positive,
+            growth=above_one,
+            step_share=positive,
+            threshold=positive_share,
+            rebuild=share,
+            mu=not_negative,
+            jitter=not_negative,
+        )
 
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Selection
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
+from l0.common.validation import check_settings, not_negative
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class Pps:
     mu: float = 0.1
 
     needs_full_file: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_settings(self, mu=not_negative)
 
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Selection
+from l0.common.validation import check_settings, not_negative
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class Random:
     mu: float = 0.1
 
     needs_full_file: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_settings(self, mu=not_negative)
 
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""

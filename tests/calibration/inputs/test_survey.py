@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from l0.calibration.inputs.survey import find_keys, read_survey
 from l0.common.errors import InputError
+from tests.data import odd_columns
 
 
 def records(keys=("b", "a", "c"), **columns):
@@ -242,6 +243,26 @@ def test_columns_that_arrow_barely_knows_do_no_harm():
     assert survey.records.table["view"].to_pylist() == ["b", "a"]
 
 
+@pytest.mark.parametrize(("kind", "name"), odd_columns.EVERY_COLUMN)
+def test_an_odd_column_is_named_where_it_is_used(kind, name):
+    plain = pd.DataFrame({"id": [2, 0, 1], "x": [1.0, 2.0, 3.0]})
+    frame = odd_columns.odd(kind, plain)
+    numbers = ("half", "decimal", "wide decimal", "short decimal", "nothing")
+    keys = ("bytes", "duration", "decimal", "wide decimal", "text view", "nowhere", "nothing")
+    if name not in keys:
+        match = rf"`records` column '{name}' cannot be the `key`: it is .*; write it as text or"
+        with pytest.raises(InputError, match=match):
+            read_survey(frame, key=name)
+        match = rf"`members\['person'\]` column '{name}' cannot be the `key`: it is"
+        with pytest.raises(InputError, match=match):
+            person = frame.select if kind == "polars" else lambda _: frame
+            table = person([name]) if kind == "polars" else frame
+            read_survey(pa.table({name: ["a"]}), key=name, members={"person": table})
+    if name not in numbers:
+        with pytest.raises(InputError, match=rf"`weight` column '{name}' is .*, not a number"):
+            read_survey(frame, weight=name)
+
+
 # Keys in CSV files
 
 
@@ -272,3 +293,15 @@ def test_weights_that_are_text_name_the_cells():
         InputError, match=r"`weight` column 'w' is string, not a number \('1,5', 'x'\); write plain"
     ):
         read_survey(records(w=["1,5", "2", "x"]), weight="w")
+
+
+@pytest.mark.parametrize("argument", ["key", "weight"])
+@pytest.mark.parametrize("given", [pd.Series([1, 2, 3]), np.ones(3), ["id"], 0])
+def test_a_column_is_given_by_its_name(argument, given):
+    with pytest.raises(InputError, match=f"`{argument}` is an? .*; pass the name of a column"):
+        read_survey(records(w=[1, 2, 3]), **{"key": "id", argument: given})
+
+
+def test_the_weights_are_not_the_keys():
+    with pytest.raises(InputError, match="`key` and `weight` both name the column 'id'"):
+        read_survey(records([1, 2, 3]), key="id", weight="id")

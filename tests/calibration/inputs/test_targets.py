@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from l0.calibration.inputs.survey import read_survey
@@ -161,7 +161,8 @@ def test_empty_targets():
         ),
         (
             [{"state": "CA "}],
-            r"`targets` ask for 'CA ' .* closest: 'CA'",
+            r"`targets` ask for 'CA ' .*; correct or drop them; some differ from a level only in "
+            r"blanks or case: 'CA ' for 'CA'$",
         ),
         (
             [{"state": "XX"}, {"state": "YY"}, {"state": "XX", "variable": "x"}],
@@ -217,7 +218,8 @@ def test_a_typo_in_entity_is_caught(stated, typo, rows):
     with pytest.raises(
         InputError,
         match=rf"`targets` have .*'{typo}' \(rows {rows}\) as `entity`, and the tables in "
-        r"`members` are 'person'; use the same name in both, or leave the cell empty",
+        r"`members` are 'person'; pass the table of each in `members=`, or use the same name in "
+        r"both, or leave the cell empty",
     ):
         read(*({"entity": entity, "state": s} for entity, s in zip(stated, states, strict=False)))
 
@@ -245,7 +247,7 @@ def test_labels_of_a_type_that_cannot_be_written():
     with pytest.raises(InputError, match=r"`targets` have a label 'kinds' .* list<.*; convert"):
         compile_targets(read_targets(target_table({"kinds": "1"}), survey), survey)
     bands = pd.DataFrame({"variable": ["x"], "value": [1.0], "state": pd.cut([1], [0, 2])})
-    with pytest.raises(InputError, match=r"`targets` column 'state' is .*; write labels as text"):
+    with pytest.raises(InputError, match=r"`targets` column 'state' is .*; write it as text"):
         read_targets(bands, survey)
 
 
@@ -288,7 +290,7 @@ def test_a_member_table_under_another_name_is_no_record():
     with pytest.raises(
         InputError,
         match=r"`targets` have 'person' \(rows 0, 1\) as `entity`, .* `members` are 'people'; "
-        r"use the same name in both",
+        r"pass .*, or use the same name in both",
     ):
         read_targets(
             target_table({"entity": "person"}, {"entity": "person", "state": "NY"}), survey
@@ -299,11 +301,57 @@ def test_a_member_table_under_another_name_is_no_record():
     assert read_targets(target_table({"entity": None}), survey).entities == [""]
 
 
+ENTITIES = st.lists(st.sampled_from(["", "home", "person", "job"]), min_size=2, max_size=12)
+
+
+@given(ENTITIES, st.booleans())
+def test_forgotten_members_are_asked_for_and_no_column_is_blamed(stated, with_persons):
+    named = {entity for entity in stated if entity and not (with_persons and entity == "person")}
+    assume(named and (len(set(stated)) > 1))
+    assume(not with_persons or len(set(stated) - {"person"}) > 1)
+    rows = [
+        {"entity": entity, "variable": "hours", "age": "18+", "value": row}
+        for row, entity in enumerate(stated)
+    ]
+    members = {"person": PERSONS} if with_persons else None
+    survey = read_survey(RECORDS, key="id", members=members)
+    with pytest.raises(InputError, match=r"pass .*`members=`") as caught:
+        read_targets(target_table(*rows), survey)
+    message = str(caught.value)
+    assert "age" not in message and "hours" not in message
+    if with_persons:
+        assert all(f"{entity!r} (rows {stated.index(entity)}" in message for entity in named)
+    else:
+        names = ", ".join(repr(entity) for entity in dict.fromkeys(filter(None, stated)))
+        assert message.startswith(f"`targets` name the entities {names}: pass `members=` with")
+
+
+@pytest.mark.parametrize(
+    ("row", "lost"),
+    [
+        ({"age": "18+"}, "'age'"),
+        ({"variable": "hours"}, "'hours'"),
+        ({"age": "18+", "sex": "f"}, "'age', 'sex'"),
+    ],
+)
+def test_the_only_entity_may_be_a_table_that_was_forgotten(row, lost):
+    survey = read_survey(RECORDS, key="id")
+    with pytest.raises(
+        InputError,
+        match=rf"`targets` name the entity 'person', and use {lost}, which `records` do not have: "
+        r"pass `members=` with the table of 'person'; if the records are meant, correct these; ",
+    ):
+        read_targets(target_table({"entity": "person", **row}), survey)
+    # Without an entity it is the column that is wrong.
+    with pytest.raises(InputError, match=r"the label columns|ask for the variable"):
+        compile_targets(read_targets(target_table(row), survey), survey)
+
+
 def test_a_misspelt_entity_does_not_blame_another():
     rows = [{"entity": "household"}, *({"entity": "persons", "state": s} for s in ("CA", "NY"))]
     with pytest.raises(
         InputError,
-        match=r"'household' \(rows 0\), 'persons' \(rows 1, 2\) as `entity`.*are 'person'; use",
+        match=r"'household' \(rows 0\), 'persons' \(rows 1, 2\) as `entity`.*are 'person'; pass ",
     ):
         read(*rows)
 

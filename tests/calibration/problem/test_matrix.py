@@ -6,7 +6,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from l0.calibration.inputs.survey import read_survey
@@ -196,7 +196,7 @@ MIDNIGHT = dt.datetime(2020, 1, 2)
         (pd.to_datetime(pd.Series([MIDNIGHT, None])), "2020-01-02 00:00:00"),
         (pd.Series(["1", "1.0"]), "1"),
         (pd.Series(["1.0", "1"]), "1.0"),
-        (pd.Series([" a", "a"]), " a"),
+        (pd.Series([" a", "b"]), " a"),
         (pd.Series(["01", "1"]), "01"),
         (pd.Series(["NA", "b"]), "NA"),
     ],
@@ -253,3 +253,120 @@ def test_an_amount_that_is_text_names_the_cells():
         r"plain numbers, or use 'count' to count rows",
     ):
         compiled(records, pa.table({"variable": ["x"], "value": [1.0]}))
+
+
+# Levels that no row has
+
+
+@given(
+    st.lists(st.sampled_from("abc"), min_size=1, max_size=6),
+    st.lists(
+        st.tuples(st.sampled_from(["", "a", "b", "x", "y"]), st.sampled_from(["", "p", "z"])),
+        min_size=1,
+        max_size=8,
+        unique=True,
+    ),
+    st.sampled_from([0, 0.0, -0.0]),
+)
+def test_a_target_of_0_for_nobody_is_a_row_of_zeros(areas, asked, zero):
+    records = pa.table({"id": range(len(areas)), "area": areas, "kind": ["p"] * len(areas)})
+    lost = [(area and area not in areas) or kind == "z" for area, kind in asked]
+    given = {
+        "variable": ["count"] * len(asked),
+        "area": [area for area, _ in asked],
+        "kind": [kind for _, kind in asked],
+    }
+    values = [zero if empty else 1.0 for empty in lost]
+    _, matrix = compiled(records, pa.table({**given, "value": values}))
+    for row, (area, kind), empty in zip(matrix, asked, lost, strict=True):
+        inside = [not empty and each.startswith(area) and kind in ("", "p") for each in areas]
+        assert row.tolist() == inside
+    if any(lost):
+        values[lost.index(True)] = 1e-300
+        with pytest.raises(InputError, match=r"which no row has; correct or drop them; for '"):
+            compiled(records, pa.table({**given, "value": values}))
+
+
+def test_a_target_of_0_for_nobody_works_for_members_and_numbers():
+    records = pa.table({"id": [0, 1], "year": [2020, 2021]})
+    persons = pa.table({"id": [0, 0, 1], "age": ["0-17", "18+", "18+"]})
+    targets = pd.DataFrame(
+        {
+            "entity": ["", "person", "person", "person"],
+            "variable": "count",
+            "year": [2019, None, 2021, 1e6],
+            "age": [None, "65+", "18+", "65+"],
+            "value": [0, 0, 5, 0],
+        }
+    )
+    _, matrix = compiled(records, targets, {"person": persons})
+    assert matrix.tolist() == [[0, 0], [0, 0], [0, 1], [0, 0]]
+
+
+# Levels written in several ways
+
+BLANKS = st.sampled_from(["", " ", "  ", "\t", "\u00a0", "\n"])
+
+
+@given(st.sampled_from(["A", "new york", "é", "straße"]), BLANKS, BLANKS, st.booleans())
+def test_levels_that_differ_only_in_blanks_or_case_are_refused(level, before, after, upper):
+    other = before + (level.upper() if upper else level) + after
+    assume(other != level)
+    records = pa.table({"id": range(5), "area": [level, other, level, "B", "B "]})
+
+    def asked(*levels):
+        areas = pa.array(levels, pa.string())
+        return pa.table(
+            {"variable": ["count"] * len(levels), "area": areas, "value": [2.0] * len(levels)}
+        )
+
+    for one in (level, other):
+        with pytest.raises(InputError) as caught:
+            compiled(records, asked(one))
+        for text in (
+            "`targets` use the label 'area', and `records` has levels of it that differ only in",
+            f"{level!r} in 2 rows",
+            f"{other!r} in 1 rows",
+            "; write them alike, or ask for each where they are meant to differ",
+        ):
+            assert text in str(caught.value)
+        assert "'B" not in str(caught.value)  # nobody asks for it
+    _, matrix = compiled(records, asked(level, other))
+    assert matrix.tolist() == [[1, 0, 1, 0, 0], [0, 1, 0, 0, 0]]
+    assert compiled(records, asked(None))[1].tolist() == [[1] * 5]  # the label is not used
+
+
+@pytest.mark.parametrize("holder", ["records", "members"])
+def test_levels_written_in_several_ways_are_found_in_the_table_that_holds_them(holder):
+    mixed = ["18+", "18+ ", "0-17"]
+    ages = {"age": mixed} if holder == "records" else {}
+    records = pa.table({"id": [0, 1, 2], **ages})
+    persons = pa.table({"id": [0, 1, 2], **({} if ages else {"age": mixed})})
+    targets = pa.table(
+        {"entity": ["person"], "variable": ["count"], "age": ["18+"], "value": [1.0]}
+    )
+    argument = "records" if ages else r"members\['person'\]"
+    with pytest.raises(InputError, match=rf"`{argument}` has levels .*'18\+' in 1 .*'18\+ ' in 1"):
+        compiled(records, targets, {"person": persons})
+    categories = records.set_column(0, "id", pa.array([0, 1, 2]))
+    for name in set(ages):
+        categories = categories.set_column(1, name, categories[name].dictionary_encode())
+    with pytest.raises(InputError, match="differ only in blanks or case"):
+        compiled(categories, targets, {"person": persons})
+
+
+def test_five_levels_written_in_several_ways_are_shown():
+    areas = [f"{letter}{blank}" for letter in "abcdefg" for blank in ("", " ")]
+    targets = pa.table({"variable": ["count"] * 7, "area": list("abcdefg"), "value": [1.0] * 7})
+    with pytest.raises(InputError) as caught:
+        compiled(pa.table({"id": range(14), "area": areas}), targets)
+    assert str(caught.value).count(" and '") == 5
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0])
+@pytest.mark.parametrize("level", ["a", "A ", " A", "a\u00a0"])
+def test_a_missing_level_that_differs_only_in_blanks_or_case_is_told(level, value):
+    targets = pa.table({"variable": ["count"], "area": [level], "value": [value]})
+    with pytest.raises(InputError) as caught:
+        compiled(pa.table({"id": [0, 1], "area": ["A", "B"]}), targets)
+    assert f"only in blanks or case: {level!r} for 'A'" in str(caught.value)

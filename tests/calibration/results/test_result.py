@@ -12,13 +12,14 @@ import l0
 from l0.calibration import CalibrationProblem, CalibrationResult
 from l0.common.errors import InputError
 from tests.calibration import problems
+from tests.data import odd_columns
 
 NATIVE = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.Table}
 
 
 def solve(**changes):
     given = problems.parts(n=120, m=8)
-    given["names"][:3] = ['quoted "name", with commas', "", "two\nlines"]
+    given["names"][:3] = ['quoted "name", with commas', "é", "two\nlines"]
     statistics = np.random.default_rng(4).uniform(0, 1, (3, 120))
     problem = CalibrationProblem.from_matrix(**{**given, "untargeted": statistics, **changes})
     return problem.solve(30, epochs=24)
@@ -72,6 +73,47 @@ def test_select_takes_the_chosen_rows_in_their_order(result, convert, kind):
     assert list(chosen["key"].to_numpy()) == kept
     assert list(chosen["weight"].to_numpy()) == [expected[key] for key in kept]
     assert list(chosen["x"].to_numpy()) == np.flatnonzero(np.isin(keys, kept)).tolist()
+
+
+@pytest.mark.parametrize("kind", odd_columns.NAMES)
+def test_select_keeps_columns_that_arrow_cannot_hold(result, kind):
+    keys = np.random.default_rng(0).permutation(np.arange(1000, 1120))
+    plain = pd.DataFrame({"key": keys, "w": 0.5, "x": np.arange(120)})
+    frame = odd_columns.odd(kind, plain)
+    expected = problems.weights_by_key(result)
+    rows = [row for row, key in enumerate(keys.tolist()) if key in expected]
+    chosen = result.select(frame, weight="w")
+    assert type(chosen) is type(frame)
+    assert list(odd_columns.cells(chosen, "w")) == [expected[keys[row]] for row in rows]
+    for name in ["key", "x", *odd_columns.NAMES[kind]]:
+        of = odd_columns.cells(frame, name)
+        assert repr(odd_columns.cells(chosen, name)) == repr([of[row] for row in rows])
+    if kind == "pandas":
+        assert (chosen.dtypes == frame.dtypes).all()
+        assert chosen.index.tolist() == list(range(30))
+    else:
+        assert chosen.schema == frame.schema
+
+
+def test_select_numbers_the_rows_of_pandas_anew_and_leaves_the_frame_alone(result):
+    frame = pd.DataFrame({"key": np.arange(1000, 1120), "w": 1.0}, index=np.arange(120)[::-1] % 7)
+    before = frame.copy()
+    chosen = result.select(frame, weight="w")
+    assert chosen.index.tolist() == list(range(30))
+    np.testing.assert_array_equal(chosen["w"], result.values)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize(("kind", "name"), odd_columns.EVERY_COLUMN)
+def test_an_odd_column_is_no_key_to_select_by(result, kind, name):
+    frame = odd_columns.odd(kind, pd.DataFrame({"x": range(120)}))
+    table = frame.rename_columns if kind == "pyarrow" else frame.rename
+    names = {name: "key"}
+    if kind == "pyarrow":
+        names = [names.get(each, each) for each in frame.column_names]
+    renamed = table(columns=names) if kind == "pandas" else table(names)
+    with pytest.raises(InputError, match=r"`table` (column 'key' cannot be the key: it is|has no)"):
+        result.select(renamed)
 
 
 def test_members_get_the_weight_of_their_record(result):
@@ -239,3 +281,16 @@ def test_the_summary_adds_what_was_missed_and_what_is_out_of_reach():
 def test_a_notebook_shows_a_table(result):
     page = result._repr_html_()
     assert page.startswith("<table>") and "Mean untargeted error" in page
+
+
+def test_the_weights_never_replace_the_keys(result):
+    table = pa.table({"key": result.indices + 1000})
+    with pytest.raises(InputError, match="`weight` is 'key', the key column"):
+        result.select(table, weight="key")
+
+
+@pytest.mark.parametrize("given", [3, pd.Series([1.0])])
+def test_a_column_for_the_weight_is_given_by_its_name(result, given):
+    table = pa.table({"key": result.indices + 1000})
+    with pytest.raises(InputError, match="`weight` is an? .*; pass the name of a column"):
+        result.select(table, weight=given)

@@ -1,13 +1,15 @@
 """What holds for every selector."""
 
+import dataclasses
 import random
 
 import numpy as np
 import pytest
 import torch
 
-from l0.calibration import SELECTORS, CalibrationProblem, Hybrid, Path, Selector
+from l0.calibration import SELECTORS, CalibrationProblem, HardConcreteGates, Hybrid, Path, Selector
 from l0.calibration.selection import get_selector
+from l0.calibration.selection.balanced import Balanced
 from l0.common.errors import InputError
 from tests.calibration import problems
 
@@ -202,3 +204,57 @@ def test_a_selector_may_be_given_as_an_object():
     result = solve(problems.parts(), selector)
     assert len(result.indices) == 60
     assert result.run["arguments"]["method"].startswith("Hybrid(share=0.5")
+
+
+# Settings
+
+EVERY_CLASS = [*{type(make()): None for make in SELECTORS.values()}, Balanced]
+FIELDS = [(kind, field) for kind in EVERY_CLASS for field in dataclasses.fields(kind)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), FIELDS, ids=lambda part: getattr(part, "__name__", None) or part.name
+)
+@pytest.mark.parametrize("value", ["x", "0.5", None, True, False, -1, np.nan, np.inf, 1j, [0.5]])
+def test_every_setting_has_a_range(kind, field, value):
+    with pytest.raises(InputError, match=f"^`{field.name}` must be"):
+        kind(**{field.name: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "bad", "good"),
+    [
+        (Hybrid, "share", [2, 1.0001], [0, 1]),
+        (Hybrid, "per_target", [-0.1], [0, 3]),
+        (Hybrid, "damping", [0, 1.1], [0.5, 1]),
+        (Hybrid, "start", [0, 1.1], [0.5, 1]),
+        (Hybrid, "overshoot", [0], [0.1, 100]),
+        (Hybrid, "path", [Path, Hybrid(), "path"], [Path(depth=4)]),
+        (Path, "depth", [1, 0, 2.5, 4.0], [2, 3, np.int64(4)]),
+        (Path, "growth", [1, 0.5], [1.01, 3]),
+        (Path, "penalty", [0], [1e-3]),
+        (Path, "step_share", [0], [0.01, 2]),
+        (Path, "threshold", [0, 1.1], [1e-6, 0.1]),
+        (Path, "rebuild", [1.1], [0, 1]),
+        (HardConcreteGates, "easing", [0, 1.1], [0.1, 1]),
+        (HardConcreteGates, "init_mean", [0, 1], [0.01, 0.999]),
+        (HardConcreteGates, "temperature", [0], [0.1, 2]),
+        (Balanced, "sweeps", [0.5], [0, 3]),
+    ],
+)
+def test_the_ranges_of_settings(kind, name, bad, good):
+    for value in bad:
+        with pytest.raises(InputError, match=f"^`{name}` must be"):
+            kind(**{name: value})
+    problem = problems.problem(n=60, m=6)
+    for value in good:
+        selector = kind(**{name: value})
+        assert getattr(selector, name) == value
+        assert len(problem.solve(12, selector, epochs=8).indices) == 12
+
+
+def test_settings_are_kept_as_plain_numbers():
+    selector = Hybrid(share=np.float32(0.5), path=Path(depth=np.int64(4)))
+    assert type(selector.share) is float and type(selector.path.depth) is int
+    call = problems.problem().solve(9, selector, epochs=4).run["call"]
+    assert "Hybrid(share=0.5," in call and "Path(depth=4," in call
