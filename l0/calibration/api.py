@@ -119,7 +119,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         ----------
         records : frame or path
             The survey file, with one record in each row: pandas, polars, pyarrow, or the path of
-            a ``.parquet`` or ``.csv`` file. Columns that nobody names may be of any type.
+            a ``.parquet`` or ``.csv`` file. Columns that no argument or target names may have any
+            type.
         targets : frame or path
             One target in each row. Its columns are described in the notes.
         kind : {"pyarrow", "pandas", "polars"}, optional
@@ -161,9 +162,9 @@ class CalibrationProblem(Problem, Generic[FrameT]):
 
         Only `variable` and `value` are required. Labels match by value, not by type: 1, 1.0 and
         the text "1" mean the same level of a numeric column, but "01" and "1" are two codes in a
-        column of text. Levels that differ only in blanks or in case are refused, unless targets
-        ask for each of them. A target of a level that no row has may have the value 0, and no
-        other. A relative error is a share of the value. A value under 1e-9 of the
+        column of text. Levels that differ only in blanks or in case are an error, unless there is
+        a target for each of them. A target for a level that no row has must have the value 0. A
+        relative error is a share of the value. A value under 1e-9 of the
         survey's own total of absolute amounts counts as 0 (see `scales`).
 
         Examples
@@ -250,8 +251,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         Raises
         ------
         InputError
-            If the shapes do not match, if a number is not finite or is no number, or if names,
-            groups or keys are missing or names or keys are not unique.
+            If the shapes do not match, if a value is not a finite number, if names, groups or keys
+            are missing, or if names or keys are not unique.
 
         Examples
         --------
@@ -449,7 +450,7 @@ def _key_array(keys: Any) -> pa.Array:
 
 def _texts(labels: Any, m: int, argument: str) -> list[str]:
     if isinstance(labels, (pa.Array, pa.ChunkedArray)):
-        labels = labels.to_pylist()  # a scalar of Arrow hides what it holds
+        labels = labels.to_pylist()  # Python values in place of Arrow scalars
     return list(map(str, checked_labels(labels, m, argument, "rows of `A`")))
 
 

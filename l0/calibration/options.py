@@ -166,9 +166,9 @@ class Options(TypedDict, total=False):
         Option(
             "bool",
             True,
-            "Refuse design weights that are on another scale than the targets: most of these are "
-            "more than 20 times, or less than a 20th of, what the weights give, by about the same "
-            "factor.",
+            "Check that design weights and targets are on one scale. It is an error if most "
+            "targets are more than 20 times the design-weighted totals, or less than a 20th of "
+            "them, by about the same factor.",
             bool,
         ),
     ]

@@ -36,8 +36,9 @@ from l0.common.validation import flag, whole_number
 EPOCHS = 400
 #: The median ratio of the targets to the design-weighted totals must be within this factor of 1.
 MOST_OFF = 20.0
-#: Targets agree on a factor that is within so many times their own, and most are this share of
-#: them: a survey in another unit is off alike everywhere, a rare group is off alone.
+#: A target agrees with the median ratio if its own ratio is within the factor `ALIKE` of it. `MOST`
+#: is the share of the targets that must agree: weights in another unit change all ratios alike, and
+#: a rare group changes only its own.
 ALIKE, MOST = 3.0, 2 / 3
 
 
@@ -163,8 +164,8 @@ def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
     """Check the median ratio of the targets to the design-weighted totals, if most agree on it.
 
     A fit stays close to the design weights, and could not correct weights in another unit. Most
-    targets must agree, by their number and by the records behind them: a few targets of few
-    records may well be far off.
+    targets must agree, by their number and by the number of records behind them, because a few
+    targets with few records may have any ratio.
     """
     own = problem.estimate(problem.design_weights)
     # If positive and negative amounts cancel, their sum says nothing about the scale.

@@ -28,7 +28,7 @@ def is_whole_number(value: object) -> TypeGuard[int]:
 
 
 def flag(value: object, argument: str) -> bool:
-    """Insist on True or False."""
+    """Check that a value is True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise InputError(f"`{argument}` must be True or False, got {value!r}")
     return bool(value)
@@ -54,7 +54,7 @@ def whole_number(
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether a value is a real number. True and False are not, although Python has them so."""
+    """Tell whether a value is a real number. True and False do not count as numbers."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -73,35 +73,35 @@ def not_negative(value: object, argument: str) -> float:
 
 
 def above_one(value: object, argument: str) -> float:
-    """Insist on a finite number above 1."""
+    """Check that a number is finite and above 1."""
     if not is_number(value) or not 1 < value < math.inf:
         raise InputError(f"`{argument}` must be finite and above 1, got {value!r}")
     return float(value)
 
 
 def share(value: object, argument: str) -> float:
-    """Insist on a number from 0 to 1."""
+    """Check that a number is from 0 to 1."""
     if not is_number(value) or not 0 <= value <= 1:
         raise InputError(f"`{argument}` must be a number from 0 to 1, got {value!r}")
     return float(value)
 
 
 def positive_share(value: object, argument: str) -> float:
-    """Insist on a number above 0 and of at most 1."""
+    """Check that a number is above 0 and at most 1."""
     if not is_number(value) or not 0 < value <= 1:
         raise InputError(f"`{argument}` must be a number above 0 and up to 1, got {value!r}")
     return float(value)
 
 
 def inner_share(value: object, argument: str) -> float:
-    """Insist on a number above 0 and below 1."""
+    """Check that a number is above 0 and below 1."""
     if not is_number(value) or not 0 < value < 1:
         raise InputError(f"`{argument}` must be a number above 0 and below 1, got {value!r}")
     return float(value)
 
 
 def check_settings(settings: object, **checks: Callable[[object, str], object]) -> None:
-    """Check fields of a frozen dataclass as it is made, and keep the plain numbers they give."""
+    """Check the fields of a new frozen dataclass, and store the checked values in them."""
     for name, check in checks.items():
         object.__setattr__(settings, name, check(getattr(settings, name), name))
 
@@ -136,7 +136,7 @@ def _numbers_of_objects(array: NDArray[Any], argument: str) -> NDArray[np.float6
         elif isinstance(value, (Real, Decimal, np.bool_)):
             try:
                 numbers[place] = value
-            except OverflowError:  # an integer beyond all floats
+            except OverflowError:  # an integer that is larger than any float
                 numbers[place] = np.inf
         else:
             wrong.append((value, place[0] if len(place) == 1 else place))
@@ -150,13 +150,13 @@ def _numbers_of_objects(array: NDArray[Any], argument: str) -> NDArray[np.float6
 
 
 def as_csr(source: Any, argument: str) -> sp.csr_array:
-    """Take a sparse or dense matrix of real numbers as CSR, without a needless copy."""
+    """Take a sparse or dense matrix of real numbers as CSR, without an unnecessary copy."""
     if not sp.issparse(source):
         source = real_numbers(source, argument)
         if source.dtype not in (np.float32, np.float64) and source.dtype.kind == "f":
             source = source.astype(np.float64)  # scipy has no half precision
     elif source.dtype.kind not in "biuf":
-        real_numbers(np.empty(0, source.dtype), argument)  # says what is wrong
+        real_numbers(np.empty(0, source.dtype), argument)  # raises the error
     if source.ndim != 2 or 0 in source.shape:
         raise InputError(
             f"`{argument}` has shape {source.shape}; it needs two dimensions, none empty"
@@ -215,10 +215,10 @@ def checked_vector(source: ArrayLike, length: int, argument: str, what: str) -> 
 
 
 def checked_labels(source: Any, length: int, argument: str, what: str) -> list[Any]:
-    """Take a label for each of `length` `what`; none is missing."""
+    """Take `length` labels, one for each of the `what`. A missing label is an error."""
     if isinstance(source, (str, bytes)) or not isinstance(source, Iterable):
         raise InputError(f"`{argument}` is {source!r}; pass one for each of the {what}")
-    # As a list: a pandas Series would be indexed by its labels, not by position.
+    # A list, because a pandas Series is indexed by its labels and not by position.
     labels = list(source)
     check_length(len(labels), length, argument, what)
     bad = [place for place, label in enumerate(labels) if is_missing(label)]
@@ -231,7 +231,7 @@ def checked_labels(source: Any, length: int, argument: str, what: str) -> list[A
 
 
 def is_missing(value: object) -> bool:
-    """Whether a value is None, NaN, or NA of pandas."""
+    """Tell whether a value is None, NaN, or NA of pandas."""
     try:
         return value is None or bool(value != value)
     except TypeError:

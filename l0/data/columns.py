@@ -17,10 +17,10 @@ EXACT = 2.0**53
 
 
 class Unreadable(pa.ExtensionType):  # type: ignore[misc]
-    """Type of a column that Arrow cannot hold or take rows of.
+    """The type of a column that Arrow cannot represent, or from which it cannot take rows.
 
-    It stands in the column's place, holds nothing but nulls, and says what the column is: who
-    uses such a column shows that in an error, and who does not use it is not stopped.
+    A column of nulls replaces such a column, and its type describes the original. If the column is
+    used, the error shows the description. If it is not used, there is no error.
     """
 
     def __init__(self, what: str) -> None:
@@ -39,7 +39,7 @@ class Unreadable(pa.ExtensionType):  # type: ignore[misc]
 
 
 def unreadable(what: str, n_rows: int) -> pa.ExtensionArray:
-    """Make a column that stands for one of which only this is known."""
+    """Make a column of nulls that replaces a column with this description."""
     return pa.ExtensionArray.from_storage(Unreadable(what), pa.nulls(n_rows))
 
 
@@ -82,7 +82,7 @@ def is_label(kind: pa.DataType) -> bool:
 
 
 def is_key(kind: pa.DataType) -> bool:
-    """Whether values of this type can tell rows apart: counted, sorted and looked up."""
+    """Tell whether values of this type can be keys, which are counted, sorted and looked up."""
     if isinstance(kind, Unreadable):
         return False
     try:
@@ -193,7 +193,7 @@ def as_level(text: str, kind: pa.DataType) -> str:
 
 
 def folded(level: str) -> str:
-    """Write a level so that those are equal which differ only in blanks or case."""
+    """Write a level in a form that is equal for levels that differ only in blanks or case."""
     return " ".join(unicodedata.normalize("NFC", level).split()).casefold()
 
 

@@ -108,7 +108,7 @@ def native(table: pa.Table, kind: Kind | str) -> Any:
 
 
 def checked_name(name: Any, argument: str) -> str:
-    """Check that a column is given by its name, and not by its cells."""
+    """Check that an argument is the name of a column, and not the column itself."""
     if not isinstance(name, str):
         raise InputError(f"`{argument}` is a {type(name).__name__}; pass the name of a column")
     return name
@@ -163,13 +163,13 @@ def _read_frame(source: Any, argument: str) -> tuple[pa.Table, Kind]:
 
 
 def _as_arrow(frame: nw.DataFrame[Any]) -> pa.Table:
-    """Take a frame as an Arrow table, whole if that goes, else each column that can be taken."""
-    # What polars gives for its objects are addresses.
+    """Convert a frame to an Arrow table: as a whole if possible, else column by column."""
+    # For columns of objects, polars would return addresses in memory.
     objects = frame.implementation.is_polars() and nw.Object in frame.schema.values()
     if not objects:
         try:
             return frame.to_arrow()
-        except Exception:  # a column's own type decides what it raises
+        except Exception:  # the kind of error depends on the type of the column
             pass
     columns: dict[str, Any] = {}
     for name in frame.columns:
@@ -220,10 +220,10 @@ def take_rows(source: TableT, rows: NDArray[np.int64]) -> TableT:
 
 
 def take_values(values: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.ChunkedArray:
-    """Take values of an Arrow column by position, whatever its type."""
+    """Take values of an Arrow column of any type by position."""
     if _takes_rows(values):
         return values.take(pa.array(rows))
-    # Neighbours in one piece.
+    # Adjacent positions are taken in one piece.
     runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1) if len(rows) else []
     pieces = [chunk for run in runs for chunk in values.slice(run[0], len(run)).chunks]
     return pa.chunked_array([pa.concat_arrays(pieces)] if pieces else [], values.type)
@@ -232,7 +232,7 @@ def take_values(values: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.ChunkedA
 def take_weighted_rows(
     source: TableT, rows: NDArray[np.int64], name: str, values: NDArray[np.float64]
 ) -> TableT:
-    """Take rows of a frame, numbered anew, and append a column or put it in the place of one."""
+    """Take rows of a frame with new row numbers, and append or replace a column."""
     frame = nw.from_native(source, eager_only=True)  # type: ignore[call-overload]
     taken = nw.from_native(take_rows(nw.to_native(nw.maybe_reset_index(frame)), rows))
     taken = nw.maybe_reset_index(taken)
@@ -246,7 +246,7 @@ def read_file(
     column_types: dict[str, pa.DataType] | None = None,
     key: str | None = None,
 ) -> pa.Table:
-    """Read a file as `read_table` does, all columns as they are."""
+    """Read a file as `read_table` does, without a conversion of its columns."""
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(f"`{argument}`: there is no file {str(path)!r}")

@@ -154,7 +154,7 @@ def read_survey(
 
 
 def key_column(table: pa.Table, key: str, argument: str, meaning: str) -> pa.Array:
-    """Take the column that tells rows apart, or say why it cannot."""
+    """Take the column that identifies rows, and check its type."""
     values = column(table, key, argument, meaning)
     if not is_key(values.type):
         raise InputError(
@@ -261,7 +261,7 @@ def find_keys(own: pa.Array, keys: pa.Array) -> pa.Array:
                 pass  # a value does not fit the type: compare the keys as text
         try:
             own, keys = (pa.array(as_text(values), pa.string()) for values in (own, keys))
-        except pa.ArrowException:  # bytes that are no text
+        except pa.ArrowException:  # bytes that are not text
             return pa.nulls(len(own), pa.int32())
     return pc.index_in(own, value_set=keys)
 

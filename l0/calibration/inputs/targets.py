@@ -98,7 +98,7 @@ def read_targets(source: Any, survey: Survey) -> Targets:
     for name, meaning in (("variable", "what is added up"), ("value", "the published total")):
         column(table, name, "targets", meaning)
     stated = _optional_text(table, "entity")
-    entities = _entities(stated, survey)  # first: without its table an entity's columns are unknown
+    entities = _entities(stated, survey)  # first: the columns of an entity are in its table
     _check_swallowed(table, survey)
     label_columns = _label_columns(table, stated, survey)
     _check_merged(label_columns, survey)
@@ -215,7 +215,7 @@ def _label_columns(table: pa.Table, stated: list[str], survey: Survey) -> list[s
 
 
 def _check_forgotten(stated: list[str], used: Iterable[str], survey: Survey) -> None:
-    """Ask for the table of an entity that was taken for the records, and whose columns are not."""
+    """Ask for the table of an entity, if it means the records and they lack its columns."""
     name = next(filter(None, stated), "")
     known = {*survey.records.table.column_names, COUNT}
     lost = [column for column in dict.fromkeys(used) if column not in known]
@@ -256,7 +256,7 @@ def _texts(table: pa.Table, name: str) -> list[str | None]:
         if is_label(values.type):
             return as_text(values)
     except pa.ArrowException:
-        pass  # a type that Arrow cannot write, as a time zone that nobody knows
+        pass  # a type that Arrow cannot write, such as an unknown time zone
     raise InputError(f"`targets` column {name!r} is {values.type}; write it as text")
 
 
@@ -312,8 +312,7 @@ def _entities(stated: list[str], survey: Survey) -> list[str]:
         if not survey.members:
             raise InputError(
                 f"`targets` name the entities {first_few(others)}: pass `members=` with the table "
-                "of each, such as {'person': persons}, and leave the cell empty where the records "
-                "are meant"
+                "of each, such as {'person': persons}, and leave the cell empty for the records"
             )
         places = [f"{entity!r} (rows {first_few(rows)})" for entity, rows in others.items()]
         raise InputError(

@@ -80,14 +80,15 @@ def cells(
 def _empty_levels(
     lost: dict[int, str], levels: list[str], name: str, targets: Targets
 ) -> list[str]:
-    """Take the levels that no row has where all their targets are 0: nobody adds up to nothing.
+    """Take the levels that no row has, if all their targets are 0.
 
-    A level that differs from one that rows have only in blanks or case is not meant to be empty.
+    A level that differs from an existing level only in blanks or case is a wrong spelling, and an
+    error.
 
     Parameters
     ----------
     lost : dict of int to str
-        Targets by row, and their levels that are not among the `levels` of the column `name`.
+        The levels of targets, by row, that are not among the `levels` of the column `name`.
     """
     ways = _ways(levels) if lost else {}
     like = {level: ways[folded(level)] for level in lost.values() if folded(level) in ways}
@@ -122,15 +123,15 @@ def _ways(levels: list[str]) -> dict[str, list[int]]:
 def _check_written_alike(targets: Targets, survey: Survey) -> None:
     """Refuse a target for one of several levels that differ only in blanks or case.
 
-    The rows of the others are not in it, and hardly anybody means that. Who asks for each of
-    them means it.
+    Such a target would leave out the rows of the other levels. It is no error if there is a target
+    for each of these levels.
     """
     asked: dict[tuple[str, str], set[str]] = {}
     holders: dict[str, Entity] = {}
     for name, row_labels in zip(targets.entities, targets.labels, strict=True):
         for column, level in row_labels:
             holder = survey.holder(survey.members[name] if name else survey.records, column)
-            if holder is not None:  # `_coded` names the column that nobody holds
+            if holder is not None:  # `_coded` raises the error for an unknown column
                 holders[holder.argument] = holder
                 asked.setdefault((holder.argument, column), set()).add(level)
     for (argument, column), wanted in asked.items():
@@ -139,13 +140,13 @@ def _check_written_alike(targets: Targets, survey: Survey) -> None:
         if coded is not None and (mixed := _mixed(*coded, wanted)):
             raise InputError(
                 f"`targets` use the label {column!r}, and `{argument}` has levels of it that "
-                f"differ only in blanks or case ({'; '.join(mixed[:SHOWN])}); write them alike, or "
-                "ask for each where they are meant to differ"
+                f"differ only in blanks or case ({'; '.join(mixed[:SHOWN])}); write them in the "
+                "same way, or have a target for each"
             )
 
 
 def _mixed(codes: NDArray[np.int64], levels: list[str], wanted: set[str]) -> list[str]:
-    """Name the levels that are written in several ways, of which some are wanted, with counts."""
+    """Name levels with several spellings, of which only some are wanted, with their counts."""
     rows = np.bincount(codes[codes >= 0], minlength=len(levels))
     mixed = []
     for alike in _ways(levels).values():

@@ -82,7 +82,7 @@ class Hybrid:
             mu=not_negative,
         )
         if not isinstance(self.path, Path):
-            raise InputError(f"`path` must be a Path, got {self.path!r}; write Path(depth=4), say")
+            raise InputError(f"`path` must be a Path, got {self.path!r}; write Path(depth=4)")
 
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""

@@ -327,7 +327,7 @@ def test_levels_that_differ_only_in_blanks_or_case_are_refused(level, before, af
             "`targets` use the label 'area', and `records` has levels of it that differ only in",
             f"{level!r} in 2 rows",
             f"{other!r} in 1 rows",
-            "; write them alike, or ask for each where they are meant to differ",
+            "; write them in the same way, or have a target for each",
         ):
             assert text in str(caught.value)
         assert "'B" not in str(caught.value)  # nobody asks for it
