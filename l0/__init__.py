@@ -7,7 +7,9 @@ import lazy_loader
 
 # Names and rooms are loaded on first use, so that `import l0` and `l0 --help` stay quick, and who
 # wants a gate does not load what surveys need. `__init__.pyi` is the list.
-_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, _listed = lazy_loader.attach_stub(__name__, __file__)
+#: A star import brings no rooms, which would hide `sklearn.datasets`, say.
+__all__ = sorted({*_listed} - {"calibration", "datasets", "gates", "linear_model", "networks"})
 
 #: Modules of 0.6. They are no names of `__init__.pyi`, because a star import would then hide other
 #: modules of these names, such as `scipy.sparse`.

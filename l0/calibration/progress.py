@@ -92,7 +92,7 @@ def progress_bar(progress: bool | Listener | None) -> Iterator[Listener | None]:
         def listen(state: Progress) -> None:
             display.update(
                 line,
-                description=STAGES[state.stage],
+                description=STAGES.get(state.stage, state.stage),
                 state=f"{state.n_records:>11,} records   loss {state.loss:>7.2%}",
             )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from l0.calibration.fitting.context import FitContext
-from l0.calibration.fitting.refit import Selection
+from l0.calibration.fitting.selected import Selection
 from l0.calibration.selection.hard_concrete import HardConcreteGates
 from l0.calibration.selection.hybrid import Hybrid
 from l0.calibration.selection.path import Path

@@ -23,7 +23,7 @@ import torch
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import due
-from l0.calibration.fitting.refit import Selection
+from l0.calibration.fitting.selected import Selection
 from l0.common.validation import check_settings, inner_share, not_negative, positive, positive_share
 from l0.hard_concrete import HardConcrete
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.context import FitContext
-from l0.calibration.fitting.refit import Selection
+from l0.calibration.fitting.selected import Selection
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 from l0.calibration.selection.path import Path
 from l0.common.errors import InputError

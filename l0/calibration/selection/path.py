@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
-from l0.calibration.fitting.refit import Pulled, Selection
+from l0.calibration.fitting.selected import SelectedRatios, Selection
 from l0.common.validation import (
     above_one,
     check_settings,
@@ -159,7 +159,7 @@ class Path:
         objective, n_candidates = context.objective, len(records)
         start = start * np.exp(self.jitter * context.generator.standard_normal(n_candidates))
         operator = objective.operator.subset(records)
-        beside = None if companions is None else Pulled(objective, companions)
+        beside = None if companions is None else SelectedRatios(objective, companions)
         gate = HadamardGate(
             n_candidates, self.depth, objective.tensor(np.maximum(start, self.threshold))
         )
@@ -195,7 +195,7 @@ class Path:
         objective: Objective,
         gate: HadamardGate,
         operator: SparseOperator,
-        beside: Pulled | None,
+        beside: SelectedRatios | None,
         optimizer: torch.optim.Optimizer,
         strength: float,
         epochs: int,
@@ -218,6 +218,8 @@ class Path:
                 objective.bounds.clamp_log_(beside.log_ratios)
         return estimates.detach().cpu().numpy()
 
-    def _optimizer(self, gate: HadamardGate, beside: Pulled | None) -> torch.optim.Optimizer:
+    def _optimizer(
+        self, gate: HadamardGate, beside: SelectedRatios | None
+    ) -> torch.optim.Optimizer:
         parameters = [gate.v] if beside is None else [gate.v, beside.log_ratios]
         return torch.optim.Adam(parameters, lr=self.learning_rate, fused=True)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from l0.calibration.fitting.context import FitContext
-from l0.calibration.fitting.refit import Selection
+from l0.calibration.fitting.selected import Selection
 from l0.common.validation import check_settings, not_negative
 
 

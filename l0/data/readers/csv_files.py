@@ -23,8 +23,8 @@ def csv_file(source: Any) -> Path | None:
     """Return the path of a CSV file, or None if `source` is something else."""
     if not isinstance(source, (str, os.PathLike)):
         return None
-    suffixes = [suffix.lower() for suffix in Path(source).suffixes]
-    return Path(source) if suffixes[-1:] == [".csv"] or suffixes[-2:] == [".csv", ".gz"] else None
+    path = Path(source)
+    return path if path.name.lower().endswith((".csv", ".csv.gz")) else None
 
 
 def merged_cells(path: Path, name: str) -> list[str]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.fitting.refit import Selection
+from l0.calibration.fitting.selected import Selection
 from l0.calibration.selection.path import Path
 from tests.calibration import problems
 

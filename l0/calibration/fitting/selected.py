@@ -1,0 +1,62 @@
+"""The records that a selector chose: as it hands them over, and as tensors to fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from l0.calibration.fitting.distances import EntropyDistance
+from l0.calibration.fitting.objective import Objective
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The records that a selector chose, with the base weights of their refit.
+
+    Attributes
+    ----------
+    records : ndarray of int64, shape (k,)
+        The positions, in ascending order.
+    base : ndarray of float64, shape (k,)
+        The base ratios g > 0. The refit starts from them and stays close to them.
+    mu : float
+        The factor of the distance to the base weights in the refit.
+    """
+
+    records: NDArray[np.int64]
+    base: NDArray[np.float64]
+    mu: float
+
+
+class SelectedRatios:
+    """A selection as tensors: the log ratios to fit, their estimates and their penalty.
+
+    Parameters
+    ----------
+    objective : Objective
+    selection : Selection
+
+    Attributes
+    ----------
+    log_ratios : Tensor, shape (k,)
+        log u. It starts at log g.
+    """
+
+    def __init__(self, objective: Objective, selection: Selection) -> None:
+        self._operator = objective.operator.subset(selection.records)
+        log_base = objective.tensor(np.log(selection.base))
+        weight = selection.base * objective.problem.design_weights[selection.records]
+        self._distance = EntropyDistance(log_base, objective.tensor(weight))
+        self._mu = selection.mu
+        self.log_ratios = log_base.clone().requires_grad_()
+
+    def estimates(self) -> Tensor:
+        """Compute the scaled estimates of these records, shape (m,)."""
+        return self._operator(self.log_ratios.exp())
+
+    def penalty(self) -> Tensor:
+        """Compute the penalty, mu D(u, g), shape ()."""
+        return self._mu * self._distance(self.log_ratios)

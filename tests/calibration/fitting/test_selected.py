@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from l0.calibration.fitting.selected import SelectedRatios, Selection
+from tests.calibration import problems
+
+
+@pytest.fixture
+def selection():
+    records = np.arange(0, 300, 3)
+    return Selection(records, np.linspace(0.5, 2, len(records)), mu=0.1)
+
+
+def test_it_starts_at_the_base_where_it_costs_nothing(selection):
+    objective = problems.context(problems.problem()).objective
+    ratios = SelectedRatios(objective, selection)
+    assert ratios.penalty().item() == pytest.approx(0, abs=1e-6)
+    everyone = np.zeros(300)
+    everyone[selection.records] = selection.base
+    expected = objective.problem.estimate(everyone * objective.problem.design_weights)
+    estimates = ratios.estimates().detach().numpy() * objective.problem.scales
+    np.testing.assert_allclose(estimates, expected, rtol=1e-5)
+
+
+def test_the_penalty_grows_with_mu(selection):
+    objective = problems.context(problems.problem()).objective
+    costs = []
+    for mu in (0.1, 0.2):
+        ratios = SelectedRatios(objective, Selection(selection.records, selection.base, mu))
+        ratios.log_ratios.data += 0.5
+        costs.append(ratios.penalty().item())
+    assert costs[1] == pytest.approx(2 * costs[0])
