@@ -247,7 +247,9 @@ class GaussianOfFeatures(Gaussian):
 
     def forward(self, x):
         h = F.relu(self.hidden(x))
-        return torch.distributions.Normal(h, torch.ones_like(h)).mean @ self.mean.weight.T
+        # Said here: other packages switch the default off for the whole process.
+        made = torch.distributions.Normal(h, torch.ones_like(h), validate_args=True)
+        return made.mean @ self.mean.weight.T
 
 
 class Hidden(nn.Module):
