@@ -43,6 +43,18 @@ CALIBRATION = [
 ]
 
 
+#: Rooms of `l0.networks`, in the same way.
+NETWORKS = [
+    ["graph"],
+    ["gates", "budgets"],
+    ["pruning"],
+    ["report"],
+    ["storage", "sparsifier"],
+    ["sparsify", "callback_helpers"],
+    ["lightning", "transformers"],
+]
+
+
 def imports_of(name):
     """Modules that one imports anywhere: at its top, within functions, or for types alone."""
     found = set()
@@ -66,7 +78,9 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 @pytest.mark.parametrize(
-    ("parent", "order"), [("l0", ORDER), ("l0.calibration", CALIBRATION)], ids=lambda x: str(x)[:14]
+    ("parent", "order"),
+    [("l0", ORDER), ("l0.calibration", CALIBRATION), ("l0.networks", NETWORKS)],
+    ids=lambda x: str(x)[:14],
 )
 def test_rooms_import_only_from_rooms_before_them(parent, order):
     place = {room: rank for rank, rooms in enumerate(order) for room in rooms}
@@ -102,3 +116,12 @@ def test_the_map_in_contributing_is_the_tree():
             listed.add("/".join(rooms))
     there = {path.relative_to(ROOT).as_posix() for path in MODULES.values()}
     assert listed == there
+
+
+def test_every_room_of_networks_says_in_one_line_what_it_is_for():
+    root = ROOT / "l0" / "networks"
+    rooms = {path.parent.name for path in root.glob("*/__init__.py")}
+    assert rooms == {"graph", "gates", "budgets", "pruning", "report"}
+    for room in rooms:
+        (line,) = ast.parse((root / room / "__init__.py").read_text(encoding="utf-8")).body
+        assert line.value.value.count("\n") == 0
