@@ -79,7 +79,11 @@ def test_weights_keep_the_bounds_to_the_last_bit(low, high, ratios, seed):
     np.testing.assert_allclose(weights, np.clip(ratios, low, high) * w0, rtol=1e-15)
 
 
-@given(low=lows, high=highs, ratios=hnp.arrays(np.float32, 6, elements=st.floats(2**-20, 2**20)))
+@given(
+    low=lows,
+    high=highs,
+    ratios=hnp.arrays(np.float32, 6, elements=st.floats(2**-20, 2**20, width=32)),
+)
 def test_logarithms_are_clamped(low, high, ratios):
     logs = torch.tensor(ratios).log().requires_grad_()
     Bounds(low, high).clamp_log_(logs)
