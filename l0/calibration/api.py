@@ -164,8 +164,10 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         the text "1" mean the same level of a numeric column, but "01" and "1" are two codes in a
         column of text. Levels that differ only in blanks or in case are an error, unless there is
         a target for each of them. A target for a level that no row has must have the value 0. A
-        relative error is a share of the value. A value under 1e-9 of the
-        survey's own total of absolute amounts counts as 0 (see `scales`).
+        target of value 0 whose amounts have one sign forces the weights of its records to 0,
+        unless it has a tolerance or another target needs these records. A relative error is a share
+        of the value. A value under 1e-9 of the survey's own total of absolute amounts counts as 0
+        (see `scales`).
 
         Examples
         --------

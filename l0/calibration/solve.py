@@ -18,11 +18,13 @@ from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
-from l0.calibration.fitting.refit import calibrate_full_file, refit
+from l0.calibration.fitting.refit import FULL_FILE_MU, refit
+from l0.calibration.fitting.selected import Selection
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.losses import get_loss
+from l0.calibration.problem.zero_totals import forced_out, forcing_totals
 from l0.calibration.progress import Listener, progress_bar
 from l0.calibration.results.frontier import Frontier
 from l0.calibration.results.provenance import describe_run
@@ -59,7 +61,7 @@ def solve(
             if needs_full_file or problem.untargeted is not None:
                 context = with_reference(context, budget)
             if budget is None:
-                records, ratios = np.arange(problem.n_records), context.full_file
+                records, ratios = context.candidates, context.full_file[context.candidates]
             else:
                 selection = selector.select(context, budget)
                 records, ratios = selection.records, refit(context, selection)
@@ -124,6 +126,7 @@ def prepare(
     """
     bounds = Bounds.parse(options["bounds"])
     reasons = check_reachable(problem, bounds, n_records or problem.n_records)
+    candidates = find_candidates(problem, reasons == "", n_records)
     if flag(options["check_scale"], "check_scale"):
         check_scale(problem, reasons == "")
     loss = get_loss(options["loss"])
@@ -133,18 +136,43 @@ def prepare(
     device = checked_device(options["device"])
     history = History(problem, listener)  # its clock starts here
     objective = Objective(problem, scaled_operator(problem, device), loss, bounds, reasons == "")
-    return FitContext(objective, epochs, generator, history), reasons
+    return FitContext(objective, epochs, generator, history, candidates), reasons
 
 
 def with_reference(context: FitContext, n_records: int | None) -> FitContext:
-    """Calibrate the full file, and add its ratios to the context."""
+    """Calibrate the full file, with all candidates, and add its ratios to the context."""
     objective, problem = context.objective, context.problem
     if n_records is not None:
         # The bounds are for the chosen records, with ratios of about n / k. Here they are about 1.
         reachable = unreachable(problem, Bounds(), problem.n_records) == ""
         objective = replace(objective, bounds=Bounds(), reachable=reachable)
-    ratios = calibrate_full_file(replace(context, objective=objective))
+    candidates = context.candidates
+    everybody = Selection(candidates, np.ones(len(candidates)), FULL_FILE_MU)
+    ratios = np.zeros(problem.n_records)
+    ratios[candidates] = refit(replace(context, objective=objective), everybody, stage="full")
     return replace(context, reference=ratios)
+
+
+def find_candidates(
+    problem: Problem, reachable: NDArray[np.bool_], n_records: int | None
+) -> NDArray[np.int64]:
+    """Find the records that no total of zero forces out. There must be enough for the budget."""
+    totals = forcing_totals(problem, reachable)
+    candidates = np.flatnonzero(~forced_out(problem, totals))
+    if len(candidates) < (n_records or 1):
+        n_out = problem.n_records - len(candidates)
+        names = first_few(list(compress(problem.names, totals)))
+        few = (
+            "no record can be kept"
+            if n_records is None
+            else f"`n_records` is {n_records:,}, and only {len(candidates):,} can be kept"
+        )
+        raise InputError(
+            f"{few}: {n_out:,} of {problem.n_records:,} records add to targets of value 0 "
+            f"({names}), which force their weights to 0; drop these targets, give them a "
+            "`tolerance`" + (", or lower `n_records`" if len(candidates) else "")
+        )
+    return candidates
 
 
 def check_reachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:
@@ -197,7 +225,9 @@ def _evaluated(
     """Turn ratios into weights within the bounds, and evaluate them."""
     problem = context.problem
     weights = context.objective.bounds.weights(ratios, problem.design_weights[records])
-    quality, tables = evaluate(problem, records, weights, context.reference, reasons)
+    quality, tables = evaluate(
+        problem, records, weights, context.candidates, context.reference, reasons
+    )
     return {**quality, "seconds": context.history.seconds}, tables
 
 

@@ -19,6 +19,7 @@ def evaluate(
     problem: Problem,
     records: NDArray[np.int64],
     weights: NDArray[np.float64],
+    candidates: NDArray[np.int64],
     reference: NDArray[np.float64] | None,
     reasons: NDArray[np.str_],
 ) -> tuple[Quality, dict[str, pa.Table]]:
@@ -30,6 +31,8 @@ def evaluate(
     records : ndarray of int64, shape (k,)
         The positions of the records in the problem.
     weights : ndarray of float64, shape (k,)
+    candidates : ndarray of int64, shape (c,)
+        The positions of the records that no total of zero forces out.
     reference : ndarray of float64, shape (n,), or None
         The ratios of the calibrated full file, or None if there are no untargeted statistics.
     reasons : ndarray of str, shape (m,)
@@ -74,6 +77,7 @@ def evaluate(
     metrics: Quality = {
         "n_records": len(records),
         "n_candidates": problem.n_records,
+        "n_forced_out": problem.n_records - len(candidates),
         "n_targets": problem.n_targets,
         "n_unreachable": int((reasons != "").sum()),
         **fit_metrics(error, problem.importance),

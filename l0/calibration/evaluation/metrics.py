@@ -15,6 +15,7 @@ class Counts(TypedDict):
 
     n_records: int
     n_candidates: int
+    n_forced_out: int
     n_targets: int
     n_unreachable: int
 

@@ -24,15 +24,19 @@ class FitContext:
     generator : numpy.random.Generator
         The source of all random numbers.
     history : History
+    candidates : ndarray of int64, shape (c,)
+        The positions of the records that may have a positive weight, in ascending order. These are
+        all records, unless a total of zero forces some out.
     reference : ndarray of float64, shape (n,), or None
-        The ratios of the calibrated full file, which keeps all records. None if neither the
-        selector nor the evaluation needs them.
+        The ratios of the calibrated full file, which keeps all candidates. All other records have
+        the ratio 0. None if neither the selector nor the evaluation needs them.
     """
 
     objective: Objective
     epochs: int
     generator: np.random.Generator
     history: History
+    candidates: NDArray[np.int64]
     reference: NDArray[np.float64] | None = None
 
     @property

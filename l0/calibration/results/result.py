@@ -64,6 +64,8 @@ class CalibrationResult(Generic[FrameT]):
 
     * `n_records`: k, the number of chosen records.
     * `n_candidates`: the number of all records.
+    * `n_forced_out`: the number of records that must have the weight 0, because they only add to a
+      target of value 0.
     * `n_targets`, `n_unreachable`: the numbers of targets, and of those that no weights can hit.
     * `loss`: the mean over all targets, also unreachable ones, of the relative error, capped at 1
       and weighted by importance.
@@ -336,7 +338,8 @@ class CalibrationResult(Generic[FrameT]):
         -------
         str
             What `print` shows, and below it up to five targets that are missed, the largest errors
-            first, and the number of unreachable targets with the first of them.
+            first, the number of unreachable targets with the first of them, and the number of
+            records that targets of value 0 force out.
 
         Examples
         --------
@@ -360,6 +363,9 @@ class CalibrationResult(Generic[FrameT]):
             first = next(row for row in statuses if row["status"] == "unreachable")
             many = f"{lost:,} targets are" if lost > 1 else "1 target is"
             parts.append(f"{many} out of reach: {first['name']} ({first['reason']})")
+        if out := self.metrics["n_forced_out"]:
+            many = f"{out:,} records have" if out > 1 else "1 record has"
+            parts.append(f"{many} the weight 0, which a target of value 0 forces")
         return "\n\n".join(parts)
 
     def __str__(self) -> str:
