@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import compress
 from typing import Any
 
@@ -18,8 +18,9 @@ from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
-from l0.calibration.fitting.refit import FULL_FILE_MU, refit
-from l0.calibration.fitting.selected import Selection
+from l0.calibration.fitting.distances import checked_distance
+from l0.calibration.fitting.refit import Fit, calibrate_full_file, refit
+from l0.calibration.fitting.solver import checked_solver
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
@@ -59,13 +60,12 @@ def solve(
         context, reasons = prepare(problem, budget, options, listener)
         with without_autocast(context.objective.device):
             if needs_full_file or problem.untargeted is not None:
-                context = with_reference(context, budget)
-            if budget is None:
-                records, ratios = context.candidates, context.full_file[context.candidates]
-            else:
+                context, fit = with_reference(context, budget)
+            records = context.candidates
+            if budget is not None:
                 selection = selector.select(context, budget)
-                records, ratios = selection.records, refit(context, selection)
-        metrics, tables = _evaluated(context, records, ratios, reasons)
+                records, fit = selection.records, refit(context, selection)
+        metrics, tables = _evaluated(context, records, fit, reasons)
         return CalibrationResult(
             indices=np.sort(problem.record_order[records]),
             metrics=metrics,
@@ -97,12 +97,12 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
         others = [check_reachable(problem, bounds, budget) for budget in budgets[1:]]
         with without_autocast(context.objective.device):
             if problem.untargeted is not None:
-                context = with_reference(context, budgets[0])
+                context, _ = with_reference(context, budgets[0])
             selections = Path().frontier(context, budgets)
             for selection, reasons in zip(selections, [widest, *others], strict=True):
                 reached = replace(context.objective, reachable=reasons == "")
-                ratios = refit(replace(context, objective=reached), selection)
-                metrics, _ = _evaluated(context, selection.records, ratios, reasons)
+                fit = refit(replace(context, objective=reached), selection)
+                metrics, _ = _evaluated(context, selection.records, fit, reasons)
                 rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)
 
@@ -129,28 +129,45 @@ def prepare(
     candidates = find_candidates(problem, reasons == "", n_records)
     if flag(options["check_scale"], "check_scale"):
         check_scale(problem, reasons == "")
-    loss = get_loss(options["loss"])
     epochs = options["epochs"]
-    epochs = EPOCHS if epochs is None else whole_number(epochs, "epochs", 1)
-    generator = np.random.default_rng(whole_number(options["seed"], "seed", 0))
-    device = checked_device(options["device"])
-    history = History(problem, listener)  # its clock starts here
-    objective = Objective(problem, scaled_operator(problem, device), loss, bounds, reasons == "")
-    return FitContext(objective, epochs, generator, history, candidates), reasons
+    objective = Objective(
+        problem,
+        scaled_operator(problem, checked_device(options["device"])),
+        get_loss(options["loss"]),
+        bounds,
+        reasons == "",
+        distance=checked_distance(options["distance"]),
+        keep_total=flag(options["keep_total"], "keep_total"),
+        exact=flag(options["exact"], "exact"),
+    )
+    context = FitContext(
+        objective,
+        checked_solver(options["solver"]),
+        EPOCHS if epochs is None else whole_number(epochs, "epochs", 1),
+        np.random.default_rng(whole_number(options["seed"], "seed", 0)),
+        History(problem, listener),
+        candidates,
+    )
+    return context, reasons
 
 
-def with_reference(context: FitContext, n_records: int | None) -> FitContext:
+def with_reference(context: FitContext, n_records: int | None) -> tuple[FitContext, Fit]:
     """Calibrate the full file, with all candidates, and add its ratios to the context."""
     objective, problem = context.objective, context.problem
     if n_records is not None:
         # The bounds are for the chosen records, with ratios of about n / k. Here they are about 1.
-        reachable = unreachable(problem, Bounds(), problem.n_records) == ""
-        objective = replace(objective, bounds=Bounds(), reachable=reachable)
-    candidates = context.candidates
-    everybody = Selection(candidates, np.ones(len(candidates)), FULL_FILE_MU)
+        # Sizes of a draw must be positive, and the conflicts of the full file are no error.
+        objective = replace(
+            objective,
+            bounds=Bounds(),
+            reachable=unreachable(problem, Bounds(), problem.n_records) == "",
+            distance="raking",
+            exact=False,
+        )
+    fit = calibrate_full_file(replace(context, objective=objective))
     ratios = np.zeros(problem.n_records)
-    ratios[candidates] = refit(replace(context, objective=objective), everybody, stage="full")
-    return replace(context, reference=ratios)
+    ratios[context.candidates] = fit.ratios
+    return replace(context, reference=ratios), fit
 
 
 def find_candidates(
@@ -219,14 +236,16 @@ def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
 def _evaluated(
     context: FitContext,
     records: NDArray[np.int64],
-    ratios: NDArray[np.float64],
+    fit: Fit,
     reasons: NDArray[np.str_],
 ) -> tuple[Metrics, dict[str, pa.Table]]:
     """Turn ratios into weights within the bounds, and evaluate them."""
-    problem = context.problem
-    weights = context.objective.bounds.weights(ratios, problem.design_weights[records])
+    objective, problem = context.objective, context.problem
+    w0 = problem.design_weights[records]
+    # Without bounds, the linear distance may make weights negative.
+    weights = objective.bounds.of(records).weights(fit.ratios, w0) if objective.bounds.active else fit.ratios * w0
     quality, tables = evaluate(
-        problem, records, weights, context.candidates, context.reference, reasons
+        problem, records, weights, fit, context.candidates, context.reference, reasons
     )
     return {**quality, "seconds": context.history.seconds}, tables
 
@@ -244,6 +263,9 @@ def _arguments(context: FitContext, n_records: int | None, options: Options) -> 
         "bounds": context.objective.bounds.pair,
         "seed": int(options["seed"]),
         "device": str(context.objective.device),
+        "solver": asdict(context.solver),
         "epochs": context.epochs,
+        "keep_total": bool(options["keep_total"]),
+        "exact": bool(options["exact"]),
         "check_scale": bool(options["check_scale"]),
     }

@@ -12,7 +12,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, xlogy
+
+from l0.common.errors import InputError, first_few
 
 Array = NDArray[np.float64]
 
@@ -53,7 +55,7 @@ class Raking:
 
     def value(self, q: Array) -> Array:
         """See `Distance.value`. D(0) is 1."""
-        return np.where(q > 0, q * np.log(np.where(q > 0, q, 1.0)), 0.0) - q + 1
+        return np.asarray(xlogy(q, q) - q + 1)
 
     def gradient(self, q: Array) -> Array:
         """See `Distance.gradient`."""
@@ -97,44 +99,47 @@ class Linear:
 
 @dataclass(frozen=True)
 class Logit:
-    """The logit distance, which keeps q within (L, U), where L < 1 < U.
+    """The logit distance, which keeps q within (L, U).
 
-    With A = (U - L) / ((1 - L) (U - 1)),
+    With A = (U - L) / ((C - L) (U - C)), where C = 1 for L < 1 < U,
 
-        D(q) = ((q - L) log((q - L) / (1 - L)) + (U - q) log((U - q) / (U - 1))) / A,
-        F(y) = (L (U - 1) + U (1 - L) exp(A y)) / (U - 1 + (1 - L) exp(A y))
+        D(q) = ((q - L) log((q - L) / (C - L)) + (U - q) log((U - q) / (U - C))) / A,
+        F(y) = (L (U - C) + U (C - L) exp(A y)) / (U - C + (C - L) exp(A y))
 
     (Deville & Särndal 1992, table 1, case 6).
 
     Attributes
     ----------
-    low, high : float or ndarray of float64, shape (k,)
+    low, high : ndarray of float64, shape (k,)
         L and U.
+    centre : ndarray of float64, shape (k,)
+        C, the minimum of D: 1, or a value inside the limits if 1 is outside.
     """
 
-    low: Array | float
-    high: Array | float
+    low: Array
+    high: Array
+    centre: Array
 
     @property
-    def domain(self) -> tuple[Array | float, Array | float]:
+    def domain(self) -> tuple[Array, Array]:
         """See `Distance.domain`."""
         return self.low, self.high
 
     @property
-    def _steepness(self) -> Array | float:
-        return (self.high - self.low) / ((1 - self.low) * (self.high - 1))
+    def _steepness(self) -> Array:
+        return (self.high - self.low) / ((self.centre - self.low) * (self.high - self.centre))
 
     def value(self, q: Array) -> Array:
         """See `Distance.value`."""
         below, above = q - self.low, self.high - q
-        with np.errstate(divide="ignore", invalid="ignore"):
-            left = np.where(below > 0, below * np.log(below / (1 - self.low)), 0.0)
-            right = np.where(above > 0, above * np.log(above / (self.high - 1)), 0.0)
+        left = xlogy(below, below / (self.centre - self.low))
+        right = xlogy(above, above / (self.high - self.centre))
         return np.asarray((left + right) / self._steepness)
 
     def gradient(self, q: Array) -> Array:
         """See `Distance.gradient`."""
-        odds = (q - self.low) * (self.high - 1) / ((self.high - q) * (1 - self.low))
+        below, above = q - self.low, self.high - q
+        odds = below * (self.high - self.centre) / (above * (self.centre - self.low))
         return np.asarray(np.log(odds) / self._steepness)
 
     def curvature(self, q: Array) -> Array:
@@ -143,8 +148,18 @@ class Logit:
 
     def inverse_gradient(self, y: Array) -> Array:
         """See `Distance.inverse_gradient`."""
-        # q = L + (U - L) / (1 + exp(-(A y + log((1 - L) / (U - 1))))): it never leaves [L, U].
-        start = np.log((1 - self.low) / (self.high - 1))
-        return np.asarray(
-            self.low + (self.high - self.low) * expit(self._steepness * y + start)
-        )
+        # In this form, rounding never takes q out of [L, U].
+        start = np.log((self.centre - self.low) / (self.high - self.centre))
+        share = expit(self._steepness * y + start)
+        return np.asarray(self.low + (self.high - self.low) * share)
+
+
+#: The names of the distances.
+DISTANCES = ("raking", "linear", "logit")
+
+
+def checked_distance(name: str) -> str:
+    """Check the name of a distance. An unknown name is an `InputError` that lists the known ones."""
+    if not isinstance(name, str) or name not in DISTANCES:
+        raise InputError(f"`distance` is {name!r}; it must be one of {first_few(DISTANCES)}")
+    return name

@@ -14,6 +14,7 @@ from l0.calibration.fitting.interior_point import solve_interior_point
 from l0.calibration.fitting.newton import MET, solve_exactly
 from l0.calibration.fitting.normal_matrix import NormalMatrix, normal_matrix
 from l0.calibration.fitting.program import Program
+from l0.common.errors import InputError
 from l0.common.validation import check_settings, positive
 
 #: Up to this number of targets, the fit first looks for weights that meet all of them.
@@ -55,6 +56,15 @@ class Solver:
 
     def __post_init__(self) -> None:
         check_settings(self, gap=positive, max_seconds=_seconds)
+
+
+def checked_solver(solver: Solver | None) -> Solver:
+    """Check the option `solver`. None is a solver with its default settings."""
+    if solver is None:
+        return Solver()
+    if not isinstance(solver, Solver):
+        raise InputError(f"`solver` is {solver!r}; pass a Solver, such as Solver(gap=1e-6)")
+    return solver
 
 
 def _seconds(value: object, name: str) -> object:

@@ -72,6 +72,10 @@ class Bounds:
             return None
         return self.low, self.high if math.isfinite(self.high) else None
 
+    def of(self, records: NDArray[np.int64]) -> Bounds:
+        """Give the bounds of some records, by their positions, shape (k,)."""
+        return self
+
     def clamp_log_(self, log_ratios: Tensor) -> None:
         """Clamp the logarithms of the ratios to the bounds, in place and outside of autograd."""
         if self.active:
