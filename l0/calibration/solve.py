@@ -243,7 +243,11 @@ def _evaluated(
     objective, problem = context.objective, context.problem
     w0 = problem.design_weights[records]
     # Without bounds, the linear distance may make weights negative.
-    weights = objective.bounds.of(records).weights(fit.ratios, w0) if objective.bounds.active else fit.ratios * w0
+    weights = (
+        objective.bounds.of(records).weights(fit.ratios, w0)
+        if objective.bounds.active
+        else fit.ratios * w0
+    )
     quality, tables = evaluate(
         problem, records, weights, fit, context.candidates, context.reference, reasons
     )

@@ -87,7 +87,9 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
     scaled = _scaled(objective, selection)
     moved = np.diff(scaled.indptr) > 0
     rows = np.flatnonzero((objective.importance > 0) & moved)
-    program = build_program(objective, selection, scaled[rows] if len(rows) < len(moved) else scaled, rows)
+    program = build_program(
+        objective, selection, scaled[rows] if len(rows) < len(moved) else scaled, rows
+    )
     estimates = np.zeros(problem.n_targets)
 
     def watch(certificate: Certificate, fitted: Array) -> None:
@@ -96,7 +98,7 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
             stage, 1, len(selection.records), estimates.copy(), certificate.gap
         )
 
-    solution = solve_program(program, context.solver, watch, must=objective.exact)
+    solution = solve_program(program, context.solver, objective.device, watch, must=objective.exact)
     q = solution.q
     if objective.keep_total:
         q = _with_total(program, q)

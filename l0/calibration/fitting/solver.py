@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from l0.calibration.fitting.certificate import Certificate
+from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.distances import Array
+from l0.calibration.fitting.first_order import solve_first_order
 from l0.calibration.fitting.interior_point import solve_interior_point
 from l0.calibration.fitting.newton import MET, solve_exactly
-from l0.calibration.fitting.normal_matrix import NormalMatrix, normal_matrix
+from l0.calibration.fitting.normal_matrix import NormalMatrix
 from l0.calibration.fitting.program import Program
 from l0.common.errors import InputError
 from l0.common.validation import check_settings, positive
@@ -33,22 +36,23 @@ NEARLY_MET = 10.0
 class Solver:
     """The accuracy of a fit, and its limits.
 
-    Attributes
-    ----------
-    gap : float
-        The fit ends when its objective is certainly within this share of the best possible one:
-        the relative duality gap.
-    max_seconds : float, optional
-        Each fit ends after this time, with the best weights so far and the status ``stopped``.
+        Attributes
+        ----------
+        gap : float
+            The fit ends when its objective is certainly within this share of the best possible one:
+            the relative duality gap.
+        max_seconds : float, optional
+            Each fit ends after this time, with the best weights so far and the status ``stopped``.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from l0.calibration import CalibrationProblem, Solver
-    >>> A = np.random.default_rng(0).uniform(size=(3, 500))
-    >>> problem = CalibrationProblem.from_matrix(A, 1.1 * A.sum(axis=1), np.ones(500))
-    >>> problem.solve(solver=Solver(gap=1e-6)).metrics["fit_status"]
-    'exact'
+        Examples
+        --------
+        >>> import numpy as np
+    import torch
+        >>> from l0.calibration import CalibrationProblem, Solver
+        >>> A = np.random.default_rng(0).uniform(size=(3, 500))
+        >>> problem = CalibrationProblem.from_matrix(A, 1.1 * A.sum(axis=1), np.ones(500))
+        >>> problem.solve(solver=Solver(gap=1e-6)).metrics["fit_status"]
+        'exact'
     """
 
     gap: float = 1e-3
@@ -107,7 +111,11 @@ Watch = Callable[[Certificate, Array], None]
 
 
 def solve_program(
-    program: Program, solver: Solver, watch: Watch | None = None, must: bool = False
+    program: Program,
+    solver: Solver,
+    device: torch.device,
+    watch: Watch | None = None,
+    must: bool = False,
 ) -> Solution:
     """Solve a program to the gap of a solver.
 
@@ -116,6 +124,8 @@ def solve_program(
     program : Program
         Its targets have finite shares above 0.
     solver : Solver
+    device : torch.device
+        Where the first-order method computes. All others compute on the CPU.
     watch : callable, optional
         See `Certificate`.
     must : bool
@@ -127,6 +137,9 @@ def solve_program(
     """
     limit = np.inf if solver.max_seconds is None else time.perf_counter() + solver.max_seconds
     normal = normal_matrix(program.matrix)
+    if normal is None:
+        found = solve_first_order(program, device, Certificate(program, solver.gap, limit, watch))
+        return _solution(program, found, _status(found), found.multipliers)
 
     def approximate(of: Program) -> Certificate:
         return solve_interior_point(of, normal, Certificate(of, solver.gap, limit, watch))
@@ -146,7 +159,7 @@ def solve_program(
         if _nearly_met(attempt, near, solver.gap):
             if (found := exact(near.multipliers)) is not None:
                 return found
-    return _solution(program, best, "optimal" if best.certified else "stopped", best.multipliers)
+    return _solution(program, best, _status(best), best.multipliers)
 
 
 def _exact(
@@ -170,7 +183,10 @@ def _exact(
         passes=0,
     )
     if len(active) < m:
-        normal = normal_matrix(part.matrix)
+        fewer = normal_matrix(part.matrix)
+        if fewer is None:
+            return None
+        normal = fewer
     certificate = Certificate(part, EXACT_GAP, limit, watch)
     met = solve_exactly(part, normal, certificate, start[active])
     program.passes += part.passes
@@ -183,6 +199,10 @@ def _exact(
     if turned.any() or missed.any():
         return None
     return _solution(program, certificate, "exact", multipliers)
+
+
+def _status(found: Certificate) -> str:
+    return "optimal" if found.certified else "stopped"
 
 
 def _nearly_met(program: Program, found: Certificate, gap: float) -> bool:
@@ -204,9 +224,7 @@ def _evened(program: Program, found: Certificate) -> Program | None:
     return replace(program, share=np.maximum(program.share, mean), passes=0)
 
 
-def _solution(
-    program: Program, found: Certificate, status: str, multipliers: Array
-) -> Solution:
+def _solution(program: Program, found: Certificate, status: str, multipliers: Array) -> Solution:
     return Solution(
         q=found.q,
         multipliers=multipliers,
