@@ -22,10 +22,11 @@ from l0.calibration.fitting.refit import calibrate_full_file, refit
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
+from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.progress import Listener, progress_bar
 from l0.calibration.results.frontier import Frontier
-from l0.calibration.results.provenance import describe_run
+from l0.calibration.results.provenance import describe_limits, describe_run
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Path, Selector, get_selector
 from l0.common.devices import checked_device
@@ -122,7 +123,7 @@ def prepare(
     reasons : ndarray of str, shape (m,)
         Why a target is unreachable, or the empty string for a target that can be hit.
     """
-    bounds = Bounds.parse(options["bounds"])
+    bounds = read_bounds(problem, options["bounds"], options["weight_bounds"])
     reasons = check_reachable(problem, bounds, n_records or problem.n_records)
     if flag(options["check_scale"], "check_scale"):
         check_scale(problem, reasons == "")
@@ -155,7 +156,7 @@ def check_reachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray
         raise InputError(
             "`targets`: no target with an importance above 0 can be reached "
             f"({first_few(list(compress(problem.names, lost)))}: {reasons[lost][0]}); "
-            "check the labels" + (" and widen `bounds`" if bounds.active else "")
+            "check the labels" + (" and widen the bounds" if bounds.active else "")
         )
     return reasons
 
@@ -196,7 +197,8 @@ def _evaluated(
 ) -> tuple[Metrics, dict[str, pa.Table]]:
     """Turn ratios into weights within the bounds, and evaluate them."""
     problem = context.problem
-    weights = context.objective.bounds.weights(ratios, problem.design_weights[records])
+    bounds = context.objective.bounds.of(records)
+    weights = bounds.weights(ratios, problem.design_weights[records])
     quality, tables = evaluate(problem, records, weights, context.reference, reasons)
     return {**quality, "seconds": context.history.seconds}, tables
 
@@ -211,7 +213,8 @@ def _arguments(context: FitContext, n_records: int | None, options: Options) -> 
     return {
         "n_records": n_records,
         **told,
-        "bounds": context.objective.bounds.pair,
+        "bounds": describe_limits(options["bounds"]),
+        "weight_bounds": describe_limits(options["weight_bounds"]),
         "seed": int(options["seed"]),
         "device": str(context.objective.device),
         "epochs": context.epochs,
