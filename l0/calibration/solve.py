@@ -19,6 +19,7 @@ from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
 from l0.calibration.fitting.refit import calibrate_full_file, refit
+from l0.calibration.fitting.selected import Selection
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
@@ -63,7 +64,7 @@ def solve(
                 records, ratios = np.arange(problem.n_records), context.full_file
             else:
                 selection = selector.select(context, budget)
-                records, ratios = selection.records, refit(context, selection)
+                records, ratios = selection.records, _refit(context, selection)
         metrics, tables = _evaluated(context, records, ratios, reasons)
         return CalibrationResult(
             indices=np.sort(problem.record_order[records]),
@@ -100,7 +101,7 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
             selections = Path().frontier(context, budgets)
             for selection, reasons in zip(selections, [widest, *others], strict=True):
                 reached = replace(context.objective, reachable=reasons == "")
-                ratios = refit(replace(context, objective=reached), selection)
+                ratios = _refit(replace(context, objective=reached), selection)
                 metrics, _ = _evaluated(context, selection.records, ratios, reasons)
                 rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)
@@ -187,6 +188,12 @@ def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
             f"weights by {level:.3g}, or leave `weight` out; if the weights are right, pass "
             "`check_scale=False` (on the command line --no-check-scale)"
         )
+
+
+def _refit(context: FitContext, selection: Selection) -> NDArray[np.float64]:
+    """Fit the ratios of the selected records within the bounds of these records."""
+    bounds = context.objective.bounds.of(selection.records)
+    return refit(replace(context, objective=replace(context.objective, bounds=bounds)), selection)
 
 
 def _evaluated(
