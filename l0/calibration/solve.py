@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from l0.calibration.fitting.selected import Selection
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
+from l0.calibration.problem.joint_reach import joint_reach_of_sums
 from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.progress import Listener, progress_bar
@@ -34,6 +36,8 @@ from l0.common.devices import checked_device
 from l0.common.dtypes import without_autocast
 from l0.common.errors import InputError, first_few
 from l0.common.validation import flag, whole_number
+
+logger = logging.getLogger(__name__)
 
 EPOCHS = 400
 #: The median ratio of the targets to the design-weighted totals must be within this factor of 1.
@@ -57,6 +61,7 @@ def solve(
     needs_full_file = budget is None or getattr(selector, "needs_full_file", True)
     with progress_bar(options["progress"]) as listener:
         context, reasons = prepare(problem, budget, options, listener)
+        together = check_joint_reach(context, budget or problem.n_records, reasons)
         with without_autocast(context.objective.device):
             if needs_full_file or problem.untargeted is not None:
                 context = with_reference(context, budget)
@@ -65,7 +70,7 @@ def solve(
             else:
                 selection = selector.select(context, budget)
                 records, ratios = selection.records, _refit(context, selection)
-        metrics, tables = _evaluated(context, records, ratios, reasons)
+        metrics, tables = _evaluated(context, records, ratios, reasons, together)
         return CalibrationResult(
             indices=np.sort(problem.record_order[records]),
             metrics=metrics,
@@ -100,9 +105,10 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
                 context = with_reference(context, budgets[0])
             selections = Path().frontier(context, budgets)
             for selection, reasons in zip(selections, [widest, *others], strict=True):
+                together = check_joint_reach(context, len(selection.records), reasons)
                 reached = replace(context.objective, reachable=reasons == "")
                 ratios = _refit(replace(context, objective=reached), selection)
-                metrics, _ = _evaluated(context, selection.records, ratios, reasons)
+                metrics, _ = _evaluated(context, selection.records, ratios, reasons, together)
                 rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)
 
@@ -162,6 +168,23 @@ def check_reachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray
     return reasons
 
 
+def check_joint_reach(
+    context: FitContext, n_records: int, reasons: NDArray[np.str_]
+) -> NDArray[np.str_]:
+    """Find targets that no `n_records` records can meet together, and log a warning.
+
+    Returns
+    -------
+    ndarray of str, shape (m,)
+        The statement for each target that it concerns, and the empty string for all others.
+    """
+    objective = context.objective
+    together = joint_reach_of_sums(context.problem, objective.bounds, n_records, reasons == "")
+    for statement in dict.fromkeys(together[together != ""].tolist()):
+        logger.warning("%s", statement)
+    return together
+
+
 def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
     """Check the median ratio of the targets to the design-weighted totals, if most agree on it.
 
@@ -201,12 +224,13 @@ def _evaluated(
     records: NDArray[np.int64],
     ratios: NDArray[np.float64],
     reasons: NDArray[np.str_],
+    together: NDArray[np.str_],
 ) -> tuple[Metrics, dict[str, pa.Table]]:
     """Turn ratios into weights within the bounds, and evaluate them."""
     problem = context.problem
     bounds = context.objective.bounds.of(records)
     weights = bounds.weights(ratios, problem.design_weights[records])
-    quality, tables = evaluate(problem, records, weights, context.reference, reasons)
+    quality, tables = evaluate(problem, records, weights, context.reference, reasons, together)
     return {**quality, "seconds": context.history.seconds}, tables
 
 

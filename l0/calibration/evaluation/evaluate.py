@@ -21,6 +21,7 @@ def evaluate(
     weights: NDArray[np.float64],
     reference: NDArray[np.float64] | None,
     reasons: NDArray[np.str_],
+    together: NDArray[np.str_] | None = None,
 ) -> tuple[Quality, dict[str, pa.Table]]:
     """Evaluate the weights of some records.
 
@@ -34,6 +35,8 @@ def evaluate(
         The ratios of the calibrated full file, or None if there are no untargeted statistics.
     reasons : ndarray of str, shape (m,)
         Why a target is unreachable (see `unreachable`).
+    together : ndarray of str, shape (m,), optional
+        Why a target cannot be met together with others (see `joint_reach`).
 
     Returns
     -------
@@ -65,7 +68,7 @@ def evaluate(
                 "design_weight": w0[as_came],
             }
         ),
-        "targets": _target_table(problem, estimate, error, reasons),
+        "targets": _target_table(problem, estimate, error, reasons, together),
     }
     if problem.untargeted is not None and reference is not None:
         tables["untargeted"] = problem.untargeted.compare(
@@ -88,10 +91,13 @@ def _target_table(
     estimate: NDArray[np.float64],
     error: NDArray[np.float64],
     reasons: NDArray[np.str_],
+    together: NDArray[np.str_] | None,
 ) -> pa.Table:
     met = np.abs(error) <= np.maximum(MET, problem.tolerance)
     design_estimate = problem.estimate(problem.design_weights)
     status = np.where(reasons != "", "unreachable", np.where(met, "met", "missed"))
+    if together is not None:
+        reasons = np.where(status == "missed", together, reasons)
     table = pa.table(
         {
             "name": pa.array(problem.names, pa.string()),

@@ -14,7 +14,7 @@ from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.inputs.survey import find_keys, key_column
 from l0.calibration.results.report import render
 from l0.calibration.results.storage import read_result, write_result
-from l0.calibration.results.summary import FOOTNOTE, result_rows, worst_rows
+from l0.calibration.results.summary import FOOTNOTE, joint_reasons, result_rows, worst_rows
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError
 from l0.common.formatting import percent
@@ -116,9 +116,9 @@ class CalibrationResult(Generic[FrameT]):
         Its columns are `name`, `value`, `estimate`, `error` (estimate - value), `relative_error`
         (error over ``|value|``; for a value of 0, over the design-weighted total of the absolute
         entries), `group`, `status` (``met`` if the relative error is within 1% or within the
-        tolerance, else ``missed`` or ``unreachable``), `reason` (why it is unreachable),
-        `importance` (shares that add up to one), and `design_estimate` and `design_relative_error`
-        under the design weights.
+        tolerance, else ``missed`` or ``unreachable``), `reason` (why it is unreachable, or why it
+        cannot be met together with others), `importance` (shares that add up to one), and
+        `design_estimate` and `design_relative_error` under the design weights.
         """
         return self._frame(self.tables["targets"])
 
@@ -360,6 +360,7 @@ class CalibrationResult(Generic[FrameT]):
             first = next(row for row in statuses if row["status"] == "unreachable")
             many = f"{lost:,} targets are" if lost > 1 else "1 target is"
             parts.append(f"{many} out of reach: {first['name']} ({first['reason']})")
+        parts += joint_reasons(self.tables["targets"])
         return "\n\n".join(parts)
 
     def __str__(self) -> str:
