@@ -103,6 +103,7 @@ def test_the_run_says_how_to_repeat_it(problem):
         "method": "pps",
         "loss": "relative",
         "bounds": None,
+        "weight_bounds": None,
         "seed": 4,
         "device": arguments["device"],
         "epochs": 8,

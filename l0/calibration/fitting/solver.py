@@ -36,16 +36,16 @@ NEARLY_MET = 10.0
 class Solver:
     """The accuracy of a fit, and its limits.
 
-        Attributes
-        ----------
+    Attributes
+    ----------
         gap : float
             The fit ends when its objective is certainly within this share of the best possible one:
             the relative duality gap.
         max_seconds : float, optional
             Each fit ends after this time, with the best weights so far and the status ``stopped``.
 
-        Examples
-        --------
+    Examples
+    --------
         >>> import numpy as np
     import torch
         >>> from l0.calibration import CalibrationProblem, Solver
