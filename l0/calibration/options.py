@@ -148,9 +148,9 @@ class Options(TypedDict, total=False):
         Option(
             '{"capped", "relative"}',
             "capped",
-            "The loss of an error: capped is the absolute relative error, which leaves whole errors "
-            "on targets that contradict the others; relative is the squared relative error, which "
-            "spreads them. The fit minimises the weighted mean over the targets.",
+            "The loss of an error: capped is the absolute relative error, which leaves the errors "
+            "to a few targets that contradict the others; relative is the squared relative error, "
+            "which spreads them. The fit minimises the weighted mean over the targets.",
             str,
         ),
     ]

@@ -5,10 +5,10 @@ records with each other, with their state's and with the nation's. In the tree, 
 are the root, and a block's children share no record. The normal matrix can then be formed and
 factored block by block (George 1973, SIAM Journal on Numerical Analysis 10(2)).
 
-Nothing says which targets are of which level. The targets that share records with the most others
-are tried as the root, in several numbers; those that split the others into the cheapest parts are taken, and each
-part is split in the same way. A sample of the records is enough for this. A target that shares a
-record with a block beside its own is then lifted to a common ancestor.
+Nothing says which targets are of which level. Those that share records with the most others are
+tried as the root, in several numbers. The number is taken that splits the other targets into the
+cheapest parts, and each part is split in the same way. A sample of the records is enough for this.
+Then a target that shares a record with a block beside its own is lifted to a common ancestor.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 
 #: The number of records in the sample that the tree is made from.
 SAMPLE = 8_000
-#: Roots from this share of the targets on are tried, each `GROWTH` times as large as the one before.
+#: The smallest root that is tried has this share of the targets. The next is `GROWTH` times as large.
 FIRST, GROWTH = 1 / 200, 2
 #: A split is taken if it costs at most this share of what the block costs whole.
 WORTH = 0.7

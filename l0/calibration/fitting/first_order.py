@@ -70,11 +70,8 @@ def solve_first_order(
     q = np.clip(distance.inverse_gradient(slope), program.least, program.most)
     lam = np.zeros(len(share))
     estimates = products.forward(q)
+    totals = [np.zeros_like(q), np.zeros_like(lam)]
     for iteration in range(MAX_ITERATIONS):
-        if iteration % ROUND == 0:
-            if iteration and _offered(program, certificate, totals, ROUND):
-                return certificate
-            totals = [np.zeros_like(q), np.zeros_like(lam)]
         moved = (products.back(lam) + beta * slope) / (cost + beta)
         slope = np.clip(moved, slope - MOST_CHANGE, slope + MOST_CHANGE)
         q = np.clip(distance.inverse_gradient(slope), program.least, program.most)
@@ -90,8 +87,11 @@ def solve_first_order(
         estimates = new
         for total, value in zip(totals, (q, lam), strict=True):
             total += value
-    _offered(program, certificate, totals, ROUND)
-    return certificate if certificate.done else certificate.stop("iterations")
+        if (iteration + 1) % ROUND == 0:
+            if _offered(program, certificate, totals, ROUND):
+                return certificate
+            totals = [np.zeros_like(q), np.zeros_like(lam)]
+    return certificate.stop("iterations")
 
 
 def _offered(program: Program, certificate: Certificate, totals: list[Array], count: int) -> bool:

@@ -4,9 +4,9 @@ For records with base ratios g, it minimises over the ratios u = w / w0 within t
 
     datafit(A u) + mu sum_i W_i D(u_i / g_i) / sum_i W_i,    W = w0 g,
 
-with a distance D of Deville & Särndal (1992, JASA 87(418)). Where all targets can be met, and they
-are few, its solution is their calibration estimator. Otherwise errors have a price in place of being
-0, as in ridge calibration (Beaumont & Bocci 2008, Metron 66(1)), which has squared errors.
+with a distance D of Deville & Särndal (1992, JASA 87(418)). If all targets can be met, the solution
+is their calibration estimator. Otherwise errors have a price, as in ridge calibration (Beaumont &
+Bocci 2008, Metron 66(1)), which has squared errors.
 """
 
 from __future__ import annotations

@@ -138,8 +138,8 @@ def solve_program(
     limit = np.inf if solver.max_seconds is None else time.perf_counter() + solver.max_seconds
     normal = normal_matrix(program.matrix)
     if normal is None:
-        found = solve_first_order(program, device, Certificate(program, solver.gap, limit, watch))
-        return _solution(program, found, _status(found), found.multipliers)
+        best = solve_first_order(program, device, Certificate(program, solver.gap, limit, watch))
+        return _solution(program, best, _status(best), best.multipliers)
 
     def approximate(of: Program) -> Certificate:
         return solve_interior_point(of, normal, Certificate(of, solver.gap, limit, watch))
@@ -149,16 +149,17 @@ def solve_program(
 
     points = bool((program.low == program.high).all())
     if points and (must or len(program.share) <= EXACT_ROWS):
-        if (found := exact(np.zeros(len(program.share)))) is not None:
+        found = exact(np.zeros(len(program.share)))
+        if found is not None:
             return found
     best = approximate(program)
     for attempt in (program, _evened(program, best)):
         if attempt is None or best.stopped:
             continue
         near = best if attempt is program else approximate(attempt)
-        if _nearly_met(attempt, near, solver.gap):
-            if (found := exact(near.multipliers)) is not None:
-                return found
+        found = exact(near.multipliers) if _nearly_met(attempt, near, solver.gap) else None
+        if found is not None:
+            return found
     return _solution(program, best, _status(best), best.multipliers)
 
 

@@ -59,10 +59,6 @@ class Bounds:
             _at(self.weight_high, records),
         )
 
-    def of(self, records: NDArray[np.int64]) -> Bounds:
-        """Give the bounds of some records, by their positions, shape (k,)."""
-        return self
-
     def clamp_log_(self, log_ratios: Tensor) -> None:
         """Clamp the logarithms of the ratios to the bounds, in place and outside of autograd."""
         if self.active:

@@ -116,11 +116,13 @@ class CalibrationResult(Generic[FrameT]):
         """A frame of all targets, in the order of the input.
 
         Its columns are `name`, `value`, `estimate`, `error` (estimate - value), `relative_error`
-        (error over ``|value|``; for a value of 0, over the design-weighted total of the absolute
-        entries), `group`, `status` (``met`` if the relative error is within 1% or within the
-        tolerance, else ``missed`` or ``unreachable``), `reason` (why it is unreachable, or why it
-        cannot be met together with others), `importance` (shares that add up to one), and
-        `design_estimate` and `design_relative_error` under the design weights.
+        (error over ``|value|``, or over 0.1% of the design-weighted total of the absolute entries
+        if that is larger, as it is for a value of 0), `group`, `status` (``met`` if the relative
+        error is within 1% or within the tolerance, else ``missed`` or ``unreachable``), `reason`
+        (why it is unreachable, or why it cannot be met together with others), `importance` (shares
+        that add up to one), `shadow_price` (the change of the fit's objective if the value were 1%
+        larger), `at_limit` (whether the target gives way in the fit, because it contradicts
+        others), and `design_estimate` and `design_relative_error` under the design weights.
         """
         return self._frame(self.tables["targets"])
 
