@@ -48,21 +48,21 @@ weights_of_totals <- function(setting, tables) {
   columns <- model.matrix(formula, tables$records)
   population <- population[colnames(columns)]
   bounds <- c(setting$low, setting$high)
+  limits <- c(setting$trim_low, setting$trim_high)
   calibrated <- function(...) {
     calibrate(design, formula, population, maxit = 1000, epsilon = 1e-12, ...)
   }
   designs <- list(
     linear = calibrated(calfun = "linear"),
     linear_bounded = calibrated(calfun = "linear", bounds = bounds),
+    linear_limits = calibrated(calfun = "linear", bounds = limits, bounds.const = TRUE),
     raking = calibrated(calfun = "raking"),
     raking_bounded = calibrated(calfun = "raking", bounds = bounds),
     logit = calibrated(calfun = "logit", bounds = bounds)
   )
   missed <- sapply(designs, function(x) max(abs(colSums(columns * weights(x)) / population - 1)))
   print(signif(missed, 2))
-  trimmed <- trimWeights(
-    designs$raking, lower = setting$trim_low, upper = setting$trim_high, strict = TRUE
-  )
+  trimmed <- trimWeights(designs$raking, lower = limits[1], upper = limits[2], strict = TRUE)
   sapply(c(designs, list(trimmed = trimmed)), weights)
 }
 

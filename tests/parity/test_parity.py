@@ -13,7 +13,8 @@ import l0
 ROOT = Path(__file__).parent
 SETTINGS = pd.read_csv(ROOT / "settings.csv", index_col="data")
 METHODS = [
-    "poststratify", "rake", "linear", "linear_bounded", "raking", "raking_bounded", "logit",
+    "poststratify", "rake", "linear", "linear_bounded", "linear_limits", "raking",
+    "raking_bounded", "logit",
 ]  # fmt: skip
 CASES = [
     (data, method)
@@ -49,9 +50,11 @@ def targets_of(data, method):
 
 def options_of(data, method):
     bounds = tuple(SETTINGS.loc[data, ["low", "high"]])
+    limits = tuple(SETTINGS.loc[data, ["trim_low", "trim_high"]])
     return {
         "linear": {"distance": "linear"},
         "linear_bounded": {"distance": "linear", "bounds": bounds},
+        "linear_limits": {"distance": "linear", "weight_bounds": limits},
         "raking_bounded": {"distance": "raking", "bounds": bounds},
         "logit": {"distance": "logit", "bounds": bounds},
     }.get(method, {"distance": "raking"})
@@ -85,7 +88,7 @@ def test_weights_are_those_of_r_and_meet_the_totals(data, method):
 @pytest.mark.parametrize("data", SETTINGS.index)
 def test_trimmed_weights_are_those_of_r_and_keep_their_sum(data):
     raked = calibrate(data, "raking")
-    limits = SETTINGS.loc[data, ["trim_low", "trim_high"]]
-    trimmed = raked.trim(lower=limits["trim_low"], upper=limits["trim_high"])
+    lower, upper = SETTINGS.loc[data, ["trim_low", "trim_high"]]
+    trimmed = raked.trim(lower=lower, upper=upper)
     np.testing.assert_allclose(in_order(trimmed), read(data).weights_of_r["trimmed"], rtol=1e-6)
     np.testing.assert_allclose(trimmed.values.sum(), raked.values.sum(), rtol=1e-9)
