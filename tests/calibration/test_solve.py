@@ -12,6 +12,7 @@ from l0.calibration import SELECTORS, CalibrationProblem
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
 from l0.calibration.options import Option, Options, known
+from l0.calibration.problem.core import FLOOR
 from l0.calibration.selection.balanced import Balanced
 from l0.calibration.solve import check_scale
 from l0.common.errors import InputError
@@ -103,6 +104,7 @@ def test_the_run_says_how_to_repeat_it(problem):
         "method": "pps",
         "loss": "relative",
         "bounds": None,
+        "weight_bounds": None,
         "seed": 4,
         "device": arguments["device"],
         "epochs": 8,
@@ -324,7 +326,8 @@ def test_targets_of_zero_and_negative_targets_are_hit():
     values[0] = 0
     result = CalibrationProblem.from_matrix(A, values, given["weights"]).solve(100, epochs=200)
     errors = result.targets.column("relative_error").to_numpy()
-    scale = given["weights"].sum()  # of the target of value 0: what all records add, in size
+    # The scale of the target of value 0 is a share of what all records add, in size.
+    scale = FLOOR * given["weights"].sum()
     assert errors[0] == pytest.approx(A[0, result.indices] @ result.values / scale)
     assert np.abs(errors).max() < 0.01
     assert set(result.targets.column("status").to_pylist()) == {"met"}
@@ -531,3 +534,36 @@ def test_the_frontier_leaves_out_what_a_total_of_zero_forces_out():
     table = problem.frontier([40, 200], epochs=60).table
     assert table["n_forced_out"].to_pylist() == [(area == 0).sum()] * 2
     assert max(table["max_error"].to_pylist()) < 0.05
+
+
+# Net totals near zero
+
+
+@pytest.mark.parametrize(
+    ("n_records", "method"), [(None, "hybrid"), (60, "hybrid"), (60, "path"), (60, "hard_concrete")]
+)
+def test_a_net_total_near_zero_is_met_whatever_its_value(n_records, method):
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(50, 150, 400)
+    net = rng.normal(0, 1e4, 400)
+    sizes = []
+    for value in (0.0, 0.03, 1e3, 1e4, 1e5, 1e6):
+        problem = CalibrationProblem.from_matrix([np.ones(400), net], [40_000, value], weights)
+        result = problem.solve(n_records, method)
+        assert set(result.targets["status"].to_pylist()) == {"met"}
+        sizes.append(result.metrics["effective_sample_size"])
+    if n_records is None:
+        assert min(sizes) > 0.99 * 370  # of linear calibration
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
+
+
+@pytest.mark.parametrize("method", ["hybrid", "path", "hard_concrete"])
+def test_a_net_total_of_zero_leaves_the_other_targets_their_records(method):
+    given = problems.parts(m=10, seed=1)
+    A = given["A"].toarray()
+    A[0] = np.where(np.arange(300) % 2, 1.0, -1.0)
+    values = A @ given["weights"] * 1.05
+    values[0] = 0
+    metrics = CalibrationProblem.from_matrix(A, values, given["weights"]).solve(100, method).metrics
+    assert metrics["max_error"] < 0.01
+    assert metrics["effective_sample_size"] > 15

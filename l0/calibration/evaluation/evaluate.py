@@ -24,6 +24,7 @@ def evaluate(
     candidates: NDArray[np.int64],
     reference: NDArray[np.float64] | None,
     reasons: NDArray[np.str_],
+    together: NDArray[np.str_] | None = None,
 ) -> tuple[Quality, dict[str, pa.Table]]:
     """Evaluate the weights of some records.
 
@@ -41,6 +42,8 @@ def evaluate(
         The ratios of the calibrated full file, or None if there are no untargeted statistics.
     reasons : ndarray of str, shape (m,)
         Why a target is unreachable (see `unreachable`).
+    together : ndarray of str, shape (m,), optional
+        Why a target cannot be met together with others (see `joint_reach`).
 
     Returns
     -------
@@ -72,7 +75,7 @@ def evaluate(
                 "design_weight": w0[as_came],
             }
         ),
-        "targets": _target_table(problem, estimate, error, reasons, fit),
+        "targets": _target_table(problem, estimate, error, reasons, together, fit),
     }
     if problem.untargeted is not None and reference is not None:
         tables["untargeted"] = problem.untargeted.compare(
@@ -100,11 +103,14 @@ def _target_table(
     estimate: NDArray[np.float64],
     error: NDArray[np.float64],
     reasons: NDArray[np.str_],
+    together: NDArray[np.str_] | None,
     fit: Fit,
 ) -> pa.Table:
     met = np.abs(error) <= np.maximum(MET, problem.tolerance)
     design_estimate = problem.estimate(problem.design_weights)
     status = np.where(reasons != "", "unreachable", np.where(met, "met", "missed"))
+    if together is not None:
+        reasons = np.where(status == "missed", together, reasons)
     table = pa.table(
         {
             "name": pa.array(problem.names, pa.string()),

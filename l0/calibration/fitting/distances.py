@@ -164,7 +164,7 @@ DISTANCES = ("raking", "linear", "logit")
 
 
 def checked_distance(name: str) -> str:
-    """Check the name of a distance. An unknown name is an `InputError` that lists the known ones."""
+    """Check the name of a distance. For an unknown one, the `InputError` lists the known ones."""
     if not isinstance(name, str) or name not in DISTANCES:
         raise InputError(f"`distance` is {name!r}; it must be one of {first_few(DISTANCES)}")
     return name

@@ -23,7 +23,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from l0.calibration.fitting.certificate import Certificate
 from l0.calibration.fitting.distances import Array

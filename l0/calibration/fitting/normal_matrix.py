@@ -1,9 +1,9 @@
 """The normal matrix B diag(d) B' + diag(e) of a sparse matrix B, and its factor, for many d and e.
 
-Which entries of B meet in which cell never changes. Where records have few entries, their products
-are listed once, cell by cell; each normal matrix is then that list times d. It is sparse, and rows
-with few records come first in its factor: a nested geography then fills in next to nothing. Where
-records have many entries the normal matrix is dense, and so is its factor.
+Which entries of B meet in which cell never changes. If records have few entries, the products of
+their entries are listed once, cell by cell. Each normal matrix is then that list times d. It is
+sparse, and rows with few records come first in its factor, so that a nested geography fills in next
+to nothing. Otherwise the normal matrix is a dense array.
 """
 
 from __future__ import annotations
@@ -20,10 +20,6 @@ from scipy.sparse.linalg import splu
 Array = NDArray[np.float64]
 Solve = Callable[[Array], Array]
 
-#: The largest number of listed products: 12 bytes each.
-MOST_PRODUCTS = 60_000_000
-#: A list and its products with d cost as much as this many multiplications of a dense product.
-LIST_COST = 50
 #: A table of all cells has at most this many rows.
 MOST_TABLED = 10_000
 #: Entries of a dense block of records.
@@ -51,16 +47,6 @@ class NormalMatrix(Protocol):
             If there is no factor.
         """
         ...
-
-
-def normal_matrix(matrix: sp.csr_array) -> NormalMatrix:
-    """Choose how to form the normal matrices of B, shape (m, k)."""
-    m, k = matrix.shape
-    lengths = np.bincount(matrix.indices, minlength=k)
-    products = float((lengths * (lengths + 1.0)).sum() / 2)
-    if products <= MOST_PRODUCTS and LIST_COST * products <= float(m) * m * k:
-        return SparseNormalMatrix(matrix)
-    return DenseNormalMatrix(matrix)
 
 
 class SparseNormalMatrix:

@@ -71,11 +71,24 @@ class Objective:
         """Move an array to the device as float32."""
         return torch.as_tensor(array, dtype=torch.float32).to(self.device)
 
+    @cached_property
+    def easing(self) -> NDArray[np.float64]:
+        """The factors of the errors in a search for records, shape (m,); below 1 if amounts cancel.
+
+        The net total of a million in gains and a million in losses may have a scale of a thousand.
+        A small step of all weights then changes the error by many times its scale, and a gradient
+        method would follow this target alone. Its error therefore counts as a share of the amounts
+        that cancel, if they exceed the scale. The final fit does without this.
+        """
+        problem = self.problem
+        net = np.abs(problem.estimate(problem.design_weights))
+        return problem.scales / np.maximum(problem.scales, problem.absolute_totals - net)
+
     def datafit(self, estimates: Tensor) -> Tensor:
-        """Compute the weighted mean loss of scaled estimates, shape (m,)."""
+        """Compute the weighted mean loss of scaled estimates, shape (m,), for a gradient method."""
         error = estimates - self._goal
         beyond = error - error.clamp(-self._tolerance, self._tolerance)
-        return self._shares @ self.loss(beyond)
+        return self._shares @ self.loss(self._easing * beyond)
 
     @cached_property
     def _goal(self) -> Tensor:
@@ -84,6 +97,10 @@ class Objective:
     @cached_property
     def _tolerance(self) -> Tensor:
         return self.tensor(self.problem.tolerance)
+
+    @cached_property
+    def _easing(self) -> Tensor:
+        return self.tensor(self.easing)
 
     @cached_property
     def _shares(self) -> Tensor:

@@ -4,9 +4,9 @@ For records with base ratios g, it minimises over the ratios u = w / w0 within t
 
     datafit(A u) + mu sum_i W_i D(u_i / g_i) / sum_i W_i,    W = w0 g,
 
-with a distance D of Deville & Särndal (1992, JASA 87(418)). Where all targets can be met, and they
-are few, its solution is their calibration estimator. Otherwise errors have a price in place of being
-0, as in ridge calibration (Beaumont & Bocci 2008, Metron 66(1)), which has squared errors.
+with a distance D of Deville & Särndal (1992, JASA 87(418)). If all targets can be met, the solution
+is their calibration estimator. Otherwise errors have a price, as in ridge calibration (Beaumont &
+Bocci 2008, Metron 66(1)), which has squared errors.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
     scaled = _scaled(objective, selection)
     moved = np.diff(scaled.indptr) > 0
     rows = np.flatnonzero((objective.importance > 0) & moved)
-    program = build_program(objective, selection, scaled[rows] if len(rows) < len(moved) else scaled, rows)
+    program = build_program(
+        objective, selection, scaled[rows] if len(rows) < len(moved) else scaled, rows
+    )
     estimates = np.zeros(problem.n_targets)
 
     def watch(certificate: Certificate, fitted: Array) -> None:
@@ -92,7 +94,7 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
             stage, 1, len(selection.records), estimates.copy(), certificate.gap
         )
 
-    solution = solve_program(program, context.solver, watch, must=objective.exact)
+    solution = solve_program(program, context.solver, objective.device, watch, must=objective.exact)
     q = solution.q
     multipliers = np.zeros(problem.n_targets)
     multipliers[rows] = solution.multipliers[: len(rows)]

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from l0.calibration.fitting.certificate import Certificate
+from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.distances import Array
+from l0.calibration.fitting.first_order import solve_first_order
 from l0.calibration.fitting.interior_point import solve_interior_point
 from l0.calibration.fitting.newton import MET, solve_exactly
-from l0.calibration.fitting.normal_matrix import NormalMatrix, normal_matrix
+from l0.calibration.fitting.normal_matrix import NormalMatrix
 from l0.calibration.fitting.program import Program
 from l0.common.errors import InputError
 from l0.common.validation import check_settings, positive
@@ -38,20 +41,21 @@ class Solver:
 
     Attributes
     ----------
-    gap : float
-        The fit ends when its objective is certainly within this share of the best possible one:
-        the relative duality gap.
-    max_seconds : float, optional
-        Each fit ends after this time, with the best weights so far and the status ``stopped``.
+        gap : float
+            The fit ends when its objective is certainly within this share of the best possible one:
+            the relative duality gap.
+        max_seconds : float, optional
+            Each fit ends after this time, with the best weights so far and the status ``stopped``.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from l0.calibration import CalibrationProblem, Solver
-    >>> A = np.random.default_rng(0).uniform(size=(3, 500))
-    >>> problem = CalibrationProblem.from_matrix(A, 1.1 * A.sum(axis=1), np.ones(500))
-    >>> problem.solve(solver=Solver(gap=1e-6)).metrics["fit_status"]
-    'exact'
+        >>> import numpy as np
+    import torch
+        >>> from l0.calibration import CalibrationProblem, Solver
+        >>> A = np.random.default_rng(0).uniform(size=(3, 500))
+        >>> problem = CalibrationProblem.from_matrix(A, 1.1 * A.sum(axis=1), np.ones(500))
+        >>> problem.solve(solver=Solver(gap=1e-6)).metrics["fit_status"]
+        'exact'
     """
 
     gap: float = 1e-3
@@ -110,7 +114,11 @@ Watch = Callable[[Certificate, Array], None]
 
 
 def solve_program(
-    program: Program, solver: Solver, watch: Watch | None = None, must: bool = False
+    program: Program,
+    solver: Solver,
+    device: torch.device,
+    watch: Watch | None = None,
+    must: bool = False,
 ) -> Solution:
     """Solve a program to the gap of a solver.
 
@@ -119,6 +127,8 @@ def solve_program(
     program : Program
         Its shares are above 0.
     solver : Solver
+    device : torch.device
+        Where the first-order method computes. All others compute on the CPU.
     watch : callable, optional
         See `Certificate`.
     must : bool
@@ -130,6 +140,9 @@ def solve_program(
     """
     limit = np.inf if solver.max_seconds is None else time.perf_counter() + solver.max_seconds
     normal = normal_matrix(program.matrix)
+    if normal is None:
+        best = solve_first_order(program, device, Certificate(program, solver.gap, limit, watch))
+        return _solution(program, best, _status(best), best.multipliers)
     points = bool((program.low == program.high).all())
 
     def approximate(of: Program) -> Certificate:
@@ -140,17 +153,18 @@ def solve_program(
         return _required(program, normal, limit, watch) if found is None and not points else found
 
     if points and (must or len(program.share) <= EXACT_ROWS):
-        if (found := exact(np.zeros(len(program.share)))) is not None:
+        found = exact(np.zeros(len(program.share)))
+        if found is not None:
             return found
     best = approximate(program)
     for attempt in (program, _evened(program, best)):
         if attempt is None or best.stopped:
             continue
         near = best if attempt is program else approximate(attempt)
-        if _nearly_met(attempt, near, solver.gap):
-            if (found := exact(near.multipliers)) is not None:
-                return found
-    return _solution(program, best, "optimal" if best.certified else "stopped", best.multipliers)
+        found = exact(near.multipliers) if _nearly_met(attempt, near, solver.gap) else None
+        if found is not None:
+            return found
+    return _solution(program, best, _status(best), best.multipliers)
 
 
 def _exact(
@@ -174,7 +188,10 @@ def _exact(
         passes=0,
     )
     if len(active) < m:
-        normal = normal_matrix(part.matrix)
+        fewer = normal_matrix(part.matrix)
+        if fewer is None:
+            return None
+        normal = fewer
     certificate = Certificate(part, EXACT_GAP, limit)
     met = solve_exactly(part, normal, certificate, start[active])
     program.passes += part.passes
@@ -208,6 +225,10 @@ def _required(
     return _solution(program, certificate, "exact", certificate.multipliers)
 
 
+def _status(found: Certificate) -> str:
+    return "optimal" if found.certified else "stopped"
+
+
 def _nearly_met(program: Program, found: Certificate, gap: float) -> bool:
     """Tell whether all targets may be attainable: what is missed is small beside the gap."""
     datafit = found.primal - program.pull(found.q)
@@ -233,9 +254,7 @@ def _evened(program: Program, found: Certificate) -> Program | None:
     return replace(program, share=np.maximum(program.share, mean), squared=False, passes=0)
 
 
-def _solution(
-    program: Program, found: Certificate, status: str, multipliers: Array
-) -> Solution:
+def _solution(program: Program, found: Certificate, status: str, multipliers: Array) -> Solution:
     return Solution(
         q=found.q,
         multipliers=multipliers,

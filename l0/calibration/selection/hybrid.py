@@ -102,7 +102,8 @@ class Hybrid:
         start = self.start * ratios_of_all[others]
         chosen, ratios = next(self.path.walk(context, others, start, [n_left], companions))
         # The refit would raise ratios below the lower bound to the bound.
-        useful = ratios >= max(self.path.threshold, context.objective.bounds.low)
+        lowest = context.objective.bounds.of(chosen).low
+        useful = ratios >= np.maximum(self.path.threshold, lowest)
         chosen, ratios = chosen[useful], ratios[useful]
         n_more = n_left - len(chosen)
         if n_more:
@@ -119,10 +120,9 @@ class Hybrid:
         self, context: FitContext, q: NDArray[np.float64], n_drawn: int
     ) -> NDArray[np.int64]:
         """Find the records that may be drawn: the less influential ones, or all if too few are."""
-        problem, objective = context.problem, context.objective
+        objective = context.objective
         # The value of a target whose amounts cancel is small, and most records would exceed it.
-        cancelled = problem.absolute_totals - np.abs(problem.estimate(problem.design_weights))
-        share = (objective.importance > 0) * problem.scales / np.maximum(problem.scales, cancelled)
+        share = (objective.importance > 0) * objective.easing
         # The weight w / q of a record adds (w / q) a / scale = (u / q) A to each target.
         influence = objective.operator.largest_entries(share) * context.full_file
         candidates = context.candidates

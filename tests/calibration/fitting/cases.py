@@ -9,7 +9,8 @@ from l0.calibration import CalibrationProblem
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import LEAST_MU, Fit
 from l0.calibration.fitting.selected import Selection
-from l0.calibration.problem.bounds import Bounds, unreachable
+from l0.calibration.problem.bounds import unreachable
+from l0.calibration.problem.limits import read_bounds
 from tests.calibration import problems
 
 
@@ -63,7 +64,7 @@ def case(rng, gap=1e-3):
         records = np.sort(rng.permutation(n)[: max(2, n // 2)])
         base = rng.uniform(0.7, 1.5, len(records))
         feasible = False
-    reasons = unreachable(problem, Bounds.parse(bounds), len(records))
+    reasons = unreachable(problem, read_bounds(problem, bounds), len(records))
     reachable = reasons == ""
     if not (reachable & (problem.importance > 0)).any():
         return case(rng, gap)
