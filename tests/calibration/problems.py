@@ -8,6 +8,7 @@ from l0.calibration import CalibrationProblem
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
+from l0.calibration.fitting.solver import Solver
 from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.solve import with_reference
@@ -51,17 +52,24 @@ def context(
     listener=None,
     full_file=False,
     candidates=None,
+    gap=1e-3,
+    **options,
 ):
-    """Set up a fit of a problem, as `solve` does; with `full_file` all records are fitted first."""
+    """Set up a fit of a problem, as `solve` does; with `full_file` all records are fitted first.
+
+    `options` are those of `Objective`: distance, keep_total and exact.
+    """
     objective = Objective(
         of,
         scaled_operator(of, torch.device("cpu")),
         get_loss(loss),
         read_bounds(of, bounds, weight_bounds),
         np.ones(of.n_targets, dtype=bool) if reachable is None else reachable,
+        **options,
     )
     made = FitContext(
         objective,
+        Solver(gap=gap),
         epochs,
         np.random.default_rng(seed),
         History(of, listener),

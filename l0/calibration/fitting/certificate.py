@@ -10,7 +10,7 @@ import numpy as np
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.program import Program
 
-#: An objective below this is 0: the gap of the fit is then absolute.
+#: A fit with a duality gap of at most this is done, whatever share of the objective it is.
 ZERO = 1e-12
 
 
@@ -66,6 +66,8 @@ class Certificate:
         pulled : ndarray of float64, shape (k,)
             B' lambda.
         """
+        if self._program.total:
+            q, estimates = self._program.with_total(q, estimates)
         primal = self._program.primal(q, estimates)
         dual, _ = self._program.dual(multipliers, pulled)
         if primal < self.primal:
@@ -80,14 +82,17 @@ class Certificate:
 
     @property
     def gap(self) -> float:
-        """The duality gap as a share of the objective; the gap itself if the objective is 0."""
+        """The duality gap as a share of the objective; a gap of nearly 0 itself."""
+        if not np.isfinite(self.primal):
+            return np.inf
         difference = max(self.primal - self.dual, 0.0)
-        return difference if abs(self.primal) <= ZERO else difference / abs(self.primal)
+        return difference if difference <= ZERO else difference / abs(self.primal)
 
     @property
     def certified(self) -> bool:
         """Whether the gap is small enough."""
-        return self.primal - self.dual <= max(self._gap * abs(self.primal), ZERO)
+        allowed = max(self._gap * abs(self.primal), ZERO)
+        return bool(np.isfinite(self.primal)) and self.primal - self.dual <= allowed
 
     @property
     def done(self) -> bool:

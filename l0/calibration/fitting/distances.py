@@ -18,6 +18,9 @@ from l0.common.errors import InputError, first_few
 
 Array = NDArray[np.float64]
 
+#: The largest size of log q for a q above 0.
+MOST_LOG = 300.0
+
 
 class Distance(Protocol):
     """A strictly convex function D of q with the minimum D(1) = 0."""
@@ -67,7 +70,8 @@ class Raking:
 
     def inverse_gradient(self, y: Array) -> Array:
         """See `Distance.inverse_gradient`."""
-        return np.exp(np.minimum(y, 700.0))  # exp(710) is infinite
+        # Products of larger numbers would be infinite, and q must be above 0.
+        return np.exp(np.clip(y, -MOST_LOG, MOST_LOG))
 
 
 @dataclass(frozen=True)
@@ -143,8 +147,9 @@ class Logit:
         return np.asarray(np.log(odds) / self._steepness)
 
     def curvature(self, q: Array) -> Array:
-        """See `Distance.curvature`."""
-        return np.asarray((1 / (q - self.low) + 1 / (self.high - q)) / self._steepness)
+        """See `Distance.curvature`. It is infinite at L and U."""
+        with np.errstate(divide="ignore"):
+            return np.asarray((1 / (q - self.low) + 1 / (self.high - q)) / self._steepness)
 
     def inverse_gradient(self, y: Array) -> Array:
         """See `Distance.inverse_gradient`."""

@@ -33,6 +33,8 @@ MAX_ITERATIONS = 400
 ROUND = 50
 #: The scale of the multipliers' steps, as a share of their limits, and the safety of both steps.
 STEP, SAFETY = 0.3, 0.9
+#: The step of a target that must be met is that of a target with this share.
+MUST = 10.0
 #: The multipliers' steps follow q in the first iterations, and then every so many.
 EARLY, EVERY = 20, 10
 #: The multipliers of the certificate are the best of these multiples.
@@ -49,7 +51,7 @@ def solve_first_order(
     Parameters
     ----------
     program : Program
-        Its shares are finite.
+        Only its total may have an infinite share.
     device : torch.device
         Where to compute, in float32. The certificate is computed in float64.
     certificate : Certificate
@@ -62,7 +64,8 @@ def solve_first_order(
     products = _Products(program, device)
     distance, cost, share = program.distance, program.cost, program.share
     centre, tolerance = (program.low + program.high) / 2, (program.high - program.low) / 2
-    scale = STEP * (share / (1 + share) if program.squared else share)
+    limit = np.where(np.isfinite(share), share, MUST)
+    scale = STEP * (limit / (1 + limit) if program.squared else limit)
     beta = products.sizes_back(scale)
     # A record that moves no target stays where it is.
     beta = np.where(beta > 0, beta, 1.0)

@@ -32,8 +32,10 @@ from l0.calibration.fitting.program import Program
 MAX_ITERATIONS = 100
 #: A step goes this share of the way to the nearest limit: at first, and after `EARLY` iterations.
 EARLY, STEPS = 5, (0.95, 0.995)
-#: Steps of conjugate gradients that refine the solution of a system.
-REFINEMENTS = 3
+#: A distance to a limit is at least this share of the quantity it is measured for.
+ROUNDING = 1e-15
+#: Steps of conjugate gradients that refine the solution of a system, and the longest of them.
+REFINEMENTS, LONGEST_REFINEMENT = 3, 2.0
 #: A step multiplies q by at least exp(FALL), and q is never below LEAST.
 FALL, LEAST = -4.0, 1e-60
 
@@ -162,10 +164,15 @@ class _Newton:
         self.program, self.point, self.pulled = program, point, pulled
         self.soft, self.wide = method._soft, method._wide
         self.least, self.most = method._least, method._most
-        self.s_up, self.s_down = program.share + point.lam, program.share - point.lam
-        self.to_low = np.where(self.wide, point.z - program.low, np.inf)
-        self.to_high = np.where(self.wide, program.high - point.z, np.inf)
-        self.over, self.under = point.q - self.least, self.most - point.q
+        width = program.high - program.low
+        # Without a limit of the multiplier, e+ and e- stay 0.
+        limit = np.where(self.soft, program.share, np.inf)
+        self.s_up = _above_zero(limit + point.lam, limit)
+        self.s_down = _above_zero(limit - point.lam, limit)
+        self.to_low = np.where(self.wide, _above_zero(point.z - program.low, width), np.inf)
+        self.to_high = np.where(self.wide, _above_zero(program.high - point.z, width), np.inf)
+        self.over = _above_zero(point.q - self.least, point.q)
+        self.under = _above_zero(self.most - point.q, point.q)
         self.gradient = program.cost * program.distance.gradient(point.q)
         self.h = (
             program.cost * program.distance.curvature(point.q)
@@ -224,14 +231,14 @@ class _Newton:
             _longest(self.over, q),
             _longest(self.under, -q),
         )
-        dual = [
+        dual = (
             _longest(point.above, above),
             _longest(point.below, below),
             _longest(point.at_least, at_least),
             _longest(point.at_most, at_most),
-        ]
-        if not program.squared:
-            dual += [_longest(self.s_up, lam), _longest(self.s_down, -lam)]
+            _longest(self.s_up, lam),
+            _longest(self.s_down, -lam),
+        )
         change = Point(q, at_least, at_most, lam, up, down, z, above, below)
         return change, min(primal), min(dual)
 
@@ -264,7 +271,9 @@ class _Newton:
             direction = preconditioned + new / old * direction
             image = self._times(direction)
             curvature = float(direction @ image)
-            if not curvature > 0:
+            # The factor is nearly exact but for dependent rows: it has a ridge, and the system none.
+            # A step far from 1 would only move multipliers to and fro between such rows.
+            if not 0 < new < LONGEST_REFINEMENT * curvature:
                 break
             solution = solution + new / curvature * direction
             residual = residual - new / curvature * image
@@ -280,6 +289,11 @@ def _factor(normal: NormalMatrix, d: Array, e: Array) -> Solve:
     if not (np.isfinite(d).all() and np.isfinite(e).all()):
         raise np.linalg.LinAlgError("the Newton system has overflowed")
     return normal.factor(d, e)
+
+
+def _above_zero(difference: Array, of: Array) -> Array:
+    """Keep a distance to a limit above 0, where rounding would make it 0."""
+    return np.maximum(difference, ROUNDING * np.abs(of))
 
 
 def _longest(values: Array, change: Array) -> float:

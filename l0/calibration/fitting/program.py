@@ -27,6 +27,9 @@ import scipy.sparse as sp
 
 from l0.calibration.fitting.distances import Array, Distance
 
+#: The total of the weights is met up to this share of it, after at most so many corrections.
+TOTAL_MET, TOTAL_ROUNDS = 1e-13, 50
+
 
 @dataclass(eq=False, repr=False)
 class Program:
@@ -48,6 +51,8 @@ class Program:
         D.
     least, most : ndarray of float64, shape (k,)
         l and h, the bounds on q. They are infinite where there is none.
+    total : bool
+        Whether the last target is the total of the weights. It must be met.
     passes : int
         How often the matrix was multiplied, in either direction.
     """
@@ -61,6 +66,7 @@ class Program:
     distance: Distance
     least: Array
     most: Array
+    total: bool = False
     passes: int = 0
 
     def times(self, q: Array) -> Array:
@@ -122,6 +128,27 @@ class Program:
         """Compute the q within its bounds that minimises c D(q) - q (B' lambda), shape (k,)."""
         return np.clip(self.distance.inverse_gradient(pulled / self.cost), self.least, self.most)
 
+    def with_total(self, q: Array, estimates: Array) -> tuple[Array, Array]:
+        """Move q within its bounds, so that the total of the weights is met.
+
+        All ratios get the same factor, or the same addend if some are negative.
+
+        Returns
+        -------
+        q, estimates : ndarray of float64, shapes (k,) and (m,)
+        """
+        parts = np.asarray(self.matrix[[-1]].toarray()).ravel()
+        first = q
+        for _ in range(TOTAL_ROUNDS):
+            missing = float(self.low[-1] - parts @ q)
+            if abs(missing) <= TOTAL_MET * self.low[-1]:
+                break
+            inner = (q < self.most) if missing > 0 else (q > self.least)
+            rest = parts * q if (q > 0).all() else parts
+            add = missing / max(float(rest[inner].sum()), 1e-300) * (rest / parts)
+            q = np.clip(np.where(inner, q + add, q), self.least, self.most)
+        return q, estimates if q is first else self.times(q)
+
     def inside(self, q: Array) -> Array:
         """Move q into the domain of the distance, which is open."""
         low, high = self.distance.domain
@@ -139,5 +166,8 @@ class Program:
             share = np.maximum(step / q, fall)
             factor = np.where(share > -0.5, 1 + share, 0.5 * np.exp(np.minimum(share, 0.0) + 0.5))
             return np.maximum(q * factor, least)
-        moved = q + step
-        return np.clip(moved, q + 0.95 * (low - q), q + 0.95 * (high - q))
+        moved = np.clip(q + step, q + 0.95 * (low - q), q + 0.95 * (high - q))
+        if np.ndim(low) == 0:
+            return moved
+        room = 1e-14 * (np.asarray(high) - low)
+        return np.clip(moved, low + room, high - room)

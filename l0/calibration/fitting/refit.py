@@ -35,10 +35,6 @@ LEAST_MU = 1e-6
 LEAST_Q = 1e-6
 #: The minimum of the logit distance is inside the bounds by this share of their difference.
 LOGIT_ROOM = 1e-3
-#: The share of the total of the weights, beside 1 for all other targets. It is met: a change of all
-#: weights by one percent changes the other errors by about one percent.
-TOTAL_SHARE = 10.0
-TOTAL_ROUNDS = 20
 #: A multiplier is at its limit up to this share of it.
 AT_LIMIT = 1e-3
 
@@ -100,8 +96,6 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
 
     solution = solve_program(program, context.solver, objective.device, watch, must=objective.exact)
     q = solution.q
-    if objective.keep_total:
-        q = _with_total(program, q)
     multipliers = np.zeros(problem.n_targets)
     multipliers[rows] = solution.multipliers[: len(rows)]
     # A target that none of these records moves is missed, whatever the weights.
@@ -113,7 +107,7 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
     if solution.status == "exact":
         at_limit &= lost
     status = "optimal" if solution.status == "exact" and lost.any() else solution.status
-    return Fit(q * selection.base, multipliers, at_limit, replace(solution, q=q, status=status))
+    return Fit(q * selection.base, multipliers, at_limit, replace(solution, status=status))
 
 
 def calibrate_full_file(context: FitContext) -> Fit:
@@ -151,10 +145,10 @@ def build_program(
     tolerance = problem.tolerance[rows]
     low, high, share = value - tolerance, value + tolerance, objective.importance[rows]
     if objective.keep_total:
-        total = weight / problem.design_weights.sum()
+        total = _parts_of_total(weight, problem.design_weights, least, most)
         scaled = sp.vstack([scaled, sp.csr_array(total[None, :])], format="csr")
         low, high = np.append(low, 1.0), np.append(high, 1.0)
-        share = np.append(share, TOTAL_SHARE)
+        share = np.append(share, np.inf)
     return Program(
         matrix=scaled,
         low=low,
@@ -165,7 +159,21 @@ def build_program(
         distance=distance,
         least=least,
         most=most,
+        total=objective.keep_total,
     )
+
+
+def _parts_of_total(weight: Array, design_weights: Array, least: Array, most: Array) -> Array:
+    """Give the parts of the base weights in the sum of all design weights, shape (k,)."""
+    parts = weight / design_weights.sum()
+    lowest, highest = float(parts @ least), float(parts @ most)
+    if not lowest <= 1 <= highest:
+        end = f"at least {lowest:.4g}" if lowest > 1 else f"at most {highest:.4g}"
+        raise InputError(
+            f"`keep_total`: the weights of {len(parts):,} records within the bounds add up to {end} "
+            "times the sum of all design weights; widen `bounds`, or pass `keep_total=False`"
+        )
+    return parts
 
 
 def _scaled(objective: Objective, selection: Selection) -> sp.csr_array:
@@ -194,19 +202,3 @@ def _logit(least: Array, most: Array) -> tuple[Logit, Array, Array]:
         )
     room = LOGIT_ROOM * (most - least)
     return Logit(least, most, np.clip(1.0, least + room, most - room)), least, most
-
-
-def _with_total(program: Program, q: Array) -> Array:
-    """Scale the ratios within their bounds, so that the last target, their total, is met.
-
-    The fit has met it up to its gap.
-    """
-    parts = np.asarray(program.matrix[[-1]].toarray()).ravel()
-    for _ in range(TOTAL_ROUNDS):
-        inner = (q > program.least) & (q < program.most)
-        rest = parts[inner] @ q[inner]
-        factor = (1 - parts[~inner] @ q[~inner]) / rest if rest > 0 else 1.0
-        q = np.clip(np.where(inner, factor * q, q), program.least, program.most)
-        if factor == 1:
-            break
-    return q

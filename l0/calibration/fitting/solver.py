@@ -26,7 +26,10 @@ EXACT_ROWS = 300
 EXACT_GAP = 1e-9
 #: A multiplier of an interval counts as 0 if it is below this part of its limit.
 INACTIVE = 1e-4
-#: A missed target with less than this share of the mean importance is tried again with the mean.
+#: A target gives way if it is missed and its multiplier is at least this part of its limit.
+GIVES_WAY = 0.9
+#: A target with less than this share of the mean importance that gives way is tried again with the
+#: mean.
 UNIMPORTANT = 0.1
 #: If the datafit is below this multiple of the gap, all targets may be attainable.
 NEARLY_MET = 10.0
@@ -122,7 +125,7 @@ def solve_program(
     Parameters
     ----------
     program : Program
-        Its targets have finite shares above 0.
+        Its shares are above 0.
     solver : Solver
     device : torch.device
         Where the first-order method computes. All others compute on the CPU.
@@ -140,14 +143,15 @@ def solve_program(
     if normal is None:
         best = solve_first_order(program, device, Certificate(program, solver.gap, limit, watch))
         return _solution(program, best, _status(best), best.multipliers)
+    points = bool((program.low == program.high).all())
 
     def approximate(of: Program) -> Certificate:
         return solve_interior_point(of, normal, Certificate(of, solver.gap, limit, watch))
 
     def exact(start: Array) -> Solution | None:
-        return _exact(program, normal, start, limit, watch)
+        found = _exact(program, normal, start, limit, watch)
+        return _required(program, normal, limit, watch) if found is None and not points else found
 
-    points = bool((program.low == program.high).all())
     if points and (must or len(program.share) <= EXACT_ROWS):
         found = exact(np.zeros(len(program.share)))
         if found is not None:
@@ -188,7 +192,7 @@ def _exact(
         if fewer is None:
             return None
         normal = fewer
-    certificate = Certificate(part, EXACT_GAP, limit, watch)
+    certificate = Certificate(part, EXACT_GAP, limit)
     met = solve_exactly(part, normal, certificate, start[active])
     program.passes += part.passes
     if not met:
@@ -196,10 +200,29 @@ def _exact(
     multipliers = np.zeros(m)
     multipliers[active] = certificate.multipliers
     turned = wide & (multipliers * start < 0)
-    missed = np.abs(program.outside(program.times(certificate.q))) > MET * program.size
+    estimates = program.times(certificate.q)
+    missed = np.abs(program.outside(estimates)) > MET * program.size
     if turned.any() or missed.any():
         return None
+    if watch is not None:
+        watch(certificate, estimates)
     return _solution(program, certificate, "exact", multipliers)
+
+
+def _required(
+    program: Program, normal: NormalMatrix, limit: float, watch: Watch | None
+) -> Solution | None:
+    """Look for the closest weights that meet all targets; None if there seem to be none.
+
+    This finds out which intervals count as points, and is less accurate than `_exact`.
+    """
+    required = replace(program, share=np.full(len(program.share), np.inf), passes=0)
+    certificate = Certificate(required, EXACT_GAP, limit, watch)
+    solve_interior_point(required, normal, certificate)
+    program.passes += required.passes
+    if not certificate.certified:
+        return None
+    return _solution(program, certificate, "exact", certificate.multipliers)
 
 
 def _status(found: Certificate) -> str:
@@ -213,16 +236,22 @@ def _nearly_met(program: Program, found: Certificate, gap: float) -> bool:
 
 
 def _evened(program: Program, found: Certificate) -> Program | None:
-    """Raise the shares of unimportant targets, if only these are missed.
+    """Make missing unimportant targets dearer, if only these give way.
 
     A share decides how much a miss costs, beside the distance of the weights. A small one could
-    leave a target missed that can be met with all others.
+    leave a target missed that can be met with all others. Squared errors nearly always do.
     """
+    share = program.share
+    mean = float(share[np.isfinite(share)].mean())
     missed = np.abs(program.outside(program.times(found.q))) > MET * program.size
-    mean = float(program.share.mean())
-    if not missed.any() or (program.share[missed] > UNIMPORTANT * mean).any():
+    if program.squared:
+        hopeless = len(share) > EXACT_ROWS
+    else:
+        missed &= np.abs(found.multipliers) > GIVES_WAY * share
+        hopeless = bool((share[missed] > UNIMPORTANT * mean).any())
+    if hopeless or not missed.any():
         return None
-    return replace(program, share=np.maximum(program.share, mean), passes=0)
+    return replace(program, share=np.maximum(program.share, mean), squared=False, passes=0)
 
 
 def _solution(program: Program, found: Certificate, status: str, multipliers: Array) -> Solution:
