@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 
 #: The number of records in the sample that the tree is made from.
 SAMPLE = 8_000
-#: The smallest root that is tried has this share of the targets. The next is `GROWTH` times as large.
+#: The smallest root to try has this share of the targets. Each next one is `GROWTH` times as large.
 FIRST, GROWTH = 1 / 200, 2
 #: A split is taken if it costs at most this share of what the block costs whole.
 WORTH = 0.7

@@ -13,7 +13,7 @@ distance of weights (`distances`). With multipliers lambda, one for each target,
     + \sum_i \min_{l \le q \le h} \big( c_i D(q_i) - q_i (B' \lambda)_i \big),
 
 with z_j in the interval of the target. With rho itself, abs(lambda_j) is at most p_j, and the term
-in square brackets is absent. The difference of both values is the duality gap. It bounds how far a q
+in square brackets is absent. The difference of both values, the duality gap, bounds how far a q
 is from the optimum (Boyd & Vandenberghe 2004, Convex Optimization, section 5.5.1).
 """
 

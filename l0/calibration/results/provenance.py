@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def describe_run(
         "call": _call(problem, method, arguments),
         "problem_sha256": digest(problem),
         "threads": torch.get_num_threads(),
-        "versions": versions(),
+        "versions": dict(versions()),
     }
     return run if problem.inputs is None else {**run, "inputs": dict(problem.inputs)}
 
@@ -103,7 +104,8 @@ def digest(problem: Problem) -> str:
     return fingerprint.hexdigest()
 
 
-def versions() -> dict[str, str]:
+@cache
+def versions() -> Mapping[str, str]:
     """List the versions of Python and of the packages that compute the numbers."""
     found = {"python": platform.python_version()}
     for package in ("l0-python", "torch", "numpy", "scipy", "pyarrow", "narwhals"):
