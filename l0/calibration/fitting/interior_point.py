@@ -36,7 +36,7 @@ EARLY, STEPS = 5, (0.95, 0.995)
 ROUNDING = 1e-15
 #: Steps of conjugate gradients that refine the solution of a system, and the longest of them.
 REFINEMENTS, LONGEST_REFINEMENT = 3, 2.0
-#: A step multiplies q by at least exp(FALL), and q is never below LEAST.
+#: A step multiplies q by at least exp(FALL). No q and no curvature is below LEAST.
 FALL, LEAST = -4.0, 1e-60
 
 
@@ -179,7 +179,7 @@ class _Newton:
             + point.at_least / self.over
             + point.at_most / self.under
         )
-        theta = point.above / self.to_low + point.below / self.to_high
+        theta = np.maximum(point.above / self.to_low + point.below / self.to_high, LEAST)
         self.slide = np.divide(1.0, theta, out=np.zeros_like(theta), where=self.wide)
         squared = 1 / (2 * program.share) if program.squared else 0.0
         self.diagonal = point.up / self.s_up + point.down / self.s_down + self.slide + squared

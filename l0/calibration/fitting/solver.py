@@ -28,9 +28,9 @@ EXACT_GAP = 1e-9
 INACTIVE = 1e-4
 #: A target gives way if it is missed and its multiplier is at least this part of its limit.
 GIVES_WAY = 0.9
-#: A target with less than this share of the mean importance that gives way is tried again with the
-#: mean.
-UNIMPORTANT = 0.1
+#: A target with less than this share of the mean importance that gives way is tried again with at
+#: least the mean, and with so much more if targets are few.
+UNIMPORTANT, DEARER = 0.1, 100.0
 #: If the datafit is below this multiple of the gap, all targets may be attainable.
 NEARLY_MET = 10.0
 
@@ -236,22 +236,27 @@ def _nearly_met(program: Program, found: Certificate, gap: float) -> bool:
 
 
 def _evened(program: Program, found: Certificate) -> Program | None:
-    """Make missing unimportant targets dearer, if only these give way.
+    """Make targets that give way dearer, if all could be met: if only unimportant ones give way.
 
     A share decides how much a miss costs, beside the distance of the weights. A small one could
-    leave a target missed that can be met with all others. Squared errors nearly always do.
+    leave a target missed that can be met with all others. Squared errors nearly always do. Of few
+    targets with intervals, any may give way, because there has been no exact attempt for them.
     """
     share = program.share
     mean = float(share[np.isfinite(share)].mean())
     missed = np.abs(program.outside(program.times(found.q))) > MET * program.size
+    few = len(share) <= EXACT_ROWS
     if program.squared:
-        hopeless = len(share) > EXACT_ROWS
+        hopeless = not few
+    elif few and (program.low < program.high).any():
+        hopeless = False
     else:
         missed &= np.abs(found.multipliers) > GIVES_WAY * share
         hopeless = bool((share[missed] > UNIMPORTANT * mean).any())
     if hopeless or not missed.any():
         return None
-    return replace(program, share=np.maximum(program.share, mean), squared=False, passes=0)
+    dearer = (DEARER if few else 1.0) * np.maximum(share, mean)
+    return replace(program, share=dearer, squared=False, passes=0)
 
 
 def _solution(program: Program, found: Certificate, status: str, multipliers: Array) -> Solution:

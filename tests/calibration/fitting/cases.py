@@ -170,7 +170,7 @@ def values(of: Case, fit: Fit) -> Values:
     squared = objective.loss.__name__ == "relative"
     # Targets that none of the records moves are missed. The fit of all others can be exact.
     lost = ((objective.importance > 0) & ~moved).any()
-    exact = fit.solution.status == "exact" or (lost and miss.max() <= 1e-9)
+    exact = fit.solution.status == "exact" or (lost and miss.max(initial=0.0) <= 1e-9)
     pull = float(cost @ divergence(name, q, least, most))
     must = np.isinf(share)
     assert (miss[must] <= 1e-9).all()
@@ -185,5 +185,5 @@ def values(of: Case, fit: Fit) -> Values:
     size = np.abs(goal) + tolerance
     absolute = np.abs(B).sum(axis=1)
     size = np.where(size > 1e-7 * absolute, size, np.maximum(absolute, 1e-300))
-    excess = 0.0 if squared or exact else float((np.abs(multipliers) / share).max() - 1)
-    return Values(primal, float(dual), float((miss / size).max()), max(excess, 0.0))
+    excess = 0.0 if squared or exact else float((np.abs(multipliers) / share).max(initial=0.0) - 1)
+    return Values(primal, float(dual), float((miss / size).max(initial=0.0)), max(excess, 0.0))
