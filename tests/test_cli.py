@@ -98,13 +98,14 @@ def test_calibrate_writes_every_file_and_says_where(files):
 
 
 def test_calibrate_does_what_the_library_does(files, source):
-    options = ("--method", "path", "--loss", "relative", "--bounds", ",30", "--seed", 3)
+    options = ("--method", "path", "--loss", "relative", "--bounds", ",30",
+               "--weight-bounds", "1,weight", "--seed", 3)  # fmt: skip
     ended = l0_("calibrate", *files, "--n-records", 40, *options, "--out", "out", "--json")
     assert ended.exit_code == 0, ended.output
     expected = l0.calibrate(
         source / "households.parquet", source / "targets.csv", n_records=40, key="household",
         weight="weight", members={"person": source / "persons.csv"}, method="path", loss="relative",
-        bounds=(None, 30), seed=3, epochs=30,
+        bounds=(None, 30), weight_bounds=(1, "weight"), seed=3, epochs=30,
     )  # fmt: skip
     printed = json.loads(ended.stdout)
     assert {**printed, "seconds": 0} == {**expected.metrics, "seconds": 0}
@@ -226,7 +227,8 @@ def test_demo_calibrates_the_bundled_survey(monkeypatch, files, source, survey):
         (["--loss", "lost"], "`loss` is 'lost'; it must be one of 'capped', 'relative'"),
         (["--bounds", "5,1"], "`bounds` cross: low 5 is above high 1"),
         (["--bounds", "5"], "'--bounds': '5' is not of the form LOW,HIGH; write 0.1,10"),
-        (["--bounds", "a,b"], "'--bounds': 'a,b' is not of the form LOW,HIGH"),
+        (["--bounds", "low,5"], "`records` has no column 'low' to use as a limit of `bounds`"),
+        (["--weight-bounds", "1,2,3"], "'--weight-bounds': '1,2,3' is not of the form LOW,HIGH"),
         (["--members", "people.csv"], "'--members': 'people.csv' is not of the form NAME=FILE"),
         (["--members", "person=other.csv"], "`--members` has a name twice"),
         (

@@ -213,6 +213,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             untargeted=SurveyStatistics(survey, column_types, table),
             kind=kind,
             inputs=describe_inputs(records, targets, options.get("members")),
+            columns=survey.numbers,
         )
 
     @classmethod
@@ -325,6 +326,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             untargeted=extra,
             kind="pyarrow",
             inputs=None,
+            columns=None,
         )
 
     @takes(Options)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import compress
 from typing import Any
 
@@ -16,24 +17,29 @@ from numpy.typing import NDArray
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.fitting.context import FitContext
+from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
-from l0.calibration.fitting.refit import FULL_FILE_MU, refit
-from l0.calibration.fitting.selected import Selection
+from l0.calibration.fitting.refit import Fit, calibrate_full_file, refit
+from l0.calibration.fitting.solver import checked_solver
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
+from l0.calibration.problem.joint_reach import joint_reach_of_sums
+from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.problem.zero_totals import forced_out, forcing_totals
 from l0.calibration.progress import Listener, progress_bar
 from l0.calibration.results.frontier import Frontier
-from l0.calibration.results.provenance import describe_run
+from l0.calibration.results.provenance import describe_limits, describe_run
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Path, Selector, get_selector
 from l0.common.devices import checked_device
 from l0.common.dtypes import without_autocast
 from l0.common.errors import InputError, first_few
 from l0.common.validation import flag, whole_number
+
+logger = logging.getLogger(__name__)
 
 EPOCHS = 400
 #: The median ratio of the targets to the design-weighted totals must be within this factor of 1.
@@ -57,15 +63,15 @@ def solve(
     needs_full_file = budget is None or getattr(selector, "needs_full_file", True)
     with progress_bar(options["progress"]) as listener:
         context, reasons = prepare(problem, budget, options, listener)
+        together = check_joint_reach(context, budget or problem.n_records, reasons)
         with without_autocast(context.objective.device):
             if needs_full_file or problem.untargeted is not None:
-                context = with_reference(context, budget)
-            if budget is None:
-                records, ratios = context.candidates, context.full_file[context.candidates]
-            else:
+                context, fit = with_reference(context, budget)
+            records = context.candidates
+            if budget is not None:
                 selection = selector.select(context, budget)
-                records, ratios = selection.records, refit(context, selection)
-        metrics, tables = _evaluated(context, records, ratios, reasons)
+                records, fit = selection.records, refit(context, selection)
+        metrics, tables = _evaluated(context, records, fit, reasons, together)
         return CalibrationResult(
             indices=np.sort(problem.record_order[records]),
             metrics=metrics,
@@ -97,12 +103,13 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
         others = [check_reachable(problem, bounds, budget) for budget in budgets[1:]]
         with without_autocast(context.objective.device):
             if problem.untargeted is not None:
-                context = with_reference(context, budgets[0])
+                context, _ = with_reference(context, budgets[0])
             selections = Path().frontier(context, budgets)
             for selection, reasons in zip(selections, [widest, *others], strict=True):
+                together = check_joint_reach(context, len(selection.records), reasons)
                 reached = replace(context.objective, reachable=reasons == "")
-                ratios = refit(replace(context, objective=reached), selection)
-                metrics, _ = _evaluated(context, selection.records, ratios, reasons)
+                fit = refit(replace(context, objective=reached), selection)
+                metrics, _ = _evaluated(context, selection.records, fit, reasons, together)
                 rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)
 
@@ -124,33 +131,50 @@ def prepare(
     reasons : ndarray of str, shape (m,)
         Why a target is unreachable, or the empty string for a target that can be hit.
     """
-    bounds = Bounds.parse(options["bounds"])
+    bounds = read_bounds(problem, options["bounds"], options["weight_bounds"])
     reasons = check_reachable(problem, bounds, n_records or problem.n_records)
     candidates = find_candidates(problem, reasons == "", n_records)
     if flag(options["check_scale"], "check_scale"):
         check_scale(problem, reasons == "")
-    loss = get_loss(options["loss"])
     epochs = options["epochs"]
-    epochs = EPOCHS if epochs is None else whole_number(epochs, "epochs", 1)
-    generator = np.random.default_rng(whole_number(options["seed"], "seed", 0))
-    device = checked_device(options["device"])
-    history = History(problem, listener)  # its clock starts here
-    objective = Objective(problem, scaled_operator(problem, device), loss, bounds, reasons == "")
-    return FitContext(objective, epochs, generator, history, candidates), reasons
+    objective = Objective(
+        problem,
+        scaled_operator(problem, checked_device(options["device"])),
+        get_loss(options["loss"]),
+        bounds,
+        reasons == "",
+        distance=checked_distance(options["distance"]),
+        keep_total=flag(options["keep_total"], "keep_total"),
+        exact=flag(options["exact"], "exact"),
+    )
+    context = FitContext(
+        objective,
+        checked_solver(options["solver"]),
+        EPOCHS if epochs is None else whole_number(epochs, "epochs", 1),
+        np.random.default_rng(whole_number(options["seed"], "seed", 0)),
+        History(problem, listener),
+        candidates,
+    )
+    return context, reasons
 
 
-def with_reference(context: FitContext, n_records: int | None) -> FitContext:
+def with_reference(context: FitContext, n_records: int | None) -> tuple[FitContext, Fit]:
     """Calibrate the full file, with all candidates, and add its ratios to the context."""
     objective, problem = context.objective, context.problem
     if n_records is not None:
         # The bounds are for the chosen records, with ratios of about n / k. Here they are about 1.
-        reachable = unreachable(problem, Bounds(), problem.n_records) == ""
-        objective = replace(objective, bounds=Bounds(), reachable=reachable)
-    candidates = context.candidates
-    everybody = Selection(candidates, np.ones(len(candidates)), FULL_FILE_MU)
+        # Sizes of a draw must be positive, and the conflicts of the full file are no error.
+        objective = replace(
+            objective,
+            bounds=Bounds(),
+            reachable=unreachable(problem, Bounds(), problem.n_records) == "",
+            distance="raking",
+            exact=False,
+        )
+    fit = calibrate_full_file(replace(context, objective=objective))
     ratios = np.zeros(problem.n_records)
-    ratios[candidates] = refit(replace(context, objective=objective), everybody, stage="full")
-    return replace(context, reference=ratios)
+    ratios[context.candidates] = fit.ratios
+    return replace(context, reference=ratios), fit
 
 
 def find_candidates(
@@ -183,9 +207,26 @@ def check_reachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray
         raise InputError(
             "`targets`: no target with an importance above 0 can be reached "
             f"({first_few(list(compress(problem.names, lost)))}: {reasons[lost][0]}); "
-            "check the labels" + (" and widen `bounds`" if bounds.active else "")
+            "check the labels" + (" and widen the bounds" if bounds.active else "")
         )
     return reasons
+
+
+def check_joint_reach(
+    context: FitContext, n_records: int, reasons: NDArray[np.str_]
+) -> NDArray[np.str_]:
+    """Find targets that no `n_records` records can meet together, and log a warning.
+
+    Returns
+    -------
+    ndarray of str, shape (m,)
+        The statement for each target that it concerns, and the empty string for all others.
+    """
+    objective = context.objective
+    together = joint_reach_of_sums(context.problem, objective.bounds, n_records, reasons == "")
+    for statement in dict.fromkeys(together[together != ""].tolist()):
+        logger.warning("%s", statement)
+    return together
 
 
 def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
@@ -219,14 +260,17 @@ def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
 def _evaluated(
     context: FitContext,
     records: NDArray[np.int64],
-    ratios: NDArray[np.float64],
+    fit: Fit,
     reasons: NDArray[np.str_],
+    together: NDArray[np.str_],
 ) -> tuple[Metrics, dict[str, pa.Table]]:
     """Turn ratios into weights within the bounds, and evaluate them."""
-    problem = context.problem
-    weights = context.objective.bounds.weights(ratios, problem.design_weights[records])
+    objective, problem = context.objective, context.problem
+    bounds, w0 = objective.bounds.of(records), problem.design_weights[records]
+    # Without bounds, the linear distance may make weights negative.
+    weights = bounds.weights(fit.ratios, w0) if bounds.active else fit.ratios * w0
     quality, tables = evaluate(
-        problem, records, weights, context.candidates, context.reference, reasons
+        problem, records, weights, fit, context.candidates, context.reference, reasons, together
     )
     return {**quality, "seconds": context.history.seconds}, tables
 
@@ -241,9 +285,13 @@ def _arguments(context: FitContext, n_records: int | None, options: Options) -> 
     return {
         "n_records": n_records,
         **told,
-        "bounds": context.objective.bounds.pair,
+        "bounds": describe_limits(options["bounds"]),
+        "weight_bounds": describe_limits(options["weight_bounds"]),
         "seed": int(options["seed"]),
         "device": str(context.objective.device),
+        "solver": asdict(context.solver),
         "epochs": context.epochs,
+        "keep_total": bool(options["keep_total"]),
+        "exact": bool(options["exact"]),
         "check_scale": bool(options["check_scale"]),
     }

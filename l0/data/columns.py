@@ -86,7 +86,8 @@ def is_key(kind: pa.DataType) -> bool:
     if isinstance(kind, Unreadable):
         return False
     try:
-        none = plain(pa.array([], kind))
+        # Of a dictionary, its values: Arrow cannot make every kind of dictionary from nothing.
+        none = pa.array([], kind.value_type if pa.types.is_dictionary(kind) else kind)
         pc.value_counts(none)
         pc.sort_indices(none)
         pc.index_in(none, value_set=none)

@@ -8,7 +8,7 @@ from l0.calibration import CalibrationProblem
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
-from l0.calibration.problem.bounds import Bounds
+from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.solve import with_reference
 
@@ -44,6 +44,7 @@ def context(
     *,
     loss="capped",
     bounds=None,
+    weight_bounds=None,
     epochs=100,
     seed=0,
     reachable=None,
@@ -56,7 +57,7 @@ def context(
         of,
         scaled_operator(of, torch.device("cpu")),
         get_loss(loss),
-        Bounds.parse(bounds),
+        read_bounds(of, bounds, weight_bounds),
         np.ones(of.n_targets, dtype=bool) if reachable is None else reachable,
     )
     made = FitContext(

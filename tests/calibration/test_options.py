@@ -88,10 +88,12 @@ def test_a_function_keeps_its_own_parameters():
     assert function(1, seed=2) == {"seed": 2}
 
 
-def test_limits_are_a_pair_of_numbers_or_nothing():
+def test_limits_are_a_pair_of_numbers_or_columns_or_nothing():
     assert read_limits("0.5,2") == (0.5, 2)
     assert read_limits(",2") == (None, 2)
-    for text in ("2", "a,b", "1,2,3", ""):
+    assert read_limits("least, 3 months") == ("least", "3 months")
+    assert read_limits("1e-2,inf") == (0.01, float("inf"))
+    for text in ("2", "a", "1,2,3", ""):
         with pytest.raises(InputError, match="is not of the form LOW,HIGH"):
             read_limits(text)
 

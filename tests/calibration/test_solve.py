@@ -104,6 +104,7 @@ def test_the_run_says_how_to_repeat_it(problem):
         "method": "pps",
         "loss": "relative",
         "bounds": None,
+        "weight_bounds": None,
         "seed": 4,
         "device": arguments["device"],
         "epochs": 8,
@@ -370,7 +371,7 @@ def checked(A, values, weights):
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.floats(2, 7), st.booleans(), st.booleans())
 def test_a_survey_in_another_unit_is_refused_whatever_its_size(seed, m, digits, smaller, negative):
     rng = np.random.default_rng(seed)
-    A = sp.random_array((m, 200), density=0.1, rng=rng) + sp.eye_array(m, 200)
+    A = sp.random_array((m, 200), density=0.1, random_state=rng) + sp.eye_array(m, 200)
     weights = rng.uniform(0.5, 1.5, 200)
     factor = 10 ** (-digits if smaller else digits) * rng.uniform(0.6, 1.7, m)
     sign = -1 if negative else 1

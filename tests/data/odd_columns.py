@@ -51,7 +51,7 @@ def polars_columns(n):
     """Columns of a polars frame of n rows, by name."""
     columns = {
         "objects": pl.Series(_repeated([object(), 1, "a"], n), dtype=pl.Object),
-        "decimal": pl.Series(_repeated([Decimal("1.50"), Decimal(2)], n)),
+        "decimal": pl.Series(_repeated([Decimal("1.50"), Decimal("2.00")], n)),
         "struct": pl.Series(_repeated([{"a": 1, "b": "x"}, {"a": 2, "b": None}], n)),
         "list": pl.Series(_repeated([[1], [2, 3], []], n)),
         "array": pl.Series(_repeated([[1, 2], [3, 4]], n), dtype=pl.Array(pl.Int64, 2)),

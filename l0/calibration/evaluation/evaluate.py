@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Quality, fit_metrics, weight_metrics
 from l0.calibration.evaluation.untargeted import untargeted_metrics
+from l0.calibration.fitting.refit import Fit
 from l0.calibration.problem.core import MET, Problem
 from l0.common.errors import InputError
 
@@ -16,9 +17,11 @@ def evaluate(
     problem: Problem,
     records: NDArray[np.int64],
     weights: NDArray[np.float64],
+    fit: Fit,
     candidates: NDArray[np.int64],
     reference: NDArray[np.float64] | None,
     reasons: NDArray[np.str_],
+    together: NDArray[np.str_] | None = None,
 ) -> tuple[Quality, dict[str, pa.Table]]:
     """Evaluate the weights of some records.
 
@@ -28,12 +31,16 @@ def evaluate(
     records : ndarray of int64, shape (k,)
         The positions of the records in the problem.
     weights : ndarray of float64, shape (k,)
+    fit : Fit
+        The fit of these weights.
     candidates : ndarray of int64, shape (c,)
         The positions of the records that no total of zero forces out.
     reference : ndarray of float64, shape (n,), or None
         The ratios of the calibrated full file, or None if there are no untargeted statistics.
     reasons : ndarray of str, shape (m,)
         Why a target is unreachable (see `unreachable`).
+    together : ndarray of str, shape (m,), optional
+        Why a target cannot be met together with others (see `joint_reach`).
 
     Returns
     -------
@@ -65,12 +72,14 @@ def evaluate(
                 "design_weight": w0[as_came],
             }
         ),
-        "targets": _target_table(problem, estimate, error, reasons),
+        "targets": _target_table(problem, estimate, error, reasons, together, fit),
     }
     if problem.untargeted is not None and reference is not None:
         tables["untargeted"] = problem.untargeted.compare(
             reference * problem.design_weights, everyone
         )
+    # A fit leaves unreachable targets out, and does not meet them.
+    exact_in_part = fit.solution.status == "exact" and bool((reasons != "").any())
     metrics: Quality = {
         "n_records": len(records),
         "n_candidates": problem.n_records,
@@ -78,6 +87,8 @@ def evaluate(
         "n_targets": problem.n_targets,
         "n_unreachable": int((reasons != "").sum()),
         **fit_metrics(error, problem.importance),
+        "gap": fit.solution.gap,
+        "fit_status": "optimal" if exact_in_part else fit.solution.status,
         **untargeted_metrics(tables.get("untargeted")),
         **weight_metrics(weights, w0),
     }
@@ -89,10 +100,14 @@ def _target_table(
     estimate: NDArray[np.float64],
     error: NDArray[np.float64],
     reasons: NDArray[np.str_],
+    together: NDArray[np.str_] | None,
+    fit: Fit,
 ) -> pa.Table:
     met = np.abs(error) <= np.maximum(MET, problem.tolerance)
     design_estimate = problem.estimate(problem.design_weights)
     status = np.where(reasons != "", "unreachable", np.where(met, "met", "missed"))
+    if together is not None:
+        reasons = np.where(status == "missed", together, reasons)
     table = pa.table(
         {
             "name": pa.array(problem.names, pa.string()),
@@ -104,6 +119,8 @@ def _target_table(
             "status": pa.array(status.tolist(), pa.string()),
             "reason": pa.array(reasons.tolist(), pa.string()),
             "importance": problem.importance,
+            "shadow_price": 0.01 * fit.multipliers * problem.values / problem.scales,
+            "at_limit": fit.at_limit,
             "design_estimate": design_estimate,
             "design_relative_error": (design_estimate - problem.values) / problem.scales,
         }

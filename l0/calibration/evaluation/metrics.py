@@ -10,6 +10,13 @@ from numpy.typing import NDArray
 from l0.calibration.problem.losses import score
 
 
+class Certificate(TypedDict):
+    """How close a fit is to the best possible one."""
+
+    gap: float
+    fit_status: str
+
+
 class Counts(TypedDict):
     """The numbers of records and targets."""
 
@@ -46,7 +53,7 @@ class WeightMetrics(TypedDict):
     top_1pct_weight_share: float
 
 
-class Quality(Counts, FitMetrics, UntargetedMetrics, WeightMetrics):
+class Quality(Counts, FitMetrics, Certificate, UntargetedMetrics, WeightMetrics):
     """All metrics of weights."""
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective
+from l0.calibration.fitting.solver import Solver
 from l0.calibration.problem.core import Problem
 
 
@@ -19,8 +20,10 @@ class FitContext:
     Attributes
     ----------
     objective : Objective
+    solver : Solver
+        The accuracy of the fits.
     epochs : int
-        The epochs of a refit. The epochs of a selector are a multiple of it.
+        The epochs of a selector are a multiple of it.
     generator : numpy.random.Generator
         The source of all random numbers.
     history : History
@@ -33,6 +36,7 @@ class FitContext:
     """
 
     objective: Objective
+    solver: Solver
     epochs: int
     generator: np.random.Generator
     history: History

@@ -39,6 +39,12 @@ class Objective:
         The bounds on the ratios of the chosen records.
     reachable : ndarray of bool, shape (m,)
         The targets that count in the loss.
+    distance : str
+        The name of the distance to the base weights.
+    keep_total : bool
+        Whether the weights must add up to the sum of all design weights.
+    exact : bool
+        Whether all targets must be met.
     """
 
     problem: Problem
@@ -46,6 +52,9 @@ class Objective:
     loss: Loss
     bounds: Bounds
     reachable: NDArray[np.bool_]
+    distance: str = "raking"
+    keep_total: bool = False
+    exact: bool = False
 
     @property
     def device(self) -> torch.device:

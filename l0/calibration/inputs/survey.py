@@ -99,6 +99,16 @@ class Survey:
             )
         return numbers
 
+    def numbers(self, name: str, argument: str) -> NDArray[np.float64]:
+        """Take a numeric column of the records that an argument names. Unknown numbers are NaN."""
+        values = column(self.records.table, name, "records", f"a limit of `{argument}`")
+        if not is_number(values.type):
+            raise InputError(
+                f"`{argument}` names the column {name!r}, which is {not_a_number(values)}; "
+                "write plain numbers or name another"
+            )
+        return as_numbers(values)
+
 
 def read_survey(
     records: Any,

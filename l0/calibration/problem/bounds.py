@@ -1,9 +1,10 @@
-"""Bounds on the weight ratios, and the targets that are out of reach."""
+"""Bounds on the weights of a result, and the targets that are out of reach."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -13,80 +14,85 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l0.calibration.problem.core import Problem
-from l0.common.errors import InputError
 
 #: A target still counts as reached if rounding misses it by this share of its scale.
 ROUNDING = 1e-9
 
+#: One number for all records, or an array with a number for each. Arrays of many records are made
+#: only where their limits differ.
+Limit = float | NDArray[np.float64]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Bounds:
-    """Bounds on the ratios: every chosen record has ``low <= w / w0 <= high``.
+    """Bounds on the ratios u = w / w0 and on the weights w: all chosen records keep both.
+
+    `read_bounds` makes them from what the user gave. Each limit is a number, or an array of shape
+    (n,), where n is the number of records that the bounds are for.
 
     Attributes
     ----------
-    low, high : float
-        Zero and infinity if there is no bound.
+    low, high : float or ndarray of float64
+        The limits of the ratios that follow from both kinds of bounds. Zero and infinity if there
+        is no limit.
+    weight_low, weight_high : float or ndarray of float64
+        The limits of the weights. They are in `low` and `high` too, divided by w0, but only up to
+        rounding.
     """
 
-    low: float = 0.0
-    high: float = math.inf
+    low: Limit = 0.0
+    high: Limit = math.inf
+    weight_low: Limit = 0.0
+    weight_high: Limit = math.inf
 
-    @classmethod
-    def parse(cls, bounds: tuple[float | None, float | None] | None) -> Bounds:
-        """Check the pair that the user gave. None on a side means no bound.
-
-        Raises
-        ------
-        InputError
-            If the bounds cross, are negative or are not numbers.
-        """
-        if bounds is None:
-            return cls()
-        try:
-            low, high = bounds
-            if any(isinstance(given, str) for given in (bounds, low, high)):
-                raise TypeError  # "12" would unpack into 1 and 2
-            pair = cls(
-                0.0 if low is None else float(low), math.inf if high is None else float(high)
-            )
-        except (TypeError, ValueError):
-            raise InputError(
-                f"`bounds` is {bounds!r}; pass a pair (low, high) of numbers"
-            ) from None
-        if not 0 <= pair.low < math.inf or not pair.high > 0:
-            raise InputError(f"`bounds` is {bounds!r}; it needs 0 <= low < infinity and high > 0")
-        if pair.low > pair.high:
-            raise InputError(f"`bounds` cross: low {pair.low:g} is above high {pair.high:g}")
-        return pair
-
-    @property
+    @cached_property
     def active(self) -> bool:
         """Whether there is a bound."""
-        return self.low > 0 or self.high < math.inf
+        return bool(np.any(self.low) or np.any(np.isfinite(self.high)))
 
-    @property
-    def pair(self) -> tuple[float, float | None] | None:
-        """The bounds in the form that `parse` takes, or None if there is no bound."""
-        if not self.active:
-            return None
-        return self.low, self.high if math.isfinite(self.high) else None
+    def of(self, records: NDArray[np.int64]) -> Bounds:
+        """Give the bounds of some records, by their positions, shape (k,)."""
+        return Bounds(
+            _at(self.low, records),
+            _at(self.high, records),
+            _at(self.weight_low, records),
+            _at(self.weight_high, records),
+        )
 
     def clamp_log_(self, log_ratios: Tensor) -> None:
         """Clamp the logarithms of the ratios to the bounds, in place and outside of autograd."""
         if self.active:
-            low = math.log(self.low) if self.low else -math.inf
+            low, high = self._logarithms
             with torch.no_grad():
-                log_ratios.clamp_(low, math.log(self.high))
+                log_ratios.clamp_(low.to(log_ratios), high.to(log_ratios))
+
+    @cached_property
+    def _logarithms(self) -> tuple[Tensor, Tensor]:
+        with np.errstate(divide="ignore"):  # a low limit of 0
+            return torch.as_tensor(np.log(self.low)), torch.as_tensor(np.log(self.high))
 
     def weights(
         self, ratios: NDArray[np.float64], design_weights: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Turn ratios into weights. The ratios of these weights keep the bounds exactly."""
+        """Turn ratios into weights. These weights and their ratios keep the bounds exactly.
+
+        Parameters
+        ----------
+        ratios, design_weights : ndarray of float64, shape (n,)
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+        """
         weights = np.clip(ratios, self.low, self.high) * design_weights
         # (w0 * high) / w0 can round to more than high: subtract one unit in the last place.
         weights = np.where(weights / design_weights > self.high, np.nextafter(weights, 0), weights)
-        return np.where(weights / design_weights < self.low, np.nextafter(weights, np.inf), weights)
+        weights = np.where(
+            weights / design_weights < self.low, np.nextafter(weights, np.inf), weights
+        )
+        # This changes only the last place, because `low` and `high` have these limits. The ratio of
+        # a weight at its limit is w / w0 rounded, just as in `low` and `high`.
+        return np.clip(weights, self.weight_low, self.weight_high)
 
     def reach(
         self, matrix: sp.csr_array, design_weights: NDArray[np.float64], n_records: int
@@ -116,15 +122,26 @@ class Bounds:
         lowest, highest = np.empty(m), np.empty(m)
         # Row by row: arrays of the length of all entries would take many times the memory of A.
         for row, (start, stop) in enumerate(pairwise(matrix.indptr)):
-            contribution = matrix.data[start:stop] * design_weights[matrix.indices[start:stop]]
-            highest[row] = self._highest(contribution, n, n_records)
-            lowest[row] = -self._highest(-contribution, n, n_records)
+            listed = matrix.indices[start:stop]
+            contribution = matrix.data[start:stop] * design_weights[listed]
+            bounds = self.of(listed)
+            highest[row] = bounds.highest(contribution, n, n_records)
+            lowest[row] = -bounds.highest(-contribution, n, n_records)
         return lowest, highest
 
-    def _highest(self, contribution: NDArray[np.float64], n: int, n_records: int) -> float:
-        """Compute the largest total of `n_records` of n records. Those not listed add 0."""
-        gains = self.high * contribution[contribution > 0]
-        losses = self.low * contribution[contribution < 0]
+    def highest(self, contribution: NDArray[np.float64], n: int, n_records: int) -> float:
+        """Compute the largest total that exactly `n_records` of n records can give.
+
+        Parameters
+        ----------
+        contribution : ndarray of float64, shape (l,)
+            What a ratio of 1 adds to the total, for the records of these bounds. All other records
+            add 0.
+        n, n_records : int
+        """
+        adds, subtracts = contribution > 0, contribution < 0
+        gains = _at(self.high, adds) * contribution[adds]
+        losses = _at(self.low, subtracts) * contribution[subtracts]
         forced = max(0, n_records - (n - len(losses)))
         return _sum_of_largest(gains, n_records) + _sum_of_largest(losses, forced)
 
@@ -162,3 +179,8 @@ def _sum_of_largest(values: NDArray[np.float64], count: int) -> float:
     if count < len(values):
         values = np.partition(values, -count)[-count:]
     return float(values.sum())
+
+
+def _at(limit: Limit, places: NDArray[np.int64] | NDArray[np.bool_]) -> Limit:
+    """Take the limits of some records. One number is for all of them."""
+    return limit[places] if isinstance(limit, np.ndarray) else limit

@@ -29,6 +29,11 @@ MET = 0.01
 #: In this order, similar records are neighbours.
 Stratification = Callable[[NDArray[np.float64]], NDArray[np.int64]]
 
+#: Takes the name of a column of the records and the argument that names it, and returns the numbers
+#: in the column, float64 (n,), with NaN for unknown ones. It raises an `InputError` if there is no
+#: such column of numbers.
+NumericColumns = Callable[[str, str], NDArray[np.float64]]
+
 
 class UntargetedStatistics(Protocol):
     """Statistics that are not targets."""
@@ -91,6 +96,8 @@ class Problem:
         The kind of the frames in a result.
     inputs : mapping or None
         The sources of the input tables, or None if the input was a matrix.
+    columns : callable or None
+        Gives a numeric column of the records, or None if the input was a matrix.
     floor : float
         The scale of a target is at least this share of its absolute total.
     """
@@ -112,6 +119,7 @@ class Problem:
     untargeted: UntargetedStatistics | None
     kind: Kind
     inputs: Mapping[str, Any] | None
+    columns: NumericColumns | None
     floor: float = FLOOR
 
     @property

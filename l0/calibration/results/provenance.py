@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -36,6 +37,28 @@ def describe_inputs(
         "targets": describe_source(targets),
         "members": {name: describe_source(member) for name, member in (members or {}).items()},
     }
+
+
+def describe_limits(pair: Any) -> tuple[Any, Any] | None:
+    """Describe a pair of limits: numbers and names of columns as given, an array by its digest.
+
+    None is a side without a limit, and a pair without limits.
+    """
+    if pair is None:
+        return None
+    low, high = map(_describe_limit, pair)
+    low, high = None if low == 0 else low, None if high == math.inf else high
+    return None if low is None and high is None else (low, high)
+
+
+def _describe_limit(limit: Any) -> float | str | dict[str, Any] | None:
+    if limit is None or isinstance(limit, str):
+        return limit
+    numbers = np.asarray(limit, dtype=np.float64)
+    if numbers.ndim == 0:
+        return float(numbers)
+    sha256 = hashlib.sha256(numbers.tobytes()).hexdigest()
+    return {"shape": list(numbers.shape), "sha256": sha256}
 
 
 def describe_run(
@@ -114,11 +137,23 @@ def _call(problem: Problem, method: str | Selector, arguments: Mapping[str, Any]
                 for place, (name, source) in enumerate(sources["members"].items(), 1)
             )
             parts.append(f"members={{{', '.join(tables)}}}")
-    parts += [f"method={written}", *(f"{name}={value!r}" for name, value in arguments.items())]
+    parts.append(f"method={written}")
+    parts += [f"{name}={_written(name, value)}" for name, value in arguments.items()]
     function = "problem.solve" if problem.inputs is None else "l0.calibrate"
     return "\n".join(
         [*lines, "", f"result = {function}(", *(f"    {part}," for part in parts), ")"]
     )
+
+
+def _written(name: str, value: Any) -> str:
+    """Write an option. An array in a pair of limits is a variable."""
+    if not isinstance(value, tuple):
+        return repr(value)
+    sides = zip(("low", "high"), value, strict=True)
+    low, high = (
+        f"{name}_{side}" if isinstance(limit, Mapping) else repr(limit) for side, limit in sides
+    )
+    return f"({low}, {high})"
 
 
 def _classes(value: object) -> set[str] | None:

@@ -14,7 +14,7 @@ from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.inputs.survey import find_keys, key_column
 from l0.calibration.results.report import render
 from l0.calibration.results.storage import read_result, write_result
-from l0.calibration.results.summary import FOOTNOTE, result_rows, worst_rows
+from l0.calibration.results.summary import FOOTNOTE, joint_reasons, result_rows, worst_rows
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError
 from l0.common.formatting import percent
@@ -119,8 +119,10 @@ class CalibrationResult(Generic[FrameT]):
         (error over ``|value|``, or over 0.1% of the design-weighted total of the absolute entries
         if that is larger, as it is for a value of 0), `group`, `status` (``met`` if the relative
         error is within 1% or within the tolerance, else ``missed`` or ``unreachable``), `reason`
-        (why it is unreachable), `importance` (shares that add up to one), and `design_estimate` and
-        `design_relative_error` under the design weights.
+        (why it is unreachable, or why it cannot be met together with others), `importance` (shares
+        that add up to one), `shadow_price` (the change of the fit's objective if the value were 1%
+        larger), `at_limit` (whether the target gives way in the fit, because it contradicts
+        others), and `design_estimate` and `design_relative_error` under the design weights.
         """
         return self._frame(self.tables["targets"])
 
@@ -366,6 +368,7 @@ class CalibrationResult(Generic[FrameT]):
         if out := self.metrics["n_forced_out"]:
             many = f"{out:,} records have" if out > 1 else "1 record has"
             parts.append(f"{many} the weight 0, which a target of value 0 forces")
+        parts += joint_reasons(self.tables["targets"])
         return "\n\n".join(parts)
 
     def __str__(self) -> str:

@@ -74,6 +74,13 @@ def worst_rows(targets: pa.Table) -> Rows:
     ]
 
 
+def joint_reasons(targets: pa.Table) -> list[str]:
+    """List why missed targets cannot be met together, each reason once."""
+    rows = targets.select(["status", "reason"]).to_pylist()
+    reasons = [row["reason"] for row in rows if row["status"] == "missed" and row["reason"]]
+    return list(dict.fromkeys(reasons))[:WORST]
+
+
 def _cells(metrics: Mapping[str, Any]) -> list[str]:
     """Write the metrics. A missing metric is an empty cell, and None is "not known"."""
 

@@ -104,7 +104,8 @@ class Hybrid:
         start = self.start * ratios_of_all[others]
         chosen, ratios = next(self.path.walk(context, others, start, [n_left], companions))
         # The refit would raise ratios below the lower bound to the bound.
-        useful = ratios >= max(self.path.threshold, context.objective.bounds.low)
+        lowest = context.objective.bounds.of(chosen).low
+        useful = ratios >= np.maximum(self.path.threshold, lowest)
         chosen, ratios = chosen[useful], ratios[useful]
         n_more = n_left - len(chosen)
         if n_more:

@@ -11,7 +11,6 @@ that later steps cost less.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.selected import SelectedRatios, Selection
+from l0.calibration.problem.bounds import Bounds
 from l0.calibration.selection.coverage import cover
 from l0.common.validation import (
     above_one,
@@ -157,9 +157,13 @@ class Path:
         ratios : ndarray of float64, shape (budget,)
         """
         objective, n_candidates = context.objective, len(records)
+        bounds = objective.bounds
         start = start * np.exp(self.jitter * context.generator.standard_normal(n_candidates))
         operator = objective.operator.subset(records)
-        beside = None if companions is None else SelectedRatios(objective, companions)
+        beside, beside_bounds = None, bounds
+        if companions is not None:
+            beside = SelectedRatios(objective, companions)
+            beside_bounds = bounds.of(companions.records)
         gate = HadamardGate(
             n_candidates, self.depth, objective.tensor(np.maximum(start, self.threshold))
         )
@@ -169,8 +173,9 @@ class Path:
         waiting = list(budgets)
         while True:
             estimates = self._step(
-                objective, gate, operator, beside, optimizer, strength, step_epochs
-            )
+                objective, gate, operator, bounds.of(records), beside, beside_bounds, optimizer,
+                strength, step_epochs,
+            )  # fmt: skip
             ratios = gate().detach().cpu().double().numpy()
             alive = np.flatnonzero(ratios >= self.threshold)
             settled = 0 if companions is None else len(companions.records)
@@ -195,13 +200,16 @@ class Path:
         objective: Objective,
         gate: HadamardGate,
         operator: SparseOperator,
+        bounds: Bounds,
         beside: SelectedRatios | None,
+        beside_bounds: Bounds,
         optimizer: torch.optim.Optimizer,
         strength: float,
         epochs: int,
     ) -> NDArray[np.float32]:
         """Fit with one penalty, and return the estimates of the last epoch."""
-        highest = objective.bounds.high ** (1 / self.depth)
+        # The bounds keep u = |v|^L, so they keep |v|.
+        highest = objective.tensor(np.asarray(bounds.high ** (1 / self.depth)))
         for _ in range(epochs):
             estimates = operator(gate())
             penalty = strength * gate.get_penalty()
@@ -211,11 +219,11 @@ class Path:
             optimizer.zero_grad()
             (objective.datafit(estimates) + penalty).backward()
             optimizer.step()
-            if math.isfinite(highest):
+            if bounds.active:
                 with torch.no_grad():
                     gate.v.clamp_(-highest, highest)
             if beside is not None:
-                objective.bounds.clamp_log_(beside.log_ratios)
+                beside_bounds.clamp_log_(beside.log_ratios)
         return estimates.detach().cpu().numpy()
 
     def _optimizer(

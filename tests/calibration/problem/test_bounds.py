@@ -1,4 +1,3 @@
-import json
 import math
 from dataclasses import replace
 from itertools import combinations
@@ -11,57 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from l0.calibration import CalibrationProblem
+from l0.calibration import SELECTORS, CalibrationProblem
 from l0.calibration.problem.bounds import Bounds, unreachable
+from l0.calibration.problem.limits import read_bounds
 from l0.common.errors import InputError
 from tests.calibration import problems
 
 lows = st.just(0.0) | st.floats(1e-3, 1)
 highs = st.just(math.inf) | st.floats(1.001, 1e3)
-
-
-@pytest.mark.parametrize(
-    ("bounds", "low", "high"),
-    [
-        (None, 0, math.inf),
-        ((None, None), 0, math.inf),
-        ((0.5, None), 0.5, math.inf),
-        ([None, 2], 0, 2),
-        ((np.float32(0.25), np.int64(4)), 0.25, 4),
-        ((1, 1), 1, 1),
-    ],
-)
-def test_parse(bounds, low, high):
-    parsed = Bounds.parse(bounds)
-    assert (parsed.low, parsed.high) == (low, high)
-    assert parsed.active == ((low, high) != (0, math.inf))
-    assert Bounds.parse(parsed.pair) == parsed
-    json.dumps(parsed.pair, allow_nan=False)
-
-
-@pytest.mark.parametrize(
-    ("bounds", "text"),
-    [
-        ((3, 2), r"`bounds` cross: low 3 is above high 2"),
-        ((-0.1, 2), r"`bounds` is \(-0.1, 2\); it needs 0 <= low"),
-        ((0, 0), r"`bounds` is \(0, 0\); it needs .* high > 0"),
-        ((0, -1), r"high > 0"),
-        ((math.inf, math.inf), r"low < infinity"),
-        ((math.nan, 1), r"0 <= low"),
-        ((0, math.nan), r"high > 0"),
-        (2, r"`bounds` is 2; pass a pair \(low, high\) of numbers"),
-        ((1,), r"pass a pair"),
-        ((1, 2, 3), r"pass a pair"),
-        (("a", 2), r"pass a pair"),
-        ("ab", r"pass a pair"),
-        ("12", r"`bounds` is '12'; pass a pair \(low, high\) of numbers"),
-        (("0.5", 2), r"pass a pair"),
-        ((None, "2"), r"pass a pair"),
-    ],
-)
-def test_bad_bounds_are_named(bounds, text):
-    with pytest.raises(InputError, match=text):
-        Bounds.parse(bounds)
 
 
 @given(
@@ -79,12 +35,70 @@ def test_weights_keep_the_bounds_to_the_last_bit(low, high, ratios, seed):
     np.testing.assert_allclose(weights, np.clip(ratios, low, high) * w0, rtol=1e-15)
 
 
-@given(low=lows, high=highs, ratios=hnp.arrays(np.float32, 6, elements=st.floats(2**-20, 2**20)))
+@st.composite
+def limits_of_each(draw, n=40):
+    """Draw bounds of ratios and of weights for each of n records that do not contradict."""
+    w0 = np.random.default_rng(draw(st.integers(0, 999))).lognormal(3, 2, n)
+    factor = st.floats(1.001, 1e3)
+    middle = draw(hnp.arrays(float, n, elements=st.floats(1e-3, 1e3)))
+    low, high = (draw(hnp.arrays(float, n, elements=factor)) for _ in range(2))
+    least, most = (draw(hnp.arrays(float, n, elements=factor)) for _ in range(2))
+    return w0, middle / low, middle * high, middle * w0 / least, middle * w0 * most
+
+
+@given(drawn=limits_of_each(), ratios=hnp.arrays(float, 40, elements=st.floats(1e-9, 1e9)))
+def test_weights_keep_both_bounds_of_each_record_to_the_last_bit(drawn, ratios):
+    w0, low, high, least, most = drawn
+    both = Bounds(np.maximum(low, least / w0), np.minimum(high, most / w0), least, most)
+    ratios[:20] = np.array([both.low, both.high]).T.ravel()[:20]
+    weights = both.weights(ratios, w0)
+    assert (weights >= least).all()
+    assert (weights <= most).all()
+    assert (weights / w0 >= low).all()
+    assert (weights / w0 <= high).all()
+    np.testing.assert_allclose(weights, np.clip(ratios, both.low, both.high) * w0, rtol=1e-15)
+
+
+def test_the_bounds_of_some_records():
+    low, most = np.arange(5.0), np.arange(5.0) + 7
+    some = Bounds(low, 9.0, weight_high=most).of(np.array([3, 1]))
+    assert some.low.tolist() == [3, 1]
+    assert some.weight_high.tolist() == [10, 8]
+    assert (some.high, some.weight_low) == (9, 0)  # one number stays one number
+
+
+@pytest.mark.parametrize(
+    ("bounds", "active"),
+    [
+        (Bounds(), False),
+        (Bounds(0.1), True),
+        (Bounds(high=3.0), True),
+        (Bounds(np.zeros(2), np.full(2, np.inf)), False),
+        (Bounds(np.zeros(2), np.array([np.inf, 3])), True),
+    ],
+)
+def test_bounds_are_active_where_there_is_a_limit(bounds, active):
+    assert bounds.active == active
+
+
+@given(
+    low=lows,
+    high=highs,
+    ratios=hnp.arrays(np.float32, 6, elements=st.floats(2**-20, 2**20, width=32)),
+)
 def test_logarithms_are_clamped(low, high, ratios):
     logs = torch.tensor(ratios).log().requires_grad_()
     Bounds(low, high).clamp_log_(logs)
     np.testing.assert_allclose(logs.detach().exp(), np.clip(ratios, low, high), rtol=1e-5)
     assert logs.requires_grad
+
+
+@given(low=hnp.arrays(float, 6, elements=lows), high=hnp.arrays(float, 6, elements=highs),
+       ratios=hnp.arrays(np.float32, 6, elements=st.floats(2**-20, 2**20, width=32)))  # fmt: skip
+def test_logarithms_are_clamped_to_the_limits_of_their_record(low, high, ratios):
+    logs = torch.tensor(ratios).log().requires_grad_()
+    Bounds(low, high).clamp_log_(logs)
+    np.testing.assert_allclose(logs.detach().exp(), np.clip(ratios, low, high), rtol=1e-5)
 
 
 @st.composite
@@ -98,11 +112,13 @@ def amounts(draw):
     return dense, stored.astype(draw(st.sampled_from([np.float32, np.float64])))
 
 
-@given(both=amounts(), low=lows, high=highs, seed=st.integers(0, 99))
+@given(both=amounts(), low=lows, high=highs, seed=st.integers(0, 99), each=st.booleans())
 @settings(deadline=None)
-def test_reach_is_the_best_of_all_choices(both, low, high, seed):
+def test_reach_is_the_best_of_all_choices(both, low, high, seed, each):
     A, stored = both
     m, n = A.shape
+    if each:  # other limits for each record
+        low, high = low / np.arange(1, n + 1), high * np.arange(1, n + 1)
     w0 = np.random.default_rng(seed).choice([0.5, 1.0, 2.0, 7.0], n)
     contribution = A * w0
     ends = [
@@ -146,7 +162,7 @@ A = np.array([[1.0, 2, 3, 4], [0, 0, 0, 0], [-1, 0, -1, 0], [1, 0, 0, 0]])
 )  # fmt: skip
 def test_targets_out_of_reach_get_a_reason(values, bounds, k, reasons):
     problem = CalibrationProblem.from_matrix(A, values, np.full(4, 10.0))
-    assert unreachable(problem, Bounds.parse(bounds), k).tolist() == reasons
+    assert unreachable(problem, read_bounds(problem, bounds), k).tolist() == reasons
 
 
 def test_a_target_within_its_tolerance_of_what_bounds_allow_is_in_reach():
@@ -167,6 +183,24 @@ def test_results_keep_the_bounds(bounds, k):
     assert (ratio <= (bounds[1] or math.inf)).all()
     assert (ratio > 0).all()
     assert result.metrics["max_weight_ratio"] == ratio.max()
+
+
+@pytest.mark.parametrize("method", SELECTORS)
+@pytest.mark.parametrize("k", [100, None])
+def test_results_keep_both_bounds_of_each_record(method, k):
+    given, rng = problems.parts(), np.random.default_rng(1)
+    turned = rng.permutation(300)
+    given["keys"] = given["keys"][turned]  # the problem sorts its records by key
+    low, most = rng.uniform(0.1, 0.5, 300), rng.uniform(250, 500, 300)
+    most[:50] = np.inf
+    problem = CalibrationProblem.from_matrix(**given)
+    result = problem.solve(k, method, bounds=(low, 7), weight_bounds=(30, most), epochs=40)
+    chosen, w0 = result.indices, given["weights"][result.indices]
+    assert (result.values / w0 >= low[chosen]).all()
+    assert (result.values / w0 <= 7).all()
+    assert (result.values >= 30).all()
+    assert (result.values <= most[chosen]).all()
+    assert k is None or (result.values > 0.99 * most[chosen]).any()
 
 
 def test_what_bounds_put_out_of_reach_is_left_out_of_the_fit_and_counted_in_the_metrics():
@@ -208,7 +242,7 @@ def test_an_error_says_so_when_nothing_can_be_reached():
     )
     with pytest.raises(InputError, match=text):
         problem.solve(10)
-    with pytest.raises(InputError, match=r"at most .* within the bounds\); .* widen `bounds`"):
+    with pytest.raises(InputError, match=r"at most .* within the bounds\); .* widen the bounds"):
         problems.problem().solve(1, bounds=(0, 2))
 
 

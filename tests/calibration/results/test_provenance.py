@@ -8,7 +8,12 @@ import pytest
 
 import l0
 from l0.calibration import Hybrid, Path
-from l0.calibration.results.provenance import describe_run, describe_source, digest
+from l0.calibration.results.provenance import (
+    describe_limits,
+    describe_run,
+    describe_source,
+    digest,
+)
 from tests.calibration import problems
 
 ARGUMENTS = {"n_records": 10, "loss": "capped", "bounds": (0.5, None), "seed": 0}
@@ -44,6 +49,25 @@ def test_a_run_from_files_names_them_in_its_call(survey, convert, tmp_path):
 def test_a_run_is_plain_json(survey):
     run = l0.calibrate(**survey.options(), n_records=40, epochs=4, bounds=(None, 90)).run
     assert json.loads(json.dumps(run, allow_nan=False)).keys() == run.keys()
+
+
+def test_limits_are_described_as_they_were_given():
+    assert describe_limits(None) is None
+    assert describe_limits((0, np.inf)) is None
+    assert describe_limits([np.float32(0.5), np.inf]) == (0.5, None)
+    assert describe_limits((None, "cap")) == (None, "cap")
+    (low, high), again = (describe_limits(([1, 2, 3], pd.Series([4.0]))) for _ in range(2))
+    assert (low, high) == again
+    assert low["shape"] == [3] and high["shape"] == [1] and low["sha256"] != high["sha256"]
+
+
+def test_an_array_of_limits_is_a_variable_in_the_call():
+    limits = describe_limits((0.5, np.arange(1, 301)))
+    run = describe_run(problems.problem(), "pps", {"bounds": limits, "seed": 0})
+    assert json.loads(json.dumps(run))["arguments"]["bounds"] == list(limits)
+    room = {"bounds_high": 7}
+    exec(run["call"].replace("problem.solve(", "dict("), room)  # noqa: S102
+    assert room["result"] == {"method": "pps", "bounds": (0.5, 7), "seed": 0}
 
 
 def test_a_frame_is_described_by_its_kind_and_shape():
