@@ -107,6 +107,10 @@ class SparseOperator:
         """Map a vector, float32 of shape (n,), to A x, shape (m,)."""
         return _Product.apply(x, self._matrix, self._transpose, self._place)  # type: ignore[no-any-return,no-untyped-call]
 
+    def transposed(self, y: Tensor) -> Tensor:
+        """Map a vector, float32 of shape (m,), to A' y, shape (n,), without a gradient."""
+        return _times(self._transpose, y)
+
     @cached_property
     def empty_rows(self) -> NDArray[np.bool_]:
         """Which rows have no entry but zeros, shape (m,)."""

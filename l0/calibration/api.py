@@ -67,7 +67,9 @@ class CalibrationProblem(Problem, Generic[FrameT]):
     keys : pyarrow.Array, shape (n,)
         The keys of the records.
     scales : ndarray of float64, shape (m,)
-        The relative error of a target is its error divided by its scale.
+        The relative error of a target is its error divided by its scale: by ``|value|``, or by
+        0.1% of the design-weighted total of the absolute entries if that is larger. It is larger
+        for a value of 0 only, or for a small net total of amounts of both signs.
     kind : {"pandas", "polars", "pyarrow"}
         The kind of the frames in a result.
 
@@ -164,8 +166,10 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         the text "1" mean the same level of a numeric column, but "01" and "1" are two codes in a
         column of text. Levels that differ only in blanks or in case are an error, unless there is
         a target for each of them. A target for a level that no row has must have the value 0. A
-        relative error is a share of the value. A value under 1e-9 of the
-        survey's own total of absolute amounts counts as 0 (see `scales`).
+        target of value 0 whose amounts have one sign forces the weights of its records to 0,
+        unless it has a tolerance or another target needs these records. A relative error is a share
+        of the value, or of 0.1% of the survey's own total of absolute amounts if that is larger
+        (see `scales`).
 
         Examples
         --------

@@ -16,8 +16,11 @@ from l0.calibration.progress import Listener
 from l0.common.errors import InputError, closest
 
 if TYPE_CHECKING:
-    import torch  # `l0 --help` shows the options, and must not wait for torch
+    # `l0 --help` shows the options, and must not wait for torch.
+    import torch
     from numpy.typing import ArrayLike
+
+    from l0.calibration.fitting.solver import Solver
 
     #: One side of bounds: a number, the name of a column, a number for each record, or no limit.
     Limit = float | str | ArrayLike | None
@@ -36,6 +39,21 @@ def read_limits(text: str) -> tuple[float | str | None, float | str | None]:
         )
     low, high = map(_read_limit, sides)
     return low, high
+
+
+def read_solver(text: str) -> "Solver":
+    """Read ``gap=G,max_seconds=S`` from the command line. Each part may be left out."""
+    from l0.calibration.fitting.solver import Solver
+
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        return Solver(**{name.strip(): float(value) for name, value in pairs})
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{text!r} is not of the form gap=G,max_seconds=S; write gap=1e-6, for example"
+        ) from None
 
 
 def _read_limit(side: str) -> float | str | None:
@@ -130,9 +148,9 @@ class Options(TypedDict, total=False):
         Option(
             '{"capped", "relative"}',
             "capped",
-            "The loss of an error: capped is the absolute relative error, which gives up targets "
-            "out of reach; relative is the squared relative error. The fit minimises the weighted "
-            "mean over the targets.",
+            "The loss of an error: capped is the absolute relative error, which leaves the errors "
+            "to a few targets that contradict the others; relative is the squared relative error, "
+            "which spreads them. The fit minimises the weighted mean over the targets.",
             str,
         ),
     ]
@@ -183,8 +201,50 @@ class Options(TypedDict, total=False):
         Option(
             "int",
             None,
-            "Epochs of each fit, by default 400. The epochs of a selector are in proportion.",
+            "Epochs of the methods path and hard_concrete, and of the path in hybrid, by default "
+            "400: a step of the path takes an eighth of them, and hard_concrete twice as many.",
             int,
+        ),
+    ]
+    distance: Annotated[
+        str,
+        Option(
+            '{"raking", "linear", "logit"}',
+            "raking",
+            "The distance of the weights to the base weights, after Deville & Särndal (1992). "
+            "linear gives the weights of the regression estimator; some can be negative if all "
+            "records are kept without bounds. logit needs bounds on both sides, and stays inside.",
+            str,
+        ),
+    ]
+    exact: Annotated[
+        bool,
+        Option(
+            "bool",
+            False,
+            "Whether all targets must be met. If they cannot be, it is an error that names targets "
+            "which contradict each other. By default, such targets share the error.",
+            bool,
+        ),
+    ]
+    keep_total: Annotated[
+        bool,
+        Option(
+            "bool",
+            False,
+            "Whether the weights must add up to the sum of all design weights.",
+            bool,
+        ),
+    ]
+    solver: Annotated[
+        "Solver | None",
+        Option(
+            "Solver",
+            None,
+            "The accuracy of the fits, and their limits. The default is Solver(gap=1e-3): the "
+            "objective is within 0.1% of the best possible one.",
+            read_solver,
+            "gap=G,max_seconds=S",
         ),
     ]
     check_scale: Annotated[

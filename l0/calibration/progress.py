@@ -17,12 +17,15 @@ class Progress:
     ----------
     stage : str
         ``"full"`` (the calibration of all records), ``"select"`` or ``"refit"``.
-    epoch : int
-        The epochs so far, over all stages.
+    iteration : int
+        The iterations of the solver and the epochs of a selector so far, over all stages.
     n_records : int
         The number of records that still have a weight.
     loss : float
         The mean capped relative error over all targets.
+    gap : float or None
+        The relative duality gap of a fit: how far its objective can be from the best one. None
+        before it is known, and while records are chosen.
     seconds : float
         The seconds since the start.
 
@@ -32,15 +35,16 @@ class Progress:
     >>> from l0.calibration import CalibrationProblem
     >>> problem = CalibrationProblem.from_matrix(np.eye(2), [3, 5], [1, 1])
     >>> states = []
-    >>> result = problem.solve(epochs=10, progress=states.append)
-    >>> states[-1].stage, states[-1].epoch, states[-1].n_records
-    ('full', 10, 2)
+    >>> result = problem.solve(progress=states.append)
+    >>> states[-1].stage, states[-1].n_records
+    ('full', 2)
     """
 
     stage: str
-    epoch: int
+    iteration: int
     n_records: int
     loss: float
+    gap: float | None
     seconds: float
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import compress
 from typing import Any
 
@@ -17,16 +17,18 @@ from numpy.typing import NDArray
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.fitting.context import FitContext
+from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
-from l0.calibration.fitting.refit import calibrate_full_file, refit
-from l0.calibration.fitting.selected import Selection
+from l0.calibration.fitting.refit import Fit, calibrate_full_file, refit
+from l0.calibration.fitting.solver import checked_solver
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.joint_reach import joint_reach_of_sums
 from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
+from l0.calibration.problem.zero_totals import forced_out, forcing_totals
 from l0.calibration.progress import Listener, progress_bar
 from l0.calibration.results.frontier import Frontier
 from l0.calibration.results.provenance import describe_limits, describe_run
@@ -64,13 +66,12 @@ def solve(
         together = check_joint_reach(context, budget or problem.n_records, reasons)
         with without_autocast(context.objective.device):
             if needs_full_file or problem.untargeted is not None:
-                context = with_reference(context, budget)
-            if budget is None:
-                records, ratios = np.arange(problem.n_records), context.full_file
-            else:
+                context, fit = with_reference(context, budget)
+            records = context.candidates
+            if budget is not None:
                 selection = selector.select(context, budget)
-                records, ratios = selection.records, _refit(context, selection)
-        metrics, tables = _evaluated(context, records, ratios, reasons, together)
+                records, fit = selection.records, refit(context, selection)
+        metrics, tables = _evaluated(context, records, fit, reasons, together)
         return CalibrationResult(
             indices=np.sort(problem.record_order[records]),
             metrics=metrics,
@@ -102,13 +103,13 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
         others = [check_reachable(problem, bounds, budget) for budget in budgets[1:]]
         with without_autocast(context.objective.device):
             if problem.untargeted is not None:
-                context = with_reference(context, budgets[0])
+                context, _ = with_reference(context, budgets[0])
             selections = Path().frontier(context, budgets)
             for selection, reasons in zip(selections, [widest, *others], strict=True):
                 together = check_joint_reach(context, len(selection.records), reasons)
                 reached = replace(context.objective, reachable=reasons == "")
-                ratios = _refit(replace(context, objective=reached), selection)
-                metrics, _ = _evaluated(context, selection.records, ratios, reasons, together)
+                fit = refit(replace(context, objective=reached), selection)
+                metrics, _ = _evaluated(context, selection.records, fit, reasons, together)
                 rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)
 
@@ -132,27 +133,70 @@ def prepare(
     """
     bounds = read_bounds(problem, options["bounds"], options["weight_bounds"])
     reasons = check_reachable(problem, bounds, n_records or problem.n_records)
+    candidates = find_candidates(problem, reasons == "", n_records)
     if flag(options["check_scale"], "check_scale"):
         check_scale(problem, reasons == "")
-    loss = get_loss(options["loss"])
     epochs = options["epochs"]
-    epochs = EPOCHS if epochs is None else whole_number(epochs, "epochs", 1)
-    generator = np.random.default_rng(whole_number(options["seed"], "seed", 0))
-    device = checked_device(options["device"])
-    history = History(problem, listener)  # its clock starts here
-    objective = Objective(problem, scaled_operator(problem, device), loss, bounds, reasons == "")
-    return FitContext(objective, epochs, generator, history), reasons
+    objective = Objective(
+        problem,
+        scaled_operator(problem, checked_device(options["device"])),
+        get_loss(options["loss"]),
+        bounds,
+        reasons == "",
+        distance=checked_distance(options["distance"]),
+        keep_total=flag(options["keep_total"], "keep_total"),
+        exact=flag(options["exact"], "exact"),
+    )
+    context = FitContext(
+        objective,
+        checked_solver(options["solver"]),
+        EPOCHS if epochs is None else whole_number(epochs, "epochs", 1),
+        np.random.default_rng(whole_number(options["seed"], "seed", 0)),
+        History(problem, listener),
+        candidates,
+    )
+    return context, reasons
 
 
-def with_reference(context: FitContext, n_records: int | None) -> FitContext:
-    """Calibrate the full file, and add its ratios to the context."""
+def with_reference(context: FitContext, n_records: int | None) -> tuple[FitContext, Fit]:
+    """Calibrate the full file, with all candidates, and add its ratios to the context."""
     objective, problem = context.objective, context.problem
     if n_records is not None:
         # The bounds are for the chosen records, with ratios of about n / k. Here they are about 1.
-        reachable = unreachable(problem, Bounds(), problem.n_records) == ""
-        objective = replace(objective, bounds=Bounds(), reachable=reachable)
-    ratios = calibrate_full_file(replace(context, objective=objective))
-    return replace(context, reference=ratios)
+        # Sizes of a draw must be positive, and the conflicts of the full file are no error.
+        objective = replace(
+            objective,
+            bounds=Bounds(),
+            reachable=unreachable(problem, Bounds(), problem.n_records) == "",
+            distance="raking",
+            exact=False,
+        )
+    fit = calibrate_full_file(replace(context, objective=objective))
+    ratios = np.zeros(problem.n_records)
+    ratios[context.candidates] = fit.ratios
+    return replace(context, reference=ratios), fit
+
+
+def find_candidates(
+    problem: Problem, reachable: NDArray[np.bool_], n_records: int | None
+) -> NDArray[np.int64]:
+    """Find the records that no total of zero forces out. There must be enough for the budget."""
+    totals = forcing_totals(problem, reachable)
+    candidates = np.flatnonzero(~forced_out(problem, totals))
+    if len(candidates) < (n_records or 1):
+        n_out = problem.n_records - len(candidates)
+        names = first_few(list(compress(problem.names, totals)))
+        few = (
+            "no record can be kept"
+            if n_records is None
+            else f"`n_records` is {n_records:,}, and only {len(candidates):,} can be kept"
+        )
+        raise InputError(
+            f"{few}: {n_out:,} of {problem.n_records:,} records add to targets of value 0 "
+            f"({names}), which force their weights to 0; drop these targets, give them a "
+            "`tolerance`" + (", or lower `n_records`" if len(candidates) else "")
+        )
+    return candidates
 
 
 def check_reachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:
@@ -213,24 +257,21 @@ def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
         )
 
 
-def _refit(context: FitContext, selection: Selection) -> NDArray[np.float64]:
-    """Fit the ratios of the selected records within the bounds of these records."""
-    bounds = context.objective.bounds.of(selection.records)
-    return refit(replace(context, objective=replace(context.objective, bounds=bounds)), selection)
-
-
 def _evaluated(
     context: FitContext,
     records: NDArray[np.int64],
-    ratios: NDArray[np.float64],
+    fit: Fit,
     reasons: NDArray[np.str_],
     together: NDArray[np.str_],
 ) -> tuple[Metrics, dict[str, pa.Table]]:
     """Turn ratios into weights within the bounds, and evaluate them."""
-    problem = context.problem
-    bounds = context.objective.bounds.of(records)
-    weights = bounds.weights(ratios, problem.design_weights[records])
-    quality, tables = evaluate(problem, records, weights, context.reference, reasons, together)
+    objective, problem = context.objective, context.problem
+    bounds, w0 = objective.bounds.of(records), problem.design_weights[records]
+    # Without bounds, the linear distance may make weights negative.
+    weights = bounds.weights(fit.ratios, w0) if bounds.active else fit.ratios * w0
+    quality, tables = evaluate(
+        problem, records, weights, fit, context.candidates, context.reference, reasons, together
+    )
     return {**quality, "seconds": context.history.seconds}, tables
 
 
@@ -248,6 +289,9 @@ def _arguments(context: FitContext, n_records: int | None, options: Options) -> 
         "weight_bounds": describe_limits(options["weight_bounds"]),
         "seed": int(options["seed"]),
         "device": str(context.objective.device),
+        "solver": asdict(context.solver),
         "epochs": context.epochs,
+        "keep_total": bool(options["keep_total"]),
+        "exact": bool(options["exact"]),
         "check_scale": bool(options["check_scale"]),
     }

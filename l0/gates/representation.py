@@ -104,7 +104,8 @@ def moments_problem(
     values = np.zeros(len(rows))
     values[0] = total
     problem = CalibrationProblem.from_matrix(np.stack(rows), values, weights, groups=groups)
-    return dataclasses.replace(problem, stratification=_stratification(z))
+    # An error counts as a share of the absolute total of the moment.
+    return dataclasses.replace(problem, stratification=_stratification(z), floor=1.0)
 
 
 def _squares(z: NDArray[np.float64], weights: NDArray[np.float64]) -> Rows:

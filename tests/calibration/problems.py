@@ -50,6 +50,7 @@ def context(
     reachable=None,
     listener=None,
     full_file=False,
+    candidates=None,
 ):
     """Set up a fit of a problem, as `solve` does; with `full_file` all records are fitted first."""
     objective = Objective(
@@ -59,7 +60,13 @@ def context(
         read_bounds(of, bounds, weight_bounds),
         np.ones(of.n_targets, dtype=bool) if reachable is None else reachable,
     )
-    made = FitContext(objective, epochs, np.random.default_rng(seed), History(of, listener))
+    made = FitContext(
+        objective,
+        epochs,
+        np.random.default_rng(seed),
+        History(of, listener),
+        np.arange(of.n_records) if candidates is None else candidates,
+    )
     return with_reference(made, 1) if full_file else made
 
 

@@ -8,10 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l0.calibration import CalibrationProblem
+from l0.calibration import SELECTORS, CalibrationProblem
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
 from l0.calibration.options import Option, Options, known
+from l0.calibration.problem.core import FLOOR
+from l0.calibration.selection.balanced import Balanced
 from l0.calibration.solve import check_scale
 from l0.common.errors import InputError
 from tests.calibration import problems
@@ -162,7 +164,7 @@ def test_history_and_log_end_with_the_refit_when_the_full_file_is_fitted_too(met
 def test_a_fit_that_diverges_is_an_error_and_not_a_result(problem, bad):
     weights, reachable = np.array([1.0, bad]), np.full(problem.n_targets, "")
     with pytest.raises(InputError, match="the fit diverged: some weights are not positive"):
-        evaluate(problem, np.arange(2), weights, None, reachable)
+        evaluate(problem, np.arange(2), weights, np.arange(300), None, reachable)
 
 
 def test_what_a_listener_raises_ends_the_fit(problem):
@@ -273,6 +275,7 @@ def test_the_account_agrees_with_weights_applied_by_hand():
     expected = {
         "n_records": 50,
         "n_candidates": 300,
+        "n_forced_out": 0,
         "n_targets": 20,
         "n_unreachable": 0,
         **fit_metrics(error, np.full(20, 1 / 20)),
@@ -323,7 +326,8 @@ def test_targets_of_zero_and_negative_targets_are_hit():
     values[0] = 0
     result = CalibrationProblem.from_matrix(A, values, given["weights"]).solve(100, epochs=200)
     errors = result.targets.column("relative_error").to_numpy()
-    scale = given["weights"].sum()  # of the target of value 0: what all records add, in size
+    # The scale of the target of value 0 is a share of what all records add, in size.
+    scale = FLOOR * given["weights"].sum()
     assert errors[0] == pytest.approx(A[0, result.indices] @ result.values / scale)
     assert np.abs(errors).max() < 0.01
     assert set(result.targets.column("status").to_pylist()) == {"met"}
@@ -455,3 +459,111 @@ def test_a_run_records_a_new_option(problem, monkeypatch):
     new = Annotated[str, Option("str", "plain", "Something new.", str)]
     monkeypatch.setitem(Options.__annotations__, "new", new)
     assert problem.solve(30, "random", epochs=2, new="other").run["arguments"]["new"] == "other"
+
+
+# Totals of zero
+
+
+def areas(k=400, seed=0):
+    """Counts of four areas and of all records; the area of each record."""
+    rng = np.random.default_rng(seed)
+    area = rng.integers(0, 4, k)
+    A = np.vstack([area == np.arange(4)[:, None], np.ones(k)]).astype(float)
+    return A, rng.uniform(50, 150, k), area
+
+
+def test_a_total_of_zero_is_zero_with_all_records_kept():
+    A, weights, area = areas()
+    result = CalibrationProblem.from_matrix(A, [0, 12e3, 12e3, 12e3, 36e3], weights).solve()
+    assert result.indices.tolist() == np.flatnonzero(area != 0).tolist()
+    assert result.metrics["n_forced_out"] == (area == 0).sum()
+    assert result.targets["estimate"].to_pylist()[0] == 0
+    assert set(result.targets["status"].to_pylist()) == {"met"}
+    assert f"{(area == 0).sum()} records have the weight 0" in result.summary()
+
+
+@pytest.mark.parametrize("method", [*SELECTORS, Balanced()])
+@pytest.mark.parametrize("k", [40, 250])
+def test_no_method_chooses_a_record_that_a_total_of_zero_forces_out(method, k):
+    A, weights, area = areas()
+    order = np.random.default_rng(1).permutation(400)
+    statistics = np.random.default_rng(2).uniform(size=(3, 400))
+    results = [
+        CalibrationProblem.from_matrix(
+            A[:, of], [0, 12e3, 12e3, 12e3, 36e3], weights[of],
+            keys=of, untargeted=statistics[:, of],
+        ).solve(k, method, epochs=60)
+        for of in (np.arange(400), order)
+    ]  # fmt: skip
+    kept = [results[0].indices, np.sort(order[results[1].indices])]
+    np.testing.assert_array_equal(*kept)
+    assert len(kept[0]) == k
+    assert (area[kept[0]] != 0).all()
+    assert results[0].targets["estimate"].to_pylist()[0] == 0
+    assert np.isfinite(results[0].metrics["untargeted_capped_error"])
+
+
+def test_a_total_of_zero_that_contradicts_another_target_is_weighed_against_it():
+    A, weights, _ = areas()
+    A, values = np.vstack([A, A[0]]), [0, 12e3, 12e3, 12e3, 36e3, 10e3]
+    result = CalibrationProblem.from_matrix(A, values, weights).solve()
+    assert result.metrics["n_forced_out"] == 0
+    assert result.metrics["n_records"] == 400
+
+
+def test_a_budget_above_what_totals_of_zero_leave_is_explained():
+    A, weights, area = areas()
+    problem = CalibrationProblem.from_matrix(A, [0, 12e3, 12e3, 12e3, 36e3], weights)
+    left = (area != 0).sum()
+    text = (
+        rf"`n_records` is 400, and only {left} can be kept: {400 - left} of 400 records add to "
+        r"targets of value 0 \('target 0'\), .* give them a `tolerance`, or lower `n_records`"
+    )
+    for solve in (problem.solve, lambda k: problem.frontier([10, k])):
+        with pytest.raises(InputError, match=text):
+            solve(400)
+    assert problem.solve(int(left), "random", epochs=2).metrics["n_records"] == left
+    nobody = CalibrationProblem.from_matrix(A[4:], [0], weights)
+    with pytest.raises(InputError, match=r"^no record can be kept: 400 of 400 records add to"):
+        nobody.solve()
+
+
+def test_the_frontier_leaves_out_what_a_total_of_zero_forces_out():
+    A, weights, area = areas()
+    problem = CalibrationProblem.from_matrix(A, [0, 12e3, 12e3, 12e3, 36e3], weights)
+    table = problem.frontier([40, 200], epochs=60).table
+    assert table["n_forced_out"].to_pylist() == [(area == 0).sum()] * 2
+    assert max(table["max_error"].to_pylist()) < 0.05
+
+
+# Net totals near zero
+
+
+@pytest.mark.parametrize(
+    ("n_records", "method"), [(None, "hybrid"), (60, "hybrid"), (60, "path"), (60, "hard_concrete")]
+)
+def test_a_net_total_near_zero_is_met_whatever_its_value(n_records, method):
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(50, 150, 400)
+    net = rng.normal(0, 1e4, 400)
+    sizes = []
+    for value in (0.0, 0.03, 1e3, 1e4, 1e5, 1e6):
+        problem = CalibrationProblem.from_matrix([np.ones(400), net], [40_000, value], weights)
+        result = problem.solve(n_records, method)
+        assert set(result.targets["status"].to_pylist()) == {"met"}
+        sizes.append(result.metrics["effective_sample_size"])
+    if n_records is None:
+        assert min(sizes) > 0.99 * 370  # of linear calibration
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
+
+
+@pytest.mark.parametrize("method", ["hybrid", "path", "hard_concrete"])
+def test_a_net_total_of_zero_leaves_the_other_targets_their_records(method):
+    given = problems.parts(m=10, seed=1)
+    A = given["A"].toarray()
+    A[0] = np.where(np.arange(300) % 2, 1.0, -1.0)
+    values = A @ given["weights"] * 1.05
+    values[0] = 0
+    metrics = CalibrationProblem.from_matrix(A, values, given["weights"]).solve(100, method).metrics
+    assert metrics["max_error"] < 0.01
+    assert metrics["effective_sample_size"] > 15

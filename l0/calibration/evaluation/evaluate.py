@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Quality, fit_metrics, weight_metrics
 from l0.calibration.evaluation.untargeted import untargeted_metrics
+from l0.calibration.fitting.refit import Fit
 from l0.calibration.problem.core import Problem
 from l0.common.errors import InputError
 
@@ -19,6 +20,8 @@ def evaluate(
     problem: Problem,
     records: NDArray[np.int64],
     weights: NDArray[np.float64],
+    fit: Fit,
+    candidates: NDArray[np.int64],
     reference: NDArray[np.float64] | None,
     reasons: NDArray[np.str_],
     together: NDArray[np.str_] | None = None,
@@ -31,6 +34,10 @@ def evaluate(
     records : ndarray of int64, shape (k,)
         The positions of the records in the problem.
     weights : ndarray of float64, shape (k,)
+    fit : Fit
+        The fit of these weights.
+    candidates : ndarray of int64, shape (c,)
+        The positions of the records that no total of zero forces out.
     reference : ndarray of float64, shape (n,), or None
         The ratios of the calibrated full file, or None if there are no untargeted statistics.
     reasons : ndarray of str, shape (m,)
@@ -68,18 +75,23 @@ def evaluate(
                 "design_weight": w0[as_came],
             }
         ),
-        "targets": _target_table(problem, estimate, error, reasons, together),
+        "targets": _target_table(problem, estimate, error, reasons, together, fit),
     }
     if problem.untargeted is not None and reference is not None:
         tables["untargeted"] = problem.untargeted.compare(
             reference * problem.design_weights, everyone
         )
+    # A fit leaves unreachable targets out, and does not meet them.
+    exact_in_part = fit.solution.status == "exact" and bool((reasons != "").any())
     metrics: Quality = {
         "n_records": len(records),
         "n_candidates": problem.n_records,
+        "n_forced_out": problem.n_records - len(candidates),
         "n_targets": problem.n_targets,
         "n_unreachable": int((reasons != "").sum()),
         **fit_metrics(error, problem.importance),
+        "gap": fit.solution.gap,
+        "fit_status": "optimal" if exact_in_part else fit.solution.status,
         **untargeted_metrics(tables.get("untargeted")),
         **weight_metrics(weights, w0),
     }
@@ -92,6 +104,7 @@ def _target_table(
     error: NDArray[np.float64],
     reasons: NDArray[np.str_],
     together: NDArray[np.str_] | None,
+    fit: Fit,
 ) -> pa.Table:
     met = np.abs(error) <= np.maximum(MET, problem.tolerance)
     design_estimate = problem.estimate(problem.design_weights)
@@ -109,6 +122,8 @@ def _target_table(
             "status": pa.array(status.tolist(), pa.string()),
             "reason": pa.array(reasons.tolist(), pa.string()),
             "importance": problem.importance,
+            "shadow_price": 0.01 * fit.multipliers * problem.values / problem.scales,
+            "at_limit": fit.at_limit,
             "design_estimate": design_estimate,
             "design_relative_error": (design_estimate - problem.values) / problem.scales,
         }

@@ -10,11 +10,19 @@ from numpy.typing import NDArray
 from l0.calibration.problem.losses import score
 
 
+class Certificate(TypedDict):
+    """How close a fit is to the best possible one."""
+
+    gap: float
+    fit_status: str
+
+
 class Counts(TypedDict):
     """The numbers of records and targets."""
 
     n_records: int
     n_candidates: int
+    n_forced_out: int
     n_targets: int
     n_unreachable: int
 
@@ -45,7 +53,7 @@ class WeightMetrics(TypedDict):
     top_1pct_weight_share: float
 
 
-class Quality(Counts, FitMetrics, UntargetedMetrics, WeightMetrics):
+class Quality(Counts, FitMetrics, Certificate, UntargetedMetrics, WeightMetrics):
     """All metrics of weights."""
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective
+from l0.calibration.fitting.solver import Solver
 from l0.calibration.problem.core import Problem
 
 
@@ -19,20 +20,27 @@ class FitContext:
     Attributes
     ----------
     objective : Objective
+    solver : Solver
+        The accuracy of the fits.
     epochs : int
-        The epochs of a refit. The epochs of a selector are a multiple of it.
+        The epochs of a selector are a multiple of it.
     generator : numpy.random.Generator
         The source of all random numbers.
     history : History
+    candidates : ndarray of int64, shape (c,)
+        The positions of the records that may have a positive weight, in ascending order. These are
+        all records, unless a total of zero forces some out.
     reference : ndarray of float64, shape (n,), or None
-        The ratios of the calibrated full file, which keeps all records. None if neither the
-        selector nor the evaluation needs them.
+        The ratios of the calibrated full file, which keeps all candidates. All other records have
+        the ratio 0. None if neither the selector nor the evaluation needs them.
     """
 
     objective: Objective
+    solver: Solver
     epochs: int
     generator: np.random.Generator
     history: History
+    candidates: NDArray[np.int64]
     reference: NDArray[np.float64] | None = None
 
     @property

@@ -1,29 +1,165 @@
-"""Distances of weights to base weights, one class each."""
+"""Distances of weights to base weights, one class each.
+
+A distance D(q) measures how far the ratio q of a weight to its base weight is from 1. The weights
+of a calibration minimise a weighted sum of it (Deville & Särndal 1992, JASA 87(418), table 1). All
+functions work on arrays, shape (k,).
+"""
 
 from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, xlogy
+
+from l0.common.errors import InputError, first_few
+
+Array = NDArray[np.float64]
 
 
-class EntropyDistance:
-    """The raking (entropy) distance, as a share of the sum of the base weights.
+class Distance(Protocol):
+    """A strictly convex function D of q with the minimum D(1) = 0."""
 
-    D(u, g) = sum_i W_i (q_i log q_i - q_i + 1) / sum_i W_i, where q = u / g and W = w0 g
-    (Deville & Särndal 1992, JASA 87(418), table 1, case 2). It is a function of log u.
+    @property
+    def domain(self) -> tuple[Array | float, Array | float]:
+        """The open interval on which D is defined."""
+        ...
 
-    Parameters
-    ----------
-    log_base : Tensor, shape (k,)
-        log g.
-    weight : Tensor, shape (k,)
-        W = w0 g, times any constant.
+    def value(self, q: Array) -> Array:
+        """Compute D(q)."""
+        ...
+
+    def gradient(self, q: Array) -> Array:
+        """Compute D'(q)."""
+        ...
+
+    def curvature(self, q: Array) -> Array:
+        """Compute D''(q)."""
+        ...
+
+    def inverse_gradient(self, y: Array) -> Array:
+        """Compute the q with D'(q) = y, which Deville & Särndal call F(y)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Raking:
+    """The raking (entropy) distance: D(q) = q log q - q + 1, and F(y) = exp(y).
+
+    Deville & Särndal 1992, table 1, case 2.
     """
 
-    def __init__(self, log_base: Tensor, weight: Tensor) -> None:
-        self._log_base = log_base
-        self._share = weight / weight.sum()
+    domain = (0.0, np.inf)
 
-    def __call__(self, log_ratios: Tensor) -> Tensor:
-        """Map log u, shape (k,), to D, shape ()."""
-        log_q = log_ratios - self._log_base
-        return self._share @ (log_q.exp() * (log_q - 1) + 1)
+    def value(self, q: Array) -> Array:
+        """See `Distance.value`. D(0) is 1."""
+        return np.asarray(xlogy(q, q) - q + 1)
+
+    def gradient(self, q: Array) -> Array:
+        """See `Distance.gradient`."""
+        return np.log(q)
+
+    def curvature(self, q: Array) -> Array:
+        """See `Distance.curvature`."""
+        return 1 / q
+
+    def inverse_gradient(self, y: Array) -> Array:
+        """See `Distance.inverse_gradient`."""
+        return np.exp(np.minimum(y, 700.0))  # exp(710) is infinite
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The linear (chi-squared) distance: D(q) = (q - 1)^2 / 2, and F(y) = 1 + y.
+
+    Its weights are those of the generalised regression estimator (Deville & Särndal 1992, table 1,
+    case 1). Without bounds, some can be negative.
+    """
+
+    domain = (-np.inf, np.inf)
+
+    def value(self, q: Array) -> Array:
+        """See `Distance.value`."""
+        return (q - 1) ** 2 / 2
+
+    def gradient(self, q: Array) -> Array:
+        """See `Distance.gradient`."""
+        return q - 1
+
+    def curvature(self, q: Array) -> Array:
+        """See `Distance.curvature`."""
+        return np.ones_like(q)
+
+    def inverse_gradient(self, y: Array) -> Array:
+        """See `Distance.inverse_gradient`."""
+        return 1 + y
+
+
+@dataclass(frozen=True)
+class Logit:
+    """The logit distance, which keeps q within (L, U).
+
+    With A = (U - L) / ((C - L) (U - C)), where C = 1 for L < 1 < U,
+
+        D(q) = ((q - L) log((q - L) / (C - L)) + (U - q) log((U - q) / (U - C))) / A,
+        F(y) = (L (U - C) + U (C - L) exp(A y)) / (U - C + (C - L) exp(A y))
+
+    (Deville & Särndal 1992, table 1, case 6).
+
+    Attributes
+    ----------
+    low, high : ndarray of float64, shape (k,)
+        L and U.
+    centre : ndarray of float64, shape (k,)
+        C, the minimum of D: 1, or a value inside the limits if 1 is outside.
+    """
+
+    low: Array
+    high: Array
+    centre: Array
+
+    @property
+    def domain(self) -> tuple[Array, Array]:
+        """See `Distance.domain`."""
+        return self.low, self.high
+
+    @property
+    def _steepness(self) -> Array:
+        return (self.high - self.low) / ((self.centre - self.low) * (self.high - self.centre))
+
+    def value(self, q: Array) -> Array:
+        """See `Distance.value`."""
+        below, above = q - self.low, self.high - q
+        left = xlogy(below, below / (self.centre - self.low))
+        right = xlogy(above, above / (self.high - self.centre))
+        return np.asarray((left + right) / self._steepness)
+
+    def gradient(self, q: Array) -> Array:
+        """See `Distance.gradient`."""
+        below, above = q - self.low, self.high - q
+        odds = below * (self.high - self.centre) / (above * (self.centre - self.low))
+        return np.asarray(np.log(odds) / self._steepness)
+
+    def curvature(self, q: Array) -> Array:
+        """See `Distance.curvature`."""
+        return np.asarray((1 / (q - self.low) + 1 / (self.high - q)) / self._steepness)
+
+    def inverse_gradient(self, y: Array) -> Array:
+        """See `Distance.inverse_gradient`."""
+        # In this form, rounding never takes q out of [L, U].
+        start = np.log((self.centre - self.low) / (self.high - self.centre))
+        share = expit(self._steepness * y + start)
+        return np.asarray(self.low + (self.high - self.low) * share)
+
+
+#: The names of the distances.
+DISTANCES = ("raking", "linear", "logit")
+
+
+def checked_distance(name: str) -> str:
+    """Check the name of a distance. For an unknown one, the `InputError` lists the known ones."""
+    if not isinstance(name, str) or name not in DISTANCES:
+        raise InputError(f"`distance` is {name!r}; it must be one of {first_few(DISTANCES)}")
+    return name

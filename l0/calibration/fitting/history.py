@@ -53,28 +53,36 @@ class History:
         return time.perf_counter() - self._started
 
     def snapshot(
-        self, stage: str, epochs: int, n_records: int, estimates: NDArray[np.float32]
+        self,
+        stage: str,
+        iterations: int,
+        n_records: int,
+        estimates: NDArray[np.floating],
+        gap: float | None = None,
     ) -> None:
         """Take a snapshot.
 
         Parameters
         ----------
         stage : str
-        epochs : int
-            The epochs since the last snapshot.
+        iterations : int
+            The iterations or epochs since the last snapshot.
         n_records : int
-        estimates : ndarray of float32, shape (m,)
+        estimates : ndarray, shape (m,)
             The estimates, as shares of the targets' scales.
+        gap : float, optional
+            The relative duality gap so far.
         """
         state = Progress(
             stage=stage,
-            epoch=epochs + (self._states[-1].epoch if self._states else 0),
+            iteration=iterations + (self._states[-1].iteration if self._states else 0),
             n_records=n_records,
             loss=score(estimates - self._goal, self._problem.importance),
+            gap=gap if gap is not None and math.isfinite(gap) else None,
             seconds=self.seconds,
         )
         self._states.append(state)
-        self._estimates.append(estimates)
+        self._estimates.append(estimates.astype(np.float32))
         if self._listener is not None:
             self._listener(state)
 
@@ -98,7 +106,7 @@ class History:
                 "target_name": pa.array(list(problem.names) * times),
                 "estimate": estimate,
                 "target": target,
-                "epoch": np.repeat([state.epoch for state in self._states], per_target),
+                "epoch": np.repeat([state.iteration for state in self._states], per_target),
                 "error": error,
                 "rel_error": rel_error,
                 "abs_error": np.abs(error),

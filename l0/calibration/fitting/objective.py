@@ -39,6 +39,12 @@ class Objective:
         The bounds on the ratios of the chosen records.
     reachable : ndarray of bool, shape (m,)
         The targets that count in the loss.
+    distance : str
+        The name of the distance to the base weights.
+    keep_total : bool
+        Whether the weights must add up to the sum of all design weights.
+    exact : bool
+        Whether all targets must be met.
     """
 
     problem: Problem
@@ -46,6 +52,9 @@ class Objective:
     loss: Loss
     bounds: Bounds
     reachable: NDArray[np.bool_]
+    distance: str = "raking"
+    keep_total: bool = False
+    exact: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -62,11 +71,24 @@ class Objective:
         """Move an array to the device as float32."""
         return torch.as_tensor(array, dtype=torch.float32).to(self.device)
 
+    @cached_property
+    def easing(self) -> NDArray[np.float64]:
+        """The factors of the errors in a search for records, shape (m,); below 1 if amounts cancel.
+
+        The net total of a million in gains and a million in losses may have a scale of a thousand.
+        A small step of all weights then changes the error by many times its scale, and a gradient
+        method would follow this target alone. Its error therefore counts as a share of the amounts
+        that cancel, if they exceed the scale. The final fit does without this.
+        """
+        problem = self.problem
+        net = np.abs(problem.estimate(problem.design_weights))
+        return problem.scales / np.maximum(problem.scales, problem.absolute_totals - net)
+
     def datafit(self, estimates: Tensor) -> Tensor:
-        """Compute the weighted mean loss of scaled estimates, shape (m,)."""
+        """Compute the weighted mean loss of scaled estimates, shape (m,), for a gradient method."""
         error = estimates - self._goal
         beyond = error - error.clamp(-self._tolerance, self._tolerance)
-        return self._shares @ self.loss(beyond)
+        return self._shares @ self.loss(self._easing * beyond)
 
     @cached_property
     def _goal(self) -> Tensor:
@@ -75,6 +97,10 @@ class Objective:
     @cached_property
     def _tolerance(self) -> Tensor:
         return self.tensor(self.problem.tolerance)
+
+    @cached_property
+    def _easing(self) -> Tensor:
+        return self.tensor(self.easing)
 
     @cached_property
     def _shares(self) -> Tensor:

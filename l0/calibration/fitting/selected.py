@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l0.calibration.fitting.distances import EntropyDistance
 from l0.calibration.fitting.objective import Objective
 
 
@@ -49,8 +48,8 @@ class SelectedRatios:
         self._operator = objective.operator.subset(selection.records)
         log_base = objective.tensor(np.log(selection.base))
         weight = selection.base * objective.problem.design_weights[selection.records]
-        self._distance = EntropyDistance(log_base, objective.tensor(weight))
-        self._mu = selection.mu
+        self._log_base = log_base
+        self._cost = objective.tensor(selection.mu * weight / weight.sum())
         self.log_ratios = log_base.clone().requires_grad_()
 
     def estimates(self) -> Tensor:
@@ -58,5 +57,6 @@ class SelectedRatios:
         return self._operator(self.log_ratios.exp())
 
     def penalty(self) -> Tensor:
-        """Compute the penalty, mu D(u, g), shape ()."""
-        return self._mu * self._distance(self.log_ratios)
+        """Compute mu sum_i W_i D(u_i / g_i) / sum_i W_i, shape (), with the raking distance D."""
+        log_q = self.log_ratios - self._log_base
+        return self._cost @ (log_q.exp() * (log_q - 1) + 1)

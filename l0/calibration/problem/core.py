@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from l0.data.tables import Kind
 from l0.sparse_operator import BLOCK, row_blocks
 
-#: A value below this share of the weighted sum of absolute entries counts as 0. Where positive and
-#: negative amounts cancel, their sum is a rounding error of this size and not 0.
-FLOOR = 1e-9
+#: The scale of a target is at least this share of its absolute total. A small net total of large
+#: amounts is published with the rounding error of the amounts, and the fit adds the amounts up in
+#: float32: this alone gives errors of up to 1e-7 of the absolute total. These are up to 1e-4 of the
+#: scale, a hundredth of the error of a target that counts as met. A larger share would excuse the
+#: error of a rare group, whose total is 10 where the survey has 10,000.
+FLOOR = 1e-3
 
 #: Takes the inclusion probabilities, shape (n,), and returns an order of the records, int64 (n,).
 #: In this order, similar records are neighbours.
@@ -92,6 +95,8 @@ class Problem:
         The sources of the input tables, or None if the input was a matrix.
     columns : callable or None
         Gives a numeric column of the records, or None if the input was a matrix.
+    floor : float
+        The scale of a target is at least this share of its absolute total.
     """
 
     matrix: sp.csr_array
@@ -112,6 +117,7 @@ class Problem:
     kind: Kind
     inputs: Mapping[str, Any] | None
     columns: NumericColumns | None
+    floor: float = FLOOR
 
     @property
     def n_records(self) -> int:
@@ -132,12 +138,11 @@ class Problem:
     def scales(self) -> NDArray[np.float64]:
         """The scale of each target, shape (m,): relative errors are errors divided by it.
 
-        The scale is the absolute value of the target. A target of value 0 has the design-weighted
-        sum of absolute entries as its scale, so that its relative error is the share of the
-        survey's own total that remains. A value below `FLOOR` times that sum counts as 0.
+        The scale of a target j is ``max(|b_j|, floor * sum_i w0_i |a_ji|)``, where b is the value
+        and the sum is the absolute total. For most targets this is the size of the value. A target
+        of value 0 has an error of 1% if a hundred-thousandth of its absolute total remains.
         """
-        size = np.abs(self.values)
-        scales = np.where(size <= FLOOR * self.absolute_totals, self.absolute_totals, size)
+        scales = np.maximum(np.abs(self.values), self.floor * self.absolute_totals)
         scales[scales == 0] = 1.0
         scales.flags.writeable = False  # all callers share this array
         return scales

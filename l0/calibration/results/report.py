@@ -183,7 +183,7 @@ def _weights(table: pa.Table) -> dict[str, Any]:
 
 def _course(table: pa.Table) -> dict[str, Any]:
     stages = table.column("stage").to_pylist()
-    epochs = as_numbers(table.column("epoch"))
+    epochs = as_numbers(table.column("iteration"))
     loss = as_numbers(table.column("loss"))
     full = [value for value, stage in zip(loss, stages, strict=True) if stage == "full"]
     return {

@@ -64,6 +64,8 @@ class CalibrationResult(Generic[FrameT]):
 
     * `n_records`: k, the number of chosen records.
     * `n_candidates`: the number of all records.
+    * `n_forced_out`: the number of records that must have the weight 0, because they only add to a
+      target of value 0.
     * `n_targets`, `n_unreachable`: the numbers of targets, and of those that no weights can hit.
     * `loss`: the mean over all targets, also unreachable ones, of the relative error, capped at 1
       and weighted by importance.
@@ -114,11 +116,13 @@ class CalibrationResult(Generic[FrameT]):
         """A frame of all targets, in the order of the input.
 
         Its columns are `name`, `value`, `estimate`, `error` (estimate - value), `relative_error`
-        (error over ``|value|``; for a value of 0, over the design-weighted total of the absolute
-        entries), `group`, `status` (``met`` if the relative error is within 1% or within the
-        tolerance, else ``missed`` or ``unreachable``), `reason` (why it is unreachable, or why it
-        cannot be met together with others), `importance` (shares that add up to one), and
-        `design_estimate` and `design_relative_error` under the design weights.
+        (error over ``|value|``, or over 0.1% of the design-weighted total of the absolute entries
+        if that is larger, as it is for a value of 0), `group`, `status` (``met`` if the relative
+        error is within 1% or within the tolerance, else ``missed`` or ``unreachable``), `reason`
+        (why it is unreachable, or why it cannot be met together with others), `importance` (shares
+        that add up to one), `shadow_price` (the change of the fit's objective if the value were 1%
+        larger), `at_limit` (whether the target gives way in the fit, because it contradicts
+        others), and `design_estimate` and `design_relative_error` under the design weights.
         """
         return self._frame(self.tables["targets"])
 
@@ -336,7 +340,8 @@ class CalibrationResult(Generic[FrameT]):
         -------
         str
             What `print` shows, and below it up to five targets that are missed, the largest errors
-            first, and the number of unreachable targets with the first of them.
+            first, the number of unreachable targets with the first of them, and the number of
+            records that targets of value 0 force out.
 
         Examples
         --------
@@ -360,6 +365,9 @@ class CalibrationResult(Generic[FrameT]):
             first = next(row for row in statuses if row["status"] == "unreachable")
             many = f"{lost:,} targets are" if lost > 1 else "1 target is"
             parts.append(f"{many} out of reach: {first['name']} ({first['reason']})")
+        if out := self.metrics["n_forced_out"]:
+            many = f"{out:,} records have" if out > 1 else "1 record has"
+            parts.append(f"{many} the weight 0, which a target of value 0 forces")
         parts += joint_reasons(self.tables["targets"])
         return "\n\n".join(parts)
 

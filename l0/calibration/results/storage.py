@@ -25,12 +25,12 @@ LAYOUT = {
     "weights.parquet": ("weight", "design_weight", "row"),
     "targets.csv": (
         "name", "value", "estimate", "error", "relative_error", "group", "status", "reason",
-        "importance", "design_estimate", "design_relative_error",
+        "importance", "shadow_price", "at_limit", "design_estimate", "design_relative_error",
     ),
     "untargeted.csv": (
         "statistic", "variable", "by", "reference", "estimate", "relative_error", "effective_n",
     ),
-    "history.csv": ("stage", "epoch", "n_records", "loss", "seconds"),
+    "history.csv": ("stage", "iteration", "n_records", "loss", "gap", "seconds"),
     "calibration_log.csv": (
         "target_name", "estimate", "target", "epoch", "error", "rel_error", "abs_error",
         "rel_abs_error", "loss",
@@ -50,8 +50,8 @@ _TYPES = {
         ("name", "group", "status", "reason", "statistic", "variable", "by", "stage",
          "target_name"), pa.string()
     ),
-    "epoch": pa.int64(),
-    "n_records": pa.int64(),
+    **dict.fromkeys(("epoch", "iteration", "n_records"), pa.int64()),
+    "at_limit": pa.bool_(),
 }  # fmt: skip
 
 

@@ -60,15 +60,16 @@ class Selector(Protocol):
         Parameters
         ----------
         context : FitContext
-            The problem (`context.problem`), and what a fit needs: `objective`, `epochs`,
-            `generator`, `history` and the ratios of the calibrated full file (`full_file`).
+            The problem (`context.problem`), the records that may be chosen (`candidates`), and
+            what a fit needs: `objective`, `epochs`, `generator`, `history` and the ratios of the
+            calibrated full file (`full_file`).
         n_records : int
-            The number of records to choose, from 1 to the number of all records.
+            The number of records to choose, from 1 to the number of candidates.
 
         Returns
         -------
         Selection
-            Exactly `n_records` records, with positive base ratios.
+            Exactly `n_records` candidates, with positive base ratios.
         """
         ...
 

@@ -56,9 +56,11 @@ class Balanced:
         """See `Selector.select`."""
         q = inclusion_probabilities(context.full_file * context.problem.design_weights, n_records)
         order = context.problem.stratification(q)
+        order = order[np.isin(order, context.candidates)]
         drawn = systematic(q, order, context.generator)
-        base = context.full_file / q
-        places = np.argsort(order)[drawn]
+        base = np.zeros(len(q))
+        base[order] = context.full_file[order] / q[order]
+        places = np.flatnonzero(np.isin(order, drawn))
         middle = np.cumsum(q[order]) - q[order] / 2
         intervals = np.searchsorted(middle, np.arange(n_records + 1))
         places = self._swap(
@@ -104,11 +106,11 @@ class Balanced:
 def _contributions(
     context: FitContext, base: NDArray[np.float64], order: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Compute what chosen records add to the targets, (n, m) in order, and the goal, (m,)."""
+    """Compute what chosen records add to the targets, (c, m) in order, and the goal, (m,)."""
     problem = context.problem
     # The weight of a squared error is its share of the loss.
     share = np.sqrt(context.objective.importance) / problem.scales
-    parts = np.empty((problem.n_records, problem.n_targets), dtype=np.float32)
+    parts = np.empty((len(order), problem.n_targets), dtype=np.float32)
     for target in range(problem.n_targets):  # a float64 copy of all entries would be large
         row = problem.matrix[[target]].toarray().ravel()
         parts[:, target] = (row * base * problem.design_weights * share[target])[order]

@@ -91,7 +91,8 @@ class HardConcreteGates:
 
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""
-        objective, n = context.objective, context.problem.n_records
+        objective, candidates = context.objective, context.candidates
+        operator, n = objective.operator.subset(candidates), len(candidates)
         epochs = max(1, round(self.effort * context.epochs))
         generator = torch.Generator(objective.device)
         generator.manual_seed(int(context.generator.integers(2**62)))
@@ -110,7 +111,7 @@ class HardConcreteGates:
         for epoch in range(epochs):
             eased = min(1.0, (epoch + 1) / (self.easing * epochs))
             budget = n * (n_records / n) ** eased
-            estimates = objective.operator(gates(generator=generator) * log_ratios.exp())
+            estimates = operator(gates(generator=generator) * log_ratios.exp())
             violation = gates.get_penalty() / budget - 1
             optimizer.zero_grad()
             (objective.datafit(estimates) + multiplier * violation).backward()
@@ -122,6 +123,6 @@ class HardConcreteGates:
                 n_open = max(n_records, gates.get_num_active())
                 context.history.snapshot("select", since, n_open, estimates.detach().cpu().numpy())
         probability = gates.get_active_prob().detach().cpu().double().numpy()
-        records = np.sort(np.argsort(-probability, kind="stable")[:n_records])
+        places = np.sort(np.argsort(-probability, kind="stable")[:n_records])
         ratios = (gates.eval()() * log_ratios.exp()).detach().cpu().double().numpy()
-        return Selection(records, np.maximum(ratios[records], LEAST_BASE), self.mu)
+        return Selection(candidates[places], np.maximum(ratios[places], LEAST_BASE), self.mu)

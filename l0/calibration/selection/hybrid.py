@@ -98,7 +98,7 @@ class Hybrid:
         companions = Selection(drawn, base, self.mu)
         if not n_left:
             return companions
-        others = _without(problem.n_records, drawn)
+        others = np.setdiff1d(context.candidates, drawn, assume_unique=True)
         start = self.start * ratios_of_all[others]
         chosen, ratios = next(self.path.walk(context, others, start, [n_left], companions))
         # The refit would raise ratios below the lower bound to the bound.
@@ -107,10 +107,10 @@ class Hybrid:
         chosen, ratios = chosen[useful], ratios[useful]
         n_more = n_left - len(chosen)
         if n_more:
-            rest = _without(problem.n_records, np.concatenate([drawn, chosen]))
+            rest = np.setdiff1d(others, chosen, assume_unique=True)
             drawable = np.intersect1d(drawable, rest, assume_unique=True)
-            candidates = drawable if len(drawable) >= n_more else rest
-            drawn = np.concatenate([drawn, self._draw(context, weights, candidates, n_more)])
+            among = drawable if len(drawable) >= n_more else rest
+            drawn = np.concatenate([drawn, self._draw(context, weights, among, n_more)])
             base = self._base(context, drawn, inclusion_probabilities(weights, n_drawn + n_more))
         records, ratios = np.concatenate([drawn, chosen]), np.concatenate([base, ratios])
         ascending = np.argsort(records)
@@ -120,24 +120,24 @@ class Hybrid:
         self, context: FitContext, q: NDArray[np.float64], n_drawn: int
     ) -> NDArray[np.int64]:
         """Find the records that may be drawn: the less influential ones, or all if too few are."""
-        problem, objective = context.problem, context.objective
+        objective = context.objective
         # The value of a target whose amounts cancel is small, and most records would exceed it.
-        cancelled = problem.absolute_totals - np.abs(problem.estimate(problem.design_weights))
-        share = (objective.importance > 0) * problem.scales / np.maximum(problem.scales, cancelled)
+        share = (objective.importance > 0) * objective.easing
         # The weight w / q of a record adds (w / q) a / scale = (u / q) A to each target.
-        influence = objective.operator.largest_entries(share) * context.full_file / q
-        drawable = np.flatnonzero(influence <= self.overshoot)
-        return drawable if len(drawable) >= n_drawn else np.arange(problem.n_records)
+        influence = objective.operator.largest_entries(share) * context.full_file
+        candidates = context.candidates
+        drawable = candidates[(influence <= self.overshoot * q)[candidates]]
+        return drawable if len(drawable) >= n_drawn else candidates
 
     def _draw(
         self,
         context: FitContext,
         weights: NDArray[np.float64],
-        candidates: NDArray[np.int64],
+        among: NDArray[np.int64],
         n_drawn: int,
     ) -> NDArray[np.int64]:
         q = np.zeros(context.problem.n_records)
-        q[candidates] = inclusion_probabilities(weights[candidates], n_drawn)
+        q[among] = inclusion_probabilities(weights[among], n_drawn)
         return systematic(q, context.problem.stratification(q), context.generator)
 
     def _base(
@@ -145,9 +145,3 @@ class Hybrid:
     ) -> NDArray[np.float64]:
         # With q of all records, the drawn records also represent those that may not be drawn.
         return self.damping * context.full_file[drawn] / q[drawn]
-
-
-def _without(n: int, taken: NDArray[np.int64]) -> NDArray[np.int64]:
-    left = np.ones(n, dtype=bool)
-    left[taken] = False
-    return np.flatnonzero(left)

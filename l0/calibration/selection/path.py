@@ -122,9 +122,8 @@ class Path:
         ------
         Selection
         """
-        everybody = np.arange(context.problem.n_records)
-        start = np.ones(context.problem.n_records)
-        for records, ratios in self.walk(context, everybody, start, budgets):
+        start = np.ones(len(context.candidates))
+        for records, ratios in self.walk(context, context.candidates, start, budgets):
             # A step may leave fewer records than the budget: then the largest removed come back.
             yield Selection(records, np.maximum(ratios, self.threshold), self.mu)
 

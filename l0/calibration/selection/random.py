@@ -14,7 +14,7 @@ from l0.common.validation import check_settings, not_negative
 
 @dataclass(frozen=True)
 class Random:
-    """Draw a simple random sample without replacement. The base weights are w0 n / k.
+    """Draw a simple random sample of the n candidates. The base weights are w0 n / k.
 
     Attributes
     ----------
@@ -41,6 +41,6 @@ class Random:
 
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""
-        n = context.problem.n_records
-        records = np.sort(context.generator.permutation(n)[:n_records])
-        return Selection(records, np.full(n_records, n / n_records), self.mu)
+        candidates = context.candidates
+        records = np.sort(context.generator.permutation(candidates)[:n_records])
+        return Selection(records, np.full(n_records, len(candidates) / n_records), self.mu)

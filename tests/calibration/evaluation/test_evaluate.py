@@ -9,10 +9,11 @@ from l0.common.errors import InputError
 from tests.calibration import problems
 
 
-def evaluated(problem, weights, records=None, reasons=None):
+def evaluated(problem, weights, records=None, candidates=None, reasons=None):
     records = np.arange(problem.n_records) if records is None else records
     reasons = np.full(problem.n_targets, "") if reasons is None else reasons
-    return evaluate(problem, records, weights, None, reasons)
+    candidates = np.arange(problem.n_records) if candidates is None else candidates
+    return evaluate(problem, records, weights, candidates, None, reasons)
 
 
 def test_the_design_weights_are_what_they_are():
@@ -43,6 +44,12 @@ def test_targets_out_of_reach_are_counted_with_their_reason():
     assert metrics["n_unreachable"] == 1
     assert tables["targets"]["status"].to_pylist()[1] == "unreachable"
     assert tables["targets"]["reason"].to_pylist()[1] == "no record behind it"
+
+
+def test_records_that_are_no_candidates_are_counted():
+    problem = problems.problem(n=5)
+    metrics, _ = evaluated(problem, np.ones(2), records=np.array([1, 3]), candidates=np.arange(4))
+    assert (metrics["n_candidates"], metrics["n_forced_out"]) == (5, 1)
 
 
 def test_weights_stand_in_the_order_in_which_records_came():

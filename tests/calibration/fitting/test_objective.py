@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from l0.calibration import CalibrationProblem
 from tests.calibration import problems
 
 
@@ -41,3 +42,13 @@ def test_another_reach_is_another_objective_and_changes_nothing_in_this_one(obje
 def test_tensors_are_float32_on_the_device(objective):
     assert objective.tensor(np.ones(3)).dtype == torch.float32
     assert objective.device == torch.device("cpu")
+
+
+def test_errors_of_amounts_that_cancel_count_as_shares_of_what_cancels():
+    A = np.array([[300.0, -100, -200], [300, -100, 0], [1, 2, 3]])
+    problem = CalibrationProblem.from_matrix(A, [60, 300, 6], np.ones(3))
+    objective = problems.context(problem).objective
+    # Of gross 600 and net 0, 600 cancel; of gross 400 and net 200, 200 cancel.
+    np.testing.assert_allclose(objective.easing, [60 / 600, 1, 1])
+    estimates = objective.tensor(np.array([0.0, 1.5, 1]))
+    assert float(objective.datafit(estimates)) == pytest.approx((0.1 + 0.5) / 3)

@@ -1,0 +1,100 @@
+"""The certificate of a fit: the best solution so far, and how far it can be from the optimum."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from l0.calibration.fitting.distances import Array
+from l0.calibration.fitting.program import Program
+
+#: An objective below this is 0: the gap of the fit is then absolute.
+ZERO = 1e-12
+
+
+class Certificate:
+    """The best ratios and the best multipliers that a method has found.
+
+    Parameters
+    ----------
+    program : Program
+    gap : float
+        The fit is done if the duality gap is at most this share of the objective.
+    deadline : float
+        The time, in seconds of `time.perf_counter`, at which the fit stops.
+    watch : callable, optional
+        It is called after each iteration, with the certificate and the estimates, shape (m,).
+
+    Attributes
+    ----------
+    q : ndarray of float64, shape (k,)
+    multipliers : ndarray of float64, shape (m,)
+    primal, dual : float
+        The objective of q, and the lower bound on all objectives.
+    iterations : int
+    stopped : str
+        What stopped the fit before it was done, or the empty string.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        gap: float,
+        deadline: float = np.inf,
+        watch: Callable[[Certificate, Array], None] | None = None,
+    ) -> None:
+        self._program, self._gap, self._deadline, self._watch = program, gap, deadline, watch
+        self.q = np.ones(len(program.cost))
+        self.multipliers = np.zeros(len(program.share))
+        self.primal, self.dual = np.inf, -np.inf
+        self.iterations = 0
+        self.stopped = ""
+
+    def offer(self, q: Array, estimates: Array, multipliers: Array, pulled: Array) -> None:
+        """Keep ratios and multipliers if they are better than the best ones so far.
+
+        Parameters
+        ----------
+        q : ndarray of float64, shape (k,)
+            Within the bounds.
+        estimates : ndarray of float64, shape (m,)
+            B q.
+        multipliers : ndarray of float64, shape (m,)
+            At most the shares, if the errors are not squared.
+        pulled : ndarray of float64, shape (k,)
+            B' lambda.
+        """
+        primal = self._program.primal(q, estimates)
+        dual, _ = self._program.dual(multipliers, pulled)
+        if primal < self.primal:
+            self.primal, self.q = primal, q
+        if dual > self.dual:
+            self.dual, self.multipliers = dual, multipliers
+        if self._watch is not None:
+            self._watch(self, estimates)
+        self.iterations += 1
+        if not self.done and time.perf_counter() > self._deadline:
+            self.stopped = "max_seconds"
+
+    @property
+    def gap(self) -> float:
+        """The duality gap as a share of the objective; the gap itself if the objective is 0."""
+        difference = max(self.primal - self.dual, 0.0)
+        return difference if abs(self.primal) <= ZERO else difference / abs(self.primal)
+
+    @property
+    def certified(self) -> bool:
+        """Whether the gap is small enough."""
+        return self.primal - self.dual <= max(self._gap * abs(self.primal), ZERO)
+
+    @property
+    def done(self) -> bool:
+        """Whether the method can end."""
+        return bool(self.stopped) or self.certified
+
+    def stop(self, what: str) -> Certificate:
+        """Note what stopped the fit before it was done."""
+        self.stopped = what
+        return self

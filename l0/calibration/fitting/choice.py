@@ -1,0 +1,48 @@
+"""The choice of a method to solve Newton systems, by what a system costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from l0.calibration.fitting.dissection import dissect
+from l0.calibration.fitting.nested_normal import NestedNormalMatrix
+from l0.calibration.fitting.normal_matrix import (
+    DenseNormalMatrix,
+    NormalMatrix,
+    SparseNormalMatrix,
+)
+
+#: The largest number of listed products, of 12 bytes each.
+MOST_PRODUCTS = 60_000_000
+#: All systems of a fit cost this many multiplications of dense arrays for each listed product.
+LIST_COST = 50
+#: Up to this number of multiplications, no dissection is tried.
+QUICK = 2e9
+#: With more multiplications, a system is too expensive.
+MOST = 6e11
+#: With more targets, a dense normal matrix is too large.
+MOST_DENSE = 8_000
+
+
+def normal_matrix(matrix: sp.csr_array) -> NormalMatrix | None:
+    """Choose how to form and factor the normal matrices of B, shape (m, k).
+
+    Returns
+    -------
+    NormalMatrix or None
+        None if the systems are too expensive.
+    """
+    m, k = matrix.shape
+    lengths = np.bincount(matrix.indices, minlength=k).astype(float)
+    products = float((lengths * (lengths + 1)).sum() / 2)
+    dense = (k + m / 3) * float(m) ** 2
+    if products <= MOST_PRODUCTS and LIST_COST * products <= dense:
+        return SparseNormalMatrix(matrix)
+    if m <= MOST_DENSE and dense <= QUICK:
+        return DenseNormalMatrix(matrix)
+    records = matrix.astype(np.float32).T.tocsr()
+    root, nested = dissect(matrix, records)
+    if m <= MOST_DENSE and dense <= nested:
+        return DenseNormalMatrix(matrix) if dense <= MOST else None
+    return NestedNormalMatrix(records, root) if nested <= MOST else None

@@ -1,0 +1,212 @@
+"""Nested dissection of the targets: a tree of blocks, so that each record is on one path of it.
+
+Targets of nested areas meet in few records outside their own area: a district's targets share
+records with each other, with their state's and with the nation's. In the tree, the nation's targets
+are the root, and a block's children share no record. The normal matrix can then be formed and
+factored block by block (George 1973, SIAM Journal on Numerical Analysis 10(2)).
+
+Nothing says which targets are of which level. Those that share records with the most others are
+tried as the root, in several numbers. The number is taken that splits the other targets into the
+cheapest parts, and each part is split in the same way. A sample of the records is enough for this.
+Then a target that shares a record with a block beside its own is lifted to a common ancestor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+
+from l0.sparse_operator import BLOCK, row_blocks
+
+Ints = NDArray[np.int64]
+
+#: The number of records in the sample that the tree is made from.
+SAMPLE = 8_000
+#: The smallest root to try has this share of the targets. Each next one is `GROWTH` times as large.
+FIRST, GROWTH = 1 / 200, 2
+#: A split is taken if it costs at most this share of what the block costs whole.
+WORTH = 0.7
+#: Blocks with fewer targets are not split.
+SMALLEST = 32
+
+
+@dataclass(eq=False)
+class Block:
+    """Targets, and blocks of other targets that share no record with each other.
+
+    Attributes
+    ----------
+    rows : ndarray of int64
+        The positions of the targets.
+    children : list of Block
+    """
+
+    rows: Ints
+    children: list[Block] = field(default_factory=list)
+
+    def in_order(self) -> list[Block]:
+        """List all blocks, the children before their parent."""
+        return [block for child in self.children for block in child.in_order()] + [self]
+
+
+def dissect(matrix: sp.csr_array, records: sp.csr_array) -> tuple[Block, float]:
+    """Make the tree from a sample of the records.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array, shape (m, k)
+    records : scipy.sparse.csr_array, shape (k, m)
+        The transpose.
+
+    Returns
+    -------
+    root : Block
+        It has no children if no split is worth it.
+    cost : float
+        The multiplications of a normal matrix and its factor, by the sample.
+    """
+    m, k = matrix.shape
+    lengths = np.diff(matrix.indptr)
+    chosen = np.sort(np.random.default_rng(0).choice(k, min(k, SAMPLE), replace=False))
+    sample = records[chosen]
+    # A target that is not in the sample would stand alone: one of its records joins.
+    alone = (np.bincount(sample.indices, minlength=m) == 0) & (lengths > 0)
+    more = np.unique(matrix.indices[matrix.indptr[:-1][alone]])
+    sample = sp.vstack([sample, records[more]], format="csr")
+    root, cost = _split(np.arange(m), sample, k / sample.shape[0])
+    _lift(root, records)
+    return root, cost
+
+
+def deepest(records: sp.csr_array, of_row: Ints, last: int) -> Ints:
+    """Find the block of each record: the deepest one of its targets.
+
+    Parameters
+    ----------
+    records : scipy.sparse.csr_array, shape (k, m)
+    of_row : ndarray of int64, shape (m,)
+        The place of the block of each target in `Block.in_order`.
+    last : int
+        The block of records without an entry.
+
+    Returns
+    -------
+    ndarray of int64, shape (k,)
+    """
+    filled = np.diff(records.indptr) > 0
+    holder = np.full(records.shape[0], last)
+    if records.nnz:
+        starts = records.indptr[:-1][filled]
+        holder[filled] = np.minimum.reduceat(of_row[records.indices], starts)
+    return holder
+
+
+def _lift(root: Block, records: sp.csr_array) -> None:
+    """Move targets up until the targets of each record are on one path of the tree."""
+    blocks = root.in_order()
+    place = {id(block): number for number, block in enumerate(blocks)}
+    ancestors = np.eye(len(blocks), dtype=bool)
+    for number in range(len(blocks) - 1, -1, -1):
+        for child in blocks[number].children:
+            ancestors[place[id(child)]] |= ancestors[number]
+    of_row = np.empty(records.shape[1], dtype=np.int64)
+    for number, block in enumerate(blocks):
+        of_row[block.rows] = number
+    while (beside := _beside(records, of_row, ancestors)).size:
+        rows, others = beside
+        common = (ancestors[of_row[rows]] & ancestors[others]).argmax(axis=1)
+        np.maximum.at(of_row, rows, common)
+    for number, block in enumerate(blocks):
+        block.rows = np.flatnonzero(of_row == number)
+    for block in blocks:  # children before their parents: no grandchild is empty
+        block.children = [
+            part
+            for child in block.children
+            for part in ([child] if len(child.rows) else child.children)
+        ]
+
+
+def _beside(records: sp.csr_array, of_row: Ints, ancestors: NDArray[np.bool_]) -> Ints:
+    """Find pairs of a target and the block of one of its records that are not on one path."""
+    holder = deepest(records, of_row, len(ancestors) - 1)
+    pairs = []
+    for those, entries in row_blocks(records.indptr, BLOCK):
+        block = np.repeat(holder[those], np.diff(records.indptr[those.start : those.stop + 1]))
+        row = records.indices[entries]
+        off = ~ancestors[block, of_row[row]]
+        pairs.append(np.stack([row[off], block[off]]))
+    return np.unique(np.concatenate(pairs, axis=1), axis=1)
+
+
+def _split(rows: Ints, sample: sp.csr_array, factor: float) -> tuple[Block, float]:
+    """Split some targets if it pays. The sample has the records with an entry in them."""
+    entries = _Entries(_ranked(rows, sample), sample, factor)
+    whole = entries.cost(0, np.zeros(len(rows), np.int64), np.zeros(sample.shape[0], np.int64))
+    best, taken = WORTH * whole, None
+    root = max(1, int(FIRST * len(rows)))
+    while len(rows) >= SMALLEST and root < len(rows) / 2:
+        labels = entries.parts(root)
+        cost = entries.cost(root, *labels)
+        if cost < best:
+            best, taken = cost, (root, *labels)
+        root *= GROWTH
+    if taken is None:
+        return Block(rows), whole
+    root, of_row, of_record = taken
+    children, total = [], entries.cost(root, of_row[:0], of_record[:0])
+    for label in np.unique(of_row):
+        inside = np.sort(entries.ranked[root:][of_row == label])
+        child, cost = _split(inside, sample[of_record == label], factor)
+        children.append(child)
+        total += cost
+    return Block(np.sort(entries.ranked[:root]), children), total
+
+
+def _ranked(rows: Ints, sample: sp.csr_array) -> Ints:
+    """Order targets by the number of targets that they share a record with, the most first."""
+    held = sample[:, rows]
+    held = sp.csr_array((np.ones(held.nnz, np.int32), held.indices, held.indptr), held.shape)
+    shared = np.diff((held.T @ held).indptr)
+    return rows[np.argsort(-shared, kind="stable")]
+
+
+class _Entries:
+    """The entries of a sample of records in some targets, and in the ancestors of these."""
+
+    def __init__(self, ranked: Ints, sample: sp.csr_array, factor: float) -> None:
+        self.ranked, self._factor = ranked, factor
+        self._n, self._m = sample.shape
+        place = np.full(self._m, -1, dtype=np.int64)  # -1: an ancestor
+        place[ranked] = np.arange(len(ranked))
+        self._record = np.repeat(np.arange(self._n), np.diff(sample.indptr))
+        self._row = sample.indices.astype(np.int64)
+        self._place = place[sample.indices]
+
+    def parts(self, root: int) -> tuple[Ints, Ints]:
+        """Label the targets after the first ones, and the records, by what they share."""
+        left = len(self.ranked) - root
+        inside = self._place >= root
+        pairs = (self._place[inside] - root, self._record[inside] + left)
+        size = left + self._n
+        graph = sp.coo_array((np.ones(len(pairs[0]), np.int8), pairs), shape=(size, size))
+        _, labels = connected_components(graph, directed=False)
+        return labels[:left].astype(np.int64), labels[left:].astype(np.int64)
+
+    def cost(self, root: int, of_row: Ints, of_record: Ints) -> float:
+        """Count the multiplications for a root and labelled parts."""
+        ancestors = float(len(np.unique(self._row[self._place < 0])))
+        total = root**3 / 3 + root**2 * ancestors + root * ancestors**2
+        if not len(of_record):
+            return total
+        size = int(max(of_row.max(initial=0), of_record.max(initial=0))) + 1
+        own = np.bincount(of_row, minlength=size).astype(float)
+        held = np.bincount(of_record, minlength=size) * self._factor
+        above = self._place < root
+        pairs = np.unique(of_record[self._record[above]] * self._m + self._row[above])
+        met = np.bincount(pairs // self._m, minlength=size).astype(float)
+        products = held * (own + met) ** 2
+        return total + float((products + own**3 / 3 + own**2 * met + own * met**2).sum())

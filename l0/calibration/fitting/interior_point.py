@@ -1,0 +1,304 @@
+r"""The interior point method: an infeasible primal-dual method with Mehrotra's corrector.
+
+The program is written with an excess e+ and a shortfall e- for each target,
+
+.. math::
+    \min \; p'(e^+ + e^-) + \sum_i c_i D(q_i) \quad \text{with} \quad B q = z + e^+ - e^-,
+
+where z is in the interval of the target and q within its bounds. The optimality conditions are
+c D'(q) = B' lambda + (multipliers of the bounds), and that the product of each quantity that may
+not be negative with its multiplier is 0: e+ with p + lambda, e- with p - lambda, and the distances
+of z and q to their limits with the multipliers of these. A step of Newton's method for conditions
+with products tau in place of 0 leads to one system for the change of lambda, with the matrix
+
+.. math::
+    B H^{-1} B' + \operatorname{diag}(e^+/s^+ + e^-/s^- + \ldots), \qquad H = c D''(q) + \ldots
+
+(Mehrotra 1992, SIAM Journal on Optimization 2(4); Nocedal & Wright 2006, Numerical Optimization,
+algorithm 14.3). With squared errors, e = -lambda / (2 p) takes the place of e+ and e-.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from l0.calibration.fitting.certificate import Certificate
+from l0.calibration.fitting.distances import Array
+from l0.calibration.fitting.normal_matrix import NormalMatrix, Solve
+from l0.calibration.fitting.program import Program
+
+MAX_ITERATIONS = 100
+#: A step goes this share of the way to the nearest limit: at first, and after `EARLY` iterations.
+EARLY, STEPS = 5, (0.95, 0.995)
+#: Steps of conjugate gradients that refine the solution of a system.
+REFINEMENTS = 3
+#: A step multiplies q by at least exp(FALL), and q is never below LEAST.
+FALL, LEAST = -4.0, 1e-60
+
+
+@dataclass(frozen=True)
+class Point:
+    """The variables of the method, or a change of them.
+
+    Attributes
+    ----------
+    q : ndarray of float64, shape (k,)
+    at_least, at_most : ndarray of float64, shape (k,)
+        The multipliers of the bounds on q.
+    lam : ndarray of float64, shape (m,)
+        The multipliers of the targets.
+    up, down : ndarray of float64, shape (m,)
+        e+ and e-, 0 for squared errors and for targets that must be met.
+    z : ndarray of float64, shape (m,)
+        A value in the interval of the target.
+    above, below : ndarray of float64, shape (m,)
+        The multipliers of the lower and of the upper limit of z.
+    """
+
+    q: Array
+    at_least: Array
+    at_most: Array
+    lam: Array
+    up: Array
+    down: Array
+    z: Array
+    above: Array
+    below: Array
+
+
+def solve_interior_point(
+    program: Program, normal: NormalMatrix, certificate: Certificate
+) -> Certificate:
+    """Improve on the best solution of a certificate until it is done.
+
+    Parameters
+    ----------
+    program : Program
+    normal : NormalMatrix
+        Of `program.matrix`.
+    certificate : Certificate
+
+    Returns
+    -------
+    Certificate
+        The same object.
+    """
+    method = _Method(program, normal)
+    point = method.start()
+    for iteration in range(MAX_ITERATIONS):
+        estimates, pulled = program.times(point.q), program.back(point.lam)
+        certificate.offer(point.q, estimates, point.lam, pulled)
+        if certificate.done:
+            return certificate
+        step = STEPS[iteration >= EARLY]
+        try:
+            point = method.next(point, estimates, pulled, step)
+        except np.linalg.LinAlgError:
+            break
+    return certificate.stop("rounding errors" if iteration + 1 < MAX_ITERATIONS else "iterations")
+
+
+class _Method:
+    """Newton steps for one program."""
+
+    def __init__(self, program: Program, normal: NormalMatrix) -> None:
+        self._program, self._normal = program, normal
+        low, high = program.distance.domain
+        # A distance that is steep at the end of its domain needs no bound there.
+        self._least = np.where(program.least > low, program.least, -np.inf)
+        self._most = np.where(program.most < high, program.most, np.inf)
+        self._free = np.zeros(len(program.share), bool) | program.squared
+        self._soft = np.isfinite(program.share) & ~self._free
+        self._wide = program.high > program.low
+
+    def start(self) -> Point:
+        """Start from the base weights, moved inside the bounds, and from generous errors."""
+        program = self._program
+        room = np.minimum(0.1 * (self._most - self._least), 0.1)
+        q = np.clip(np.ones(len(program.cost)), self._least + room, self._most - room)
+        q = program.inside(q)
+        estimates = program.times(q)
+        inner = 0.1 * (program.high - program.low)
+        z = np.clip(estimates, program.low + inner, program.high - inner)
+        error = estimates - z
+        spare = 0.1 * (np.abs(error) + program.absolute)
+        price = np.where(self._soft, program.share, 1 / len(z)) / 2
+        none = np.zeros(len(z))
+        return Point(
+            q=q,
+            at_least=np.where(np.isfinite(self._least), program.cost, 0.0),
+            at_most=np.where(np.isfinite(self._most), program.cost, 0.0),
+            lam=none,
+            up=np.where(self._soft, np.maximum(error, 0) + spare, 0.0),
+            down=np.where(self._soft, np.maximum(-error, 0) + spare, 0.0),
+            z=z,
+            above=np.where(self._wide, price, 0.0),
+            below=np.where(self._wide, price, 0.0),
+        )
+
+    def next(self, point: Point, estimates: Array, pulled: Array, step: float) -> Point:
+        """Take a step: a predictor, and a corrector with its second-order terms."""
+        newton = _Newton(self, point, estimates, pulled)
+        mean = newton.mean_product(point)
+        change, primal, dual = newton.direction(0.0, None)
+        if mean > 0:
+            after = _moved(point, change, primal, dual)
+            centred = (max(newton.mean_product(after), 0.0) / mean) ** 3 * mean
+            # The second-order terms hold for a full step: they count as far as a step can go
+            # (Colombo & Gondzio 2008, Computational Optimization and Applications 41(3)).
+            change, primal, dual = newton.direction(centred, _scaled(change, primal * dual))
+        primal, dual = (full if full == 1 else step * full for full in (primal, dual))
+        moved = _moved(point, change, primal, dual)
+        return replace(moved, q=self._program.stepped(point.q, primal * change.q, FALL, LEAST))
+
+
+class _Newton:
+    """The Newton system at a point. All quotients are 0 where a limit is infinite."""
+
+    def __init__(self, method: _Method, point: Point, estimates: Array, pulled: Array) -> None:
+        program = method._program
+        self.program, self.point, self.pulled = program, point, pulled
+        self.soft, self.wide = method._soft, method._wide
+        self.least, self.most = method._least, method._most
+        self.s_up, self.s_down = program.share + point.lam, program.share - point.lam
+        self.to_low = np.where(self.wide, point.z - program.low, np.inf)
+        self.to_high = np.where(self.wide, program.high - point.z, np.inf)
+        self.over, self.under = point.q - self.least, self.most - point.q
+        self.gradient = program.cost * program.distance.gradient(point.q)
+        self.h = (
+            program.cost * program.distance.curvature(point.q)
+            + point.at_least / self.over
+            + point.at_most / self.under
+        )
+        theta = point.above / self.to_low + point.below / self.to_high
+        self.slide = np.divide(1.0, theta, out=np.zeros_like(theta), where=self.wide)
+        squared = 1 / (2 * program.share) if program.squared else 0.0
+        self.diagonal = point.up / self.s_up + point.down / self.s_down + self.slide + squared
+        self.residual = point.z + point.up - point.down - squared * point.lam - estimates
+        self.solve = _factor(method._normal, 1 / self.h, self.diagonal)
+
+    def direction(self, tau: float, second: Point | None) -> tuple[Point, float, float]:
+        """Solve for the change that makes all products tau, and how far it can go.
+
+        Parameters
+        ----------
+        tau : float
+        second : Point or None
+            The change whose second-order terms are taken into account.
+
+        Returns
+        -------
+        change : Point
+        primal, dual : float
+            The longest steps of the variables and of the multipliers, at most 1.
+        """
+        program, point = self.program, self.point
+        t_up = t_down = t_low = t_high = t_least = t_most = tau
+        if second is not None:
+            t_up = tau - second.up * second.lam
+            t_down = tau + second.down * second.lam
+            t_low = tau - second.z * second.above
+            t_high = tau + second.z * second.below
+            t_least = tau - second.q * second.at_least
+            t_most = tau + second.q * second.at_most
+        up, down = t_up / self.s_up - point.up, t_down / self.s_down - point.down
+        z = self.slide * (t_low / self.to_low - t_high / self.to_high - point.lam)
+        force = self.pulled - self.gradient + t_least / self.over - t_most / self.under
+        right = self.residual - program.times(force / self.h) + up - down + z
+        lam = self._refined(right)
+        q = (force + program.back(lam)) / self.h
+        up = up - point.up / self.s_up * lam
+        down = down + point.down / self.s_down * lam
+        z = z - self.slide * lam
+        above = t_low / self.to_low - point.above - point.above / self.to_low * z
+        below = t_high / self.to_high - point.below + point.below / self.to_high * z
+        at_least = t_least / self.over - point.at_least - point.at_least / self.over * q
+        at_most = t_most / self.under - point.at_most + point.at_most / self.under * q
+        primal = (
+            _longest(point.up, up),
+            _longest(point.down, down),
+            _longest(self.to_low, z),
+            _longest(self.to_high, -z),
+            _longest(self.over, q),
+            _longest(self.under, -q),
+        )
+        dual = [
+            _longest(point.above, above),
+            _longest(point.below, below),
+            _longest(point.at_least, at_least),
+            _longest(point.at_most, at_most),
+        ]
+        if not program.squared:
+            dual += [_longest(self.s_up, lam), _longest(self.s_down, -lam)]
+        change = Point(q, at_least, at_most, lam, up, down, z, above, below)
+        return change, min(primal), min(dual)
+
+    def mean_product(self, point: Point) -> float:
+        """Compute the mean of all products that should be 0; 0 if there are none."""
+        program, soft, wide = self.program, self.soft, self.wide
+        low, high = np.isfinite(self.least), np.isfinite(self.most)
+        pairs = (
+            (point.up[soft], (program.share + point.lam)[soft]),
+            (point.down[soft], (program.share - point.lam)[soft]),
+            ((point.z - program.low)[wide], point.above[wide]),
+            ((program.high - point.z)[wide], point.below[wide]),
+            ((point.q - self.least)[low], point.at_least[low]),
+            ((self.most - point.q)[high], point.at_most[high]),
+        )
+        count = sum(len(values) for values, _ in pairs)
+        return sum(float(values @ prices) for values, prices in pairs) / max(count, 1)
+
+    def _refined(self, right: Array) -> Array:
+        """Solve the system, and refine it by preconditioned conjugate gradients."""
+        solution = self.solve(right)
+        residual = right - self._times(solution)
+        goal = 1e-12 * float(np.linalg.norm(right))
+        direction, old = np.zeros_like(right), np.inf
+        for _ in range(REFINEMENTS):
+            if float(np.linalg.norm(residual)) <= goal:
+                break
+            preconditioned = self.solve(residual)
+            new = float(residual @ preconditioned)
+            direction = preconditioned + new / old * direction
+            image = self._times(direction)
+            curvature = float(direction @ image)
+            if not curvature > 0:
+                break
+            solution = solution + new / curvature * direction
+            residual = residual - new / curvature * image
+            old = new
+        return solution
+
+    def _times(self, vector: Array) -> Array:
+        program = self.program
+        return program.times(program.back(vector) / self.h) + self.diagonal * vector
+
+
+def _factor(normal: NormalMatrix, d: Array, e: Array) -> Solve:
+    if not (np.isfinite(d).all() and np.isfinite(e).all()):
+        raise np.linalg.LinAlgError("the Newton system has overflowed")
+    return normal.factor(d, e)
+
+
+def _longest(values: Array, change: Array) -> float:
+    """Find the longest step up to 1 that keeps values + step * change at or above 0."""
+    falls = change < 0
+    return min(1.0, float((-values[falls] / change[falls]).min())) if falls.any() else 1.0
+
+
+def _scaled(change: Point, factor: float) -> Point:
+    """Scale a change so that each product of two of its parts changes by a factor."""
+    root = factor**0.5
+    return Point(**{name: root * part for name, part in vars(change).items()})
+
+
+def _moved(point: Point, change: Point, primal: float, dual: float) -> Point:
+    steps = dict.fromkeys(("q", "up", "down", "z"), primal)
+    return Point(
+        **{
+            name: part + steps.get(name, dual) * getattr(change, name)
+            for name, part in vars(point).items()
+        }
+    )

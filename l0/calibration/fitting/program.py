@@ -1,0 +1,143 @@
+r"""The fit of fixed records as a convex program, and its dual.
+
+For the ratios q of weights to base weights,
+
+.. math::
+    \min_{l \le q \le h} \; \sum_j p_j\, \rho\big((B q)_j\big) + \sum_i c_i D(q_i),
+
+where rho is the distance of an estimate to the interval of its target, or its square, and D is a
+distance of weights (`distances`). With multipliers lambda, one for each target, the dual is
+
+.. math::
+    \max_\lambda \; \sum_j \min_{z_j} \lambda_j z_j - [\lambda_j^2 / 4 p_j]
+    + \sum_i \min_{l \le q \le h} \big( c_i D(q_i) - q_i (B' \lambda)_i \big),
+
+with z_j in the interval of the target. With rho itself, abs(lambda_j) is at most p_j, and the term
+in square brackets is absent. The difference of both values, the duality gap, bounds how far a q
+is from the optimum (Boyd & Vandenberghe 2004, Convex Optimization, section 5.5.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+from l0.calibration.fitting.distances import Array, Distance
+
+
+@dataclass(eq=False, repr=False)
+class Program:
+    """The data of a fit, in units of the targets' scales and of the base weights.
+
+    Attributes
+    ----------
+    matrix : scipy.sparse.csr_array of float64, shape (m, k)
+        B. An entry is what the base weight of a record adds to a target, as a share of its scale.
+    low, high : ndarray of float64, shape (m,)
+        The interval of each target, as shares of its scale.
+    share : ndarray of float64, shape (m,)
+        p >= 0. An infinite share means that the target must be met.
+    squared : bool
+        Whether rho is the squared distance to the interval.
+    cost : ndarray of float64, shape (k,)
+        c > 0.
+    distance : Distance
+        D.
+    least, most : ndarray of float64, shape (k,)
+        l and h, the bounds on q. They are infinite where there is none.
+    passes : int
+        How often the matrix was multiplied, in either direction.
+    """
+
+    matrix: sp.csr_array
+    low: Array
+    high: Array
+    share: Array
+    squared: bool
+    cost: Array
+    distance: Distance
+    least: Array
+    most: Array
+    passes: int = 0
+
+    def times(self, q: Array) -> Array:
+        """Compute B q, shape (m,)."""
+        self.passes += 1
+        return np.asarray(self.matrix @ q)
+
+    def back(self, multipliers: Array) -> Array:
+        """Compute B' lambda, shape (k,)."""
+        self.passes += 1
+        return np.asarray(self.matrix.T @ multipliers)
+
+    @cached_property
+    def absolute(self) -> Array:
+        """The sums of the absolute entries of the rows, shape (m,)."""
+        return np.asarray(abs(self.matrix).sum(axis=1)).ravel()
+
+    @cached_property
+    def size(self) -> Array:
+        """The size of each target for a relative error: its value, or its sum of entries for 0."""
+        value = np.maximum(np.abs(self.low), np.abs(self.high))
+        return np.where(value > 1e-7 * self.absolute, value, np.maximum(self.absolute, 1e-300))
+
+    def outside(self, estimates: Array) -> Array:
+        """Compute how far estimates are above (> 0) or below (< 0) the intervals, shape (m,)."""
+        return estimates - np.clip(estimates, self.low, self.high)
+
+    def primal(self, q: Array, estimates: Array) -> float:
+        """Compute the objective of q. It is infinite if a target that must be met is not."""
+        miss = np.abs(self.outside(estimates))
+        rho = miss**2 if self.squared else miss
+        must = np.isinf(self.share)
+        if (miss[must] > 1e-9 * self.size[must]).any():
+            return np.inf
+        datafit = float(np.where(must, 0.0, self.share) @ np.where(must, 0.0, rho))
+        return datafit + self.pull(q)
+
+    def pull(self, q: Array) -> float:
+        """Compute the distance term of the objective."""
+        return float(self.cost @ self.distance.value(q))
+
+    def dual(self, multipliers: Array, pulled: Array) -> tuple[float, Array]:
+        """Compute the dual value of multipliers, and the q that attains the inner minimum.
+
+        Parameters
+        ----------
+        multipliers : ndarray of float64, shape (m,)
+        pulled : ndarray of float64, shape (k,)
+            B' lambda.
+        """
+        z = np.where(multipliers > 0, self.low, self.high)
+        value = float(multipliers @ z)
+        if self.squared:
+            value -= float((multipliers**2 / (4 * self.share)).sum())
+        q = self.closest(pulled)
+        return value + float(self.cost @ self.distance.value(q) - pulled @ q), q
+
+    def closest(self, pulled: Array) -> Array:
+        """Compute the q within its bounds that minimises c D(q) - q (B' lambda), shape (k,)."""
+        return np.clip(self.distance.inverse_gradient(pulled / self.cost), self.least, self.most)
+
+    def inside(self, q: Array) -> Array:
+        """Move q into the domain of the distance, which is open."""
+        low, high = self.distance.domain
+        room = np.minimum(0.01 * (np.asarray(high) - low), 0.01)
+        return np.clip(q, low + room, high - room)
+
+    def stepped(self, q: Array, step: Array, fall: float, least: float) -> Array:
+        """Add a step to q within the domain of the distance.
+
+        A distance that is defined for q > 0 only gets a step of log q, of at least `fall`, if q
+        would fall to less than half.
+        """
+        low, high = self.distance.domain
+        if np.ndim(low) == 0 and low == 0:
+            share = np.maximum(step / q, fall)
+            factor = np.where(share > -0.5, 1 + share, 0.5 * np.exp(np.minimum(share, 0.0) + 0.5))
+            return np.maximum(q * factor, least)
+        moved = q + step
+        return np.clip(moved, q + 0.95 * (low - q), q + 0.95 * (high - q))

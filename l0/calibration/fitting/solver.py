@@ -1,0 +1,238 @@
+"""The solver of a fit: which method, to which accuracy, and what it found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from l0.calibration.fitting.certificate import Certificate
+from l0.calibration.fitting.choice import normal_matrix
+from l0.calibration.fitting.distances import Array
+from l0.calibration.fitting.first_order import solve_first_order
+from l0.calibration.fitting.interior_point import solve_interior_point
+from l0.calibration.fitting.newton import MET, solve_exactly
+from l0.calibration.fitting.normal_matrix import NormalMatrix
+from l0.calibration.fitting.program import Program
+from l0.common.errors import InputError
+from l0.common.validation import check_settings, positive
+
+#: Up to this number of targets, the fit first looks for weights that meet all of them.
+EXACT_ROWS = 300
+#: The gap of an exact fit.
+EXACT_GAP = 1e-9
+#: A multiplier of an interval counts as 0 if it is below this part of its limit.
+INACTIVE = 1e-4
+#: A missed target with less than this share of the mean importance is tried again with the mean.
+UNIMPORTANT = 0.1
+#: If the datafit is below this multiple of the gap, all targets may be attainable.
+NEARLY_MET = 10.0
+
+
+@dataclass(frozen=True)
+class Solver:
+    """The accuracy of a fit, and its limits.
+
+    Attributes
+    ----------
+        gap : float
+            The fit ends when its objective is certainly within this share of the best possible one:
+            the relative duality gap.
+        max_seconds : float, optional
+            Each fit ends after this time, with the best weights so far and the status ``stopped``.
+
+    Examples
+    --------
+        >>> import numpy as np
+    import torch
+        >>> from l0.calibration import CalibrationProblem, Solver
+        >>> A = np.random.default_rng(0).uniform(size=(3, 500))
+        >>> problem = CalibrationProblem.from_matrix(A, 1.1 * A.sum(axis=1), np.ones(500))
+        >>> problem.solve(solver=Solver(gap=1e-6)).metrics["fit_status"]
+        'exact'
+    """
+
+    gap: float = 1e-3
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self, gap=positive, max_seconds=_seconds)
+
+
+def checked_solver(solver: Solver | None) -> Solver:
+    """Check the option `solver`. None is a solver with its default settings."""
+    if solver is None:
+        return Solver()
+    if not isinstance(solver, Solver):
+        raise InputError(f"`solver` is {solver!r}; pass a Solver, such as Solver(gap=1e-6)")
+    return solver
+
+
+def _seconds(value: object, name: str) -> object:
+    return value if value is None else positive(value, name)
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What a solver found for a program.
+
+    Attributes
+    ----------
+    q : ndarray of float64, shape (k,)
+        The ratios of the weights to the base weights.
+    multipliers : ndarray of float64, shape (m,)
+        lambda. Raising the interval of a target by one unit of its scale costs lambda.
+    status : {"exact", "optimal", "stopped"}
+        Whether all targets are met by the closest weights, the objective is within the stated gap
+        of the best one, or the fit ended before.
+    gap : float
+        The relative duality gap; the gap itself if the objective is 0.
+    objective : float
+    iterations, passes : int
+        The iterations, and the products with the matrix.
+    stopped : str
+        What ended a stopped fit.
+    """
+
+    q: Array
+    multipliers: Array
+    status: str
+    gap: float
+    objective: float
+    iterations: int
+    passes: int
+    stopped: str
+
+
+Watch = Callable[[Certificate, Array], None]
+
+
+def solve_program(
+    program: Program,
+    solver: Solver,
+    device: torch.device,
+    watch: Watch | None = None,
+    must: bool = False,
+) -> Solution:
+    """Solve a program to the gap of a solver.
+
+    Parameters
+    ----------
+    program : Program
+        Its targets have finite shares above 0.
+    solver : Solver
+    device : torch.device
+        Where the first-order method computes. All others compute on the CPU.
+    watch : callable, optional
+        See `Certificate`.
+    must : bool
+        Whether to look for weights that meet all targets, whatever their number.
+
+    Returns
+    -------
+    Solution
+    """
+    limit = np.inf if solver.max_seconds is None else time.perf_counter() + solver.max_seconds
+    normal = normal_matrix(program.matrix)
+    if normal is None:
+        best = solve_first_order(program, device, Certificate(program, solver.gap, limit, watch))
+        return _solution(program, best, _status(best), best.multipliers)
+
+    def approximate(of: Program) -> Certificate:
+        return solve_interior_point(of, normal, Certificate(of, solver.gap, limit, watch))
+
+    def exact(start: Array) -> Solution | None:
+        return _exact(program, normal, start, limit, watch)
+
+    points = bool((program.low == program.high).all())
+    if points and (must or len(program.share) <= EXACT_ROWS):
+        found = exact(np.zeros(len(program.share)))
+        if found is not None:
+            return found
+    best = approximate(program)
+    for attempt in (program, _evened(program, best)):
+        if attempt is None or best.stopped:
+            continue
+        near = best if attempt is program else approximate(attempt)
+        found = exact(near.multipliers) if _nearly_met(attempt, near, solver.gap) else None
+        if found is not None:
+            return found
+    return _solution(program, best, _status(best), best.multipliers)
+
+
+def _exact(
+    program: Program, normal: NormalMatrix, start: Array, limit: float, watch: Watch | None
+) -> Solution | None:
+    """Look for the closest weights that meet all targets; None if there seem to be none.
+
+    An interval counts as the point at its limit if its multiplier is not 0, and not at all if it is
+    0. This is right if no sign changes and if the other intervals are kept.
+    """
+    m = len(program.share)
+    wide = program.high > program.low
+    active = np.flatnonzero(~wide | (np.abs(start) > INACTIVE * program.share))
+    limits = np.where(start > 0, program.low, program.high)[active]
+    part = replace(
+        program,
+        matrix=program.matrix if len(active) == m else program.matrix[active],
+        low=limits,
+        high=limits,
+        share=np.full(len(active), np.inf),
+        passes=0,
+    )
+    if len(active) < m:
+        fewer = normal_matrix(part.matrix)
+        if fewer is None:
+            return None
+        normal = fewer
+    certificate = Certificate(part, EXACT_GAP, limit, watch)
+    met = solve_exactly(part, normal, certificate, start[active])
+    program.passes += part.passes
+    if not met:
+        return None
+    multipliers = np.zeros(m)
+    multipliers[active] = certificate.multipliers
+    turned = wide & (multipliers * start < 0)
+    missed = np.abs(program.outside(program.times(certificate.q))) > MET * program.size
+    if turned.any() or missed.any():
+        return None
+    return _solution(program, certificate, "exact", multipliers)
+
+
+def _status(found: Certificate) -> str:
+    return "optimal" if found.certified else "stopped"
+
+
+def _nearly_met(program: Program, found: Certificate, gap: float) -> bool:
+    """Tell whether all targets may be attainable: what is missed is small beside the gap."""
+    datafit = found.primal - program.pull(found.q)
+    return datafit <= NEARLY_MET * gap * found.primal
+
+
+def _evened(program: Program, found: Certificate) -> Program | None:
+    """Raise the shares of unimportant targets, if only these are missed.
+
+    A share decides how much a miss costs, beside the distance of the weights. A small one could
+    leave a target missed that can be met with all others.
+    """
+    missed = np.abs(program.outside(program.times(found.q))) > MET * program.size
+    mean = float(program.share.mean())
+    if not missed.any() or (program.share[missed] > UNIMPORTANT * mean).any():
+        return None
+    return replace(program, share=np.maximum(program.share, mean), passes=0)
+
+
+def _solution(program: Program, found: Certificate, status: str, multipliers: Array) -> Solution:
+    return Solution(
+        q=found.q,
+        multipliers=multipliers,
+        status=status,
+        gap=found.gap,
+        objective=found.primal,
+        iterations=found.iterations,
+        passes=program.passes,
+        stopped=found.stopped,
+    )
