@@ -46,8 +46,8 @@ PRECISION = 1e-6
 ZERO = 1e-7
 #: The part of tau that need not be proved.
 GAP = 1e-3
-#: The numbers of columns that have a place of their own at the start, and that get one in a round: a
-#: number, and a number for each target. With 2,018 targets of 300,000 records, one round is enough.
+#: The numbers of columns that have a place of their own at the start, and that get one in a round:
+#: in all, and for each target. With 2,018 targets of 300,000 records, one round is enough.
 STARTS, ADDED = (1000, 4), (100, 2)
 #: A column has a place of its own, or none yet, or the number of its pool.
 OWN, NONE = -2, -1
