@@ -8,6 +8,7 @@ from l0.calibration import CalibrationProblem
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
+from l0.calibration.fitting.solver import Solver
 from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.solve import with_reference
@@ -62,12 +63,13 @@ def context(
     )
     made = FitContext(
         objective,
+        Solver(),
         epochs,
         np.random.default_rng(seed),
         History(of, listener),
         np.arange(of.n_records) if candidates is None else candidates,
     )
-    return with_reference(made, 1) if full_file else made
+    return with_reference(made, 1)[0] if full_file else made
 
 
 def weights_by_key(result):
