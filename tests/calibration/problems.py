@@ -75,7 +75,7 @@ def context(
         History(of, listener),
         np.arange(of.n_records) if candidates is None else candidates,
     )
-    return with_reference(made, 1) if full_file else made
+    return with_reference(made, 1)[0] if full_file else made
 
 
 def weights_by_key(result):

@@ -49,6 +49,8 @@ def cover(context: FitContext, selection: Selection) -> Selection:
     if not len(bare):
         return selection
     records, base = selection.records.copy(), selection.base.copy()
+    allowed = np.zeros(context.problem.n_records, dtype=bool)
+    allowed[context.candidates] = True
     influence = base * _largest(entries, objective)
     places = iter(np.argsort(influence, kind="stable").tolist())
     for target in bare[np.argsort(-objective.importance[bare], kind="stable")].tolist():
@@ -58,23 +60,26 @@ def cover(context: FitContext, selection: Selection) -> Selection:
         if place is None:
             break
         n_movers[_moved(entries, place, sign)] -= 1
-        records[place], base[place] = _best(context, target, sign[target], len(records))
+        movers = with_entries(context.problem.matrix, target, sign[target])
+        mean_ratio = len(context.candidates) / len(records)
+        records[place], base[place] = _best(objective, target, movers[allowed[movers]], mean_ratio)
         n_movers[_moved(objective.operator.columns(records[[place]]), 0, sign)] += 1
     ascending = np.argsort(records)
     return Selection(records[ascending], base[ascending], selection.mu)
 
 
-def _best(context: FitContext, target: int, sign: float, n_records: int) -> tuple[int, float]:
+def _best(
+    objective: Objective, target: int, records: NDArray[np.int64], mean_ratio: float
+) -> tuple[int, float]:
     """Find the record that suits a target best, and the ratio with which it hits the target.
 
-    This ratio should be close to the mean ratio of the chosen records, and the record should add
-    little to other targets. Both are measured on a logarithmic scale.
+    This ratio should be close to the mean ratio of chosen records, and the record should add little
+    to other targets. Both are measured on a logarithmic scale.
     """
-    objective, problem, candidates = context.objective, context.problem, context.candidates
-    records = np.intersect1d(with_entries(problem.matrix, target, sign), candidates)
+    problem = objective.problem
     own = np.abs(objective.operator.columns(records)[:, [target]].toarray().ravel())
     ratio = abs(problem.values[target]) / problem.scales[target] / own
-    unusual = np.abs(np.log(ratio * n_records / len(candidates)))
+    unusual = np.abs(np.log(ratio / mean_ratio))
     nearest = np.sort(np.argsort(unusual, kind="stable")[:LOOKED_AT])
     most = _largest(objective.operator.columns(records[nearest]), objective)
     best = nearest[np.argmin(unusual[nearest] + np.log(most / own[nearest]))]
