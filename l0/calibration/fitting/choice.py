@@ -43,6 +43,6 @@ def normal_matrix(matrix: sp.csr_array) -> NormalMatrix | None:
         return DenseNormalMatrix(matrix)
     records = matrix.astype(np.float32).T.tocsr()
     root, nested = dissect(matrix, records)
-    if m <= MOST_DENSE and dense <= nested:
+    if m <= MOST_DENSE and (not root.children or dense <= nested):
         return DenseNormalMatrix(matrix) if dense <= MOST else None
     return NestedNormalMatrix(records, root) if nested <= MOST else None

@@ -45,7 +45,7 @@ class History:
         self._listener = listener
         self._started = time.perf_counter()
         self._states: list[Progress] = []
-        self._estimates: list[NDArray[np.float32]] = []
+        self._estimates: list[NDArray[np.float64]] = []
 
     @property
     def seconds(self) -> float:
@@ -82,7 +82,7 @@ class History:
             seconds=self.seconds,
         )
         self._states.append(state)
-        self._estimates.append(estimates.astype(np.float32))
+        self._estimates.append(estimates.astype(np.float64))
         if self._listener is not None:
             self._listener(state)
 

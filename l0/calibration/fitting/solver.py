@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from l0.calibration.fitting.certificate import Certificate
+from l0.calibration.fitting.certificate import ZERO, Certificate
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.first_order import solve_first_order
@@ -232,7 +232,7 @@ def _status(found: Certificate) -> str:
 def _nearly_met(program: Program, found: Certificate, gap: float) -> bool:
     """Tell whether all targets may be attainable: what is missed is small beside the gap."""
     datafit = found.primal - program.pull(found.q)
-    return datafit <= NEARLY_MET * gap * found.primal
+    return datafit <= max(NEARLY_MET * gap * found.primal, ZERO)
 
 
 def _evened(program: Program, found: Certificate) -> Program | None:

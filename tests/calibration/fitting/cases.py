@@ -3,11 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.sparse as sp
 
 from l0.calibration import CalibrationProblem
 from l0.calibration.fitting.context import FitContext
-from l0.calibration.fitting.refit import LEAST_MU, Fit
+from l0.calibration.fitting.refit import LEAST_MU, Fit, refit
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.problem.bounds import unreachable
 from l0.calibration.problem.limits import read_bounds
@@ -75,7 +74,7 @@ def case(rng, gap=1e-3):
         reachable=reachable,
         gap=gap,
         distance=distance,
-        keep_total=bool(rng.random() < 0.1),
+        keep_total=bool(rng.random() < 0.1) and (bounds is None or len(records) == n),
     )
     selection = Selection(records, base, float(10 ** rng.uniform(-5, 0)))
     feasible = feasible and bool(reachable.all()) and not context.objective.keep_total
@@ -126,9 +125,95 @@ def closest(name, y, low, high):
     return low + (high - low) * (odds / (1 + odds))
 
 
+def fitted(of: Case) -> Fit:
+    """Do the fit."""
+    return refit(of.context, of.selection)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A fit as a program of dense arrays, made without the code of the package.
+
+    `rows` are the positions of its targets. An exact fit is a program without shares.
+    """
+
+    rows: np.ndarray
+    B: np.ndarray
+    goal: np.ndarray
+    tolerance: np.ndarray
+    share: np.ndarray
+    cost: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
+    distance: str
+    squared: bool
+
+    @property
+    def size(self):
+        """The size of each target, for relative errors."""
+        value, absolute = np.abs(self.goal) + self.tolerance, np.abs(self.B).sum(axis=1)
+        return np.where(value > 1e-7 * absolute, value, np.maximum(absolute, 1e-300))
+
+    def miss(self, q):
+        """Compute the errors beyond the tolerances."""
+        return np.maximum(np.abs(self.B @ q - self.goal) - self.tolerance, 0)
+
+    def primal(self, q):
+        """Compute the objective. Targets with an infinite share count nothing if they are met."""
+        miss, must = self.miss(q), np.isinf(self.share)
+        assert (miss[must] <= 1e-8 * self.size[must]).all()
+        paid = np.where(must, 0, self.share) * (miss**2 if self.squared else miss)
+        return float(paid.sum() + self.cost @ divergence(self.distance, q, self.least, self.most))
+
+    def dual(self, multipliers):
+        """Compute the bound that multipliers give."""
+        y = self.B.T @ multipliers
+        inner = closest(self.distance, y / self.cost, self.least, self.most)
+        dual = multipliers @ self.goal - self.tolerance @ np.abs(multipliers)
+        if self.squared:
+            dual -= (multipliers**2 / (4 * self.share)).sum()
+        pull = self.cost @ divergence(self.distance, inner, self.least, self.most)
+        return float(dual + pull - y @ inner)
+
+
+def parts(of: Case, fit: Fit) -> Parts:
+    """Write a fit as a program. Its shares are infinite if the fit was exact."""
+    objective, problem, selection = of.context.objective, of.context.problem, of.selection
+    base, name = selection.base, objective.distance
+    weight = base * problem.design_weights[selection.records]
+    matrix = problem.matrix.toarray()[:, selection.records]
+    B = matrix * weight / problem.scales[:, None]
+    moved = (B != 0).any(axis=1)
+    rows = np.flatnonzero((objective.importance > 0) & moved)
+    B, goal = B[rows], (problem.values / problem.scales)[rows]
+    tolerance, share = problem.tolerance[rows], objective.importance[rows]
+    if objective.keep_total:
+        B = np.vstack([B, weight / problem.design_weights.sum()])
+        goal, tolerance = np.append(goal, 1.0), np.append(tolerance, 0.0)
+        share = np.append(share, np.inf)
+    least, most = objective.bounds.low / base, objective.bounds.high / base
+    if name == "linear":
+        free = len(base) == problem.n_records and not objective.bounds.active
+        least = np.where(least > 0, least, -np.inf if free else 1e-6)
+    made = Parts(
+        rows, B, goal, tolerance, share, max(selection.mu, LEAST_MU) * weight / weight.sum(),
+        least, most, name, objective.loss.__name__ == "relative",
+    )  # fmt: skip
+    # Targets that none of the records moves are missed. The fit of all others can be exact.
+    lost = ((objective.importance > 0) & ~moved).any()
+    missed = (made.miss(fit.ratios / base) / made.size).max(initial=0.0)
+    if fit.solution.status == "exact" or (lost and missed <= 1e-9):
+        return replace(made, share=np.full(len(share), np.inf))
+    return made
+
+
 @dataclass(frozen=True)
 class Values:
-    """The objective of a fit and the bound of its multipliers, computed anew."""
+    """The objective of a fit and the bound of its multipliers, computed anew.
+
+    `miss` is the largest error beyond the tolerance, as a share of a target's size, and `excess` is
+    how far the multipliers exceed the shares, as a part of them.
+    """
 
     primal: float
     dual: float
@@ -137,53 +222,17 @@ class Values:
 
 
 def values(of: Case, fit: Fit) -> Values:
-    """Compute primal and dual values from the ratios and the multipliers that a fit returns.
-
-    `miss` is the largest error beyond the tolerance, as a share of a target's size. `excess` is how
-    far the multipliers exceed the shares. An exact fit is a program of its own, without shares.
-    """
-    objective, problem, selection = of.context.objective, of.context.problem, of.selection
-    base = selection.base
-    weight = base * problem.design_weights[selection.records]
-    matrix = sp.csr_array(problem.matrix)[:, selection.records].toarray() / problem.scales[:, None]
-    B = matrix * weight
-    moved = (B != 0).any(axis=1)
-    rows = np.flatnonzero((objective.importance > 0) & moved)
-    goal = (problem.values / problem.scales)[rows]
-    tolerance, share = problem.tolerance[rows], objective.importance[rows]
-    B, multipliers = B[rows], fit.multipliers[rows]
-    if objective.keep_total:
-        B = np.vstack([B, weight / problem.design_weights.sum()])
-        goal, tolerance = np.append(goal, 1.0), np.append(tolerance, 0.0)
-        share = np.append(share, np.inf)
+    """Compute the values of the ratios and the multipliers that a fit returns, in float64."""
+    made, q = parts(of, fit), fit.ratios / of.selection.base
+    assert (q >= made.least * (1 - 1e-12)).all()
+    assert (q <= made.most * (1 + 1e-12)).all()
+    multipliers = fit.multipliers[made.rows]
+    if of.context.objective.keep_total:
         multipliers = fit.solution.multipliers
-    cost = max(selection.mu, LEAST_MU) * weight / weight.sum()
-    name, q = objective.distance, fit.ratios / base
-    least, most = objective.bounds.low / base, objective.bounds.high / base
-    if name == "linear":
-        free = len(base) == problem.n_records and not objective.bounds.active
-        least = np.where(least > 0, least, -np.inf if free else 1e-6)
-    assert (q >= least * (1 - 1e-12)).all()
-    assert (q <= most * (1 + 1e-12)).all()
-    error = B @ q - goal
-    miss = np.maximum(np.abs(error) - tolerance, 0)
-    squared = objective.loss.__name__ == "relative"
-    # Targets that none of the records moves are missed. The fit of all others can be exact.
-    lost = ((objective.importance > 0) & ~moved).any()
-    exact = fit.solution.status == "exact" or (lost and miss.max(initial=0.0) <= 1e-9)
-    pull = float(cost @ divergence(name, q, least, most))
-    must = np.isinf(share)
-    assert (miss[must] <= 1e-9).all()
-    paid = (np.where(must, 0, share) * (miss**2 if squared else miss)).sum()
-    primal = pull if exact else float(paid) + pull
-    y = B.T @ multipliers
-    inner = closest(name, y / cost, least, most)
-    dual = multipliers @ goal - tolerance @ np.abs(multipliers)
-    if squared and not exact:
-        dual -= (multipliers**2 / (4 * share)).sum()
-    dual += cost @ divergence(name, inner, least, most) - y @ inner
-    size = np.abs(goal) + tolerance
-    absolute = np.abs(B).sum(axis=1)
-    size = np.where(size > 1e-7 * absolute, size, np.maximum(absolute, 1e-300))
-    excess = 0.0 if squared or exact else float((np.abs(multipliers) / share).max(initial=0.0) - 1)
-    return Values(primal, float(dual), float((miss / size).max(initial=0.0)), max(excess, 0.0))
+    excess = 0.0 if made.squared else (np.abs(multipliers) / made.share).max(initial=0.0) - 1
+    return Values(
+        primal=made.primal(q),
+        dual=made.dual(multipliers),
+        miss=float((made.miss(q) / made.size).max(initial=0.0)),
+        excess=max(float(excess), 0.0),
+    )

@@ -1,0 +1,27 @@
+"""Sparse matrices of targets, made from a seed."""
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def nested(rng, states=4, districts=6, k=2000, own=3):
+    """Make targets of the nation, its states and their districts, `own` of each.
+
+    A record is in most targets of its district, its state and the nation. The order is random.
+    """
+    district = rng.integers(0, states * districts, k)
+    areas = [np.zeros(k, int), district // districts + 1, district + states + 1]
+    size = 1 + states + states * districts
+    rows = np.concatenate([area * own + each for area in areas for each in range(own)])
+    columns = np.tile(np.arange(k), 3 * own)
+    data = rng.uniform(0.5, 2, len(rows)) * (rng.random(len(rows)) < 0.8)
+    matrix = sp.csr_array((data, (rows, columns)), shape=(size * own, k))
+    matrix.eliminate_zeros()
+    return matrix[rng.permutation(size * own)].tocsr()
+
+
+def scattered(rng, m=30, k=200, density=0.2):
+    """Make targets without structure, with both signs."""
+    matrix = sp.random_array((m, k), density=density, random_state=rng, format="csr")
+    matrix.data *= rng.choice([-1, 1], len(matrix.data))
+    return matrix

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from l0.calibration.fitting import choice
+from l0.calibration.fitting.choice import normal_matrix
+from l0.calibration.fitting.nested_normal import NestedNormalMatrix
+from l0.calibration.fitting.normal_matrix import DenseNormalMatrix, SparseNormalMatrix
+from tests.calibration.fitting.matrices import nested, scattered
+
+
+def test_few_entries_a_record_are_listed_and_many_are_not():
+    rng = np.random.default_rng(0)
+    assert isinstance(normal_matrix(nested(rng)), SparseNormalMatrix)
+    assert isinstance(normal_matrix(scattered(rng, density=0.9)), DenseNormalMatrix)
+
+
+def test_large_nested_targets_are_taken_apart_and_what_costs_too_much_is_left(monkeypatch):
+    matrix = nested(np.random.default_rng(0), states=5, districts=8, k=20_000)
+    monkeypatch.setattr(choice, "MOST_PRODUCTS", 0)
+    monkeypatch.setattr(choice, "QUICK", 0)
+    assert isinstance(normal_matrix(matrix), NestedNormalMatrix)
+    monkeypatch.setattr(choice, "MOST", 0)
+    assert normal_matrix(matrix) is None
+
+
+@pytest.mark.parametrize("limit", [1e3, 1e12])
+def test_targets_without_structure_are_dense_or_too_expensive(limit, monkeypatch):
+    monkeypatch.setattr(choice, "MOST_PRODUCTS", 0)
+    monkeypatch.setattr(choice, "QUICK", 0)
+    monkeypatch.setattr(choice, "MOST", limit)
+    found = normal_matrix(scattered(np.random.default_rng(0), m=100, k=3000))
+    assert isinstance(found, DenseNormalMatrix) if limit > 1e6 else found is None

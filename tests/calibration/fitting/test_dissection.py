@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from l0.calibration.fitting.dissection import deepest, dissect
+from tests.calibration.fitting.matrices import nested, scattered
+
+
+def tree(matrix):
+    return dissect(matrix, matrix.T.tocsr())[0]
+
+
+@pytest.mark.parametrize("make", [nested, scattered])
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=10, deadline=None)
+def test_each_target_is_in_one_block_and_each_record_on_one_path(make, seed):
+    matrix = make(np.random.default_rng(seed))
+    root = tree(matrix)
+    blocks = root.in_order()
+    rows = np.concatenate([block.rows for block in blocks])
+    np.testing.assert_array_equal(np.sort(rows), np.arange(matrix.shape[0]))
+    above = {id(root): {id(root)}}
+    for block in blocks[::-1]:
+        for child in block.children:
+            above[id(child)] = above[id(block)] | {id(child)}
+    of_row = {row: id(block) for block in blocks for row in block.rows}
+    records = matrix.T.tocsr()
+    for start, stop in zip(records.indptr, records.indptr[1:], strict=False):
+        held = {of_row[row] for row in records.indices[start:stop]}
+        assert not held or max((above[block] for block in held), key=len) >= held
+
+
+def test_nested_areas_are_found():
+    matrix = nested(np.random.default_rng(0), states=5, districts=8, k=20_000)
+    m, k = matrix.shape
+    root, cost = dissect(matrix, matrix.T.tocsr())
+    assert len(root.children) == 5 * 8
+    assert cost < 0.01 * k * m**2
+
+
+def test_what_has_no_structure_stays_whole():
+    assert tree(scattered(np.random.default_rng(0), m=100, k=3000)).children == []
+
+
+def test_a_record_is_in_the_deepest_block_of_its_targets():
+    matrix = nested(np.random.default_rng(0))
+    records = matrix.T.tocsr()
+    of_row = np.arange(matrix.shape[0])[::-1].copy()
+    holder = deepest(records, of_row, len(of_row) - 1)
+    for record in range(0, 2000, 250):
+        rows = records.indices[records.indptr[record] : records.indptr[record + 1]]
+        assert holder[record] == of_row[rows].min()

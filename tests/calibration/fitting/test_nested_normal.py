@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from l0.calibration.fitting.dissection import Block, dissect
+from l0.calibration.fitting.nested_normal import RIDGE, NestedNormalMatrix
+from tests.calibration.fitting.matrices import nested, scattered
+
+
+@pytest.mark.parametrize("make", [nested, scattered])
+def test_it_solves_the_system_up_to_float32(make):
+    rng = np.random.default_rng(0)
+    matrix = make(rng)
+    m, k = matrix.shape
+    records = matrix.astype(np.float32).T.tocsr()
+    normal = NestedNormalMatrix(records, dissect(matrix, records)[0])
+    d, e = rng.lognormal(0, 1, k), rng.lognormal(0, 1, m)
+    B = matrix.toarray()
+    expected = rng.normal(size=m)
+    right = (B * d) @ (B.T @ expected) + e * expected
+    solution = normal.factor(d, e)(right)
+    residual = right - ((B * d) @ (B.T @ solution) + e * solution)
+    assert np.abs(residual).max() <= 10 * RIDGE * np.abs(right).max()
+
+
+def test_any_tree_with_each_record_on_a_path_gives_the_same_solution():
+    rng = np.random.default_rng(1)
+    matrix = nested(rng)
+    m, k = matrix.shape
+    records = matrix.astype(np.float32).T.tocsr()
+    right, d, e = rng.normal(size=m), rng.lognormal(0, 1, k), rng.lognormal(0, 1, m)
+    whole = NestedNormalMatrix(records, Block(np.arange(m))).factor(d, e)(right)
+    parts = NestedNormalMatrix(records, dissect(matrix, records)[0]).factor(d, e)(right)
+    np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
