@@ -160,10 +160,10 @@ def test_history_and_log_end_with_the_refit_when_the_full_file_is_fitted_too(met
     )
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_fit_that_diverges_is_an_error_and_not_a_result(problem, bad):
     weights, reachable = np.array([1.0, bad]), np.full(problem.n_targets, "")
-    with pytest.raises(InputError, match="the fit diverged: some weights are not positive"):
+    with pytest.raises(InputError, match="the fit diverged: some weights are not finite"):
         evaluate(problem, np.arange(2), weights, np.arange(300), None, reachable)
 
 

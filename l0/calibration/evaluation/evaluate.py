@@ -54,10 +54,10 @@ def evaluate(
         If the fit diverged.
     """
     w0 = problem.design_weights[records]
-    if not (np.isfinite(weights) & (weights > 0)).all():
+    if not np.isfinite(weights).all():
         raise InputError(
-            "the fit diverged: some weights are not positive numbers; try `loss='capped'`, and "
-            "look for targets that are far from the totals of the records"
+            "the fit diverged: some weights are not finite; look for targets that are far from the "
+            "totals of the records"
         )
     everyone = np.zeros(problem.n_records)
     everyone[records] = weights

@@ -271,7 +271,7 @@ class _Newton:
             direction = preconditioned + new / old * direction
             image = self._times(direction)
             curvature = float(direction @ image)
-            # The factor is nearly exact but for dependent rows: it has a ridge, and the system none.
+            # The factor is nearly exact but for dependent rows: it has a ridge, the system has none.
             # A step far from 1 would only move multipliers to and fro between such rows.
             if not 0 < new < LONGEST_REFINEMENT * curvature:
                 break
