@@ -145,6 +145,10 @@ class SparseOperator:
             largest[columns][filled[columns]] = np.maximum.reduceat(size, starts)
         return largest
 
+    def columns(self, columns: NDArray[np.int64]) -> sp.csr_array:
+        """The entries of the columns at these positions, a column in each row; shape (k, m)."""
+        return self._host[1][columns]
+
     def subset(self, columns: NDArray[np.int64]) -> SparseOperator:
         """Keep the columns at these positions, which ascend; this very map where they are all."""
         if len(columns) == self.shape[1]:

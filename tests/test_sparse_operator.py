@@ -50,6 +50,16 @@ def test_value_and_gradient_are_those_of_the_dense_matrix(both, seed):
 
 @given(both=maps(), data=st.data())
 @settings(deadline=None)
+def test_columns_are_given_as_rows_in_any_order(both, data):
+    dense, operator = both
+    columns = np.array(data.draw(st.permutations(range(dense.shape[1]))))[:3]
+    np.testing.assert_array_equal(
+        operator.columns(columns).toarray(), dense.T[columns].astype(np.float32)
+    )
+
+
+@given(both=maps(), data=st.data())
+@settings(deadline=None)
 def test_a_subset_is_a_slice(both, data):
     dense, operator = both
     n = dense.shape[1]

@@ -142,6 +142,12 @@ class GatedColumns(nn.Module):
         values = to_host(values)
         if np.ndim(values) == 0:
             values = np.full(self.n_features, values)
+        if np.shape(values) != (self.n_features,):
+            # Code written for 0.6 looks for these words.
+            raise InputError(
+                f"`{argument}` must have shape ({self.n_features},), one number for each feature, "
+                f"got {np.shape(values)}"
+            )
         vector = checked_vector(values, self.n_features, argument, "features")
         return torch.as_tensor(vector, dtype=torch.float32)
 

@@ -355,7 +355,7 @@ def _importance(
     """Return the weight of each target's squared error, (m,)."""
     if groups is None:
         if multipliers is not None:
-            raise InputError("`group_multipliers` needs `target_groups`; pass both or neither")
+            raise InputError("group_multipliers requires target_groups; pass both or neither")
         return np.ones(n_targets)
     groups = to_host(groups)
     checked_labels(groups, n_targets, "target_groups", "rows of `M`")
@@ -368,7 +368,7 @@ def _importance(
         place = np.flatnonzero(labels == label)
         if not place.size:
             raise InputError(
-                f"`group_multipliers` names {label!r}, which is not in `target_groups`; "
+                f"`group_multipliers` names {label!r}, which is not found in `target_groups`; "
                 f"{closest(label, labels.tolist())}"
             )
         factor[place] *= not_negative(times, f"group_multipliers[{label!r}]")

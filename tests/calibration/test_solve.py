@@ -567,3 +567,17 @@ def test_a_net_total_of_zero_leaves_the_other_targets_their_records(method):
     metrics = CalibrationProblem.from_matrix(A, values, given["weights"]).solve(100, method).metrics
     assert metrics["max_error"] < 0.01
     assert metrics["effective_sample_size"] > 15
+
+
+# Small totals
+
+
+@pytest.mark.parametrize("method", ["hybrid", "path"])
+def test_a_small_total_is_met_whatever_the_budget(method):
+    A, weights, _ = areas()
+    problem = CalibrationProblem.from_matrix(A[:4], [10, 12e3, 12e3, 12e3], weights)
+    for k in (4, 40, 60, 80, 100, 200):
+        result = problem.solve(k, method)
+        np.testing.assert_allclose(result.targets["estimate"], problem.values, rtol=1e-6)
+    front = problem.frontier([40, 100, 200]).table
+    assert max(front["max_error"].to_pylist()) < 1e-6

@@ -133,7 +133,7 @@ def test_multipliers_and_plain_groups(problem):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"group_multipliers": {1: 2.0}}, "`group_multipliers` needs `target_groups`"),
+        ({"group_multipliers": {1: 2.0}}, "group_multipliers requires target_groups"),
         (
             {"target_groups": ["a"] * (TARGETS - 1) + [None]},
             r"`target_groups` is None or NaN at 1 positions \(8\)",
@@ -146,7 +146,7 @@ def test_multipliers_and_plain_groups(problem):
         ({"target_groups": [1, 2]}, "`target_groups` has 2 entries for 9 rows of `M`"),
         (
             {"target_groups": ["ak"] * TARGETS, "group_multipliers": {"akk": 1.0}},
-            "`group_multipliers` names 'akk', which is not in `target_groups`; closest: 'ak'",
+            "`group_multipliers` names 'akk', which is not found in `target_groups`; closest: 'ak'",
         ),
         (
             {"target_groups": [1] * TARGETS, "group_multipliers": {1: -1.0}},
@@ -187,7 +187,7 @@ def test_weights_start_where_they_are_said_to():
     np.testing.assert_allclose(still(use_gates=False).get_weights().detach(), 1)
     with pytest.raises(ValueError, match="`init_weights` is negative at 0, 1, 2, 3, 4 and 55 more"):
         still(init_weights=np.full(N, -1.0))
-    with pytest.raises(ValueError, match="`init_weights` has 2 entries for 60 features"):
+    with pytest.raises(ValueError, match=r"`init_weights` must have shape \(60,\), one number for each feature, got \(2,\)"):
         still(init_weights=[1.0, 2.0])
 
 

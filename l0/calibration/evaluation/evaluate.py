@@ -9,11 +9,8 @@ from numpy.typing import NDArray
 from l0.calibration.evaluation.metrics import Quality, fit_metrics, weight_metrics
 from l0.calibration.evaluation.untargeted import untargeted_metrics
 from l0.calibration.fitting.refit import Fit
-from l0.calibration.problem.core import Problem
+from l0.calibration.problem.core import MET, Problem
 from l0.common.errors import InputError
-
-#: A target is met if its relative error is at most this, or at most its tolerance if larger.
-MET = 0.01
 
 
 def evaluate(

@@ -25,13 +25,13 @@ from l0.sparse_operator import BLOCK, row_blocks
 Ints = NDArray[np.int64]
 
 #: The number of records in the sample that the tree is made from.
-SAMPLE = 8_000
+SAMPLE = 2_000
 #: The smallest root to try has this share of the targets. Each next one is `GROWTH` times as large.
-FIRST, GROWTH = 1 / 200, 2
+FIRST, GROWTH = 1 / 200, 1.4
 #: A split is taken if it costs at most this share of what the block costs whole.
 WORTH = 0.7
-#: Blocks with fewer targets are not split.
-SMALLEST = 32
+#: A block with fewer multiplications is not split.
+SMALL = 5e8
 
 
 @dataclass(eq=False)
@@ -148,12 +148,12 @@ def _split(rows: Ints, sample: sp.csr_array, factor: float) -> tuple[Block, floa
     whole = entries.cost(0, np.zeros(len(rows), np.int64), np.zeros(sample.shape[0], np.int64))
     best, taken = WORTH * whole, None
     root = max(1, int(FIRST * len(rows)))
-    while len(rows) >= SMALLEST and root < len(rows) / 2:
+    while whole > SMALL and root < len(rows) / 2:
         labels = entries.parts(root)
         cost = entries.cost(root, *labels)
         if cost < best:
             best, taken = cost, (root, *labels)
-        root *= GROWTH
+        root = max(root + 1, int(GROWTH * root))
     if taken is None:
         return Block(rows), whole
     root, of_row, of_record = taken

@@ -1,8 +1,8 @@
 """The normal matrix of nested targets, formed and factored block by block.
 
-Each block of the tree has a front: its own targets, and those of its ancestors that it shares
-records with. The records of the block fill the front, the children add what they leave over, and
-the own targets are eliminated; what is left over of the front goes on to the parent. This is the
+Each block of the tree has a front: its own targets, and those of all its ancestors. The records of
+the block fill the front, and the children add what they leave over. Then the own targets are
+eliminated, and what is left over of the front goes on to the parent. This is the
 multifrontal method (Duff & Reid 1983, ACM Transactions on Mathematical Software 9(3)) with dense
 fronts.
 """
@@ -36,31 +36,38 @@ class _Front:
     records : ndarray of int64, shape (r,)
         The positions of the records.
     entries : scipy.sparse.csr_array of float32, shape (r, f)
-    children : list of (int, ndarray)
-        The places of the children in the tree, and of what they leave over in this front.
+    children : list of int
+        The places of the children in the order of the tree.
     """
 
     rows: Ints
     own: int
     records: Ints
     entries: sp.csr_array
-    children: list[tuple[int, Ints]]
+    children: list[int]
 
-    def products(self, d: NDArray[np.float32]) -> Array:
+    def products(self, d: NDArray[np.float32]) -> NDArray[np.float32]:
         """Form the part of the normal matrix that the records of this block make."""
         size = len(self.rows)
-        front = np.zeros((size, size))
-        width = max(1, BLOCK // max(size, 1))
         roots = np.sqrt(d[self.records])
+        width = max(1, BLOCK // max(size, 1))
+        if len(self.records) <= width:
+            return _square(self.entries, roots)
+        front = np.zeros((size, size), dtype=np.float32)
         for start in range(0, len(self.records), width):
-            dense = self.entries[start : start + width].toarray()
-            dense *= roots[start : start + width, None]
-            front += dense.T @ dense
+            part = slice(start, start + width)
+            front += _square(self.entries[part], roots[part])
         return front
 
 
+def _square(entries: sp.csr_array, roots: NDArray[np.float32]) -> NDArray[np.float32]:
+    dense = entries.toarray()
+    dense *= roots[:, None]
+    return np.asarray(dense.T @ dense)
+
+
 class NestedNormalMatrix:
-    """The normal matrix as a tree of dense blocks.
+    """The normal matrix as a tree of dense blocks, in float32.
 
     Parameters
     ----------
@@ -79,35 +86,32 @@ class NestedNormalMatrix:
         holder = deepest(records, of_row, len(blocks) - 1)
         by_block = np.argsort(holder, kind="stable")
         ends = np.searchsorted(holder[by_block], np.arange(len(blocks) + 1))
-        self._fronts: list[_Front] = []
+        rows = {id(root): root.rows}
+        for block in blocks[::-1]:  # parents before their children
+            for child in block.children:
+                rows[id(child)] = np.concatenate([child.rows, rows[id(block)]])
         local = np.empty(records.shape[1], dtype=np.int32)
+        self._fronts = []
         for number, block in enumerate(blocks):
+            front = rows[id(block)]
+            local[front] = np.arange(len(front), dtype=np.int32)
             held = by_block[ends[number] : ends[number + 1]]
-            entries = records[held].astype(np.float32)
-            children = [place[id(child)] for child in block.children]
-            left = [self._fronts[child].rows[self._fronts[child].own :] for child in children]
-            above = np.setdiff1d(np.concatenate([np.unique(entries.indices), *left]), block.rows)
-            rows = np.concatenate([block.rows, above])
-            local[rows] = np.arange(len(rows), dtype=np.int32)
+            part = records[held].astype(np.float32)
             entries = sp.csr_array(
-                (entries.data, local[entries.indices], entries.indptr), (len(held), len(rows))
+                (part.data, local[part.indices], part.indptr), (len(held), len(front))
             )
-            places = [local[over].astype(np.int64) for over in left]
-            self._fronts.append(
-                _Front(
-                    rows, len(block.rows), held, entries, list(zip(children, places, strict=True))
-                )
-            )
+            children = [place[id(child)] for child in block.children]
+            self._fronts.append(_Front(front, len(block.rows), held, entries, children))
 
     def factor(self, d: Array, e: Array) -> Solve:
         """See `NormalMatrix.factor`."""
         narrow = d.astype(np.float32)
-        left: dict[int, Array] = {}
-        factors: list[tuple[Array, Array]] = []
+        left: dict[int, NDArray[np.float32]] = {}
+        factors: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         for number, front in enumerate(self._fronts):
             whole, own = front.products(narrow), front.own
-            for child, places in front.children:
-                whole[np.ix_(places, places)] += left.pop(child)
+            for child in front.children:
+                whole += left.pop(child)
             diagonal = whole.diagonal()[:own] + e[front.rows[:own]]
             diagonal = np.where(diagonal > 0, diagonal * (1 + RIDGE), 1.0)
             whole[np.arange(own), np.arange(own)] = diagonal
@@ -117,7 +121,7 @@ class NestedNormalMatrix:
             factors.append((triangle, side))
 
         def solve(right: Array) -> Array:
-            solution = right.copy()
+            solution = right.astype(np.float32)
             for front, (triangle, side) in zip(self._fronts, factors, strict=True):
                 own, above = front.rows[: front.own], front.rows[front.own :]
                 part = sl.solve_triangular(triangle, solution[own], lower=True, check_finite=False)
@@ -129,6 +133,6 @@ class NestedNormalMatrix:
                 solution[own] = sl.solve_triangular(
                     triangle, part, lower=True, trans=1, check_finite=False
                 )
-            return solution
+            return solution.astype(np.float64)
 
         return solve

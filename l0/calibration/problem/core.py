@@ -22,6 +22,9 @@ from l0.sparse_operator import BLOCK, row_blocks
 #: error of a rare group, whose total is 10 where the survey has 10,000.
 FLOOR = 1e-3
 
+#: A target is met if its relative error is at most this, or at most its tolerance if larger.
+MET = 0.01
+
 #: Takes the inclusion probabilities, shape (n,), and returns an order of the records, int64 (n,).
 #: In this order, similar records are neighbours.
 Stratification = Callable[[NDArray[np.float64]], NDArray[np.int64]]

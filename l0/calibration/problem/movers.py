@@ -6,16 +6,16 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from l0.calibration.problem.core import Problem
+from l0.calibration.problem.core import MET, Problem
 from l0.sparse_operator import BLOCK, row_blocks
 
 
 def directions(problem: Problem) -> NDArray[np.float64]:
     """Give the sign of the entries that move each target from 0 to its value, shape (m,).
 
-    It is 0 for a target that needs no record, because 0 is its value or within its tolerance.
+    It is 0 for a target that needs no record, because an estimate of 0 meets it.
     """
-    needs_none = np.abs(problem.values) <= problem.tolerance * problem.scales
+    needs_none = np.abs(problem.values) <= np.maximum(MET, problem.tolerance) * problem.scales
     return np.where(needs_none, 0.0, np.sign(problem.values))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
+from l0.calibration.selection.coverage import cover
 from l0.calibration.selection.path import Path
 from l0.common.errors import InputError
 from l0.common.validation import check_settings, not_negative, positive, positive_share, share
@@ -27,6 +28,7 @@ class Hybrid:
     2. Run the path on all other records. The drawn records are fitted along with it. They start a
        little below their Horvitz-Thompson weights, so that the path has something to add.
     3. If the path needs fewer records than the budget has, draw the remaining ones like the first.
+    4. If no chosen record can move a target to its value, swap one in (`cover`).
 
     A pure selection drops the records that no target needs, and a pure sample misses the targets.
     This combination is ours. The page on methods in the documentation compares it with both.
@@ -97,7 +99,7 @@ class Hybrid:
         base = self._base(context, drawn, q)
         companions = Selection(drawn, base, self.mu)
         if not n_left:
-            return companions
+            return cover(context, companions)
         others = np.setdiff1d(context.candidates, drawn, assume_unique=True)
         start = self.start * ratios_of_all[others]
         chosen, ratios = next(self.path.walk(context, others, start, [n_left], companions))
@@ -114,7 +116,7 @@ class Hybrid:
             base = self._base(context, drawn, inclusion_probabilities(weights, n_drawn + n_more))
         records, ratios = np.concatenate([drawn, chosen]), np.concatenate([base, ratios])
         ascending = np.argsort(records)
-        return Selection(records[ascending], ratios[ascending], self.mu)
+        return cover(context, Selection(records[ascending], ratios[ascending], self.mu))
 
     def _drawable(
         self, context: FitContext, q: NDArray[np.float64], n_drawn: int

@@ -23,6 +23,7 @@ from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.selected import SelectedRatios, Selection
 from l0.calibration.problem.bounds import Bounds
+from l0.calibration.selection.coverage import cover
 from l0.common.validation import (
     above_one,
     check_settings,
@@ -125,7 +126,7 @@ class Path:
         start = np.ones(len(context.candidates))
         for records, ratios in self.walk(context, context.candidates, start, budgets):
             # A step may leave fewer records than the budget: then the largest removed come back.
-            yield Selection(records, np.maximum(ratios, self.threshold), self.mu)
+            yield cover(context, Selection(records, np.maximum(ratios, self.threshold), self.mu))
 
     def walk(
         self,

@@ -1,0 +1,108 @@
+"""Coverage: every target that can be hit keeps a record that moves it.
+
+A search may drop all records of a target with a small total: a hundred records of an area with a
+total of 10 have tiny ratios, although one of them suffices. No refit can bring the target back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from l0.calibration.fitting.context import FitContext
+from l0.calibration.fitting.objective import Objective
+from l0.calibration.fitting.selected import Selection
+from l0.calibration.problem.movers import directions, with_entries
+
+#: A record that comes in is the best of this many.
+LOOKED_AT = 1_000
+
+
+def cover(context: FitContext, selection: Selection) -> Selection:
+    """Swap records in for the targets that no chosen record moves.
+
+    A record moves a target if its entry has the sign of the value. The targets without such a
+    record get one each, the most important target first. The record that comes in replaces the
+    chosen record of least influence among those that no target needs. If no such record is left,
+    the budget is too small for the other targets.
+
+    This rule is ours. It reads the entries of the chosen records once.
+
+    Parameters
+    ----------
+    context : FitContext
+    selection : Selection
+
+    Returns
+    -------
+    Selection
+        As many records. A record that came in has the base ratio with which it hits its target
+        alone.
+    """
+    objective = context.objective
+    counts = objective.importance > 0
+    sign = np.where(counts, directions(context.problem), 0.0)
+    entries = objective.operator.columns(selection.records)
+    n_movers = np.bincount(entries.indices[_moves(entries, sign)], minlength=len(sign))
+    bare = np.flatnonzero((sign != 0) & (n_movers == 0))
+    if not len(bare):
+        return selection
+    records, base = selection.records.copy(), selection.base.copy()
+    allowed = np.zeros(context.problem.n_records, dtype=bool)
+    allowed[context.candidates] = True
+    influence = base * _largest(entries, objective)
+    places = iter(np.argsort(influence, kind="stable").tolist())
+    for target in bare[np.argsort(-objective.importance[bare], kind="stable")].tolist():
+        if n_movers[target]:
+            continue  # a record that came in for another target moves this one too
+        place = next((at for at in places if (n_movers[_moved(entries, at, sign)] > 1).all()), None)
+        if place is None:
+            break
+        n_movers[_moved(entries, place, sign)] -= 1
+        movers = with_entries(context.problem.matrix, target, sign[target])
+        mean_ratio = len(context.candidates) / len(records)
+        records[place], base[place] = _best(objective, target, movers[allowed[movers]], mean_ratio)
+        n_movers[_moved(objective.operator.columns(records[[place]]), 0, sign)] += 1
+    ascending = np.argsort(records)
+    return Selection(records[ascending], base[ascending], selection.mu)
+
+
+def _best(
+    objective: Objective, target: int, records: NDArray[np.int64], mean_ratio: float
+) -> tuple[int, float]:
+    """Find the record that suits a target best, and the ratio with which it hits the target.
+
+    This ratio should be close to the mean ratio of chosen records, and the record should add little
+    to other targets. Both are measured on a logarithmic scale.
+    """
+    problem = objective.problem
+    own = np.abs(objective.operator.columns(records)[:, [target]].toarray().ravel())
+    ratio = abs(problem.values[target]) / problem.scales[target] / own
+    unusual = np.abs(np.log(ratio / mean_ratio))
+    nearest = np.sort(np.argsort(unusual, kind="stable")[:LOOKED_AT])
+    most = _largest(objective.operator.columns(records[nearest]), objective)
+    best = nearest[np.argmin(unusual[nearest] + np.log(most / own[nearest]))]
+    return int(records[best]), float(ratio[best])
+
+
+def _largest(entries: sp.csr_array, objective: Objective) -> NDArray[np.float64]:
+    """Find the most that each record adds to a target, as a share of the target's scale."""
+    share = (objective.importance > 0) * objective.easing
+    size = sp.csr_array(
+        (np.abs(entries.data) * share[entries.indices], entries.indices, entries.indptr),
+        shape=entries.shape,
+    )
+    return np.asarray(size.max(axis=1).toarray().ravel(), dtype=np.float64)
+
+
+def _moves(entries: sp.csr_array, sign: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which entries move their target to its value."""
+    return np.asarray(entries.data * sign[entries.indices] > 0)
+
+
+def _moved(entries: sp.csr_array, place: int, sign: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Find the targets that one of the records moves."""
+    of_record = slice(*entries.indptr[place : place + 2])
+    targets = entries.indices[of_record]
+    return np.asarray(targets[entries.data[of_record] * sign[targets] > 0], dtype=np.int64)
