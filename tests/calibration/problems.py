@@ -40,6 +40,16 @@ def problem(**options):
     return CalibrationProblem.from_matrix(**parts(**options))
 
 
+def contradicting(**options):
+    """Give a problem that asks for another value of half of its targets a second time."""
+    given = parts(**options)
+    half = len(given["values"]) // 2
+    A = sp.vstack([given["A"], given["A"][:half]], format="csr")
+    factors = np.r_[np.ones(len(given["values"])), np.linspace(0.3, 2, half)]
+    values = np.r_[given["values"], given["values"][:half]] * factors
+    return CalibrationProblem.from_matrix(A, values, given["weights"])
+
+
 def context(
     of,
     *,

@@ -17,17 +17,24 @@ def problem():
     return problems.CalibrationProblem.from_matrix(**given)
 
 
-def test_snapshots_accumulate_epochs_and_go_to_the_listener(problem):
+def test_snapshots_accumulate_iterations_and_go_to_the_listener(problem):
     seen = []
     history = History(problem, seen.append)
-    for stage, epochs, kept in [("select", 5, 20), ("select", 5, 12), ("refit", 3, 10)]:
-        history.snapshot(stage, epochs, kept, np.zeros(3, dtype=np.float32))
-    assert [state.epoch for state in seen] == [5, 10, 13]
+    for stage, iterations, kept in [("select", 5, 20), ("select", 5, 12), ("refit", 3, 10)]:
+        history.snapshot(stage, iterations, kept, np.zeros(3, dtype=np.float32))
+    assert [state.iteration for state in seen] == [5, 10, 13]
     assert [state.stage for state in seen] == ["select", "select", "refit"]
     assert [state.n_records for state in seen] == [20, 12, 10]
     assert [state.loss for state in seen] == [1, 1, 1]
     assert 0 <= seen[0].seconds <= seen[1].seconds <= seen[2].seconds <= history.seconds
     assert history.table().to_pylist() == [vars(state) for state in seen]
+
+
+def test_a_gap_is_known_or_none(problem):
+    history = History(problem)
+    for gap in (None, np.inf, 0.25):
+        history.snapshot("refit", 1, 20, np.zeros(3), gap)
+    assert history.table().column("gap").to_pylist() == [None, None, 0.25]
 
 
 def test_the_log_has_a_row_a_target_and_snapshot(problem):
