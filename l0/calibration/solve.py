@@ -26,7 +26,6 @@ from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
 from l0.calibration.fitting.refit import Fit, calibrate_full_file, refit
-from l0.calibration.fitting.solver import checked_solver
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
@@ -37,6 +36,7 @@ from l0.calibration.results.frontier import Frontier
 from l0.calibration.results.provenance import describe_limits, describe_run
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Path, Selector, get_selector
+from l0.calibration.solver_settings import checked_solver
 from l0.common.devices import checked_device
 from l0.common.dtypes import without_autocast
 from l0.common.errors import InputError

@@ -18,7 +18,9 @@ def first_order(of, gap=0.05):
 
 def contradicting(of):
     """Ask for twice the amount of a target a second time."""
-    parts = {name: np.append(getattr(of, name), 2 * getattr(of, name)[0]) for name in ("low", "high")}
+    parts = {
+        name: np.append(getattr(of, name), 2 * getattr(of, name)[0]) for name in ("low", "high")
+    }
     matrix = sp.vstack([of.matrix, of.matrix[[0]]], format="csr")
     return replace(of, matrix=matrix, share=np.append(of.share, of.share[0]), **parts)
 
