@@ -202,6 +202,12 @@ class _Newton:
             The longest steps of the variables and of the multipliers, at most 1.
         """
         program, point = self.program, self.point
+        t_up: float | Array
+        t_down: float | Array
+        t_low: float | Array
+        t_high: float | Array
+        t_least: float | Array
+        t_most: float | Array
         t_up = t_down = t_low = t_high = t_least = t_most = tau
         if second is not None:
             t_up = tau - second.up * second.lam
@@ -271,8 +277,8 @@ class _Newton:
             direction = preconditioned + new / old * direction
             image = self._times(direction)
             curvature = float(direction @ image)
-            # The factor is nearly exact but for dependent rows: it has a ridge, and the system none.
-            # A step far from 1 would only move multipliers to and fro between such rows.
+            # The factor is nearly exact but for dependent rows, where it has a ridge and the system
+            # none. A step far from 1 would only move multipliers to and fro between such rows.
             if not 0 < new < LONGEST_REFINEMENT * curvature:
                 break
             solution = solution + new / curvature * direction
