@@ -1,5 +1,6 @@
 from .api import CalibrationProblem as CalibrationProblem
 from .calibrate import calibrate as calibrate
+from .fitting.solver import Solver as Solver
 from .frontier import frontier as frontier
 from .progress import Progress as Progress
 from .results.frontier import Frontier as Frontier

@@ -51,12 +51,15 @@ class Fit:
         The change of the objective if a target grows by its scale. 0 for unreachable targets.
     at_limit : ndarray of bool, shape (m,)
         The targets that give way: their multipliers are as large as their shares allow.
+    signed : bool
+        Whether ratios may be negative.
     solution : Solution
     """
 
     ratios: Array
     multipliers: Array
     at_limit: NDArray[np.bool_]
+    signed: bool
     solution: Solution
 
 
@@ -95,7 +98,6 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
         )
 
     solution = solve_program(program, context.solver, objective.device, watch, must=objective.exact)
-    q = solution.q
     multipliers = np.zeros(problem.n_targets)
     multipliers[rows] = solution.multipliers[: len(rows)]
     # A target that none of these records moves is missed, whatever the weights.
@@ -107,7 +109,9 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
     if solution.status == "exact":
         at_limit &= lost
     status = "optimal" if solution.status == "exact" and lost.any() else solution.status
-    return Fit(q * selection.base, multipliers, at_limit, replace(solution, status=status))
+    signed = bool((program.least < 0).any())
+    solution = replace(solution, status=status)
+    return Fit(solution.q * selection.base, multipliers, at_limit, signed, solution)
 
 
 def calibrate_full_file(context: FitContext) -> Fit:
@@ -170,10 +174,10 @@ def _parts_of_total(weight: Array, design_weights: Array, least: Array, most: Ar
     if not lowest <= 1 <= highest:
         end = f"at least {lowest:.4g}" if lowest > 1 else f"at most {highest:.4g}"
         raise InputError(
-            f"`keep_total`: the weights of {len(parts):,} records within the bounds are {end} "
-            "times the sum of all design weights; widen `bounds`, or pass `keep_total=False`"
+            f"`keep_total`: weights of these {len(parts):,} records within the bounds add up to "
+            f"{end} times the sum of all design weights; widen `bounds`, or pass `keep_total=False`"
         )
-    return parts
+    return np.asarray(parts)
 
 
 def _scaled(objective: Objective, selection: Selection) -> sp.csr_array:

@@ -220,7 +220,7 @@ def large(n_targets=32_000, n_statistics=20_000, n_records=57_000):
              "effective_n": rng.lognormal(7, 1, n_statistics)}
         ),
         "history": pa.table(
-            {"stage": ["select"] * 60, "epoch": range(1, 61), "n_records": range(60, 0, -1),
+            {"stage": ["select"] * 60, "iteration": range(1, 61), "n_records": range(60, 0, -1),
              "loss": np.linspace(0.5, 0.1, 60), "seconds": np.arange(60.0)}
         ),
     }  # fmt: skip

@@ -45,7 +45,9 @@ def test_tables_have_the_columns_that_are_promised(result):
     assert result.targets.column_names[:7] == [
         "name", "value", "estimate", "error", "relative_error", "group", "status",
     ]  # fmt: skip
-    assert result.history.column_names == ["stage", "epoch", "n_records", "loss", "seconds"]
+    assert result.history.column_names == [
+        "stage", "iteration", "n_records", "loss", "gap", "seconds",
+    ]  # fmt: skip
     assert result.untargeted.column_names == [
         "statistic", "variable", "by", "reference", "estimate", "relative_error", "effective_n",
     ]  # fmt: skip
