@@ -28,7 +28,7 @@ ORDER = [
 ]
 #: Rooms of `l0.calibration`, in the same way.
 CALIBRATION = [
-    ["progress"],
+    ["progress", "solver_settings"],
     ["options"],
     ["inputs"],
     ["problem"],
@@ -37,6 +37,7 @@ CALIBRATION = [
     ["selection"],
     ["evaluation"],
     ["results"],
+    ["checks"],
     ["solve"],
     ["api"],
     ["calibrate", "frontier", "sparse_weights"],

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import ArrayLike
 
-    from l0.calibration.fitting.solver import Solver
+    from l0.calibration.solver_settings import Solver
 
     #: One side of bounds: a number, the name of a column, a number for each record, or no limit.
     Limit = float | str | ArrayLike | None
@@ -43,7 +43,7 @@ def read_limits(text: str) -> tuple[float | str | None, float | str | None]:
 
 def read_solver(text: str) -> "Solver":
     """Read ``gap=G,max_seconds=S`` from the command line. Each part may be left out."""
-    from l0.calibration.fitting.solver import Solver
+    from l0.calibration.solver_settings import Solver
 
     try:
         pairs = [part.split("=") for part in text.split(",")]

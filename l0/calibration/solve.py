@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,14 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from l0.calibration.checks import (
+    check_exact,
+    check_joint_reach,
+    check_n_records,
+    check_reachable,
+    check_scale,
+    find_candidates,
+)
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.evaluation.notes import notes
@@ -22,33 +28,25 @@ from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
 from l0.calibration.fitting.refit import Fit, calibrate_full_file, refit
-from l0.calibration.fitting.solver import checked_solver
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
-from l0.calibration.problem.joint_reach import joint_reach_of_sums
 from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
-from l0.calibration.problem.zero_totals import forced_out, forcing_totals
 from l0.calibration.progress import Listener, progress_bar
 from l0.calibration.results.frontier import Frontier
 from l0.calibration.results.provenance import describe_limits, describe_run
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Path, Selector, get_selector
+from l0.calibration.solver_settings import checked_solver
 from l0.common.devices import checked_device
 from l0.common.dtypes import without_autocast
-from l0.common.errors import InputError, first_few
+from l0.common.errors import InputError
 from l0.common.validation import flag, whole_number
 
 logger = logging.getLogger(__name__)
 
 EPOCHS = 400
-#: The median ratio of the targets to the design-weighted totals must be within this factor of 1.
-MOST_OFF = 20.0
-#: A target agrees with the median ratio if its own ratio is within the factor `ALIKE` of it. `MOST`
-#: is the share of the targets that must agree: weights in another unit change all ratios alike, and
-#: a rare group changes only its own.
-ALIKE, MOST = 3.0, 2 / 3
 
 
 @torch.inference_mode(False)
@@ -75,6 +73,8 @@ def solve(
             else:
                 selection = selector.select(context, budget)
                 records, fit = selection.records, refit(context, selection)
+        if context.objective.exact:
+            check_exact(context.objective, records, fit, reasons)
         metrics, tables = _evaluated(context, records, fit, reasons, together)
         remarks = _notes(context, fit, full_file, tables, reasons)
         run = describe_run(problem, method, _arguments(context, budget, options))
@@ -120,11 +120,6 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
                 _notes(context, fit, full_file, tables, reasons)
                 rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)
-
-
-def check_n_records(n_records: int, problem: Problem) -> int:
-    """Check a budget against the number of records."""
-    return whole_number(n_records, "n_records", 1, problem.n_records, "the number of records")
 
 
 def prepare(
@@ -183,86 +178,6 @@ def with_reference(context: FitContext, n_records: int | None) -> tuple[FitConte
     ratios = np.zeros(problem.n_records)
     ratios[context.candidates] = fit.ratios
     return replace(context, reference=ratios), fit
-
-
-def find_candidates(
-    problem: Problem, reachable: NDArray[np.bool_], n_records: int | None
-) -> NDArray[np.int64]:
-    """Find the records that no total of zero forces out. There must be enough for the budget."""
-    totals = forcing_totals(problem, reachable)
-    candidates = np.flatnonzero(~forced_out(problem, totals))
-    if len(candidates) < (n_records or 1):
-        n_out = problem.n_records - len(candidates)
-        names = first_few(list(compress(problem.names, totals)))
-        few = (
-            "no record can be kept"
-            if n_records is None
-            else f"`n_records` is {n_records:,}, and only {len(candidates):,} can be kept"
-        )
-        raise InputError(
-            f"{few}: {n_out:,} of {problem.n_records:,} records add to targets of value 0 "
-            f"({names}), which force their weights to 0; drop these targets, give them a "
-            "`tolerance`" + (", or lower `n_records`" if len(candidates) else "")
-        )
-    return candidates
-
-
-def check_reachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:
-    """Find the unreachable targets. It is an error if no other target counts."""
-    reasons = unreachable(problem, bounds, n_records)
-    if not problem.importance[reasons == ""].any():
-        lost = reasons != ""
-        raise InputError(
-            "`targets`: no target with an importance above 0 can be reached "
-            f"({first_few(list(compress(problem.names, lost)))}: {reasons[lost][0]}); "
-            "check the labels" + (" and widen the bounds" if bounds.active else "")
-        )
-    return reasons
-
-
-def check_joint_reach(
-    context: FitContext, n_records: int, reasons: NDArray[np.str_]
-) -> NDArray[np.str_]:
-    """Find targets that no `n_records` records can meet together, and log a warning.
-
-    Returns
-    -------
-    ndarray of str, shape (m,)
-        The statement for each target that it concerns, and the empty string for all others.
-    """
-    objective = context.objective
-    together = joint_reach_of_sums(context.problem, objective.bounds, n_records, reasons == "")
-    for statement in dict.fromkeys(together[together != ""].tolist()):
-        logger.warning("%s", statement)
-    return together
-
-
-def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
-    """Check the median ratio of the targets to the design-weighted totals, if most agree on it.
-
-    A fit stays close to the design weights, and could not correct weights in another unit. Most
-    targets must agree, by their number and by the number of records behind them, because a few
-    targets with few records may have any ratio.
-    """
-    own = problem.estimate(problem.design_weights)
-    # If positive and negative amounts cancel, their sum says nothing about the scale.
-    telling = reachable & (problem.importance > 0) & (np.abs(own) >= 0.5 * problem.absolute_totals)
-    telling &= own * problem.values > 0
-    if not telling.any():
-        return
-    factors = np.log(problem.values[telling] / own[telling])
-    agree = np.abs(factors - np.median(factors)) <= math.log(ALIKE)
-    records = np.diff(problem.matrix.indptr)[telling]
-    if min(agree.mean(), records[agree].sum() / records.sum()) < MOST:
-        return
-    level = math.exp(np.median(factors))
-    if not 1 / MOST_OFF <= level <= MOST_OFF:
-        raise InputError(
-            f"`weight` and `targets` are not on one scale: the targets are {level:.3g} times the "
-            f"design-weighted totals (median of {telling.sum():,}); check the units, multiply the "
-            f"weights by {level:.3g}, or leave `weight` out; if the weights are right, pass "
-            "`check_scale=False` (on the command line --no-check-scale)"
-        )
 
 
 def _evaluated(

@@ -8,10 +8,10 @@ from l0.calibration import CalibrationProblem
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective, scaled_operator
-from l0.calibration.fitting.solver import Solver
 from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.solve import with_reference
+from l0.calibration.solver_settings import Solver
 
 
 def parts(n=300, m=20, seed=0, density=0.2, kept=None):

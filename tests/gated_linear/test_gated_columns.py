@@ -235,7 +235,10 @@ def test_gradients_reach_a_loop_of_ones_own(model, data):
         ({"gamma": 0.0}, "`gamma` is 0.0 and `zeta` 1.1"),
         ({"zeta": 1.0}, "`gamma` is -0.1 and `zeta` 1.0"),
         ({"init_keep_prob": 1.5}, "`init_keep_prob` must lie between 0 and 1"),
-        ({"init_keep_prob": [0.5]}, r"`init_keep_prob` must have shape \(12,\), one number for each feature, got \(1,\)"),
+        (
+            {"init_keep_prob": [0.5]},
+            r"`init_keep_prob` must have shape \(12,\), one number for each feature, got \(1,\)",
+        ),
         ({"init_keep_prob": math.nan}, "`init_keep_prob` is NaN"),
         ({"device": "nowhere"}, "`device` 'nowhere' cannot be used here"),
         ({"seed": -1}, "`seed` must be an integer of at least 0"),

@@ -187,7 +187,10 @@ def test_weights_start_where_they_are_said_to():
     np.testing.assert_allclose(still(use_gates=False).get_weights().detach(), 1)
     with pytest.raises(ValueError, match="`init_weights` is negative at 0, 1, 2, 3, 4 and 55 more"):
         still(init_weights=np.full(N, -1.0))
-    with pytest.raises(ValueError, match=r"`init_weights` must have shape \(60,\), one number for each feature, got \(2,\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"`init_weights` must have shape \(60,\), .* got \(2,\)",
+    ):
         still(init_weights=[1.0, 2.0])
 
 

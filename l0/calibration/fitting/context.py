@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective
-from l0.calibration.fitting.solver import Solver
 from l0.calibration.problem.core import Problem
+from l0.calibration.solver_settings import Solver
 
 
 @dataclass(frozen=True, eq=False, repr=False)

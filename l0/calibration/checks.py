@@ -1,0 +1,167 @@
+"""Checks of a problem before its fit, and of an exact fit after it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from itertools import compress
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from l0.calibration.fitting.context import FitContext
+from l0.calibration.fitting.objective import Objective
+from l0.calibration.fitting.refit import Fit
+from l0.calibration.problem.bounds import Bounds, unreachable
+from l0.calibration.problem.conflicts import conflict, conflict_message
+from l0.calibration.problem.core import Problem
+from l0.calibration.problem.joint_reach import joint_reach_of_sums
+from l0.calibration.problem.zero_totals import forced_out, forcing_totals
+from l0.common.errors import InputError, first_few
+from l0.common.validation import whole_number
+
+logger = logging.getLogger(__name__)
+
+#: The median ratio of the targets to the design-weighted totals must be within this factor of 1.
+MOST_OFF = 20.0
+#: A target agrees with the median ratio if its own ratio is within the factor `ALIKE` of it. `MOST`
+#: is the share of the targets that must agree: weights in another unit change all ratios alike, and
+#: a rare group changes only its own.
+ALIKE, MOST = 3.0, 2 / 3
+
+
+def check_n_records(n_records: int, problem: Problem) -> int:
+    """Check a budget against the number of records."""
+    return whole_number(n_records, "n_records", 1, problem.n_records, "the number of records")
+
+
+def find_candidates(
+    problem: Problem, reachable: NDArray[np.bool_], n_records: int | None
+) -> NDArray[np.int64]:
+    """Find the records that no total of zero forces out. There must be enough for the budget."""
+    totals = forcing_totals(problem, reachable)
+    candidates = np.flatnonzero(~forced_out(problem, totals))
+    if len(candidates) < (n_records or 1):
+        n_out = problem.n_records - len(candidates)
+        names = first_few(list(compress(problem.names, totals)))
+        few = (
+            "no record can be kept"
+            if n_records is None
+            else f"`n_records` is {n_records:,}, and only {len(candidates):,} can be kept"
+        )
+        raise InputError(
+            f"{few}: {n_out:,} of {problem.n_records:,} records add to targets of value 0 "
+            f"({names}), which force their weights to 0; drop these targets, give them a "
+            "`tolerance`" + (", or lower `n_records`" if len(candidates) else "")
+        )
+    return candidates
+
+
+def check_reachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:
+    """Find the unreachable targets. It is an error if no other target counts."""
+    reasons = unreachable(problem, bounds, n_records)
+    if not problem.importance[reasons == ""].any():
+        lost = reasons != ""
+        raise InputError(
+            "`targets`: no target with an importance above 0 can be reached "
+            f"({first_few(list(compress(problem.names, lost)))}: {reasons[lost][0]}); "
+            "check the labels" + (" and widen the bounds" if bounds.active else "")
+        )
+    return reasons
+
+
+def check_joint_reach(
+    context: FitContext, n_records: int, reasons: NDArray[np.str_]
+) -> NDArray[np.str_]:
+    """Find targets that no `n_records` records can meet together, and log a warning.
+
+    Returns
+    -------
+    ndarray of str, shape (m,)
+        The statement for each target that it concerns, and the empty string for all others.
+    """
+    objective = context.objective
+    together = joint_reach_of_sums(context.problem, objective.bounds, n_records, reasons == "")
+    for statement in dict.fromkeys(together[together != ""].tolist()):
+        logger.warning("%s", statement)
+    return together
+
+
+def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
+    """Check the median ratio of the targets to the design-weighted totals, if most agree on it.
+
+    A fit stays close to the design weights, and could not correct weights in another unit. Most
+    targets must agree, by their number and by the number of records behind them, because a few
+    targets with few records may have any ratio.
+    """
+    own = problem.estimate(problem.design_weights)
+    # If positive and negative amounts cancel, their sum says nothing about the scale.
+    telling = reachable & (problem.importance > 0) & (np.abs(own) >= 0.5 * problem.absolute_totals)
+    telling &= own * problem.values > 0
+    if not telling.any():
+        return
+    factors = np.log(problem.values[telling] / own[telling])
+    agree = np.abs(factors - np.median(factors)) <= math.log(ALIKE)
+    records = np.diff(problem.matrix.indptr)[telling]
+    if min(agree.mean(), records[agree].sum() / records.sum()) < MOST:
+        return
+    level = math.exp(np.median(factors))
+    if not 1 / MOST_OFF <= level <= MOST_OFF:
+        raise InputError(
+            f"`weight` and `targets` are not on one scale: the targets are {level:.3g} times the "
+            f"design-weighted totals (median of {telling.sum():,}); check the units, multiply the "
+            f"weights by {level:.3g}, or leave `weight` out; if the weights are right, pass "
+            "`check_scale=False` (on the command line --no-check-scale)"
+        )
+
+
+def check_exact(
+    objective: Objective, records: NDArray[np.int64], fit: Fit, reasons: NDArray[np.str_]
+) -> None:
+    """Check that a fit meets all targets that count. If not, the error names a conflict.
+
+    Parameters
+    ----------
+    objective : Objective
+    records : ndarray of int64, shape (k,)
+    fit : Fit
+    reasons : ndarray of str, shape (m,)
+        Why a target is unreachable (see `unreachable`).
+    """
+    problem = objective.problem
+    counts = problem.importance > 0
+    lost = counts & (reasons != "")
+    if fit.solution.status == "exact" and not lost.any():
+        return
+    if lost.any():
+        names = first_few(list(compress(problem.names, lost)))
+        why = f"{names} cannot be reached ({reasons[lost][0]})"
+    else:
+        why = _conflict(objective, records, np.flatnonzero(counts))
+    raise InputError(
+        f"`exact=True`: the targets cannot all be met: {why}; correct them, give them a "
+        "`tolerance`"
+        + (", widen the bounds" if objective.bounds.active else "")
+        + (", keep more records" if len(records) < problem.n_records else "")
+        + ", or pass `exact=False` for the closest fit"
+    )
+
+
+def _conflict(objective: Objective, records: NDArray[np.int64], rows: NDArray[np.int64]) -> str:
+    """Name targets that contradict each other for these records."""
+    problem, bounds = objective.problem, objective.bounds.of(records)
+    matrix, w0 = problem.matrix[rows][:, records], problem.design_weights[records]
+    matrix = matrix.multiply(w0).tocsr()
+    value, scales = problem.values[rows], problem.scales[rows]
+    width = problem.tolerance[rows] * scales
+    names = [problem.names[row] for row in rows]
+    if objective.keep_total:
+        total = problem.design_weights.sum()
+        matrix = sp.vstack([matrix, sp.csr_array(w0[None, :])], format="csr")
+        value, scales = np.append(value, total), np.append(scales, total)
+        width, names = np.append(width, 0.0), [*names, "the total of the weights"]
+    found = conflict(matrix, value - width, value + width, bounds.low, bounds.high, scales)
+    if found is None:
+        return "the closest fit misses some, and no contradiction was found"
+    return conflict_message(names, found)
