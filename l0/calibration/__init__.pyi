@@ -1,6 +1,5 @@
 from .api import CalibrationProblem as CalibrationProblem
 from .calibrate import calibrate as calibrate
-from .fitting.solver import Solver as Solver
 from .frontier import frontier as frontier
 from .progress import Progress as Progress
 from .results.frontier import Frontier as Frontier
@@ -12,4 +11,5 @@ from .selection import Path as Path
 from .selection import Pps as Pps
 from .selection import Random as Random
 from .selection import Selector as Selector
+from .solver_settings import Solver as Solver
 from .sparse_weights import SparseCalibrationWeights as SparseCalibrationWeights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -42,6 +43,8 @@ from l0.common.devices import checked_device
 from l0.common.dtypes import without_autocast
 from l0.common.errors import InputError
 from l0.common.validation import flag, whole_number
+
+logger = logging.getLogger(__name__)
 
 EPOCHS = 400
 

@@ -177,7 +177,7 @@ def _parts_of_total(weight: Array, design_weights: Array, least: Array, most: Ar
             f"`keep_total`: weights of these {len(parts):,} records within the bounds add up to "
             f"{end} times the sum of all design weights; widen `bounds`, or pass `keep_total=False`"
         )
-    return np.asarray(parts)
+    return parts
 
 
 def _scaled(objective: Objective, selection: Selection) -> sp.csr_array:

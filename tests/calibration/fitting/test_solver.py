@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from l0.calibration.fitting import solver as module
 from l0.calibration.fitting.solver import solve_program
-from l0.calibration.solver_settings import Solver, checked_solver
-from l0.common.errors import InputError
+from l0.calibration.solver_settings import Solver
 from tests.calibration.fitting import cases
 from tests.calibration.fitting.programs import program
 
@@ -30,34 +29,6 @@ def contradicting(of, factor=1.5):
     }
     matrix = sp.vstack([of.matrix, of.matrix[[0]]], format="csr")
     return replace(of, matrix=matrix, share=np.append(of.share, of.share[0]), **parts)
-
-
-# Settings
-
-
-@pytest.mark.parametrize(
-    ("settings", "text"),
-    [
-        ({"gap": 0}, "`gap` must be .*, got 0"),
-        ({"gap": -1e-3}, "`gap`"),
-        ({"gap": "small"}, "`gap`"),
-        ({"gap": np.nan}, "`gap`"),
-        ({"max_seconds": 0}, "`max_seconds`"),
-        ({"max_seconds": "1 s"}, "`max_seconds`"),
-    ],
-)
-def test_bad_settings_are_named(settings, text):
-    with pytest.raises(InputError, match=text):
-        Solver(**settings)
-
-
-def test_the_option_is_a_solver_or_nothing():
-    assert checked_solver(None) == Solver(gap=1e-3, max_seconds=None)
-    given = Solver(gap=1e-6, max_seconds=60)
-    assert checked_solver(given) is given
-    for wrong in ("fast", 1e-6, Solver):
-        with pytest.raises(InputError, match=r"`solver` is .*; pass a Solver, such as Solver\("):
-            checked_solver(wrong)
 
 
 # Statuses
