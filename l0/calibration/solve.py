@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,16 @@ def solve(
                 "calibration_log": context.history.log(),
             },
             kind=problem.kind,
+            _evaluate=partial(
+                evaluate,
+                problem,
+                records[np.argsort(problem.record_order[records])],
+                fit=fit,
+                candidates=context.candidates,
+                reference=context.reference,
+                reasons=reasons,
+                together=together,
+            ),
         )
 
 
