@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from l0.calibration.checks import (
     check_exact,
     check_joint_reach,
+    check_joint_reach_of_fit,
     check_n_records,
     check_reachable,
     check_scale,
@@ -67,6 +68,7 @@ def solve(
             if budget is not None:
                 selection = selector.select(context, budget)
                 records, fit = selection.records, refit(context, selection)
+        together = check_joint_reach_of_fit(context, len(records), fit, together)
         if context.objective.exact:
             check_exact(context.objective, records, fit, reasons)
         metrics, tables = _evaluated(context, records, fit, reasons, together)
@@ -117,6 +119,7 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
                 together = check_joint_reach(context, len(selection.records), reasons)
                 reached = replace(context.objective, reachable=reasons == "")
                 fit = refit(replace(context, objective=reached), selection)
+                together = check_joint_reach_of_fit(context, len(selection.records), fit, together)
                 metrics, _ = _evaluated(context, selection.records, fit, reasons, together)
                 rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)
