@@ -274,8 +274,8 @@ class _Newton:
             direction = preconditioned + new / old * direction
             image = self._times(direction)
             curvature = float(direction @ image)
-            # The factor is nearly exact but for dependent rows: it has a ridge, and they do not.
-            # A step far from 1 would only move multipliers to and fro between such rows.
+            # The factor is nearly exact but for dependent rows, where it has a ridge and the system
+            # none. A step far from 1 would only move multipliers to and fro between such rows.
             if not 0 < new < LONGEST_REFINEMENT * curvature:
                 break
             solution = solution + new / curvature * direction

@@ -174,8 +174,8 @@ def _parts_of_total(weight: Array, design_weights: Array, least: Array, most: Ar
     if not lowest <= 1 <= highest:
         end = f"at least {lowest:.4g}" if lowest > 1 else f"at most {highest:.4g}"
         raise InputError(
-            f"`keep_total`: the weights of {len(parts):,} records within the bounds are {end} "
-            "times the sum of all design weights; widen `bounds`, or pass `keep_total=False`"
+            f"`keep_total`: weights of these {len(parts):,} records within the bounds add up to "
+            f"{end} times the sum of all design weights; widen `bounds`, or pass `keep_total=False`"
         )
     return parts
 

@@ -24,8 +24,8 @@ def solved(of, gap=1e-6, **options):
 def contradicting(of, factor=1.5):
     """Ask for another value of the first target a second time."""
     parts = {
-        name: np.append(getattr(of, name), factor * getattr(of, name)[0])
-        for name in ("low", "high")
+        side: np.append(getattr(of, side), factor * getattr(of, side)[0])
+        for side in ("low", "high")
     }
     matrix = sp.vstack([of.matrix, of.matrix[[0]]], format="csr")
     return replace(of, matrix=matrix, share=np.append(of.share, of.share[0]), **parts)
@@ -158,8 +158,7 @@ def problem_with(of, fit):
         and values.primal - values.dual > gap * values.primal * (1 + 1e-6) + 1e-12,
         "exact weights that are not the closest": found.status == "exact"
         and values.primal - values.dual > 1e-6 * values.primal + 1e-12,
-        "a gap that is none": abs(values.primal - values.dual)
-        > 2 * found.gap * values.primal + allowed,
+        "another gap": values.primal - values.dual > 2 * found.gap * values.primal + allowed,
     }
     return [what for what, so in wrong.items() if so]
 
