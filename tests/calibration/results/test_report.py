@@ -97,9 +97,10 @@ def test_the_certificate_stands_in_the_page(result, page):
 
 
 def test_the_notes_stand_above_all_words(result):
-    run = {**result.run, "notes": ["The fit stopped", "<b>2</b> of 5 weights are negative"]}
-    text = words(render(result.metrics, run, result.tables))
-    assert "The fit stopped <b>2</b> of 5 weights are negative The file keeps" in text
+    run = {**result.run, "notes": ["The fit stopped", "<b>2</b> of 5, pass `bounds`"]}
+    page = render(result.metrics, run, result.tables)
+    assert "The fit stopped <b>2</b> of 5, pass bounds The file keeps" in words(page)
+    assert "<code>bounds</code>" in page
     assert 'class="notes"' not in render(result.metrics, {**run, "notes": []}, result.tables)
 
 

@@ -61,6 +61,19 @@ def test_the_dearest_are_listed_by_the_size_of_their_price_and_those_without_one
     ]
 
 
+def test_of_equal_prices_those_with_the_largest_errors_come_first():
+    targets = pa.table(
+        {
+            "name": ["a", "b", "c"],
+            "value": [1.0] * 3,
+            "relative_error": [0.0, -0.5, 0.1],
+            "shadow_price": [-1.0001e-3, 1e-3, 1.0002e-3],
+            "at_limit": [True] * 3,
+        }
+    )
+    assert [row[0] for row in dearest_rows(targets)[1]] == ["b", "c", "a"]
+
+
 def test_a_price_has_a_sign():
     assert [price(number) for number in (0.0123, -0.0123, -1.5e-7)] == [
         "+0.012",
