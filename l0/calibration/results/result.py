@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from html import escape
+from textwrap import fill
 from typing import Any, Generic, cast, overload
 
 import numpy as np
@@ -29,7 +30,7 @@ from l0.calibration.results.trimming import checked_limits, trimmed
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError
 from l0.common.formatting import percent
-from l0.common.text_tables import as_html, as_text
+from l0.common.text_tables import TERMINAL, as_html, as_text
 from l0.data.columns import plain
 from l0.data.tables import (
     FrameT,
@@ -457,7 +458,8 @@ class CalibrationResult(Generic[FrameT]):
 
     def __str__(self) -> str:
         table = as_text(*result_rows(self.metrics, self.tables["targets"]))
-        return "\n\n".join([f"{table}\n{FOOTNOTE}", *self._remarks()])
+        remarks = (fill(remark, TERMINAL) for remark in self._remarks())
+        return "\n\n".join([f"{table}\n{FOOTNOTE}", *remarks])
 
     def __repr__(self) -> str:
         m = self.metrics
