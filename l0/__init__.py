@@ -1,9 +1,13 @@
 """L0 regularization for PyTorch: choose few records, channels or columns, and lose nothing."""
 
+import logging
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 import lazy_loader
+
+# The library never prints: without this, Python would print the warnings that it logs.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Names and rooms are loaded on first use, so that `import l0` and `l0 --help` stay quick, and who
 # wants a gate does not load what surveys need. `__init__.pyi` is the list.

@@ -245,7 +245,7 @@ def frontier(
             written = out / FRONTIER_FILES[1]
         except ImportError:
             written = out / FRONTIER_FILES[0]
-    _conclude({"budgets": result.table.to_pylist()}, result, written, quiet, as_json)
+    _conclude({"budgets": result.table.to_pylist()}, str(result), written, quiet, as_json)
 
 
 @app.command()
@@ -262,7 +262,7 @@ def report(
 
     result = CalibrationResult.load(folder)
     result.to_html(folder / "report.html")
-    _conclude(result.metrics, result, folder / "report.html", quiet, as_json)
+    _conclude(result.metrics, result.summary(), folder / "report.html", quiet, as_json)
 
 
 def _with_members(options: dict[str, Any]) -> dict[str, Any]:
@@ -283,14 +283,14 @@ def _calibrate(
     with progress_bar(not quiet) as listener:
         result = calibrate(records, targets, progress=listener, **options)
         result.save(out)
-    _conclude(result.metrics, result, out / "report.html", quiet, as_json)
+    _conclude(result.metrics, result.summary(), out / "report.html", quiet, as_json)
 
 
 def _conclude(
-    metrics: Mapping[str, Any], result: object, written: Path, quiet: bool, as_json: bool
+    metrics: Mapping[str, Any], text: str, written: Path, quiet: bool, as_json: bool
 ) -> None:
-    """Print the metrics as JSON, or the result as a table, or nothing."""
+    """Print the metrics as JSON, or a text, or nothing."""
     if as_json:
         typer.echo(json.dumps(metrics, allow_nan=False))
     elif not quiet:
-        typer.echo(f"{result}\n\nWritten to {written}")
+        typer.echo(f"{text}\n\nWritten to {written}")

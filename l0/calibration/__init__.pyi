@@ -11,4 +11,5 @@ from .selection import Path as Path
 from .selection import Pps as Pps
 from .selection import Random as Random
 from .selection import Selector as Selector
+from .solver_settings import Solver as Solver
 from .sparse_weights import SparseCalibrationWeights as SparseCalibrationWeights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -21,6 +22,7 @@ from l0.calibration.checks import (
 )
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Metrics
+from l0.calibration.evaluation.notes import notes
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
@@ -42,6 +44,8 @@ from l0.common.dtypes import without_autocast
 from l0.common.errors import InputError
 from l0.common.validation import flag, whole_number
 
+logger = logging.getLogger(__name__)
+
 EPOCHS = 400
 
 
@@ -60,19 +64,24 @@ def solve(
         context, reasons = prepare(problem, budget, options, listener)
         together = check_joint_reach(context, budget or problem.n_records, reasons)
         with without_autocast(context.objective.device):
+            full_file = None
             if needs_full_file or problem.untargeted is not None:
-                context, fit = with_reference(context, budget)
-            records = context.candidates
-            if budget is not None:
+                context, full_file = with_reference(context, budget)
+            if budget is None:
+                assert full_file is not None
+                records, fit, full_file = context.candidates, full_file, None
+            else:
                 selection = selector.select(context, budget)
                 records, fit = selection.records, refit(context, selection)
         if context.objective.exact:
             check_exact(context.objective, records, fit, reasons)
         metrics, tables = _evaluated(context, records, fit, reasons, together)
+        remarks = _notes(context, fit, full_file, tables, reasons)
+        run = describe_run(problem, method, _arguments(context, budget, options))
         return CalibrationResult(
             indices=np.sort(problem.record_order[records]),
             metrics=metrics,
-            run=describe_run(problem, method, _arguments(context, budget, options)),
+            run={**run, "notes": remarks},
             tables={
                 **tables,
                 "history": context.history.table(),
@@ -99,14 +108,16 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
         # All budgets are checked before the fit, so that a wrong one is found at once.
         others = [check_reachable(problem, bounds, budget) for budget in budgets[1:]]
         with without_autocast(context.objective.device):
+            full_file = None
             if problem.untargeted is not None:
-                context, _ = with_reference(context, budgets[0])
+                context, full_file = with_reference(context, budgets[0])
             selections = Path().frontier(context, budgets)
             for selection, reasons in zip(selections, [widest, *others], strict=True):
                 together = check_joint_reach(context, len(selection.records), reasons)
                 reached = replace(context.objective, reachable=reasons == "")
                 fit = refit(replace(context, objective=reached), selection)
-                metrics, _ = _evaluated(context, selection.records, fit, reasons, together)
+                metrics, tables = _evaluated(context, selection.records, fit, reasons, together)
+                _notes(context, fit, full_file, tables, reasons)
                 rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)
 
@@ -185,6 +196,23 @@ def _evaluated(
         problem, records, weights, fit, context.candidates, context.reference, reasons, together
     )
     return {**quality, "seconds": context.history.seconds}, tables
+
+
+def _notes(
+    context: FitContext,
+    fit: Fit,
+    full_file: Fit | None,
+    tables: dict[str, pa.Table],
+    reasons: NDArray[np.str_],
+) -> list[str]:
+    """Write the notes on a result, and log them as warnings."""
+    problem = context.problem
+    weights = tables["weights"].column("weight").to_numpy()
+    n_forced_out = problem.n_records - len(context.candidates)
+    remarks = notes(problem, fit, full_file, weights, n_forced_out, reasons)
+    for remark in remarks:
+        logger.warning("%s", remark)
+    return remarks
 
 
 def _arguments(context: FitContext, n_records: int | None, options: Options) -> dict[str, Any]:

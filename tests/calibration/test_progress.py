@@ -38,7 +38,7 @@ def terminal(monkeypatch):
 def test_the_live_line_shows_stage_records_loss_and_time_on_one_line(stage, monkeypatch):
     screen = terminal(monkeypatch)
     with progress_bar(True) as listener:
-        listener(Progress(stage, epoch=10, n_records=277_262, loss=0.1234, seconds=1.0))
+        listener(Progress(stage, 10, n_records=277_262, loss=0.1234, gap=None, seconds=1.0))
     shown = screen.getvalue()
     for part in (STAGES.get(stage, stage), "277,262 records", "12.34%", "0:00:0"):
         assert part in shown

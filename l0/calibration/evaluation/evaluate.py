@@ -54,10 +54,12 @@ def evaluate(
         If the fit diverged.
     """
     w0 = problem.design_weights[records]
-    if not np.isfinite(weights).all():
+    usable = np.isfinite(weights) & ((weights != 0) if fit.signed else (weights > 0))
+    if not usable.all():
+        kind = "numbers other than 0" if fit.signed else "positive numbers"
         raise InputError(
-            "the fit diverged: some weights are not finite; look for targets that are far from the "
-            "totals of the records"
+            f"the fit diverged: some weights are not {kind}; look for targets that are far from "
+            "the totals of the records, or pass `bounds`"
         )
     everyone = np.zeros(problem.n_records)
     everyone[records] = weights

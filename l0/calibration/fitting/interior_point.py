@@ -202,14 +202,17 @@ class _Newton:
             The longest steps of the variables and of the multipliers, at most 1.
         """
         program, point = self.program, self.point
-        t_up = t_down = t_low = t_high = t_least = t_most = tau
+        goals: list[Array | float] = [tau] * 6
         if second is not None:
-            t_up = tau - second.up * second.lam
-            t_down = tau + second.down * second.lam
-            t_low = tau - second.z * second.above
-            t_high = tau + second.z * second.below
-            t_least = tau - second.q * second.at_least
-            t_most = tau + second.q * second.at_most
+            goals = [
+                tau - second.up * second.lam,
+                tau + second.down * second.lam,
+                tau - second.z * second.above,
+                tau + second.z * second.below,
+                tau - second.q * second.at_least,
+                tau + second.q * second.at_most,
+            ]
+        t_up, t_down, t_low, t_high, t_least, t_most = goals
         up, down = t_up / self.s_up - point.up, t_down / self.s_down - point.down
         z = self.slide * (t_low / self.to_low - t_high / self.to_high - point.lam)
         force = self.pulled - self.gradient + t_least / self.over - t_most / self.under
@@ -271,8 +274,8 @@ class _Newton:
             direction = preconditioned + new / old * direction
             image = self._times(direction)
             curvature = float(direction @ image)
-            # The factor is nearly exact but for dependent rows: it has a ridge, the system has none.
-            # A step far from 1 would only move multipliers to and fro between such rows.
+            # The factor is nearly exact but for dependent rows, where it has a ridge and the system
+            # none. A step far from 1 would only move multipliers to and fro between such rows.
             if not 0 < new < LONGEST_REFINEMENT * curvature:
                 break
             solution = solution + new / curvature * direction

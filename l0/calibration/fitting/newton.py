@@ -51,7 +51,7 @@ def solve_exactly(
     error = program.low - program.times(q)
     best = np.inf
     for _ in range(MAX_ITERATIONS):
-        worst = float((np.abs(error) / program.size).max(initial=0.0))
+        worst = _worst(program, error)
         if best <= MET and worst > 0.5 * best:
             break  # only rounding errors are left
         found, best = (q, program.low - error, lam, pulled), worst
@@ -69,7 +69,9 @@ def solve_exactly(
             pulled = program.back(moved)
             new, q = program.dual(moved, pulled)
             error = program.low - program.times(q)
-            if new >= value + ARMIJO * step * slope - 1e-14 * abs(value):
+            # Near the solution, the dual grows by less than its rounding error, and errors tell.
+            halved = _worst(program, error) <= 0.5 * worst
+            if halved or new >= value + ARMIJO * step * slope:
                 break
             step /= 2
         else:
@@ -78,6 +80,11 @@ def solve_exactly(
     if best <= MET:
         certificate.offer(*found)
     return best <= MET
+
+
+def _worst(program: Program, error: Array) -> float:
+    """Find the largest relative error."""
+    return float((np.abs(error) / program.size).max(initial=0.0))
 
 
 def _direction(program: Program, normal: NormalMatrix, d: Array, error: Array) -> Array:

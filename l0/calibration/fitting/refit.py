@@ -51,12 +51,15 @@ class Fit:
         The change of the objective if a target grows by its scale. 0 for unreachable targets.
     at_limit : ndarray of bool, shape (m,)
         The targets that give way: their multipliers are as large as their shares allow.
+    signed : bool
+        Whether ratios may be negative.
     solution : Solution
     """
 
     ratios: Array
     multipliers: Array
     at_limit: NDArray[np.bool_]
+    signed: bool
     solution: Solution
 
 
@@ -95,7 +98,6 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
         )
 
     solution = solve_program(program, context.solver, objective.device, watch, must=objective.exact)
-    q = solution.q
     multipliers = np.zeros(problem.n_targets)
     multipliers[rows] = solution.multipliers[: len(rows)]
     # A target that none of these records moves is missed, whatever the weights.
@@ -107,7 +109,9 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
     if solution.status == "exact":
         at_limit &= lost
     status = "optimal" if solution.status == "exact" and lost.any() else solution.status
-    return Fit(q * selection.base, multipliers, at_limit, replace(solution, status=status))
+    signed = bool((program.least < 0).any())
+    solution = replace(solution, status=status)
+    return Fit(solution.q * selection.base, multipliers, at_limit, signed, solution)
 
 
 def calibrate_full_file(context: FitContext) -> Fit:
@@ -165,13 +169,13 @@ def build_program(
 
 def _parts_of_total(weight: Array, design_weights: Array, least: Array, most: Array) -> Array:
     """Give the parts of the base weights in the sum of all design weights, shape (k,)."""
-    parts = weight / design_weights.sum()
+    parts: Array = weight / design_weights.sum()
     lowest, highest = float(parts @ least), float(parts @ most)
     if not lowest <= 1 <= highest:
         end = f"at least {lowest:.4g}" if lowest > 1 else f"at most {highest:.4g}"
         raise InputError(
-            f"`keep_total`: {len(parts):,} records within the bounds have weights of {end} times the "
-            "sum of all design weights; widen `bounds`, or pass `keep_total=False`"
+            f"`keep_total`: weights of these {len(parts):,} records within the bounds add up to "
+            f"{end} times the sum of all design weights; widen `bounds`, or pass `keep_total=False`"
         )
     return parts
 

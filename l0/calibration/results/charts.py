@@ -164,7 +164,7 @@ def histogram(values: NDArray[np.float64], *, unit: str, things: str, label: str
 
 
 def course(
-    epochs: NDArray[np.float64],
+    iterations: NDArray[np.float64],
     values: NDArray[np.float64],
     stages: Sequence[str],
     *,
@@ -176,7 +176,7 @@ def course(
 
     Parameters
     ----------
-    epochs, values : ndarray, shape (t,)
+    iterations, values : ndarray, shape (t,)
     stages : sequence of str, length t
         The stages, which are also the classes of the lines.
     is_share : bool
@@ -191,15 +191,15 @@ def course(
     # Smaller values, such as a loss of 0, lie on the lower edge.
     seen = values[values >= largest * SMALLEST_SHOWN]
     low, high = float(seen.min(initial=largest)) * 0.8, largest * 1.25
-    x = Axis(0, max(float(epochs.max()), FEWEST), LEFT, RIGHT)
+    x = Axis(0, max(float(iterations.max()), FEWEST), LEFT, RIGHT)
     y = Axis(low, high, BOTTOM, TOP, log=True)
-    parts = [_frame_x(x, amount, "Epochs"), _frame_y(y, write, unit)]
-    xs, ys = x(epochs), y(values)
+    parts = [_frame_x(x, amount, "Iterations and epochs"), _frame_y(y, write, unit)]
+    xs, ys = x(iterations), y(values)
     starts = [i for i in range(len(stages)) if i == 0 or stages[i] != stages[i - 1]]
     for start, stop in zip(starts, [*starts[1:], len(stages)], strict=True):
         parts.append(_line(xs[start:stop], ys[start:stop], f"line {stages[start]}"))
     for i, stage in enumerate(stages):
-        tip = f"Epoch {epochs[i]:,.0f} ({stage}): {write(values[i])}"
+        tip = f"Iteration {iterations[i]:,.0f} ({stage}): {write(values[i])}"
         parts.append(
             _shape("circle", tip, cx=float(xs[i]), cy=float(ys[i]), r=3.5, class_=f"point {stage}")
         )

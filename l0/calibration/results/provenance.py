@@ -120,13 +120,16 @@ def _call(problem: Problem, method: str | Selector, arguments: Mapping[str, Any]
     """Write the code that repeats a run."""
     lines = ["import l0"]
     written = repr(method)
+    classes = {"Solver"} if "solver" in arguments else set()
     if not isinstance(method, str):
-        classes = _classes(method)
-        if classes is None:
+        needed = _classes(method)
+        if needed is None:
             lines.append(f"# `method` is an object of your own: {' '.join(written.split())}")
             written = "method"
         else:
-            lines.append(f"from l0.calibration import {', '.join(sorted(classes))}")
+            classes |= needed
+    if classes:
+        lines.append(f"from l0.calibration import {', '.join(sorted(classes))}")
     parts = []
     if problem.inputs is not None:
         sources = problem.inputs
@@ -149,6 +152,8 @@ def _call(problem: Problem, method: str | Selector, arguments: Mapping[str, Any]
 
 def _written(name: str, value: Any) -> str:
     """Write an option. An array in a pair of limits is a variable."""
+    if name == "solver":
+        return f"Solver({', '.join(f'{setting}={each!r}' for setting, each in value.items())})"
     if not isinstance(value, tuple):
         return repr(value)
     sides = zip(("low", "high"), value, strict=True)

@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics, fit_metrics
 from l0.calibration.problem.losses import capped_error
 from l0.calibration.results import charts
+from l0.calibration.results.summary import certificate, dearest, price
 from l0.common.formatting import amount, percent, signed
 from l0.data.columns import as_numbers
 
@@ -45,12 +48,13 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(percent=percent, signed=signed, amount=amount)
+    environment.filters.update(percent=percent, signed=signed, amount=amount, price=price)
     page = files("l0.calibration.results").joinpath("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(page).render(
         m=metrics,
         run=run,
         full=run["arguments"].get("n_records") is None,
+        certificate=certificate(metrics),
         fit=_fit(tables["targets"]),
         untargeted=_untargeted(tables.get("untargeted")),
         missing_reason=_missing_reason(tables.get("untargeted")),
@@ -81,6 +85,8 @@ def _fit(table: pa.Table) -> dict[str, Any]:
         "groups": _groups(table, before, after, importance, unreachable),
         "worst": _rows(table, off[np.argsort(-size[off], kind="stable")][:WORST]),
         "unreachable": _rows(table, np.flatnonzero(unreachable)[:WORST]),
+        "dearest": dearest(table, WORST).to_pylist(),
+        "n_give_way": int(np.sum(table.column("at_limit").to_pylist())),
     }
 
 
@@ -163,16 +169,18 @@ def _missing_reason(untargeted: pa.Table | None) -> str:
 def _weights(table: pa.Table) -> dict[str, Any]:
     weight, design = as_numbers(table.column("weight")), as_numbers(table.column("design_weight"))
     ratio = weight / design
+    positive = ratio[ratio > 0]  # the axis is logarithmic
     table = table.append_column("ratio", pa.array(ratio))
     table = table.append_column("share", pa.array(weight / weight.sum()))
     return {
         "key": table.column_names[0],
+        "n_negative": len(ratio) - len(positive),
         "median": float(np.median(weight)),
         "smallest": float(weight.min()),
         "largest": float(weight.max()),
         "median_ratio": float(np.median(ratio)),
         "chart": charts.histogram(
-            ratio,
+            positive,
             unit="New weight over design weight",
             things="records",
             label="How many of the kept records have which ratio of new weight to design weight",
@@ -183,22 +191,35 @@ def _weights(table: pa.Table) -> dict[str, Any]:
 
 def _course(table: pa.Table) -> dict[str, Any]:
     stages = table.column("stage").to_pylist()
-    epochs = as_numbers(table.column("iteration"))
+    iterations = as_numbers(table.column("iteration"))
     loss = as_numbers(table.column("loss"))
     full = [value for value, stage in zip(loss, stages, strict=True) if stage == "full"]
     return {
         "stages": list(dict.fromkeys(stages)),
         "full_loss": float(full[-1]) if full else None,
         "loss_chart": charts.course(
-            epochs, loss, stages, is_share=True, unit="Loss on the targets",
+            iterations, loss, stages, is_share=True, unit="Loss on the targets",
             label="Loss on the targets along the run",
         ),
         "count_chart": charts.course(
-            epochs, as_numbers(table.column("n_records")), stages, is_share=False,
+            iterations, as_numbers(table.column("n_records")), stages, is_share=False,
             unit="Records that have a weight", label="Number of records along the run",
         ),
+        "gap_chart": _gap_chart(table),
         "rows": table.to_pylist(),
     }  # fmt: skip
+
+
+def _gap_chart(table: pa.Table) -> Markup | None:
+    """Draw the duality gap of the fits; None if it is not known, or 0 from the first iteration."""
+    known = table.filter(pa.compute.greater(table.column("gap"), 0.0))
+    if not known.num_rows:
+        return None
+    return charts.course(
+        as_numbers(known.column("iteration")), as_numbers(known.column("gap")),
+        known.column("stage").to_pylist(), is_share=True, unit="Duality gap",
+        label="Duality gap of the fits along the run",
+    )  # fmt: skip
 
 
 class _Groups:

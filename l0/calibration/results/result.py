@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Generic, cast, overload
 
 import numpy as np
@@ -14,7 +15,14 @@ from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.inputs.survey import find_keys, key_column
 from l0.calibration.results.report import render
 from l0.calibration.results.storage import read_result, write_result
-from l0.calibration.results.summary import FOOTNOTE, joint_reasons, result_rows, worst_rows
+from l0.calibration.results.summary import (
+    FOOTNOTE,
+    certificate,
+    dearest_rows,
+    joint_reasons,
+    result_rows,
+    worst_rows,
+)
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError
 from l0.common.formatting import percent
@@ -52,6 +60,7 @@ class CalibrationResult(Generic[FrameT]):
         The metrics, which the notes describe.
     run : dict
         What is needed to repeat the run: the call, its arguments, versions, digests of the inputs.
+        Its ``notes`` are sentences on what the reader should know, such as what stopped a fit.
     tables : dict of str to pyarrow.Table
         The tables behind the frames: ``weights`` (key, `weight`, `design_weight`), ``targets``,
         ``untargeted`` (if there are such statistics), ``history`` and ``calibration_log``.
@@ -71,6 +80,10 @@ class CalibrationResult(Generic[FrameT]):
       and weighted by importance.
     * `median_error`, `max_error`: of the relative errors of all targets.
     * `within_1pct`, `within_10pct`: shares of the targets, without the importance.
+    * `gap`: the relative duality gap of the fit. Its objective, the weighted mean error and the
+      distance of the weights, is certainly within this share of the best possible one.
+    * `fit_status`: ``exact`` if the closest weights meet all targets, ``optimal`` if the gap is as
+      small as asked for, or ``stopped``.
     * `untargeted_median_error`, `untargeted_capped_error`: the median and the mean capped relative
       error of the statistics that are not targets, against the calibrated full file. None if there
       are no such statistics.
@@ -121,8 +134,9 @@ class CalibrationResult(Generic[FrameT]):
         error is within 1% or within the tolerance, else ``missed`` or ``unreachable``), `reason`
         (why it is unreachable, or why it cannot be met together with others), `importance` (shares
         that add up to one), `shadow_price` (the change of the fit's objective if the value were 1%
-        larger), `at_limit` (whether the target gives way in the fit, because it contradicts
-        others), and `design_estimate` and `design_relative_error` under the design weights.
+        larger; negative if the fit would be better), `at_limit` (whether the target gives way in
+        the fit: its price is as high as its importance allows), and `design_estimate` and
+        `design_relative_error` under the design weights.
         """
         return self._frame(self.tables["targets"])
 
@@ -139,7 +153,11 @@ class CalibrationResult(Generic[FrameT]):
 
     @property
     def history(self) -> FrameT:
-        """A frame of the snapshots of the run: `stage`, `epoch`, `n_records`, `loss`, `seconds`."""
+        """A frame of the snapshots of the run, with the fields of `Progress` as columns.
+
+        Its columns are `stage`, `iteration`, `n_records`, `loss`, `gap` (null where it is not
+        known) and `seconds`.
+        """
         return self._frame(self.tables["history"])
 
     @overload
@@ -340,8 +358,8 @@ class CalibrationResult(Generic[FrameT]):
         -------
         str
             What `print` shows, and below it up to five targets that are missed, the largest errors
-            first, the number of unreachable targets with the first of them, and the number of
-            records that targets of value 0 force out.
+            first, the five targets with the largest shadow prices, and the number of unreachable
+            targets with the first of them. The command line prints it.
 
         Examples
         --------
@@ -354,25 +372,27 @@ class CalibrationResult(Generic[FrameT]):
         Missed by most  Value  Estimate  Error
         target 2            4         3   −25%
         <BLANKLINE>
+        Dearest targets  Value  Error  Shadow price  Gives way
+        ...
+        <BLANKLINE>
         1 target is out of reach: target 3 (no record behind it)
         """
         parts = [str(self)]
-        head, rows = worst_rows(self.tables["targets"])
-        if rows:
-            parts.append(as_text(head, rows))
+        targets = self.tables["targets"]
+        for head, rows in (worst_rows(targets), dearest_rows(targets)):
+            if rows:
+                parts.append(as_text(head, rows))
         if lost := self.metrics["n_unreachable"]:
-            statuses = self.tables["targets"].select(["name", "status", "reason"]).to_pylist()
+            statuses = targets.select(["name", "status", "reason"]).to_pylist()
             first = next(row for row in statuses if row["status"] == "unreachable")
             many = f"{lost:,} targets are" if lost > 1 else "1 target is"
             parts.append(f"{many} out of reach: {first['name']} ({first['reason']})")
-        if out := self.metrics["n_forced_out"]:
-            many = f"{out:,} records have" if out > 1 else "1 record has"
-            parts.append(f"{many} the weight 0, which a target of value 0 forces")
-        parts += joint_reasons(self.tables["targets"])
+        parts += joint_reasons(targets)
         return "\n\n".join(parts)
 
     def __str__(self) -> str:
-        return f"{as_text(*result_rows(self.metrics, self.tables['targets']))}\n{FOOTNOTE}"
+        table = as_text(*result_rows(self.metrics, self.tables["targets"]))
+        return "\n\n".join([f"{table}\n{FOOTNOTE}", *self._remarks()])
 
     def __repr__(self) -> str:
         m = self.metrics
@@ -382,7 +402,12 @@ class CalibrationResult(Generic[FrameT]):
         )
 
     def _repr_html_(self) -> str:
-        return as_html(*result_rows(self.metrics, self.tables["targets"]))
+        table = as_html(*result_rows(self.metrics, self.tables["targets"]))
+        return table + "".join(f"<p>{escape(remark)}</p>" for remark in self._remarks())
+
+    def _remarks(self) -> list[str]:
+        """List what stands below the table: the certificate of the fit, and the notes."""
+        return [certificate(self.metrics), *self.run["notes"]]
 
     def _frame(self, table: pa.Table) -> FrameT:
         return cast(FrameT, native(table, self.kind))

@@ -37,7 +37,7 @@ LAYOUT = {
     ),
     "metrics.json": tuple(Metrics.__annotations__),
     "run.json": (
-        "key", "weight", "arguments", "call", "problem_sha256", "threads", "versions",
+        "key", "weight", "arguments", "call", "problem_sha256", "threads", "versions", "notes",
     ),
 }  # fmt: skip
 CSV_TABLES = tuple(name.removesuffix(".csv") for name in LAYOUT if name.endswith(".csv"))

@@ -36,7 +36,7 @@ FOOTNOTE = (
     "  records are calibrated. All errors are relative and count at most 100%.\n"
     "  A weight ratio is the final over the design weight."
 )
-#: The largest number of missed targets in a summary.
+#: The largest number of missed targets in a summary, and of those with the largest shadow prices.
 WORST = 5
 
 
@@ -72,6 +72,40 @@ def worst_rows(targets: pa.Table) -> Rows:
         (row["name"], amount(row["value"]), amount(row["estimate"]), signed(row["relative_error"]))
         for row in worst
     ]
+
+
+def dearest(targets: pa.Table, most: int) -> pa.Table:
+    """Take the targets with the largest shadow prices, in size. Those without a price are out."""
+    price = np.abs(targets.column("shadow_price").to_numpy())
+    order = np.argsort(-price, kind="stable")[:most]
+    return targets.take(order[price[order] > 0])
+
+
+def dearest_rows(targets: pa.Table) -> Rows:
+    """Make the table of the targets with the largest shadow prices."""
+    head = ("Dearest targets", "Value", "Error", "Shadow price", "Gives way")
+    return head, [
+        (
+            row["name"], amount(row["value"]), signed(row["relative_error"]),
+            price(row["shadow_price"]), "yes" if row["at_limit"] else "no",
+        )
+        for row in dearest(targets, WORST).to_pylist()
+    ]  # fmt: skip
+
+
+def price(number: float) -> str:
+    """Write a shadow price."""
+    return f"{number:+.2g}".replace("-", "−", 1) if number < 0 else f"{number:+.2g}"
+
+
+def certificate(metrics: Mapping[str, Any]) -> str:
+    """Say in a sentence how close the fit is to the best possible one."""
+    status, gap = metrics["fit_status"], percent(metrics["gap"])
+    if status == "exact":
+        return "All targets are met exactly, by the closest weights."
+    if status == "optimal":
+        return f"The fit is certified within {gap} of the best possible one."
+    return f"The fit was stopped. It is certainly within {gap} of the best possible one."
 
 
 def joint_reasons(targets: pa.Table) -> list[str]:

@@ -166,33 +166,59 @@ def _variance(feature: NDArray[np.float32], weight: NDArray[np.float64]) -> floa
 def _grow(
     group: NDArray[np.int64], features: list[NDArray[np.float32]], weight: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Cut groups until none can be cut. The two halves of the last cut have adjacent numbers."""
-    n_groups = 0
-    while len(levels := np.unique(group)) > n_groups:
-        n_groups = len(levels)
-        group = _cut(np.searchsorted(levels, group), n_groups, features, weight)
-    return group
+    """Cut groups until none can be cut. The two halves of a cut have adjacent numbers."""
+    order = np.argsort(group, kind="stable")
+    begins = np.diff(group[order], prepend=-1) > 0
+    # The records of a group stand side by side in the order, and a cut puts its left half before
+    # its right half. A group that was not cut is never looked at again.
+    places = np.arange(len(order))
+    while len(places):
+        records = order[places]
+        starts = np.flatnonzero(begins[places])
+        sizes = np.diff(starts, append=len(places))
+        right = _right_half(records, starts, sizes, features, weight)
+        n_right = np.add.reduceat(right.astype(np.int64), starts)
+        cut = (n_right > 0) & (n_right < sizes)
+        inside = np.repeat(cut, sizes)
+        places, records, right = places[inside], records[inside], right[inside]
+        sizes, n_right = sizes[cut], n_right[cut]
+        half = 2 * np.repeat(np.arange(len(sizes)), sizes) + right
+        order[places] = records[np.argsort(half, kind="stable")]
+        begins[places[np.cumsum(sizes) - n_right]] = True
+    leaf = np.empty_like(group)
+    leaf[order] = np.cumsum(begins)
+    return leaf
 
 
-def _cut(
-    group: NDArray[np.int64],
-    n_groups: int,
+def _right_half(
+    records: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int64],
     features: list[NDArray[np.float32]],
     weight: NDArray[np.float64],
-) -> NDArray[np.int64]:
-    """Cut each group with more than one expected draw at the mean of its most variable feature."""
-    # All probabilities of a group may be 0.
-    draws = np.maximum(np.bincount(group, weight, n_groups), np.finfo(float).tiny)
-    widest = np.zeros(n_groups)
-    chosen = np.full(n_groups, -1)
-    threshold = np.zeros(n_groups)
+) -> NDArray[np.bool_]:
+    """Find the records above the mean of the most variable feature of their group.
+
+    There are none in a group with at most `LEAF_DRAWS` expected draws. The records of a group stand
+    side by side from its start on.
+    """
+    draws_of = weight[records]
+    draws = np.add.reduceat(draws_of, starts)
+    many = draws > LEAF_DRAWS
+    draws[~many] = 1.0  # all probabilities of a group may be 0
+    widest = np.zeros(len(starts))
+    chosen = np.full(len(starts), -1)
+    threshold = np.zeros(len(starts))
     for place, feature in enumerate(features):
-        mean = np.bincount(group, weight * feature, n_groups) / draws
-        variance = np.bincount(group, weight * feature**2, n_groups) / draws - mean**2
-        wider = (variance > widest) & (draws > LEAF_DRAWS)
+        value = feature[records]
+        product = draws_of * value
+        mean = np.add.reduceat(product, starts) / draws
+        variance = np.add.reduceat(product * value, starts) / draws - mean**2
+        wider = (variance > widest) & many
         widest[wider], chosen[wider], threshold[wider] = variance[wider], place, mean[wider]
-    right = np.zeros(len(group), dtype=bool)
-    for place in np.unique(chosen[chosen >= 0]):
-        mine = chosen[group] == place
-        right[mine] = features[place][mine] > threshold[group[mine]]
-    return 2 * group + right
+    feature_of, threshold_of = np.repeat(chosen, sizes), np.repeat(threshold, sizes)
+    right = np.zeros(len(records), dtype=bool)
+    for place in np.flatnonzero(np.bincount(chosen[chosen >= 0])).tolist():
+        mine = np.flatnonzero(feature_of == place)
+        right[mine] = features[place][records[mine]] > threshold_of[mine]
+    return right

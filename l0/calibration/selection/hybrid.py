@@ -43,13 +43,17 @@ class Hybrid:
     damping : float
         The factor of the Horvitz-Thompson weights of the drawn records, above 0 and up to 1.
     start : float
-        The path starts at this share of the ratios in the calibrated full file.
+        The path starts at this share of the ratios in the calibrated full file. The base ratios of
+        the records that it chooses are at least this share of n / k, the mean ratio.
     overshoot : float
         A record is not drawn if its Horvitz-Thompson weight adds more than this multiple of a
         target's value to the target. If positive and negative amounts of a target cancel, the sum
         that cancels is used in place of a smaller value.
     mu : float
-        The factor of the distance to the base weights in the refit.
+        The factor of the distance to the base weights in the refit. On the bundled CPS (5,545
+        records, medians of three seeds), .1, .05 and .03 give losses of 1.79%, 1.77% and 1.77%. On
+        the large surface of the benchmarks, they give .10%, .05% and .03%, and effective sample
+        sizes of 46,200, 45,600 and 45,100.
     path : Path
 
     Examples
@@ -68,7 +72,7 @@ class Hybrid:
     damping: float = 0.9
     start: float = 0.3
     overshoot: float = 2.0
-    mu: float = 0.1
+    mu: float = 0.05
     path: Path = field(default_factory=Path)
 
     needs_full_file: ClassVar[bool] = True
@@ -95,7 +99,8 @@ class Hybrid:
         weights = ratios_of_all * problem.design_weights
         q = inclusion_probabilities(weights, n_drawn)
         drawable = self._drawable(context, q, n_drawn)
-        drawn = self._draw(context, weights, drawable, n_drawn)
+        order = problem.stratification(q)
+        drawn = self._draw(context, weights, drawable, n_drawn, order)
         base = self._base(context, drawn, q)
         companions = Selection(drawn, base, self.mu)
         if not n_left:
@@ -106,13 +111,15 @@ class Hybrid:
         # The refit would raise ratios below the lower bound to the bound.
         lowest = context.objective.bounds.of(chosen).low
         useful = ratios >= np.maximum(self.path.threshold, lowest)
-        chosen, ratios = chosen[useful], ratios[useful]
+        # Records with ratios close to 0 would cost budget and carry nothing.
+        mean_ratio = len(context.candidates) / n_records
+        chosen, ratios = chosen[useful], np.maximum(ratios[useful], self.start * mean_ratio)
         n_more = n_left - len(chosen)
         if n_more:
             rest = np.setdiff1d(others, chosen, assume_unique=True)
             drawable = np.intersect1d(drawable, rest, assume_unique=True)
             among = drawable if len(drawable) >= n_more else rest
-            drawn = np.concatenate([drawn, self._draw(context, weights, among, n_more)])
+            drawn = np.concatenate([drawn, self._draw(context, weights, among, n_more, order)])
             base = self._base(context, drawn, inclusion_probabilities(weights, n_drawn + n_more))
         records, ratios = np.concatenate([drawn, chosen]), np.concatenate([base, ratios])
         ascending = np.argsort(records)
@@ -137,10 +144,11 @@ class Hybrid:
         weights: NDArray[np.float64],
         among: NDArray[np.int64],
         n_drawn: int,
+        order: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         q = np.zeros(context.problem.n_records)
         q[among] = inclusion_probabilities(weights[among], n_drawn)
-        return systematic(q, context.problem.stratification(q), context.generator)
+        return systematic(q, order, context.generator)
 
     def _base(
         self, context: FitContext, drawn: NDArray[np.int64], q: NDArray[np.float64]

@@ -5,15 +5,30 @@ import pytest
 
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Quality
+from l0.calibration.fitting.refit import Fit
+from l0.calibration.fitting.solver import Solution
 from l0.common.errors import InputError
 from tests.calibration import problems
 
 
-def evaluated(problem, weights, records=None, candidates=None, reasons=None):
+def fit_of(problem, n_records, status="exact", signed=False, **changes):
+    """Make a fit of so many records that found nothing out."""
+    solution = Solution(np.ones(n_records), np.zeros(0), status, 0.0, 0.0, 1, 2, "")
+    given = {
+        "ratios": np.ones(n_records),
+        "multipliers": np.zeros(problem.n_targets),
+        "at_limit": np.zeros(problem.n_targets, dtype=bool),
+        **changes,
+    }
+    return Fit(**given, signed=signed, solution=solution)
+
+
+def evaluated(problem, weights, records=None, candidates=None, reasons=None, **fit):
     records = np.arange(problem.n_records) if records is None else records
     reasons = np.full(problem.n_targets, "") if reasons is None else reasons
     candidates = np.arange(problem.n_records) if candidates is None else candidates
-    return evaluate(problem, records, weights, candidates, None, reasons)
+    made = fit_of(problem, len(records), **fit)
+    return evaluate(problem, records, weights, made, candidates, None, reasons)
 
 
 def test_the_design_weights_are_what_they_are():
@@ -63,5 +78,35 @@ def test_weights_stand_in_the_order_in_which_records_came():
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
 def test_no_weight_that_is_none_becomes_a_result(bad):
     problem = problems.problem(n=3)
-    with pytest.raises(InputError, match="the fit diverged"):
+    with pytest.raises(InputError, match="the fit diverged: some weights are not positive"):
         evaluated(problem, np.array([1.0, bad, 1.0]))
+
+
+def test_weights_may_be_negative_where_the_distance_allows_it():
+    problem = problems.problem(n=3)
+    metrics, tables = evaluated(problem, np.array([1.0, -1.0, 1.0]), signed=True)
+    assert tables["weights"]["weight"].to_pylist() == [1, -1, 1]
+    assert metrics["effective_sample_size"] == pytest.approx(1 / 3)
+    with pytest.raises(InputError, match="the fit diverged: some weights are not numbers other"):
+        evaluated(problem, np.array([1.0, 0.0, 1.0]), signed=True)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("status", ["exact", "optimal", "stopped"])
+def test_a_fit_is_exact_only_if_no_target_is_out_of_reach(status, lost):
+    problem = problems.problem(m=3)
+    reasons = np.array(["", "no record behind it" if lost else "", ""])
+    metrics, _ = evaluated(problem, problem.design_weights, reasons=reasons, status=status)
+    assert metrics["fit_status"] == ("optimal" if lost and status == "exact" else status)
+    assert metrics["gap"] == 0
+
+
+def test_a_shadow_price_is_for_a_value_one_percent_larger():
+    problem = problems.problem(m=3)
+    problem = dataclasses.replace(problem, values=problem.values * np.array([1, -1, 1]))
+    _, tables = evaluated(
+        problem, problem.design_weights,
+        multipliers=np.array([2.0, 2.0, 0.0]), at_limit=np.array([True, False, False]),
+    )  # fmt: skip
+    assert tables["targets"]["shadow_price"].to_pylist() == pytest.approx([0.02, -0.02, 0])
+    assert tables["targets"]["at_limit"].to_pylist() == [True, False, False]

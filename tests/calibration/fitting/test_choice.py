@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from l0.calibration.fitting import choice
+from l0.calibration.fitting import choice, dissection
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.nested_normal import NestedNormalMatrix
 from l0.calibration.fitting.normal_matrix import DenseNormalMatrix, SparseNormalMatrix
@@ -15,6 +15,7 @@ def test_few_entries_a_record_are_listed_and_many_are_not():
 
 
 def test_large_nested_targets_are_taken_apart_and_what_costs_too_much_is_left(monkeypatch):
+    monkeypatch.setattr(dissection, "SMALL", 0)
     matrix = nested(np.random.default_rng(0), states=5, districts=8, k=20_000)
     monkeypatch.setattr(choice, "MOST_PRODUCTS", 0)
     monkeypatch.setattr(choice, "QUICK", 0)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from l0.calibration.fitting import dissection
 from l0.calibration.fitting.dissection import deepest, dissect
 from tests.calibration.fitting.matrices import nested, scattered
 
@@ -31,7 +32,8 @@ def test_each_target_is_in_one_block_and_each_record_on_one_path(make, seed):
         assert not held or max((above[block] for block in held), key=len) >= held
 
 
-def test_nested_areas_are_found():
+def test_nested_areas_are_found(monkeypatch):
+    monkeypatch.setattr(dissection, "SMALL", 0)
     matrix = nested(np.random.default_rng(0), states=5, districts=8, k=20_000)
     m, k = matrix.shape
     root, cost = dissect(matrix, matrix.T.tocsr())

@@ -18,11 +18,9 @@ def first_order(of, gap=0.05):
 
 def contradicting(of):
     """Ask for twice the amount of a target a second time."""
-    parts = {
-        name: np.append(getattr(of, name), 2 * getattr(of, name)[0]) for name in ("low", "high")
-    }
+    low, high = (np.append(side, 2 * side[0]) for side in (of.low, of.high))
     matrix = sp.vstack([of.matrix, of.matrix[[0]]], format="csr")
-    return replace(of, matrix=matrix, share=np.append(of.share, of.share[0]), **parts)
+    return replace(of, matrix=matrix, share=np.append(of.share, of.share[0]), low=low, high=high)
 
 
 @pytest.mark.parametrize("squared", [False, True])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import l0
-from l0.calibration import Hybrid, Path
+from l0.calibration import Hybrid, Path, Solver
 from l0.calibration.results.provenance import (
     describe_limits,
     describe_run,
@@ -36,6 +36,15 @@ def test_an_object_of_the_caller_is_not_written_as_if_it_were_ours(method):
     call = describe_run(problems.problem(), method, ARGUMENTS)["call"]
     assert "an object of your own" in call and "method=method" in call
     assert "import Hybrid" not in call and "import Mine" not in call
+
+
+def test_the_solver_of_a_run_is_written_as_code():
+    settings = {"gap": 1e-6, "max_seconds": 2.5}
+    run = describe_run(problems.problem(), "hybrid", {**ARGUMENTS, "solver": settings})
+    room = {}
+    exec(run["call"].replace("problem.solve(", "dict("), room)  # noqa: S102
+    assert room["result"]["solver"] == Solver(gap=1e-6, max_seconds=2.5)
+    assert run["arguments"]["solver"] == settings
 
 
 def test_a_run_from_files_names_them_in_its_call(survey, convert, tmp_path):

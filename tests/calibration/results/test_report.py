@@ -124,7 +124,7 @@ def test_all_records_kept():
     text = words(rendered(problem().solve(epochs=20)))
     # One target is 0, and all its entries are positive.
     assert "The file keeps all 43 records that can have a weight above zero" in text
-    assert "77 records add to targets of value 0, which force their weights to zero" in text
+    assert "77 records have the weight 0, which a target of value 0 forces" in text
     assert "itself the reference of the untargeted comparison" in text
 
 
@@ -210,6 +210,7 @@ def large(n_targets=32_000, n_statistics=20_000, n_records=57_000):
              "relative_error": relative, "group": [f"group {i % 900}" for i in range(n_targets)],
              **{name: [text] * n_targets for name, text in texts.items()},
              "importance": np.full(n_targets, 1 / n_targets), "design_estimate": value * 1.2,
+             "shadow_price": relative, "at_limit": relative > 0.2,
              "design_relative_error": np.full(n_targets, 0.2)}
         ),
         "untargeted": pa.table(
@@ -220,8 +221,9 @@ def large(n_targets=32_000, n_statistics=20_000, n_records=57_000):
              "effective_n": rng.lognormal(7, 1, n_statistics)}
         ),
         "history": pa.table(
-            {"stage": ["select"] * 60, "epoch": range(1, 61), "n_records": range(60, 0, -1),
-             "loss": np.linspace(0.5, 0.1, 60), "seconds": np.arange(60.0)}
+            {"stage": ["select"] * 60, "iteration": range(1, 61), "n_records": range(60, 0, -1),
+             "loss": np.linspace(0.5, 0.1, 60), "gap": [None, *np.geomspace(1, 1e-6, 59)],
+             "seconds": np.arange(60.0)}
         ),
     }  # fmt: skip
     small = problem().solve(30, epochs=2)

@@ -45,16 +45,18 @@ def test_tables_have_the_columns_that_are_promised(result):
     assert result.targets.column_names[:7] == [
         "name", "value", "estimate", "error", "relative_error", "group", "status",
     ]  # fmt: skip
-    assert result.history.column_names == ["stage", "epoch", "n_records", "loss", "seconds"]
+    assert result.history.column_names == [
+        "stage", "iteration", "n_records", "loss", "gap", "seconds",
+    ]  # fmt: skip
     assert result.untargeted.column_names == [
         "statistic", "variable", "by", "reference", "estimate", "relative_error", "effective_n",
     ]  # fmt: skip
     assert result.metrics["untargeted_capped_error"] >= 0
     assert list(result.metrics) == [
         "n_records", "n_candidates", "n_forced_out", "n_targets", "n_unreachable", "loss",
-        "median_error", "max_error", "within_1pct", "within_10pct", "untargeted_median_error",
-        "untargeted_capped_error", "effective_sample_size", "design_effect", "max_weight_ratio",
-        "top_1pct_weight_share", "seconds",
+        "median_error", "max_error", "within_1pct", "within_10pct", "gap", "fit_status",
+        "untargeted_median_error", "untargeted_capped_error", "effective_sample_size",
+        "design_effect", "max_weight_ratio", "top_1pct_weight_share", "seconds",
     ]  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def test_effort_multiplies_the_epochs():
     listened = []
     context = problems.context(problems.problem(n=50), epochs=32, listener=listened.append)
     HardConcreteGates(effort=0.5).select(context, 10)
-    assert listened[-1].epoch == 16
+    assert listened[-1].iteration == 16
 
 
 def test_it_draws_from_the_generator_of_the_task():

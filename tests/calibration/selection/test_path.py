@@ -79,3 +79,15 @@ def test_records_that_are_alike_are_thinned_out_and_do_not_leave_together():
     result = problem.solve(120, "path", epochs=100)
     assert result.metrics["loss"] < 1e-3
     assert np.bincount(state[result.indices], minlength=6).min() >= 10
+
+
+@pytest.mark.parametrize("k", [60, 80, 200])
+def test_no_record_is_kept_for_next_to_nothing(k):
+    """Four counts need few records: the path leaves the others with ratios close to 0."""
+    rng = np.random.default_rng(0)
+    A = (rng.integers(0, 4, 400) == np.arange(4)[:, None]).astype(float)
+    problem = CalibrationProblem.from_matrix(A, np.full(4, 10e3), rng.uniform(50, 150, 400))
+    result = problem.solve(k, "path")
+    assert result.metrics["max_error"] < 1e-6
+    ratios = result.values / result.tables["weights"]["design_weight"].to_numpy()
+    assert ratios.min() > 0.2 * 400 / k

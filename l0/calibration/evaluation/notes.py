@@ -1,0 +1,76 @@
+"""Notes on a result: what its metrics do not tell, in sentences for its reader."""
+
+from __future__ import annotations
+
+from itertools import compress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l0.calibration.fitting.refit import Fit
+from l0.calibration.problem.core import Problem
+from l0.common.errors import first_few
+from l0.common.formatting import percent
+
+#: What to do about a fit that stopped, by what stopped it.
+REMEDIES = {
+    "max_seconds": "raise `max_seconds` of `Solver`, or ask for a larger `gap`",
+    "iterations": "ask for a larger `gap` of `Solver`, or widen the bounds",
+    "rounding errors": "ask for a larger `gap` of `Solver`, or look for targets and amounts whose "
+    "sizes differ by many orders of magnitude",
+}
+
+
+def notes(
+    problem: Problem,
+    fit: Fit,
+    full_file: Fit | None,
+    weights: NDArray[np.float64],
+    n_forced_out: int,
+    reasons: NDArray[np.str_],
+) -> list[str]:
+    """Write the notes on a result.
+
+    Parameters
+    ----------
+    problem : Problem
+    fit : Fit
+        The fit of the weights.
+    full_file : Fit or None
+        The fit of the full file, if it is another one.
+    weights : ndarray of float64, shape (k,)
+    n_forced_out : int
+        The number of records that a total of zero forces out.
+    reasons : ndarray of str, shape (m,)
+        Why a target is unreachable, or the empty string.
+
+    Returns
+    -------
+    list of str
+    """
+    found = []
+    if fit.solution.status == "stopped":
+        found.append(_stopped("The fit of the weights", fit))
+    if full_file is not None and full_file.solution.status == "stopped":
+        found.append(_stopped("The fit of the full file, the reference of this one,", full_file))
+    if negative := int((weights < 0).sum()):
+        found.append(
+            f"{negative:,} of {len(weights):,} weights are negative, which `distance='linear'` "
+            "allows; pass `bounds=(0.01, None)`, for example, or another distance"
+        )
+    if n_forced_out:
+        have = "1 record has" if n_forced_out == 1 else f"{n_forced_out:,} records have"
+        found.append(f"{have} the weight 0, which a target of value 0 forces")
+    lost = reasons != ""
+    if fit.solution.status == "exact" and lost.any():
+        names = first_few(list(compress(problem.names, lost)))
+        found.append(f"All targets are met exactly but those that are out of reach: {names}")
+    return found
+
+
+def _stopped(what: str, fit: Fit) -> str:
+    by = fit.solution.stopped
+    return (
+        f"{what} was stopped by {by} before it reached its gap: its objective is certainly within "
+        f"{percent(fit.solution.gap)} of the best possible one; {REMEDIES[by]}"
+    )
