@@ -115,6 +115,41 @@ def test_calibrate_does_what_the_library_does(files, source):
     np.testing.assert_array_equal(saved.values, expected.values)
 
 
+def test_the_solver_is_set_and_recorded(files):
+    options = ("--solver", "gap=1e-5,max_seconds=60", "--distance", "linear", "--keep-total")
+    ended = l0_("calibrate", *files, *options)
+    assert ended.exit_code == 0, ended.output
+    saved = CalibrationResult.load("l0-result")
+    assert saved.run["arguments"]["solver"] == {"gap": 1e-5, "max_seconds": 60.0}
+    assert saved.run["arguments"]["distance"] == "linear"
+    assert (saved.run["arguments"]["keep_total"], saved.run["arguments"]["exact"]) == (True, False)
+    room = {}
+    exec(saved.run["call"], room)  # noqa: S102
+    np.testing.assert_array_equal(room["result"].values, saved.values)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("fast", "'fast' is not of the form gap=G,max_seconds=S; write gap=1e-6"),
+        ("gap=small", "'gap=small' is not of the form"),
+        ("speed=2", "'speed=2' is not of the form"),
+        ("gap=0", "`gap` must be"),
+    ],
+)
+def test_a_wrong_solver_is_explained(files, given, text):
+    assert text in refused("calibrate", *files, "--solver", given)
+
+
+def test_the_table_shows_the_certificate_and_the_dearest_targets(files):
+    said = l0_("calibrate", *files, "--n-records", 40).stdout
+    assert re.search(r"(certified within|met exactly)", said)
+    assert "Dearest targets" in said and "Shadow price" in said
+    stopped = l0_("calibrate", *files, "--solver", "gap=1e-12,max_seconds=1e-9").stdout
+    assert "The fit was stopped. It is certainly within" in stopped
+    assert "raise `max_seconds` of `Solver`" in " ".join(stopped.split())
+
+
 def test_the_check_of_the_scale_can_be_switched_off(files, survey):
     households = survey.households.assign(weight=survey.households["weight"] / 1e4)
     households.to_parquet("other.parquet")

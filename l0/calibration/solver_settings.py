@@ -14,21 +14,20 @@ class Solver:
 
     Attributes
     ----------
-        gap : float
-            The fit ends when its objective is certainly within this share of the best possible one:
-            the relative duality gap.
-        max_seconds : float, optional
-            Each fit ends after this time, with the best weights so far and the status ``stopped``.
+    gap : float
+        The fit ends when its objective is certainly within this share of the best possible one:
+        the relative duality gap.
+    max_seconds : float, optional
+        Each fit ends after this time, with the best weights so far and the status ``stopped``.
 
     Examples
     --------
-        >>> import numpy as np
-    import torch
-        >>> from l0.calibration import CalibrationProblem, Solver
-        >>> A = np.random.default_rng(0).uniform(size=(3, 500))
-        >>> problem = CalibrationProblem.from_matrix(A, 1.1 * A.sum(axis=1), np.ones(500))
-        >>> problem.solve(solver=Solver(gap=1e-6)).metrics["fit_status"]
-        'exact'
+    >>> import numpy as np
+    >>> from l0.calibration import CalibrationProblem, Solver
+    >>> A = np.random.default_rng(0).uniform(size=(3, 500))
+    >>> problem = CalibrationProblem.from_matrix(A, 1.1 * A.sum(axis=1), np.ones(500))
+    >>> problem.solve(solver=Solver(gap=1e-6)).metrics["fit_status"]
+    'exact'
     """
 
     gap: float = 1e-3

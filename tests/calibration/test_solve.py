@@ -195,7 +195,65 @@ def test_modes_of_torch_around_a_solve_change_nothing(mode):
 
 def test_nothing_is_printed(problem, capfd):
     problem.solve(30, epochs=8)
+    A, weights, _ = areas()
+    CalibrationProblem.from_matrix(A, [0, 12e3, 12e3, 12e3, 36e3], weights).solve()  # has a note
     assert capfd.readouterr() == ("", "")
+
+
+# Notes
+
+
+def test_notes_are_kept_printed_and_logged(caplog):
+    A, weights, area = areas()
+    out = f"{(area == 0).sum()} records have the weight 0, which a target of value 0 forces"
+    result = CalibrationProblem.from_matrix(A, [0, 12e3, 12e3, 12e3, 36e3], weights).solve()
+    assert result.run["notes"] == [out]
+    assert [(record.name, record.message) for record in caplog.records] == [
+        ("l0.calibration.solve", out)
+    ]
+    assert f"\n\n{out}" in str(result).replace("\n", " ").replace("  ", "\n\n")
+    assert f"<p>{out}</p>" in result._repr_html_()
+
+
+def test_a_fit_that_runs_out_of_time_is_a_result_that_says_so():
+    problem = problems.contradicting()
+    result = problem.solve(100, "random", solver=Solver(gap=1e-9, max_seconds=1e-6))
+    assert result.metrics["fit_status"] == "stopped"
+    assert 1e-9 < result.metrics["gap"] <= 1
+    assert ["stopped by max_seconds" in note for note in result.run["notes"]] == [True]
+    assert result.metrics["n_records"] == 100
+
+
+def test_a_stopped_reference_is_noted_too():
+    given = problems.parts()
+    A = np.vstack([given["A"].toarray(), given["A"].toarray()])
+    values = np.r_[given["values"], 2 * given["values"]]
+    problem = CalibrationProblem.from_matrix(A, values, given["weights"])
+    result = problem.solve(60, "pps", solver=Solver(gap=1e-9, max_seconds=1e-6))
+    assert len(result.run["notes"]) == 2
+    assert "the reference of this one" in result.run["notes"][1]
+
+
+def test_negative_weights_of_the_linear_distance_are_a_note():
+    A = np.vstack([np.ones(50), np.arange(50.0)])
+    problem = CalibrationProblem.from_matrix(A, [5000, 25_000], np.full(50, 100.0))
+    result = problem.solve(distance="linear")
+    assert result.metrics["fit_status"] == "exact"
+    negative = (result.values < 0).sum()
+    assert negative > 0
+    assert result.run["notes"][0].startswith(f"{negative} of 50 weights are negative")
+    assert problem.solve().values.min() > 0
+
+
+def test_the_call_repeats_a_run_with_every_option(problem):
+    result = problem.solve(
+        distance="logit", bounds=(0.1, 9.0), keep_total=True, solver=Solver(gap=1e-5),
+        device="cpu",
+    )  # fmt: skip
+    room = {"problem": problem}
+    exec(result.run["call"], room)  # noqa: S102
+    np.testing.assert_array_equal(room["result"].values, result.values)
+    assert "solver=Solver(gap=1e-05, max_seconds=None)" in result.run["call"]
 
 
 # All records

@@ -171,6 +171,7 @@ def course(
     is_share: bool,
     unit: str,
     label: str,
+    along: str = "Iterations and epochs",
 ) -> Markup:
     """Draw positive numbers along a run on a logarithmic axis, with a line for each stage.
 
@@ -185,6 +186,8 @@ def course(
         The title of the axis.
     label : str
         A description of the chart, for screen readers.
+    along : str
+        The title of the axis of iterations.
     """
     write = percent if is_share else amount
     largest = float(values.max()) or 1.0
@@ -193,7 +196,7 @@ def course(
     low, high = float(seen.min(initial=largest)) * 0.8, largest * 1.25
     x = Axis(0, max(float(iterations.max()), FEWEST), LEFT, RIGHT)
     y = Axis(low, high, BOTTOM, TOP, log=True)
-    parts = [_frame_x(x, amount, "Iterations and epochs"), _frame_y(y, write, unit)]
+    parts = [_frame_x(x, amount, along), _frame_y(y, write, unit)]
     xs, ys = x(iterations), y(values)
     starts = [i for i in range(len(stages)) if i == 0 or stages[i] != stages[i - 1]]
     for start, stop in zip(starts, [*starts[1:], len(stages)], strict=True):

@@ -6,6 +6,7 @@ list the worst rows and charts show all rows, so that the page of a large proble
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from itertools import pairwise
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics, fit_metrics
@@ -48,7 +49,9 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(percent=percent, signed=signed, amount=amount, price=price)
+    environment.filters.update(
+        percent=percent, signed=signed, amount=amount, price=price, code=_code
+    )
     page = files("l0.calibration.results").joinpath("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(page).render(
         m=metrics,
@@ -62,6 +65,11 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         course=_course(tables["history"]),
         inputs=_inputs(run),
     )
+
+
+def _code(text: str) -> Markup:
+    """Write what stands between backticks as code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _fit(table: pa.Table) -> dict[str, Any]:
@@ -215,10 +223,12 @@ def _gap_chart(table: pa.Table) -> Markup | None:
     known = table.filter(pa.compute.greater(table.column("gap"), 0.0))
     if not known.num_rows:
         return None
+    # A fit has few iterations, and a selector between two fits many epochs.
+    iterations = np.arange(1.0, known.num_rows + 1)
     return charts.course(
-        as_numbers(known.column("iteration")), as_numbers(known.column("gap")),
-        known.column("stage").to_pylist(), is_share=True, unit="Duality gap",
-        label="Duality gap of the fits along the run",
+        iterations, as_numbers(known.column("gap")), known.column("stage").to_pylist(),
+        is_share=True, unit="Duality gap", label="Duality gap of the fits along the run",
+        along="Iterations of the fits",
     )  # fmt: skip
 
 

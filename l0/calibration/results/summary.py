@@ -75,10 +75,16 @@ def worst_rows(targets: pa.Table) -> Rows:
 
 
 def dearest(targets: pa.Table, most: int) -> pa.Table:
-    """Take the targets with the largest shadow prices, in size. Those without a price are out."""
-    price = np.abs(targets.column("shadow_price").to_numpy())
-    order = np.argsort(-price, kind="stable")[:most]
-    return targets.take(order[price[order] > 0])
+    """Take the targets with the largest shadow prices; among equals, those with the largest errors.
+
+    Those without a price are left out. Targets of the same importance that give way have the same
+    price, but for rounding.
+    """
+    prices = np.abs(targets.column("shadow_price").to_numpy())
+    errors = np.abs(targets.column("relative_error").to_numpy())
+    written = np.array([float(f"{each:.2g}") for each in prices])
+    order = np.lexsort((-errors, -written))[:most]
+    return targets.take(order[prices[order] > 0])
 
 
 def dearest_rows(targets: pa.Table) -> Rows:
@@ -105,6 +111,8 @@ def certificate(metrics: Mapping[str, Any]) -> str:
         return "All targets are met exactly, by the closest weights."
     if status == "optimal":
         return f"The fit is certified within {gap} of the best possible one."
+    if status == "trimmed":
+        return f"The weights were trimmed. Before, the fit was within {gap} of the best possible one."
     return f"The fit was stopped. It is certainly within {gap} of the best possible one."
 
 

@@ -15,6 +15,7 @@ from l0.calibration import CalibrationProblem, Hybrid, Path, Random
 from l0.calibration.evaluation.metrics import score
 from l0.calibration.results.report import render
 from l0.calibration.results.result import CalibrationResult
+from l0.calibration.results.summary import certificate
 from l0.common.formatting import percent
 
 NASTY = '"><script>alert(1)</script>&amp;'
@@ -82,6 +83,67 @@ def test_the_words_say_what_was_kept_hit_and_lost(result, page):
     assert f"within 10% it is {percent(result.metrics['within_10pct'])}" in text
     assert "5 counts and totals that are not targets" in text
     assert "no record behind it" in text
+
+
+def test_the_certificate_stands_in_the_page(result, page):
+    text = words(page)
+    assert certificate(result.metrics) in text
+    assert result.metrics["fit_status"] == "optimal"  # two targets are out of reach
+    assert "a lower bound on all possible values" in text
+    exact = problem(untargeted=False).solve()
+    text = words(render({**exact.metrics, "fit_status": "exact"}, exact.run, exact.tables))
+    assert "All targets are met exactly, by the closest weights." in text
+    assert "a lower bound on all possible values" not in text
+
+
+def test_the_notes_stand_above_all_words(result):
+    run = {**result.run, "notes": ["The fit stopped", "<b>2</b> of 5, pass `bounds`"]}
+    page = render(result.metrics, run, result.tables)
+    assert "The fit stopped <b>2</b> of 5, pass bounds The file keeps" in words(page)
+    assert "<code>bounds</code>" in page
+    assert 'class="notes"' not in render(result.metrics, {**run, "notes": []}, result.tables)
+
+
+def test_shadow_prices_are_listed_with_those_that_give_way(result):
+    targets = result.tables["targets"]
+    n = targets.num_rows
+    prices = pa.array(np.where(np.arange(n) == 3, -0.025, 0.0))
+    limits = pa.array(np.arange(n) == 3)
+    for name, column in (("shadow_price", prices), ("at_limit", limits)):
+        targets = targets.set_column(targets.column_names.index(name), name, column)
+    text = words(render(result.metrics, result.run, {**result.tables, "targets": targets}))
+    assert "The 1 dearest targets" not in text and "The dearest target" in text
+    assert "−0.025 yes" in text
+    assert "1 target gives way: meeting it would cost more than its importance allows" in text
+    free = targets.set_column(
+        targets.column_names.index("shadow_price"), "shadow_price", pa.array(np.zeros(n))
+    )
+    text = words(render(result.metrics, result.run, {**result.tables, "targets": free}))
+    assert "No target has a price here" in text
+
+
+def test_the_gap_is_drawn_where_it_is_known(result):
+    history = result.tables["history"]
+    nowhere = history.set_column(
+        history.column_names.index("gap"), "gap", pa.nulls(len(history), pa.float64())
+    )
+    page = render(result.metrics, result.run, {**result.tables, "history": nowhere})
+    assert "Duality gap of the fits" not in page
+    known = nowhere.set_column(
+        history.column_names.index("gap"), "gap", pa.array(np.geomspace(1, 1e-5, len(history)))
+    )
+    page = render(result.metrics, result.run, {**result.tables, "history": known})
+    assert "Duality gap of the fits along the run" in page
+    assert "Iterations and epochs" in page
+
+
+def test_negative_weights_are_counted_and_not_drawn():
+    A = np.vstack([np.ones(50), np.arange(50.0)])
+    result = CalibrationProblem.from_matrix(A, [5000, 25_000], np.full(50, 100.0)).solve(
+        distance="linear"
+    )
+    negative = int((result.values < 0).sum())
+    assert f"{negative} weights are negative, and not in the chart" in words(rendered(result))
 
 
 def test_before_is_the_design_weights_on_the_scales_of_the_result(page):

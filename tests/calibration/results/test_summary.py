@@ -1,6 +1,15 @@
 import pyarrow as pa
+import pytest
 
-from l0.calibration.results.summary import HEADLINES, frontier_rows, result_rows, worst_rows
+from l0.calibration.results.summary import (
+    HEADLINES,
+    certificate,
+    dearest_rows,
+    frontier_rows,
+    price,
+    result_rows,
+    worst_rows,
+)
 from tests.calibration import problems
 
 
@@ -31,3 +40,59 @@ def test_the_worst_are_listed_first_and_those_met_or_out_of_reach_are_not():
         }
     )
     assert [row[0] for row in worst_rows(targets)[1]] == ["c", "b", "a"]
+
+
+def test_the_dearest_are_listed_by_the_size_of_their_price_and_those_without_one_are_not():
+    targets = pa.table(
+        {
+            "name": ["a", "b", "free", "c"],
+            "value": [1.0] * 4,
+            "relative_error": [0.0, 0.1, 0.0, 0.0],
+            "shadow_price": [1e-5, -0.02, 0.0, 0.003],
+            "at_limit": [False, True, False, False],
+        }
+    )
+    head, rows = dearest_rows(targets)
+    assert head == ("Dearest targets", "Value", "Error", "Shadow price", "Gives way")
+    assert rows == [
+        ("b", "1", "+10%", "−0.02", "yes"),
+        ("c", "1", "0%", "+0.003", "no"),
+        ("a", "1", "0%", "+1e-05", "no"),
+    ]
+
+
+def test_of_equal_prices_those_with_the_largest_errors_come_first():
+    targets = pa.table(
+        {
+            "name": ["a", "b", "c"],
+            "value": [1.0] * 3,
+            "relative_error": [0.0, -0.5, 0.1],
+            "shadow_price": [-1.0001e-3, 1e-3, 1.0002e-3],
+            "at_limit": [True] * 3,
+        }
+    )
+    assert [row[0] for row in dearest_rows(targets)[1]] == ["b", "c", "a"]
+
+
+def test_a_price_has_a_sign():
+    assert [price(number) for number in (0.0123, -0.0123, -1.5e-7)] == [
+        "+0.012",
+        "−0.012",
+        "−1.5e-07",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "gap", "text"),
+    [
+        ("exact", 1e-12, "All targets are met exactly, by the closest weights."),
+        ("optimal", 3e-4, "The fit is certified within 0.03% of the best possible one."),
+        (
+            "stopped",
+            0.12,
+            "The fit was stopped. It is certainly within 12% of the best possible one.",
+        ),
+    ],
+)
+def test_the_certificate_is_a_sentence(status, gap, text):
+    assert certificate({"fit_status": status, "gap": gap}) == text

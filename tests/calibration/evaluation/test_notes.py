@@ -1,0 +1,55 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from l0.calibration.evaluation.notes import REMEDIES, notes
+from tests.calibration import problems
+from tests.calibration.evaluation.test_evaluate import fit_of
+
+
+def noted(status="exact", stopped="", gap=0.0, full_file=None, weights=None, out=0, reasons=None):
+    problem = problems.problem(n=5, m=3)
+    fit = fit_of(problem, 5, status)
+    fit = replace(fit, solution=replace(fit.solution, stopped=stopped, gap=gap))
+    weights = np.ones(5) if weights is None else np.array(weights)
+    reasons = np.full(3, "") if reasons is None else np.array(reasons)
+    return notes(problem, fit, full_file, weights, out, reasons)
+
+
+@pytest.mark.parametrize("status", ["exact", "optimal"])
+def test_a_fit_that_found_what_it_looked_for_needs_no_note(status):
+    assert noted(status) == []
+
+
+@pytest.mark.parametrize("by", REMEDIES)
+def test_a_stopped_fit_says_what_stopped_it_how_good_it_is_and_what_to_do(by):
+    (note,) = noted("stopped", by, 0.12)
+    assert note.startswith(f"The fit of the weights was stopped by {by} before it reached its gap")
+    assert "certainly within 12% of the best possible one; " + REMEDIES[by] in note
+
+
+def test_a_stopped_full_file_is_another_note():
+    problem = problems.problem(n=5, m=3)
+    full = fit_of(problem, 5, "stopped")
+    full = replace(full, solution=replace(full.solution, stopped="max_seconds", gap=0.5))
+    (note,) = noted(full_file=full)
+    assert note.startswith("The fit of the full file, the reference of this one, was stopped by")
+    assert len(noted("stopped", "iterations", 0.1, full_file=full)) == 2
+
+
+def test_negative_weights_are_counted():
+    (note,) = noted(weights=[1, -1, 2, -0.5, 1])
+    assert note.startswith("2 of 5 weights are negative, which `distance='linear'` allows; pass")
+
+
+@pytest.mark.parametrize(("out", "text"), [(1, "1 record has"), (253, "253 records have")])
+def test_records_forced_out_are_counted(out, text):
+    assert noted(out=out) == [f"{text} the weight 0, which a target of value 0 forces"]
+
+
+def test_targets_out_of_reach_are_named_where_all_others_are_met():
+    reasons = ["", "no record behind it", ""]
+    (note,) = noted(reasons=reasons)
+    assert note == "All targets are met exactly but those that are out of reach: 't001'"
+    assert noted("optimal", reasons=reasons) == []
