@@ -25,8 +25,8 @@ HERE = Path(__file__).resolve().parent
 N_RECORDS, KEEP = 337_704, 57_240
 
 
-def run(file: Path, keep: int, method: str) -> bool:
-    """Solve and print what it took; say whether the path, at full size, kept the limits."""
+def run(file: Path, keep: int, method: str, limits: bool) -> bool:
+    """Solve and print what it took; say whether the path, at full size, kept its limits, if any."""
     started = time.perf_counter()
     problem = CalibrationProblem.from_matrix(*load(str(file)))
     compiled = time.perf_counter() - started
@@ -51,7 +51,7 @@ def run(file: Path, keep: int, method: str) -> bool:
         ("seconds", seconds, "at most", 40.0),
         ("peak memory, GB", peak, "at most", 3.0),
     )
-    if (problem.n_records, keep, method) == (N_RECORDS, KEEP, "path"):
+    if limits and (problem.n_records, keep, method) == (N_RECORDS, KEEP, "path"):
         return all([check(*figure) for figure in figures])
     for what, value, *_ in figures:
         print(f"{what}: {value:,.6g}")
@@ -85,6 +85,12 @@ def main() -> int:
         default=KEEP / N_RECORDS,
         help="a number or, as 17%%, a share",
     )
+    parser.add_argument(
+        "--noise",
+        type=share_or_count,
+        default=0.0,
+        help="relative errors of the totals, as 2%%, so that they contradict each other",
+    )
     parser.add_argument("--method", choices=SELECTORS, default="path")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -94,8 +100,9 @@ def main() -> int:
     keep = round(options.keep * n_records) if options.keep < 1 else int(options.keep)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "surface.npz"
-        call(sys.executable, HERE / "surface_data.py", file, n_records, options.seed)
-        passed = run(file, keep, options.method)
+        made = file, n_records, options.seed, options.noise
+        call(sys.executable, HERE / "surface_data.py", *made)
+        passed = run(file, keep, options.method, limits=not options.noise)
     return 0 if passed else 1
 
 

@@ -1,9 +1,9 @@
-"""Make a surface in the shape of the largest published one: ``python surface_data.py FILE N SEED``.
+"""Make a surface in the shape of the largest one: ``python surface_data.py FILE N SEED NOISE``.
 
 Records live in 436 districts nested in 51 states. Every district, every state and the nation ask
 for totals of measures over everyone or over some kind of record. The totals are those of a "true"
 weighting that differs from the design weights by area, by kind and by chance, so that all of them
-can be met together and the design weights miss them.
+can be met together and the design weights miss them. With noise, the totals contradict each other.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Records(NamedTuple):
     band: NDArray[np.int32]
 
 
-def make(n_records: int, seed: int) -> Surface:
-    """Draw a surface."""
+def make(n_records: int, seed: int, noise: float = 0.0) -> Surface:
+    """Draw a surface. `noise` is the relative standard deviation of errors of the totals."""
     generator = np.random.default_rng(seed)
     records = _records(generator, n_records)
     measures = [_measure(generator, records, amounts=bool(i % 2)) for i in range(N_MEASURES)]
@@ -53,7 +53,9 @@ def make(n_records: int, seed: int) -> Surface:
     blocks = [_level(generator, records, measures, n_each, area) for n_each, area in levels]
     matrix = sp.csr_array(sp.vstack(blocks, format="csr"))
     weights = 400 * generator.lognormal(sigma=0.5, size=n_records)
-    return Surface(matrix, matrix @ (weights * _factors(generator, records)), weights)
+    values = matrix @ (weights * _factors(generator, records))
+    values *= 1 + noise * generator.standard_normal(len(values))
+    return Surface(matrix, values, weights)
 
 
 def save(surface: Surface, file: str) -> None:
@@ -127,4 +129,4 @@ def _factors(generator: np.random.Generator, records: Records) -> NDArray[np.flo
 
 
 if __name__ == "__main__":
-    save(make(int(sys.argv[2]), int(sys.argv[3])), sys.argv[1])
+    save(make(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])), sys.argv[1])

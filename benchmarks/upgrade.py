@@ -82,7 +82,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         surface = Path(folder) / "surface.npz"
-        call(sys.executable, HERE / "surface_data.py", surface, options.records, 0)
+        call(sys.executable, HERE / "surface_data.py", surface, options.records, 0, 0)
         runs = run(surface, options.epochs, options.seeds, options.threads)
     print(
         f"{options.records:,} records, {options.epochs} epochs, {options.seeds} seeds, "

@@ -16,7 +16,7 @@ from l0.calibration.fitting.refit import Fit
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.conflicts import conflict, conflict_message
 from l0.calibration.problem.core import Problem
-from l0.calibration.problem.joint_reach import joint_reach_of_sums
+from l0.calibration.problem.joint_reach import joint_reach, joint_reach_of_sums
 from l0.calibration.problem.zero_totals import forced_out, forcing_totals
 from l0.common.errors import InputError, first_few
 from l0.common.validation import whole_number
@@ -83,9 +83,25 @@ def check_joint_reach(
     """
     objective = context.objective
     together = joint_reach_of_sums(context.problem, objective.bounds, n_records, reasons == "")
+    _warn(together)
+    return together
+
+
+def check_joint_reach_of_fit(
+    context: FitContext, n_records: int, fit: Fit, together: NDArray[np.str_]
+) -> NDArray[np.str_]:
+    """Find more such targets than `check_joint_reach`, by the multipliers of a fit."""
+    if not fit.at_limit.any():
+        return together
+    others = np.where(together == "", fit.multipliers, 0.0)
+    more = joint_reach(context.problem, context.objective.bounds, n_records, others)
+    _warn(more)
+    return np.where(together == "", more, together)
+
+
+def _warn(together: NDArray[np.str_]) -> None:
     for statement in dict.fromkeys(together[together != ""].tolist()):
         logger.warning("%s", statement)
-    return together
 
 
 def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from l0.calibration.checks import (
     check_exact,
     check_joint_reach,
+    check_joint_reach_of_fit,
     check_n_records,
     check_reachable,
     check_scale,
@@ -73,6 +75,7 @@ def solve(
             else:
                 selection = selector.select(context, budget)
                 records, fit = selection.records, refit(context, selection)
+        together = check_joint_reach_of_fit(context, len(records), fit, together)
         if context.objective.exact:
             check_exact(context.objective, records, fit, reasons)
         metrics, tables = _evaluated(context, records, fit, reasons, together)
@@ -88,6 +91,16 @@ def solve(
                 "calibration_log": context.history.log(),
             },
             kind=problem.kind,
+            _evaluate=partial(
+                evaluate,
+                problem,
+                records[np.argsort(problem.record_order[records])],
+                fit=fit,
+                candidates=context.candidates,
+                reference=context.reference,
+                reasons=reasons,
+                together=together,
+            ),
         )
 
 
@@ -116,6 +129,7 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
                 together = check_joint_reach(context, len(selection.records), reasons)
                 reached = replace(context.objective, reachable=reasons == "")
                 fit = refit(replace(context, objective=reached), selection)
+                together = check_joint_reach_of_fit(context, len(selection.records), fit, together)
                 metrics, tables = _evaluated(context, selection.records, fit, reasons, together)
                 _notes(context, fit, full_file, tables, reasons)
                 rows.append(metrics)

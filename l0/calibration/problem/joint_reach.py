@@ -24,6 +24,8 @@ from l0.common.formatting import amount, percent
 
 #: Multipliers below this share of the largest one are taken as 0.
 NEGLIGIBLE = 1e-6
+#: The multipliers themselves prove that some error remains. A smaller one is not worth a statement.
+TELLING = 0.01
 #: The largest number of sets of targets of one variable that `_disjoint` makes.
 SETS = 8
 
@@ -116,7 +118,7 @@ def _of_direction(
         return found.astype(str)
     size = np.abs(direction) * problem.scales
     _, shortfall = _reach(problem, bounds, n_records, direction)
-    if shortfall > 0:
+    if shortfall > TELLING * size.sum():
         rows = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]
         found[rows] = (
             f"{n_records:,} records within these bounds cannot meet {_names(problem, rows)} "

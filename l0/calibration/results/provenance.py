@@ -93,6 +93,26 @@ def describe_run(
     return run if problem.inputs is None else {**run, "inputs": dict(problem.inputs)}
 
 
+def add_trimming(
+    run: Mapping[str, Any], lower: float | None, upper: float | None
+) -> dict[str, Any]:
+    """Add a trimming of the weights to the description of a run.
+
+    The argument `trim` lists all trimmings in their order.
+    """
+    limits = {
+        name: None if limit is None or limit == math.inf else float(limit)
+        for name, limit in (("lower", lower), ("upper", upper))
+    }
+    arguments = run["arguments"]
+    written = ", ".join(f"{name}={limit!r}" for name, limit in limits.items())
+    return {
+        **run,
+        "arguments": {**arguments, "trim": [*arguments.get("trim", []), limits]},
+        "call": f"{run['call']}\nresult = result.trim({written})",
+    }
+
+
 def digest(problem: Problem) -> str:
     """Compute a digest of the problem. It does not depend on the order of the rows."""
     fingerprint = hashlib.sha256()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from html import escape
 from textwrap import fill
 from typing import Any, Generic, cast, overload
@@ -12,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from l0.calibration.evaluation.metrics import Metrics
+from l0.calibration.evaluation.metrics import Metrics, Quality
 from l0.calibration.inputs.survey import find_keys, key_column
+from l0.calibration.results.provenance import add_trimming
 from l0.calibration.results.report import render
 from l0.calibration.results.storage import read_result, write_result
 from l0.calibration.results.summary import (
@@ -24,6 +26,7 @@ from l0.calibration.results.summary import (
     result_rows,
     worst_rows,
 )
+from l0.calibration.results.trimming import checked_limits, trimmed
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError
 from l0.common.formatting import percent
@@ -114,6 +117,12 @@ class CalibrationResult(Generic[FrameT]):
     run: dict[str, Any]
     tables: dict[str, pa.Table]
     kind: Kind = "pyarrow"
+    #: Evaluates other weights of the same records. It holds the problem, so a file, a copy and a
+    #: pickle of the result do not contain it.
+    _evaluate: Callable[..., tuple[Quality, dict[str, pa.Table]]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_evaluate": None}
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -247,6 +256,60 @@ class CalibrationResult(Generic[FrameT]):
                 f"of the {n:,} records; pass that, or calibrate with `key`"
             )
         return self.indices
+
+    def trim(
+        self, lower: float | None = None, upper: float | None = None
+    ) -> CalibrationResult[FrameT]:
+        """Trim the weights: set those outside the limits to the limits, and keep the sum.
+
+        The other weights share equally what the trimming takes away or adds, until no weight is
+        outside. This is ``trimWeights`` of R's package survey, with ``strict=TRUE``. Trimmed
+        weights meet the targets less well, and need not keep `bounds`. The options `bounds` and
+        `weight_bounds` limit the weights of the fit itself.
+
+        Parameters
+        ----------
+        lower, upper : float, optional
+            The limits of the weights. None means no limit.
+
+        Returns
+        -------
+        CalibrationResult
+            The same records with the trimmed weights. The estimates, the errors and the metrics are
+            those of these weights, and `fit_status` is ``trimmed``; `gap`, the history and the
+            columns `shadow_price` and `at_limit` of the targets are those of the fit. The limits
+            are in ``run["arguments"]["trim"]``.
+
+        Raises
+        ------
+        InputError
+            If there is no limit; if a limit is negative or NaN; if the limits cross, or if the mean
+            of the weights is outside; or if the result was loaded from a folder, which does not
+            contain the problem.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.random.default_rng(0).uniform(size=(2, 100))
+        >>> problem = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100))
+        >>> result = problem.solve(20)
+        >>> float(result.trim(upper=4.5).values.max())
+        4.5
+        """
+        if self._evaluate is None:
+            raise InputError(
+                "`trim` evaluates the targets again, and this result does not contain the problem "
+                "any more (it was loaded, copied or unpickled); calibrate again, and trim then"
+            )
+        low, high = checked_limits(lower, upper, self.values)
+        quality, tables = self._evaluate(weights=trimmed(self.values, low, high))
+        return replace(
+            self,
+            metrics={**quality, "fit_status": "trimmed", "seconds": self.metrics["seconds"]},
+            run=add_trimming(self.run, lower, upper),
+            tables={**self.tables, **tables},
+        )
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report: one HTML file that needs no network.
@@ -388,6 +451,8 @@ class CalibrationResult(Generic[FrameT]):
             first = next(row for row in statuses if row["status"] == "unreachable")
             many = f"{lost:,} targets are" if lost > 1 else "1 target is"
             parts.append(f"{many} out of reach: {first['name']} ({first['reason']})")
+        if "trim" in self.run["arguments"]:
+            parts.append("The weights were trimmed after the fit")
         parts += joint_reasons(targets)
         return "\n\n".join(parts)
 

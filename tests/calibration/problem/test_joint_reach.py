@@ -3,6 +3,7 @@ import logging
 from itertools import combinations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
@@ -147,6 +148,25 @@ def test_a_direction_speaks_where_no_sum_does():
     assert (joint_reach(problem, bounds, k, np.array([1.0, -1.0])) == "").all()
     assert (joint_reach(problem, Bounds(), k, np.array([9.0, 1.0])) == "").all()
     assert (joint_reach(problem, bounds, k, np.zeros(2)) == "").all()
+
+
+@pytest.mark.parametrize("k", [20, 100])
+def test_the_multipliers_of_a_fit_find_more(caplog, k):
+    """A record gives the count or the income. 20 records within the bounds do not give both."""
+    income = np.r_[np.full(50, 1.0), np.full(50, 10.0)]
+    count = np.r_[np.full(50, 1.0), np.full(50, 0.0)]
+    A = np.vstack([count, income])
+    problem = CalibrationProblem.from_matrix(A, [18, 110], np.ones(100), names=["count", "income"])
+    result = problem.solve(k, bounds=(None, 1), check_scale=False)
+    told = [
+        row["reason"]
+        for row in result.tables["targets"].to_pylist()
+        if row["status"] == "missed" and row["reason"]
+    ]
+    assert bool(told) == (k == 20)
+    assert caplog.messages == sorted(set(told))
+    for text in told:
+        assert text.startswith("20 records within these bounds cannot meet ")
 
 
 @given(

@@ -1,3 +1,5 @@
+import copy
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -296,3 +298,85 @@ def test_a_column_for_the_weight_is_given_by_its_name(result, given):
     table = pa.table({"key": result.indices + 1000})
     with pytest.raises(InputError, match="`weight` is an? .*; pass the name of a column"):
         result.select(table, weight=given)
+
+
+# Trimming
+
+
+def test_trimmed_weights_are_evaluated_again(result):
+    upper = float(np.quantile(result.values, 0.8))
+    trimmed = result.trim(upper=upper)
+    assert trimmed.values.max() == upper < result.values.max()
+    assert trimmed.values.sum() == pytest.approx(result.values.sum(), rel=1e-12)
+    np.testing.assert_array_equal(trimmed.indices, result.indices)
+    assert trimmed.weights.column("key") == result.weights.column("key")
+    given = problems.parts(n=120, m=8)
+    order = np.argsort(given["keys"])
+    np.testing.assert_allclose(
+        trimmed.targets.column("estimate"),
+        (given["A"].toarray()[:, order[trimmed.indices]] @ trimmed.values),
+        rtol=1e-12,
+    )
+    for name in ("value", "name", "importance", "design_estimate", "shadow_price"):
+        assert trimmed.targets.column(name) == result.targets.column(name)
+    assert trimmed.untargeted.column("estimate") != result.untargeted.column("estimate")
+    assert trimmed.untargeted.column("reference") == result.untargeted.column("reference")
+    assert trimmed.history == result.history
+    assert trimmed.metrics["loss"] > result.metrics["loss"]
+    assert trimmed.metrics["max_weight_ratio"] < result.metrics["max_weight_ratio"]
+    assert trimmed.metrics["fit_status"] == "trimmed"
+    assert trimmed.metrics["seconds"] == result.metrics["seconds"]
+    assert list(trimmed.metrics) == list(result.metrics)
+
+
+def test_the_run_says_that_weights_were_trimmed(result, tmp_path):
+    trimmed = result.trim(upper=2_000).trim(lower=20, upper=np.inf)
+    assert trimmed.run["arguments"]["trim"] == [
+        {"lower": None, "upper": 2_000},
+        {"lower": 20, "upper": None},
+    ]
+    assert trimmed.run["call"].startswith(result.run["call"])
+    assert trimmed.run["call"].endswith(
+        "\nresult = result.trim(lower=None, upper=2000.0)"
+        "\nresult = result.trim(lower=20.0, upper=None)"
+    )
+    assert "trim" not in result.run["arguments"]
+    trimmed.save(tmp_path / "out")
+    loaded = CalibrationResult.load(tmp_path / "out")
+    assert loaded.run == trimmed.run
+    np.testing.assert_array_equal(loaded.values, trimmed.values)
+    assert "trimmed" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "The weights were trimmed after the fit" in trimmed.summary()
+    assert "trimmed" not in result.summary()
+
+
+@pytest.mark.parametrize("way", ["load", "copy", "pickle"])
+def test_a_result_without_its_problem_cannot_be_trimmed(result, tmp_path, way):
+    result.save(tmp_path / "out")
+    again = {
+        "load": lambda: CalibrationResult.load(tmp_path / "out"),
+        "copy": lambda: copy.copy(result),
+        "pickle": lambda: pickle.loads(pickle.dumps(result)),
+    }[way]()
+    np.testing.assert_array_equal(again.values, result.values)
+    with pytest.raises(InputError, match="does not contain the problem any more .*; calibrate ag"):
+        again.trim(upper=1e6)
+
+
+def test_wrong_limits_of_a_trimming_are_named(result):
+    with pytest.raises(InputError, match="`upper` is 1, and the weights have the mean"):
+        result.trim(upper=1)
+
+
+def test_results_of_frames_can_be_trimmed(survey):
+    renamed = survey._replace(households=survey.households.sample(frac=1, random_state=0))
+    result = named(renamed)
+    trimmed = result.trim(upper=float(result.values.max() * 0.9))
+    kept = renamed.households.iloc[trimmed.indices]
+    state = kept["state"].to_numpy() == "06"
+    row = survey.targets.index[
+        (survey.targets["state"] == "06")
+        & (survey.targets["variable"] == "count")
+        & (survey.targets["entity"] == "")
+    ][0]
+    assert trimmed.targets["estimate"][row] == pytest.approx(trimmed.values[state].sum())
