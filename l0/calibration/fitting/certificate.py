@@ -77,8 +77,13 @@ class Certificate:
         if self._watch is not None:
             self._watch(self, estimates)
         self.iterations += 1
-        if not self.done and time.perf_counter() > self._deadline:
+        if not self.done and self.expired:
             self.stopped = "max_seconds"
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time is over."""
+        return time.perf_counter() > self._deadline
 
     @property
     def gap(self) -> float:

@@ -55,7 +55,7 @@ def solve_exactly(
         if best <= MET and worst > 0.5 * best:
             break  # only rounding errors are left
         found, best = (q, program.low - error, lam, pulled), worst
-        if worst <= GOAL:
+        if worst <= GOAL or certificate.expired:
             break
         inner = (q > program.least) & (q < program.most)
         d = np.where(inner, 1 / (program.cost * program.distance.curvature(q)), 0.0)

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -88,6 +89,13 @@ def test_totals_that_cannot_be_met_are_not_claimed_to_be(bounds):
     twice = sp.vstack([of.matrix, of.matrix[[1]]], format="csr")
     low = np.append(of.low, 1.01 * of.low[1])
     assert solved(replace(of, matrix=twice, low=low, high=low, share=np.ones(5))) is None
+
+
+def test_time_that_runs_out_ends_the_search():
+    of = replace(program(), share=np.full(4, np.inf))
+    certificate = Certificate(of, 1e-9, deadline=time.perf_counter() - 1)
+    assert not solve_exactly(of, normal_matrix(of.matrix), certificate, np.zeros(4))
+    assert of.passes <= 2
 
 
 def test_the_start_changes_nothing_but_the_time():
