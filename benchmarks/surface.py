@@ -64,9 +64,9 @@ def print_stages(history: list[dict[str, Any]], seconds: float) -> None:
     upto, epoch = 0.0, 0
     for stage in dict.fromkeys(row["stage"] for row in history):
         last = [row for row in history if row["stage"] == stage][-1]
-        took, epochs = last["seconds"] - upto, last["epoch"] - epoch
+        took, epochs = last["seconds"] - upto, last["iteration"] - epoch
         print(f"{stage}: {epochs:,} epochs in {took:.1f} s, {1000 * took / epochs:.1f} ms an epoch")
-        upto, epoch = last["seconds"], last["epoch"]
+        upto, epoch = last["seconds"], last["iteration"]
     print(f"checks before and accounts after: {seconds - upto:.1f} s")
 
 

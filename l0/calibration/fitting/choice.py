@@ -14,7 +14,7 @@ from l0.calibration.fitting.normal_matrix import (
 )
 
 #: The largest number of listed products, of 12 bytes each.
-MOST_PRODUCTS = 60_000_000
+MOST_PRODUCTS = 10_000_000
 #: All systems of a fit cost this many multiplications of dense arrays for each listed product.
 LIST_COST = 150
 #: Up to this number of multiplications, no dissection is tried.
