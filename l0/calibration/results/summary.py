@@ -115,8 +115,6 @@ def certificate(metrics: Mapping[str, Any]) -> str:
         return (
             f"The weights were trimmed. Before, the fit was within {gap} of the best possible one."
         )
-    if status == "trimmed":
-        return "The weights were trimmed after the fit, and have no certificate."
     return f"The fit was stopped. It is certainly within {gap} of the best possible one."
 
 

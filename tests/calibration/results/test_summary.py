@@ -86,7 +86,6 @@ def test_a_price_has_a_sign():
     ("status", "gap", "text"),
     [
         ("exact", 1e-12, "All targets are met exactly, by the closest weights."),
-        ("trimmed", 3e-4, "The weights were trimmed after the fit, and have no certificate."),
         ("optimal", 3e-4, "The fit is certified within 0.03% of the best possible one."),
         (
             "stopped",
