@@ -75,7 +75,8 @@ class SurveyStatistics:
         amounts = [self._amount(variable) for variable in variables]
         contributions = [reference * amount for amount in amounts]
         kept = [weights[chosen] * amount[chosen] for amount in amounts]
-        targeted = [list(self._targeted(variable)) for variable in variables]
+        grouped = patterns(self.targets)
+        targeted = [list(self._targeted(variable, grouped)) for variable in variables]
         parts: list[list[pa.Table]] = [[] for _ in variables]
         # The loop over variables is inside, so that the cells are computed once for all of them.
         for columns in self._cells(len(weights)):
@@ -112,9 +113,11 @@ class SurveyStatistics:
             if len(one.levels) * len(other.levels) <= n:
                 yield one, other
 
-    def _targeted(self, variable: str) -> Iterator[tuple[frozenset[str], NDArray[np.bool_]]]:
+    def _targeted(
+        self, variable: str, grouped: dict[tuple[str, tuple[str, ...]], list[int]]
+    ) -> Iterator[tuple[frozenset[str], NDArray[np.bool_]]]:
         """Give the label columns of targets of this variable, and the records in a target."""
-        for (entity, names), rows in patterns(self.targets).items():
+        for (entity, names), rows in grouped.items():
             asked = [row for row in rows if self.targets.variables[row] == variable]
             if not entity and asked:
                 _, cell_of_record = cells(

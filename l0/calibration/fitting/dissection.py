@@ -28,6 +28,8 @@ Ints = NDArray[np.int64]
 SAMPLE = 2_000
 #: The smallest root to try has this share of the targets. Each next one is `GROWTH` times as large.
 FIRST, GROWTH = 1 / 200, 1.4
+#: The best of these is then made smaller by this factor, as long as that is better.
+SHRINKAGE = 0.95
 #: A split is taken if it costs at most this share of what the block costs whole.
 WORTH = 0.7
 #: A block with fewer multiplications is not split.
@@ -147,13 +149,15 @@ def _split(rows: Ints, sample: sp.csr_array, factor: float) -> tuple[Block, floa
     entries = _Entries(_ranked(rows, sample), sample, factor)
     whole = entries.cost(0, np.zeros(len(rows), np.int64), np.zeros(sample.shape[0], np.int64))
     best, taken = WORTH * whole, None
-    root = max(1, int(FIRST * len(rows)))
-    while whole > SMALL and root < len(rows) / 2:
-        labels = entries.parts(root)
-        cost = entries.cost(root, *labels)
-        if cost < best:
-            best, taken = cost, (root, *labels)
-        root = max(root + 1, int(GROWTH * root))
+    tried = max(1, int(FIRST * len(rows)))
+    while whole > SMALL and tried < len(rows) / 2:
+        best, taken = min((best, taken), entries.split(tried), key=lambda found: found[0])
+        tried = max(tried + 1, int(GROWTH * tried))
+    while taken is not None:  # a smaller root may split the others as well
+        cost, fewer = entries.split(int(SHRINKAGE * taken[0]))
+        if cost >= best:
+            break
+        best, taken = cost, fewer
     if taken is None:
         return Block(rows), whole
     root, of_row, of_record = taken
@@ -185,6 +189,11 @@ class _Entries:
         self._record = np.repeat(np.arange(self._n), np.diff(sample.indptr))
         self._row = sample.indices.astype(np.int64)
         self._place = place[sample.indices]
+
+    def split(self, root: int) -> tuple[float, tuple[int, Ints, Ints]]:
+        """Take the first targets as the root: the cost, the root, and the labels of the others."""
+        labels = self.parts(root)
+        return self.cost(root, *labels), (root, *labels)
 
     def parts(self, root: int) -> tuple[Ints, Ints]:
         """Label the targets after the first ones, and the records, by what they share."""

@@ -125,7 +125,9 @@ class _Method:
         inner = 0.1 * (program.high - program.low)
         z = np.clip(estimates, program.low + inner, program.high - inner)
         error = estimates - z
-        spare = 0.1 * (np.abs(error) + program.absolute)
+        size = np.abs(error)
+        typical = np.clip(size.mean(), 1e-6 * program.absolute, program.absolute)
+        spare = 0.1 * size + 0.5 * typical
         price = np.where(self._soft, program.share, 1 / len(z)) / 2
         none = np.zeros(len(z))
         return Point(

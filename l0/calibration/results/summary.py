@@ -112,9 +112,7 @@ def certificate(metrics: Mapping[str, Any]) -> str:
     if status == "optimal":
         return f"The fit is certified within {gap} of the best possible one."
     if status == "trimmed":
-        return (
-            f"The weights were trimmed. Before, the fit was within {gap} of the best possible one."
-        )
+        return f"The weights were trimmed. The fit was within {gap} of the best possible one."
     return f"The fit was stopped. It is certainly within {gap} of the best possible one."
 
 
