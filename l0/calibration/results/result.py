@@ -87,7 +87,7 @@ class CalibrationResult(Generic[FrameT]):
     * `gap`: the relative duality gap of the fit. Its objective, the weighted mean error and the
       distance of the weights, is certainly within this share of the best possible one.
     * `fit_status`: ``exact`` if the closest weights meet all targets, ``optimal`` if the gap is as
-      small as asked for, or ``stopped``.
+      small as asked for, ``stopped`` if the fit ended before, or ``trimmed`` (see `trim`).
     * `untargeted_median_error`, `untargeted_capped_error`: the median and the mean capped relative
       error of the statistics that are not targets, against the calibrated full file. None if there
       are no such statistics.
