@@ -163,6 +163,7 @@ def prepare(
         distance=checked_distance(options["distance"]),
         keep_total=flag(options["keep_total"], "keep_total"),
         exact=flag(options["exact"], "exact"),
+        signed=n_records is None and options["bounds"] is None and options["weight_bounds"] is None,
     )
     context = FitContext(
         objective,

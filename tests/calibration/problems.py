@@ -67,7 +67,7 @@ def context(
 ):
     """Set up a fit of a problem, as `solve` does; with `full_file` all records are fitted first.
 
-    `options` are those of `Objective`: distance, keep_total and exact.
+    `options` are those of `Objective`: distance, keep_total, exact and signed.
     """
     objective = Objective(
         of,

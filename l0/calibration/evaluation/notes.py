@@ -56,7 +56,7 @@ def notes(
     if negative := int((weights < 0).sum()):
         found.append(
             f"{negative:,} of {len(weights):,} weights are negative, which `distance='linear'` "
-            "allows; pass `bounds=(0.01, None)`, for example, or another distance"
+            "allows; pass `bounds=(0, None)`, for example, or another distance"
         )
     if n_forced_out:
         have = "1 record has" if n_forced_out == 1 else f"{n_forced_out:,} records have"

@@ -45,6 +45,8 @@ class Objective:
         Whether the weights must add up to the sum of all design weights.
     exact : bool
         Whether all targets must be met.
+    signed : bool
+        Whether the linear distance may make weights negative.
     """
 
     problem: Problem
@@ -55,6 +57,7 @@ class Objective:
     distance: str = "raking"
     keep_total: bool = False
     exact: bool = False
+    signed: bool = False
 
     @property
     def device(self) -> torch.device:

@@ -141,8 +141,7 @@ def build_program(
     distance: Distance = Raking()
     if objective.distance == "linear":
         distance = Linear()
-        everyone = len(base) == problem.n_records
-        least = np.where(least > 0, least, -np.inf if everyone and not bounds.active else LEAST_Q)
+        least = np.where(least > 0, least, -np.inf if objective.signed else LEAST_Q)
     elif objective.distance == "logit":
         distance, least, most = _logit(least, most)
     value = problem.values[rows] / problem.scales[rows]

@@ -107,10 +107,12 @@ def test_ratios_are_positive_and_within_the_bounds(distance, attainable):
 def test_the_linear_distance_is_negative_only_where_all_records_are_kept_without_bounds():
     A = np.vstack([np.ones(50), np.arange(50.0)])
     problem = CalibrationProblem.from_matrix(A, [5000, 5000 * 5], np.full(50, 100.0))
-    assert fitted(problem, distance="linear").ratios.min() < 0
-    assert fitted(problem, distance="linear", bounds=(0.01, None)).ratios.min() >= 0.01
-    few = fitted(problem, np.arange(40), np.full(40, 1.25), distance="linear")
-    assert few.ratios.min() > 0
+    assert fitted(problem, distance="linear", signed=True).ratios.min() < 0
+    assert fitted(problem, distance="linear").ratios.min() > 0
+    assert problem.solve(distance="linear").values.min() < 0
+    assert problem.solve(distance="linear", bounds=(0, None)).values.min() > 0
+    assert problem.solve(distance="linear", weight_bounds=(None, 1e9)).values.min() > 0
+    assert problem.solve(40, distance="linear").values.min() > 0
 
 
 def test_the_logit_distance_needs_bounds_on_both_sides():
