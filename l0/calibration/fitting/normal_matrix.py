@@ -69,6 +69,7 @@ class SparseNormalMatrix:
         numbered = sp.csc_array(
             (np.concatenate([cell, cell[below]]).astype(float), places), shape=(m, m)
         )
+        numbered.sort_indices()  # SuperLU would sort them in place
         self._cell = numbered.data.astype(np.int64)
         self._pattern = numbered.indices, numbered.indptr
         self._diagonal = np.flatnonzero(~below)
