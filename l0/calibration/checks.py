@@ -111,7 +111,7 @@ def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
     targets must agree, by their number and by the number of records behind them, because a few
     targets with few records may have any ratio.
     """
-    own = problem.estimate(problem.design_weights)
+    own = problem.design_totals
     # If positive and negative amounts cancel, their sum says nothing about the scale.
     telling = reachable & (problem.importance > 0) & (np.abs(own) >= 0.5 * problem.absolute_totals)
     telling &= own * problem.values > 0

@@ -14,6 +14,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from l0.common.blas_threads import one_thread
 from l0.common.errors import InputError
 from l0.linear_model.criteria import penalty
 from l0.linear_model.design import Positions, Standardised, standardised_design
@@ -23,7 +24,6 @@ from l0.linear_model.problem import Problem
 from l0.linear_model.rows import Model, Rows
 from l0.linear_model.search import Search
 from l0.linear_model.statistics import Statistics
-from l0.linear_model.threads import one_thread
 from l0.linear_model.units import checked_size, group_members, kept_units, largest_size
 
 #: Without `max_features`, the search ends when the criterion has not fallen for so many sizes.

@@ -106,7 +106,7 @@ def _target_table(
     fit: Fit,
 ) -> pa.Table:
     met = np.abs(error) <= np.maximum(MET, problem.tolerance)
-    design_estimate = problem.estimate(problem.design_weights)
+    design_estimate = problem.design_totals
     status = np.where(reasons != "", "unreachable", np.where(met, "met", "missed"))
     if together is not None:
         reasons = np.where(status == "missed", together, reasons)

@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.dissection import Block, Ints, deepest
 from l0.calibration.fitting.normal_matrix import BLOCK, Array, Solve
+from l0.common.blas_threads import one_thread
+
+#: The factor of a front's own targets, and what it makes of the others.
+Factor = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 #: The fronts are products in float32, whose rounding errors could make them indefinite.
 RIDGE = 1e-6
@@ -105,9 +109,20 @@ class NestedNormalMatrix:
 
     def factor(self, d: Array, e: Array) -> Solve:
         """See `NormalMatrix.factor`."""
+        with one_thread:
+            factors = self._eliminate(d, e)
+
+        def solve(right: Array) -> Array:
+            with one_thread:
+                return self._substitute(factors, right)
+
+        return solve
+
+    def _eliminate(self, d: Array, e: Array) -> list[Factor]:
+        """Factor the fronts, the children before their parents."""
         narrow = d.astype(np.float32)
         left: dict[int, NDArray[np.float32]] = {}
-        factors: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+        factors: list[Factor] = []
         for number, front in enumerate(self._fronts):
             whole, own = front.products(narrow), front.own
             for child in front.children:
@@ -119,20 +134,20 @@ class NestedNormalMatrix:
             side = sl.solve_triangular(triangle, whole[:own, own:], lower=True, check_finite=False)
             left[number] = whole[own:, own:] - side.T @ side
             factors.append((triangle, side))
+        return factors
 
-        def solve(right: Array) -> Array:
-            solution = right.astype(np.float32)
-            for front, (triangle, side) in zip(self._fronts, factors, strict=True):
-                own, above = front.rows[: front.own], front.rows[front.own :]
-                part = sl.solve_triangular(triangle, solution[own], lower=True, check_finite=False)
-                solution[own] = part
-                solution[above] -= side.T @ part
-            for front, (triangle, side) in zip(self._fronts[::-1], factors[::-1], strict=True):
-                own, above = front.rows[: front.own], front.rows[front.own :]
-                part = solution[own] - side @ solution[above]
-                solution[own] = sl.solve_triangular(
-                    triangle, part, lower=True, trans=1, check_finite=False
-                )
-            return solution.astype(np.float64)
-
-        return solve
+    def _substitute(self, factors: list[Factor], right: Array) -> Array:
+        """Solve with the factors: up the tree, and down again."""
+        solution = right.astype(np.float32)
+        for front, (triangle, side) in zip(self._fronts, factors, strict=True):
+            own, above = front.rows[: front.own], front.rows[front.own :]
+            part = sl.solve_triangular(triangle, solution[own], lower=True, check_finite=False)
+            solution[own] = part
+            solution[above] -= side.T @ part
+        for front, (triangle, side) in zip(self._fronts[::-1], factors[::-1], strict=True):
+            own, above = front.rows[: front.own], front.rows[front.own :]
+            part = solution[own] - side @ solution[above]
+            solution[own] = sl.solve_triangular(
+                triangle, part, lower=True, trans=1, check_finite=False
+            )
+        return solution.astype(np.float64)

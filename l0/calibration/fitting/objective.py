@@ -84,7 +84,7 @@ class Objective:
         that cancel, if they exceed the scale. The final fit does without this.
         """
         problem = self.problem
-        net = np.abs(problem.estimate(problem.design_weights))
+        net = np.abs(problem.design_totals)
         return problem.scales / np.maximum(problem.scales, problem.absolute_totals - net)
 
     def datafit(self, estimates: Tensor) -> Tensor:

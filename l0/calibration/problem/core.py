@@ -133,6 +133,13 @@ class Problem:
         return int(self.matrix.shape[0])
 
     @cached_property
+    def design_totals(self) -> NDArray[np.float64]:
+        """The design-weighted totals of all targets, shape (m,)."""
+        totals = self.estimate(self.design_weights)
+        totals.flags.writeable = False  # all callers share this array
+        return totals
+
+    @cached_property
     def absolute_totals(self) -> NDArray[np.float64]:
         """The design-weighted sums of the absolute entries, shape (m,)."""
         return _absolute_totals(self.matrix, self.design_weights)

@@ -1,4 +1,4 @@
-"""One BLAS thread during a search: on small matrices, more threads only wait for each other."""
+"""One BLAS thread: on many small matrices, more threads only wait for each other."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from threadpoolctl import ThreadpoolController
 class OneThread:
     """A context in which BLAS runs in one thread.
 
-    The limit holds for the whole process. Searches may run side by side: the first one to enter
-    sets the limit, and the last one to leave lifts it.
+    The limit holds for the whole process. Several parts of a program may be inside at once: the
+    first one to enter sets the limit, and the last one to leave lifts it.
     """
 
     def __init__(self) -> None:
