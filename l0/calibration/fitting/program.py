@@ -169,5 +169,6 @@ class Program:
         moved = np.clip(q + step, q + 0.95 * (low - q), q + 0.95 * (high - q))
         if np.ndim(low) == 0:
             return moved
-        room = 1e-14 * (np.asarray(high) - low)
+        # At the ends, the distance is infinitely steep. Rounding must not bring q there.
+        room = np.maximum(1e-14 * (np.asarray(high) - low), 2 * np.spacing(high))
         return np.clip(moved, low + room, high - room)

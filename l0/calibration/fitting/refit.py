@@ -35,6 +35,8 @@ LEAST_MU = 1e-6
 LEAST_Q = 1e-6
 #: The minimum of the logit distance is inside the bounds by this share of their difference.
 LOGIT_ROOM = 1e-3
+#: Sides of bounds that differ by less than this share of the upper one count as equal.
+LOGIT_LEAST_WIDTH = 1e-9
 #: A multiplier is at its limit up to this share of it.
 AT_LIMIT = 1e-3
 
@@ -198,7 +200,7 @@ def _logit(least: Array, most: Array) -> tuple[Logit, Array, Array]:
             "`distance='logit'` needs bounds on both sides; pass `bounds=(0.1, 10)`, for example, "
             "or another distance"
         )
-    if (least >= most).any():
+    if (most - least <= LOGIT_LEAST_WIDTH * most).any():
         raise InputError(
             "`distance='logit'` needs bounds whose sides differ; widen `bounds`, or pass another "
             "distance"

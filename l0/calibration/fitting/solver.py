@@ -27,9 +27,12 @@ EXACT_GAP = 1e-9
 INACTIVE = 1e-4
 #: A target gives way if it is missed and its multiplier is at least this part of its limit.
 GIVES_WAY = 0.9
-#: A target with less than this share of the mean importance that gives way is tried again with at
-#: least the mean, and with so much more if targets are few.
-UNIMPORTANT, DEARER = 0.1, 100.0
+#: Many targets are tried again if only those with less than this share of the mean importance give
+#: way: with at least the mean.
+UNIMPORTANT = 0.1
+#: Few targets are always tried again: with so many times the mean, and at least with this multiple
+#: of the sum of the costs. A miss of 1% then costs more than ratios of the size 100.
+DEARER, EXTREME = 100.0, 1e6
 #: If the datafit is below this multiple of the gap, all targets may be attainable.
 NEARLY_MET = 10.0
 
@@ -101,23 +104,22 @@ def solve_program(
         return _solution(program, best, _status(best), best.multipliers)
     points = bool((program.low == program.high).all())
 
-    def approximate(of: Program) -> Certificate:
+    def approximate(of: Program, watch: Watch | None = None) -> Certificate:
         return solve_interior_point(of, normal, Certificate(of, solver.gap, limit, watch))
 
-    def exact(start: Array) -> Solution | None:
-        found = _exact(program, normal, start, limit, watch)
-        return _required(program, normal, limit, watch) if found is None and not points else found
-
     if points and (must or len(program.share) <= EXACT_ROWS):
-        found = exact(np.zeros(len(program.share)))
+        found = _exact(program, normal, np.zeros(len(program.share)), limit, watch)
         if found is not None:
             return found
-    best = approximate(program)
-    for attempt in (program, _evened(program, best)):
+    best = approximate(program, watch)
+    for attempt in (program, _evened(program, best, must)):
         if attempt is None or best.stopped:
             continue
         near = best if attempt is program else approximate(attempt)
-        found = exact(near.multipliers) if _nearly_met(attempt, near, solver.gap) else None
+        if not _nearly_met(attempt, near, solver.gap):
+            continue
+        found = _exact(program, normal, near.multipliers, limit, watch)
+        found = found or _required(program, normal, limit, watch)
         if found is not None:
             return found
     return _solution(program, best, _status(best), best.multipliers)
@@ -170,14 +172,17 @@ def _required(
 ) -> Solution | None:
     """Look for the closest weights that meet all targets; None if there seem to be none.
 
-    This finds out which intervals count as points, and is less accurate than `_exact`.
+    This finds out which intervals count as points, and copes with bounds that leave hardly any
+    room. It is less accurate than `_exact`.
     """
     required = replace(program, share=np.full(len(program.share), np.inf), passes=0)
-    certificate = Certificate(required, EXACT_GAP, limit, watch)
+    certificate = Certificate(required, EXACT_GAP, limit)
     solve_interior_point(required, normal, certificate)
     program.passes += required.passes
     if not certificate.certified:
         return None
+    if watch is not None:
+        watch(certificate, program.times(certificate.q))
     return _solution(program, certificate, "exact", certificate.multipliers)
 
 
@@ -191,27 +196,26 @@ def _nearly_met(program: Program, found: Certificate, gap: float) -> bool:
     return datafit <= max(NEARLY_MET * gap * found.primal, ZERO)
 
 
-def _evened(program: Program, found: Certificate) -> Program | None:
-    """Make targets that give way dearer, if all could be met: if only unimportant ones give way.
+def _evened(program: Program, found: Certificate, must: bool) -> Program | None:
+    """Make missed targets dearer, if all could be met.
 
     A share decides how much a miss costs, beside the distance of the weights. A small one could
-    leave a target missed that can be met with all others. Squared errors nearly always do. Of few
-    targets with intervals, any may give way, because there has been no exact attempt for them.
+    leave a target missed that can be met with all others. Squared errors nearly always do. Few
+    targets, and targets that must be met, get such shares that only a contradiction leaves a miss.
+    Of many, only unimportant ones may give way: another fit would take long.
     """
     share = program.share
     mean = float(share[np.isfinite(share)].mean())
     missed = np.abs(program.outside(program.times(found.q))) > MET * program.size
-    few = len(share) <= EXACT_ROWS
-    if program.squared:
-        hopeless = not few
-    elif few and (program.low < program.high).any():
-        hopeless = False
-    else:
+    few = must or len(share) <= EXACT_ROWS
+    hopeless = program.squared and not few
+    if not (program.squared or few):
         missed &= np.abs(found.multipliers) > GIVES_WAY * share
         hopeless = bool((share[missed] > UNIMPORTANT * mean).any())
     if hopeless or not missed.any():
         return None
-    dearer = (DEARER if few else 1.0) * np.maximum(share, mean)
+    price = max(DEARER * mean, EXTREME * float(program.cost.sum())) if few else mean
+    dearer = price * np.maximum(share / mean, 1.0)
     return replace(program, share=dearer, squared=False, passes=0)
 
 

@@ -6,6 +6,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from l0.calibration.fitting.distances import Logit
 from tests.calibration.fitting.programs import program
 
 seeds = st.integers(0, 2**32 - 1)
@@ -89,11 +90,18 @@ def test_the_size_of_a_target_of_zero_is_what_its_records_add():
     np.testing.assert_array_equal(of.size, [4, 3])
 
 
-@pytest.mark.parametrize("distance", ["raking", "logit"])
+@pytest.mark.parametrize(
+    ("distance", "bounds"),
+    [("raking", (0.2, 3.0)), ("logit", (0.2, 3.0)), ("logit", (0.998, 1.0))],
+)
 @given(seed=seeds)
 @settings(max_examples=25, deadline=None)
-def test_no_step_leaves_the_domain(distance, seed):
-    of = program(distance=distance, bounds=(0.2, 3.0))
+def test_no_step_leaves_the_domain(distance, bounds, seed):
+    of = program(distance=distance)
+    least, most = (np.full(30, side) for side in bounds)
+    if distance == "logit":
+        of = replace(of, distance=Logit(least, most, (least + most) / 2))
+    of = replace(of, least=least, most=most)
     rng = np.random.default_rng(seed)
     q = of.inside(random_ratios(of, rng))
     low, high = of.distance.domain

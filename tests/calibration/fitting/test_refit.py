@@ -120,8 +120,9 @@ def test_the_logit_distance_needs_bounds_on_both_sides():
     for bounds in (None, (0.5, None)):
         with pytest.raises(InputError, match=r"`distance='logit'` needs bounds on both sides"):
             fitted(problem, distance="logit", bounds=bounds)
-    with pytest.raises(InputError, match=r"`distance='logit'` needs bounds whose sides differ"):
-        fitted(problem, distance="logit", bounds=(1.0, 1.0))
+    for high in (1.0, 1 + 1e-15, 1 + 1e-10):
+        with pytest.raises(InputError, match=r"`distance='logit'` needs bounds whose sides differ"):
+            fitted(problem, distance="logit", bounds=(1.0, high))
 
 
 @pytest.mark.parametrize("distance", ["raking", "linear", "logit"])

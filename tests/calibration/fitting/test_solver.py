@@ -62,6 +62,22 @@ def test_importance_starves_no_target_that_can_be_met(spread, tolerance):
     assert found.status == "exact"
 
 
+@pytest.mark.parametrize("seed", [6, 7, 17, 22, 23])
+def test_targets_that_only_one_set_of_ratios_meets_are_met(seed):
+    of = program(seed, m=60, k=50, bounds=(0.5, 1.5), pull=0.02)
+    truth = np.clip(np.exp(np.random.default_rng(seed).normal(0, 1, 50)), 0.52, 1.48)
+    values = of.matrix @ truth
+    assert solved(replace(of, low=values, high=values), gap=1e-3).status == "exact"
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.01])
+@pytest.mark.parametrize("seed", [1, 4, 6, 9])
+def test_targets_that_only_extreme_ratios_meet_are_met(seed, tolerance):
+    of = program(seed, m=5, k=6, distance="linear", tolerance=tolerance, pull=0.02)
+    far = replace(of, low=1000 * of.low, high=1000 * of.high)
+    assert solved(far, gap=1e-3).status == "exact"
+
+
 def test_many_targets_that_can_be_met_are_met_after_a_first_solution(monkeypatch):
     monkeypatch.setattr(module, "EXACT_ROWS", 2)
     assert solved(program(), gap=1e-3).status == "exact"
