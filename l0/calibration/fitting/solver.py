@@ -21,6 +21,8 @@ from l0.calibration.solver_settings import Solver
 
 #: Up to this number of targets, the fit first looks for weights that meet all of them.
 EXACT_ROWS = 300
+#: Up to this number, it looks for them after a fit that nearly meets all targets.
+POLISHED_ROWS = 5_000
 #: The gap of an exact fit.
 EXACT_GAP = 1e-9
 #: A multiplier of an interval counts as 0 if it is below this part of its limit.
@@ -112,6 +114,8 @@ def solve_program(
         if found is not None:
             return found
     best = approximate(program, watch)
+    if len(program.share) > POLISHED_ROWS and not must:
+        return _solution(program, best, _status(best), best.multipliers)
     for attempt in (program, _evened(program, best, must)):
         if attempt is None or best.stopped:
             continue
