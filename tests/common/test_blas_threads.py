@@ -2,8 +2,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from l0.linear_model import L0Regressor
 from l0.common.blas_threads import one_thread
+from l0.linear_model import L0Regressor
 from tests.linear_model.problems import planted
 
 

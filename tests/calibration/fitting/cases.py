@@ -75,6 +75,7 @@ def case(rng, gap=1e-3):
         gap=gap,
         distance=distance,
         keep_total=bool(rng.random() < 0.1) and (bounds is None or len(records) == n),
+        signed=bounds is None and len(records) == n,
     )
     selection = Selection(records, base, float(10 ** rng.uniform(-5, 0)))
     feasible = feasible and bool(reachable.all()) and not context.objective.keep_total
@@ -193,8 +194,7 @@ def parts(of: Case, fit: Fit) -> Parts:
         share = np.append(share, np.inf)
     least, most = objective.bounds.low / base, objective.bounds.high / base
     if name == "linear":
-        free = len(base) == problem.n_records and not objective.bounds.active
-        least = np.where(least > 0, least, -np.inf if free else 1e-6)
+        least = np.where(least > 0, least, -np.inf if objective.signed else 1e-6)
     made = Parts(
         rows, B, goal, tolerance, share, max(selection.mu, LEAST_MU) * weight / weight.sum(),
         least, most, name, objective.loss.__name__ == "relative",
