@@ -52,7 +52,7 @@ demo: $(VENV)/.installed ## Calibrate the bundled CPS and write l0-demo/report.h
 	$(BIN)/l0 demo --out l0-demo
 
 test: $(VENV)/.test-installed $(PEER)/.installed ## Run the tests and the examples in docstrings, and count the lines they run
-	$(COVERAGE) $(PYTEST) --numprocesses 2 --dist loadfile -m "not slow" --cov --cov-report=term
+	$(COVERAGE) $(PYTEST) --numprocesses 2 --dist worksteal -m "not slow" --cov --cov-report=term
 
 test-slow: $(VENV)/.test-installed $(PEER)/.installed ## Run the tests of scale, which `make test` leaves out
 	$(PYTEST) -m slow || test $$? -eq 5 # 5: there are none
