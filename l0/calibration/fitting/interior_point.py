@@ -108,9 +108,10 @@ class _Method:
     def __init__(self, program: Program, normal: NormalMatrix) -> None:
         self._program, self._normal = program, normal
         low, high = program.distance.domain
-        # A distance that is steep at the end of its domain needs no bound there.
-        self._least = np.where(program.least > low, program.least, -np.inf)
-        self._most = np.where(program.most < high, program.most, np.inf)
+        # The raking distance needs no bound at 0, the end of its domain. The logit distance is hardly
+        # steep where its cost is small: without bounds, its steps would be very short there.
+        self._least = np.where(np.isfinite(high) | (program.least > low), program.least, -np.inf)
+        self._most = program.most
         self._free = np.zeros(len(program.share), bool) | program.squared
         self._soft = np.isfinite(program.share) & ~self._free
         self._wide = program.high > program.low
@@ -298,7 +299,7 @@ def _factor(normal: NormalMatrix, d: Array, e: Array) -> Solve:
 
 def _above_zero(difference: Array, of: Array) -> Array:
     """Keep a distance to a limit above 0, where rounding would make it 0."""
-    return np.maximum(difference, ROUNDING * np.abs(of))
+    return np.maximum(difference, np.maximum(ROUNDING * np.abs(of), LEAST))
 
 
 def _longest(values: Array, change: Array) -> float:

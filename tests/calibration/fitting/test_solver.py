@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l0.calibration.fitting import solver as module
+from l0.calibration.fitting.distances import Logit
 from l0.calibration.fitting.solver import solve_program
 from l0.calibration.solver_settings import Solver
 from tests.calibration.fitting import cases
@@ -97,6 +98,16 @@ def test_a_contradiction_is_an_optimum_with_a_gap_and_not_exact(squared, toleran
     dual, _ = of.dual(found.multipliers, of.back(found.multipliers))
     assert found.objective - dual == pytest.approx(found.gap * found.objective, abs=1e-12)
     assert np.abs(of.outside(of.times(found.q))).max() > 0.01
+
+
+@pytest.mark.parametrize("pull", [1e-5, 0.1])
+def test_narrow_limits_of_the_logit_distance_take_few_iterations(pull):
+    least, most = np.full(300, 0.7), np.full(300, 0.71)
+    logit = Logit(least, most, np.full(300, 0.705))
+    of = program(m=20, k=300, pull=pull, distance="linear")
+    found = solved(replace(of, distance=logit, least=least, most=most), gap=1e-4)
+    assert (found.status, found.stopped) == ("optimal", "")
+    assert found.iterations <= 30
 
 
 def test_the_more_important_of_two_contradicting_targets_wins():
