@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l0.calibration.evaluation.notes import REMEDIES
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.refit import Fit
@@ -114,7 +115,7 @@ def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
     own = problem.design_totals
     # If positive and negative amounts cancel, their sum says nothing about the scale.
     telling = reachable & (problem.importance > 0) & (np.abs(own) >= 0.5 * problem.absolute_totals)
-    telling &= own * problem.values > 0
+    telling &= np.sign(own) * np.sign(problem.values) > 0
     if not telling.any():
         return
     factors = np.log(problem.values[telling] / own[telling])
@@ -150,6 +151,12 @@ def check_exact(
     lost = counts & (reasons != "")
     if fit.solution.status == "exact" and not lost.any():
         return
+    if fit.solution.status == "stopped" and not lost.any():
+        raise InputError(
+            f"`exact=True`: the fit was stopped by {fit.solution.stopped} before all targets were "
+            f"met; {REMEDIES[fit.solution.stopped]}, or pass `exact=False` for the best weights "
+            "so far"
+        )
     if lost.any():
         names = first_few(list(compress(problem.names, lost)))
         why = f"{names} cannot be reached ({reasons[lost][0]})"

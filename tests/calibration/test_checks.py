@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l0.calibration import CalibrationProblem
+from l0.calibration import CalibrationProblem, Solver
 from l0.common.errors import InputError
 
 
@@ -46,6 +46,17 @@ def test_an_exact_fit_names_a_target_out_of_reach():
 def test_an_exact_fit_says_what_to_do(options, remedy):
     with pytest.raises(InputError, match=remedy):
         people(0, 1.02).solve(exact=True, **options)
+
+
+def test_an_exact_fit_that_ran_out_of_time_blames_no_target():
+    with pytest.raises(InputError, match="was stopped by max_seconds .*; raise `max_seconds`"):
+        people(0).solve(exact=True, solver=Solver(max_seconds=1e-9))
+
+
+def test_totals_near_the_largest_numbers_are_no_overflow():
+    A = np.array([[1.0, 1.0], [0.0, 1.0]]) * 1e200
+    result = CalibrationProblem.from_matrix(A, [30e200, 16e200], [10, 10]).solve()
+    assert result.metrics["fit_status"] == "exact"
 
 
 def test_the_kept_total_is_part_of_a_conflict():

@@ -108,8 +108,8 @@ class _Method:
     def __init__(self, program: Program, normal: NormalMatrix) -> None:
         self._program, self._normal = program, normal
         low, high = program.distance.domain
-        # The raking distance needs no bound at 0, the end of its domain. The logit distance is hardly
-        # steep where its cost is small: without bounds, its steps would be very short there.
+        # The raking distance needs no bound at 0, the end of its domain. The logit distance is
+        # hardly steep where its cost is small: without bounds, its steps would be very short.
         self._least = np.where(np.isfinite(high) | (program.least > low), program.least, -np.inf)
         self._most = program.most
         self._free = np.zeros(len(program.share), bool) | program.squared

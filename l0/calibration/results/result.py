@@ -284,8 +284,8 @@ class CalibrationResult(Generic[FrameT]):
         ------
         InputError
             If there is no limit; if a limit is negative or NaN; if the limits cross, or if the mean
-            of the weights is outside; or if the result was loaded from a folder, which does not
-            contain the problem.
+            of the weights is outside; if some weights are negative, and `lower` is not above 0; or
+            if the result was loaded from a folder, which does not contain the problem.
 
         Examples
         --------

@@ -29,8 +29,8 @@ def checked_limits(
     Raises
     ------
     InputError
-        If there is no limit, if a limit is negative or not a number, if the limits cross, or if no
-        weights between them have the same sum.
+        If there is no limit, if a limit is negative or not a number, if the limits cross, if no
+        weights between them have the same sum, or if negative weights would become 0.
     """
     if lower is None and upper is None:
         raise InputError("`lower` and `upper` are both None; pass at least one limit")
@@ -41,6 +41,11 @@ def checked_limits(
     if low > high:
         raise InputError(f"`lower` {low:g} is above `upper` {high:g}; swap or widen them")
     mean = float(weights.mean())
+    if low == 0 and (negative := int((weights < 0).sum())):
+        raise InputError(
+            f"{negative:,} of {len(weights):,} weights are negative, and trimming at 0 would make "
+            "them 0; pass a `lower` above 0"
+        )
     for argument, side, wrong in (
         ("lower", "at most", low > mean * (1 + ROUNDING)),
         ("upper", "at least", high < mean * (1 - ROUNDING)),

@@ -104,6 +104,14 @@ def test_limits_that_cannot_be_are_named(lower, upper, text):
     assert text in str(raised.value)
 
 
+@pytest.mark.parametrize("limits", [(None, 9.0), (0.0, None)])
+def test_negative_weights_need_a_lower_limit_above_zero(limits):
+    weights = np.array([-1.0, 3, 10])
+    with pytest.raises(InputError, match="1 of 3 weights are negative.* pass a `lower` above 0"):
+        checked_limits(*limits, weights)
+    assert trimmed(weights, *checked_limits(0.5, 9.0, weights)).min() == 0.5
+
+
 def test_limits_that_are_none():
     assert checked_limits(None, 100, WEIGHTS) == (0, 100)
     assert checked_limits(np.float32(0.5), math.inf, WEIGHTS) == (0.5, math.inf)
