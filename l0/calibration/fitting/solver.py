@@ -36,7 +36,7 @@ UNIMPORTANT = 0.1
 #: of the sum of the costs. A miss of 1% then costs more than ratios of the size 100.
 DEARER, EXTREME = 100.0, 1e6
 #: If the datafit is below this multiple of the gap, all targets may be attainable.
-NEARLY_MET = 10.0
+NEARLY_MET = 100.0
 
 
 @dataclass(frozen=True, eq=False)

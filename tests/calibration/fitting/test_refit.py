@@ -306,3 +306,13 @@ def test_weights_are_those_of_the_calibration_estimator(seed, distance):
     expected = inverse(A.T @ found.x)
     fit = fitted(CalibrationProblem.from_matrix(A, totals, w), distance=distance)
     np.testing.assert_allclose(fit.ratios, expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize(("m", "n"), [(301, 360), (320, 2000)])
+def test_many_attainable_targets_are_met_too(m, n):
+    rng = np.random.default_rng(0)
+    A, weights = rng.random((m, n)), rng.uniform(50, 150, n)
+    totals = A @ (weights * rng.lognormal(0, 0.3, n))
+    result = CalibrationProblem.from_matrix(A, totals, weights).solve()
+    assert result.metrics["fit_status"] == "exact"
+    assert result.metrics["max_error"] <= 1e-9
