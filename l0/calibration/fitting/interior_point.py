@@ -70,6 +70,8 @@ class Point:
     below: Array
 
 
+# A fit that diverges ends at a system that has overflowed, and needs no warnings before.
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def solve_interior_point(
     program: Program, normal: NormalMatrix, certificate: Certificate
 ) -> Certificate:
