@@ -75,11 +75,9 @@ def solve(
             else:
                 selection = selector.select(context, budget)
                 records, fit = selection.records, refit(context, selection)
-        together = check_joint_reach_of_fit(context, len(records), fit, together)
-        if context.objective.exact:
-            check_exact(context.objective, records, fit, reasons)
-        metrics, tables = _evaluated(context, records, fit, reasons, together)
-        remarks = _notes(context, fit, full_file, tables, reasons)
+        metrics, tables, remarks, together = _concluded(
+            context, records, fit, full_file, reasons, together
+        )
         run = describe_run(problem, method, _arguments(context, budget, options))
         return CalibrationResult(
             indices=np.sort(problem.record_order[records]),
@@ -129,9 +127,9 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
                 together = check_joint_reach(context, len(selection.records), reasons)
                 reached = replace(context.objective, reachable=reasons == "")
                 fit = refit(replace(context, objective=reached), selection)
-                together = check_joint_reach_of_fit(context, len(selection.records), fit, together)
-                metrics, tables = _evaluated(context, selection.records, fit, reasons, together)
-                _notes(context, fit, full_file, tables, reasons)
+                metrics, *_ = _concluded(
+                    context, selection.records, fit, full_file, reasons, together
+                )
                 rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)
 
@@ -195,39 +193,39 @@ def with_reference(context: FitContext, n_records: int | None) -> tuple[FitConte
     return replace(context, reference=ratios), fit
 
 
-def _evaluated(
+def _concluded(
     context: FitContext,
     records: NDArray[np.int64],
     fit: Fit,
+    full_file: Fit | None,
     reasons: NDArray[np.str_],
     together: NDArray[np.str_],
-) -> tuple[Metrics, dict[str, pa.Table]]:
-    """Turn ratios into weights within the bounds, and evaluate them."""
+) -> tuple[Metrics, dict[str, pa.Table], list[str], NDArray[np.str_]]:
+    """Check a fit, turn its ratios into weights within the bounds, and evaluate them.
+
+    Returns
+    -------
+    metrics : Metrics
+    tables : dict of str to pyarrow.Table
+    remarks : list of str
+        The notes on the result. They are logged as warnings too.
+    together : ndarray of str, shape (m,)
+        The statements so far, and those that the fit adds (see `check_joint_reach_of_fit`).
+    """
     objective, problem = context.objective, context.problem
+    together = check_joint_reach_of_fit(context, len(records), fit, together)
+    if objective.exact:
+        check_exact(objective, records, fit, reasons)
     bounds, w0 = objective.bounds.of(records), problem.design_weights[records]
     # Without bounds, the linear distance may make weights negative.
     weights = bounds.weights(fit.ratios, w0) if bounds.active else fit.ratios * w0
     quality, tables = evaluate(
         problem, records, weights, fit, context.candidates, context.reference, reasons, together
     )
-    return {**quality, "seconds": context.history.seconds}, tables
-
-
-def _notes(
-    context: FitContext,
-    fit: Fit,
-    full_file: Fit | None,
-    tables: dict[str, pa.Table],
-    reasons: NDArray[np.str_],
-) -> list[str]:
-    """Write the notes on a result, and log them as warnings."""
-    problem = context.problem
-    weights = tables["weights"].column("weight").to_numpy()
-    n_forced_out = problem.n_records - len(context.candidates)
-    remarks = notes(problem, fit, full_file, weights, n_forced_out, reasons)
+    remarks = notes(problem, fit, full_file, weights, quality["n_forced_out"], reasons)
     for remark in remarks:
         logger.warning("%s", remark)
-    return remarks
+    return {**quality, "seconds": context.history.seconds}, tables, remarks, together
 
 
 def _arguments(context: FitContext, n_records: int | None, options: Options) -> dict[str, Any]:

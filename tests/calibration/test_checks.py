@@ -62,3 +62,12 @@ def test_totals_near_the_largest_numbers_are_no_overflow():
 def test_the_kept_total_is_part_of_a_conflict():
     with pytest.raises(InputError, match="the total of the weights"):
         people(0).solve(exact=True, keep_total=True)
+
+
+def test_a_frontier_checks_each_exact_fit():
+    assert people(0).frontier([50, 100], exact=True).table.column("fit_status").to_pylist() == [
+        "exact",
+        "exact",
+    ]
+    with pytest.raises(InputError, match="contradict each other by"):
+        people(0, 1.3).frontier([50, 100], exact=True)
