@@ -180,10 +180,13 @@ def with_reference(context: FitContext, n_records: int | None) -> tuple[FitConte
     if n_records is not None:
         # The bounds are for the chosen records, with ratios of about n / k. Here they are about 1.
         # Sizes of a draw must be positive, and the conflicts of the full file are no error.
+        reachable = objective.reachable
+        if objective.bounds.active:
+            reachable = unreachable(problem, Bounds(), problem.n_records) == ""
         objective = replace(
             objective,
             bounds=Bounds(),
-            reachable=unreachable(problem, Bounds(), problem.n_records) == "",
+            reachable=reachable,
             distance="raking",
             exact=False,
         )

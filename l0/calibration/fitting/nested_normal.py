@@ -17,7 +17,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.dissection import Block, Ints, deepest
-from l0.calibration.fitting.normal_matrix import BLOCK, Array, Solve
+from l0.calibration.fitting.distances import Array
+from l0.calibration.fitting.normal_matrix import BLOCK, Solve
 from l0.common.blas_threads import one_thread
 
 #: The factor of a front's own targets, and what it makes of the others.

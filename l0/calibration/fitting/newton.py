@@ -14,11 +14,9 @@ import numpy as np
 from l0.calibration.fitting.certificate import Certificate
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.normal_matrix import NormalMatrix
-from l0.calibration.fitting.program import Program
+from l0.calibration.fitting.program import MET, Program
 
 MAX_ITERATIONS = 60
-#: A target is met if its error is at most this share of its size.
-MET = 1e-9
 #: Newton's method goes on to this accuracy if it can.
 GOAL = 1e-13
 #: A step is halved at most so many times, until the dual grows by this share of what is expected.

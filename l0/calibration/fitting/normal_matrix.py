@@ -17,7 +17,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
-Array = NDArray[np.float64]
+from l0.calibration.fitting.distances import Array
+
 Solve = Callable[[Array], Array]
 
 #: A table of all cells has at most this many rows.

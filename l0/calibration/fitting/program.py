@@ -24,9 +24,12 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from l0.calibration.fitting.distances import Array, Distance
 
+#: A target that must be met is met if its error is at most this share of its size.
+MET = 1e-9
 #: The total of the weights is met up to this share of it, after at most so many corrections.
 TOTAL_MET, TOTAL_ROUNDS = 1e-13, 50
 
@@ -94,12 +97,16 @@ class Program:
         """Compute how far estimates are above (> 0) or below (< 0) the intervals, shape (m,)."""
         return estimates - np.clip(estimates, self.low, self.high)
 
+    def missed(self, estimates: Array) -> NDArray[np.bool_]:
+        """Tell which targets are not met, up to `MET`, shape (m,)."""
+        return np.asarray(np.abs(self.outside(estimates)) > MET * self.size)
+
     def primal(self, q: Array, estimates: Array) -> float:
         """Compute the objective of q. It is infinite if a target that must be met is not."""
         miss = np.abs(self.outside(estimates))
         rho = miss**2 if self.squared else miss
         must = np.isinf(self.share)
-        if (miss[must] > 1e-9 * self.size[must]).any():
+        if (must & self.missed(estimates)).any():
             return np.inf
         datafit = float(np.where(must, 0.0, self.share) @ np.where(must, 0.0, rho))
         return datafit + self.pull(q)

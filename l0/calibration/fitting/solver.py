@@ -14,7 +14,7 @@ from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.first_order import solve_first_order
 from l0.calibration.fitting.interior_point import solve_interior_point
-from l0.calibration.fitting.newton import MET, solve_exactly
+from l0.calibration.fitting.newton import solve_exactly
 from l0.calibration.fitting.normal_matrix import NormalMatrix
 from l0.calibration.fitting.program import Program
 from l0.calibration.solver_settings import Solver
@@ -163,8 +163,7 @@ def _exact(
     multipliers[active] = certificate.multipliers
     turned = wide & (multipliers * start < 0)
     estimates = program.times(certificate.q)
-    missed = np.abs(program.outside(estimates)) > MET * program.size
-    if turned.any() or missed.any():
+    if turned.any() or program.missed(estimates).any():
         return None
     if watch is not None:
         watch(certificate, estimates)
@@ -210,7 +209,7 @@ def _evened(program: Program, found: Certificate, must: bool) -> Program | None:
     """
     share = program.share
     mean = float(share[np.isfinite(share)].mean())
-    missed = np.abs(program.outside(program.times(found.q))) > MET * program.size
+    missed = program.missed(program.times(found.q))
     few = must or len(share) <= EXACT_ROWS
     hopeless = program.squared and not few
     if not (program.squared or few):

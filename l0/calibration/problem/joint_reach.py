@@ -13,6 +13,7 @@ proof, which need not find every contradiction.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +59,8 @@ def joint_reach(
     """
     least = NEGLIGIBLE * np.abs(multipliers).max()
     more, less = multipliers > least, multipliers < -least
-    sums = _first_of(
-        _of_sums(problem, bounds, n_records, more, 1.0),
-        _of_sums(problem, bounds, n_records, less, -1.0),
-    )
+    sums = _of_sums(problem, bounds, n_records, more, (1.0,))
+    sums = np.where(sums == "", _of_sums(problem, bounds, n_records, less, (-1.0,)), sums)
     if (sums != "").any():
         return sums
     return _of_direction(
@@ -88,20 +87,25 @@ def joint_reach_of_sums(
     ndarray of str, shape (m,)
         As in `joint_reach`.
     """
-    return _first_of(
-        _of_sums(problem, bounds, n_records, reachable, 1.0),
-        _of_sums(problem, bounds, n_records, reachable, -1.0),
-    )
+    return _of_sums(problem, bounds, n_records, reachable, (1.0, -1.0))
 
 
 def _of_sums(
-    problem: Problem, bounds: Bounds, n_records: int, targets: NDArray[np.bool_], sign: float
+    problem: Problem,
+    bounds: Bounds,
+    n_records: int,
+    targets: NDArray[np.bool_],
+    signs: tuple[float, ...],
 ) -> NDArray[np.str_]:
-    """Try the sums of targets of one variable that have no record in common."""
+    """Try the sums of targets of one variable that have no record in common.
+
+    The sign 1 asks whether a sum is more than the records reach, and -1 whether it is less than
+    they give.
+    """
     found = np.full(problem.n_targets, "", dtype=object)
     # Without bounds, one record is enough for any sum.
     sets = _disjoint(problem, np.flatnonzero(targets)) if bounds.active else ()
-    for rows in sets:
+    for rows, sign in product(sets, signs):
         direction = np.zeros(problem.n_targets)
         direction[rows] = sign
         reach, shortfall = _reach(problem, bounds, n_records, direction)
@@ -190,7 +194,3 @@ def _names(problem: Problem, rows: NDArray[np.int64]) -> str:
     if len(rows) > SHOWN:
         return f"{', '.join(names)} and {len(rows) - SHOWN:,} more"
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
-
-
-def _first_of(one: NDArray[np.str_], other: NDArray[np.str_]) -> NDArray[np.str_]:
-    return np.where(one == "", other, one)

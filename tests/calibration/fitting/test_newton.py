@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from l0.calibration.fitting.certificate import Certificate
 from l0.calibration.fitting.choice import normal_matrix
-from l0.calibration.fitting.newton import MET, solve_exactly
+from l0.calibration.fitting.newton import solve_exactly
+from l0.calibration.fitting.program import MET
 from tests.calibration.fitting.programs import program
 
 
