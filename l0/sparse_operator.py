@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from l0.common.dtypes import without_autocast
@@ -86,13 +86,7 @@ class SparseOperator:
         column_factor : ndarray, shape (n,)
         device : torch.device or str
         """
-        data = np.empty(matrix.nnz, dtype=np.float32)
-        lengths = np.diff(matrix.indptr)
-        for rows, entries in row_blocks(matrix.indptr, BLOCK):
-            of_row = np.repeat(row_factor[rows], lengths[rows])
-            of_column = column_factor[matrix.indices[entries]]
-            data[entries] = matrix.data[entries] * of_row * of_column
-        scaled = sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+        scaled = scale(matrix, row_factor, column_factor, np.float32)
         order = _deal(np.diff(scaled.indptr))
         place = torch.from_numpy(np.argsort(order))
         return cls(scaled[order], scaled.T.tocsr(), place, device)
@@ -155,6 +149,34 @@ class SparseOperator:
             return self
         matrix, transpose = self._host
         return SparseOperator(matrix[:, columns], transpose[columns], self._place, self.device)
+
+
+def scale(
+    matrix: sp.csr_array,
+    row_factor: NDArray[np.float64],
+    column_factor: NDArray[np.float64],
+    dtype: DTypeLike,
+) -> sp.csr_array:
+    """Multiply the rows and the columns of a matrix by factors; the result shares its indices.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array, shape (m, n)
+    row_factor : ndarray, shape (m,)
+    column_factor : ndarray, shape (n,)
+    dtype : dtype
+        The type of the new entries.
+
+    Returns
+    -------
+    scipy.sparse.csr_array, shape (m, n)
+    """
+    data = np.empty(matrix.nnz, dtype=dtype)
+    lengths = np.diff(matrix.indptr)
+    for rows, entries in row_blocks(matrix.indptr, BLOCK):
+        of_row = np.repeat(row_factor[rows], lengths[rows])
+        data[entries] = matrix.data[entries] * of_row * column_factor[matrix.indices[entries]]
+    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def row_blocks(indptr: NDArray[np.integer], most_entries: int) -> Iterator[tuple[slice, slice]]:

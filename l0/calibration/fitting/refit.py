@@ -26,6 +26,7 @@ from l0.calibration.fitting.selected import Selection
 from l0.calibration.fitting.solver import Solution, solve_program
 from l0.calibration.problem.losses import relative
 from l0.common.errors import InputError
+from l0.sparse_operator import scale
 
 #: mu for the calibration of all records, whose base weights are the design weights.
 FULL_FILE_MU = 0.02
@@ -188,9 +189,7 @@ def _scaled(objective: Objective, selection: Selection) -> sp.csr_array:
     if len(selection.records) < problem.n_records:
         matrix = matrix[:, selection.records]
     weight = selection.base * problem.design_weights[selection.records]
-    data = matrix.data / np.repeat(problem.scales, np.diff(matrix.indptr))
-    data *= weight[matrix.indices]
-    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return scale(matrix, 1 / problem.scales, weight, np.float64)
 
 
 def _logit(least: Array, most: Array) -> tuple[Logit, Array, Array]:

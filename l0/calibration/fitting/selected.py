@@ -49,6 +49,7 @@ class SelectedRatios:
         log_base = objective.tensor(np.log(selection.base))
         weight = selection.base * objective.problem.design_weights[selection.records]
         self._log_base = log_base
+        self._bounds = objective.bounds.of(selection.records)
         self._cost = objective.tensor(selection.mu * weight / weight.sum())
         self.log_ratios = log_base.clone().requires_grad_()
 
@@ -60,3 +61,7 @@ class SelectedRatios:
         """Compute mu sum_i W_i D(u_i / g_i) / sum_i W_i, shape (), with the raking distance D."""
         log_q = self.log_ratios - self._log_base
         return self._cost @ (log_q.exp() * (log_q - 1) + 1)
+
+    def clamp_(self) -> None:
+        """Clamp the ratios to the bounds of these records, in place and outside of autograd."""
+        self._bounds.clamp_log_(self.log_ratios)

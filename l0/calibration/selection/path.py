@@ -163,13 +163,9 @@ class Path:
         ratios : ndarray of float64, shape (budget,)
         """
         objective, n_candidates = context.objective, len(records)
-        bounds = objective.bounds
         start = start * np.exp(self.jitter * context.generator.standard_normal(n_candidates))
         operator = objective.operator.subset(records)
-        beside, beside_bounds = None, bounds
-        if companions is not None:
-            beside = SelectedRatios(objective, companions)
-            beside_bounds = bounds.of(companions.records)
+        beside = None if companions is None else SelectedRatios(objective, companions)
         gate = HadamardGate(
             n_candidates, self.depth, objective.tensor(np.maximum(start, self.threshold))
         )
@@ -179,7 +175,7 @@ class Path:
         waiting = list(budgets)
         while True:
             estimates = self._step(
-                objective, gate, operator, bounds.of(records), beside, beside_bounds, optimizer,
+                objective, gate, operator, objective.bounds.of(records), beside, optimizer,
                 strength, step_epochs,
             )  # fmt: skip
             ratios = gate().detach().cpu().double().numpy()
@@ -208,7 +204,6 @@ class Path:
         operator: SparseOperator,
         bounds: Bounds,
         beside: SelectedRatios | None,
-        beside_bounds: Bounds,
         optimizer: torch.optim.Optimizer,
         strength: float,
         epochs: int,
@@ -229,7 +224,7 @@ class Path:
                 with torch.no_grad():
                     gate.v.clamp_(-highest, highest)
             if beside is not None:
-                beside_bounds.clamp_log_(beside.log_ratios)
+                beside.clamp_()
         return estimates.detach().cpu().numpy()
 
     def _optimizer(

@@ -30,3 +30,15 @@ def test_the_penalty_grows_with_mu(selection):
         ratios.log_ratios.data += 0.5
         costs.append(ratios.penalty().item())
     assert costs[1] == pytest.approx(2 * costs[0])
+
+
+def test_ratios_are_clamped_to_the_bounds_of_their_records():
+    problem = problems.problem(n=20)
+    high = np.linspace(1, 3, 20)
+    objective = problems.context(problem, bounds=(0.5, high)).objective
+    records = np.array([2, 7, 19])
+    chosen = SelectedRatios(objective, Selection(records, np.array([0.1, 9.0, 2.0]), 0.1))
+    chosen.clamp_()
+    clamped = chosen.log_ratios.detach().exp()
+    np.testing.assert_allclose(clamped, [0.5, high[7], 2.0], rtol=1e-6)
+    assert chosen.log_ratios.requires_grad
