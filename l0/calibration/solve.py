@@ -28,7 +28,7 @@ from l0.calibration.evaluation.notes import notes
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
-from l0.calibration.fitting.objective import Objective, scaled_operator
+from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.refit import Fit, calibrate_full_file, refit
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
@@ -154,7 +154,7 @@ def prepare(
     epochs = options["epochs"]
     objective = Objective(
         problem,
-        scaled_operator(problem, checked_device(options["device"])),
+        checked_device(options["device"]),
         get_loss(options["loss"]),
         bounds,
         reasons == "",

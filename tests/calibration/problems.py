@@ -7,7 +7,7 @@ import torch
 from l0.calibration import CalibrationProblem
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import History
-from l0.calibration.fitting.objective import Objective, scaled_operator
+from l0.calibration.fitting.objective import Objective
 from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.solve import with_reference
@@ -71,7 +71,7 @@ def context(
     """
     objective = Objective(
         of,
-        scaled_operator(of, torch.device("cpu")),
+        torch.device("cpu"),
         get_loss(loss),
         read_bounds(of, bounds, weight_bounds),
         np.ones(of.n_targets, dtype=bool) if reachable is None else reachable,

@@ -32,8 +32,8 @@ class Objective:
     Attributes
     ----------
     problem : Problem
-    operator : SparseOperator
-        Maps the ratios of all records to the scaled estimates of all targets (`scaled_operator`).
+    device : torch.device
+        The device of the operator.
     loss : Loss
     bounds : Bounds
         The bounds on the ratios of the chosen records.
@@ -50,7 +50,7 @@ class Objective:
     """
 
     problem: Problem
-    operator: SparseOperator
+    device: torch.device
     loss: Loss
     bounds: Bounds
     reachable: NDArray[np.bool_]
@@ -59,10 +59,16 @@ class Objective:
     exact: bool = False
     signed: bool = False
 
-    @property
-    def device(self) -> torch.device:
-        """The device of the fit."""
-        return self.operator.device
+    @cached_property
+    def operator(self) -> SparseOperator:
+        """The map from the ratios of all records to the estimates, as shares of the scales.
+
+        Selectors search with it. A fit without a search makes none.
+        """
+        problem = self.problem
+        return SparseOperator.from_scipy(
+            problem.matrix, 1 / problem.scales, problem.design_weights, self.device
+        )
 
     @cached_property
     def importance(self) -> NDArray[np.float64]:
@@ -108,10 +114,3 @@ class Objective:
     @cached_property
     def _shares(self) -> Tensor:
         return self.tensor(self.importance)
-
-
-def scaled_operator(problem: Problem, device: torch.device) -> SparseOperator:
-    """Make the operator that maps ratios to estimates, as shares of the targets' scales."""
-    return SparseOperator.from_scipy(
-        problem.matrix, 1 / problem.scales, problem.design_weights, device
-    )
