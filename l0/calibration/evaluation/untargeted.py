@@ -74,6 +74,7 @@ class SurveyStatistics:
         variables = [COUNT, *_first(self.column_types.amounts, lambda name: name in used, AMOUNTS)]
         amounts = [self._amount(variable) for variable in variables]
         contributions = [reference * amount for amount in amounts]
+        squared = [contribution**2 for contribution in contributions]
         kept = [weights[chosen] * amount[chosen] for amount in amounts]
         grouped = patterns(self.targets)
         targeted = [list(self._targeted(variable, grouped)) for variable in variables]
@@ -86,7 +87,7 @@ class SurveyStatistics:
             codes_chosen = codes[chosen]
             for place, variable in enumerate(variables):
                 total = _add_up(codes, contributions[place], size)
-                squares = _add_up(codes, contributions[place] ** 2, size)
+                squares = _add_up(codes, squared[place], size)
                 effective_n = _effective_n(total, squares)
                 shown = (effective_n >= LEAST_EFFECTIVE_N) & ~self._fixed_by_targets(
                     columns, codes, size, targeted[place]
