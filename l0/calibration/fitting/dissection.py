@@ -146,11 +146,14 @@ def _beside(records: sp.csr_array, of_row: Ints, ancestors: NDArray[np.bool_]) -
 
 def _split(rows: Ints, sample: sp.csr_array, factor: float) -> tuple[Block, float]:
     """Split some targets if it pays. The sample has the records with an entry in them."""
+    one_part = np.zeros(len(rows), np.int64), np.zeros(sample.shape[0], np.int64)
+    whole = _Entries(rows, sample, factor).cost(0, *one_part)
+    if whole <= SMALL:
+        return Block(rows), whole
     entries = _Entries(_ranked(rows, sample), sample, factor)
-    whole = entries.cost(0, np.zeros(len(rows), np.int64), np.zeros(sample.shape[0], np.int64))
     best, taken = WORTH * whole, None
     tried = max(1, int(FIRST * len(rows)))
-    while whole > SMALL and tried < len(rows) / 2:
+    while tried < len(rows) / 2:
         best, taken = min((best, taken), entries.split(tried), key=lambda found: found[0])
         tried = max(tried + 1, int(GROWTH * tried))
     while taken is not None:  # a smaller root may split the others as well
@@ -178,6 +181,13 @@ def _ranked(rows: Ints, sample: sp.csr_array) -> Ints:
     return rows[np.argsort(-shared, kind="stable")]
 
 
+def _different(numbers: Ints) -> Ints:
+    """Sort numbers, and keep each once: 40 times as fast as `numpy.unique`, which hashes."""
+    ordered: Ints = np.sort(numbers)
+    different: Ints = ordered[np.diff(ordered, prepend=-1) != 0]
+    return different
+
+
 class _Entries:
     """The entries of a sample of records in some targets, and in the ancestors of these."""
 
@@ -189,6 +199,7 @@ class _Entries:
         self._record = np.repeat(np.arange(self._n), np.diff(sample.indptr))
         self._row = sample.indices.astype(np.int64)
         self._place = place[sample.indices]
+        self._ancestors = float(len(_different(self._row[self._place < 0])))
 
     def split(self, root: int) -> tuple[float, tuple[int, Ints, Ints]]:
         """Take the first targets as the root: the cost, the root, and the labels of the others."""
@@ -199,15 +210,17 @@ class _Entries:
         """Label the targets after the first ones, and the records, by what they share."""
         left = len(self.ranked) - root
         inside = self._place >= root
-        pairs = (self._place[inside] - root, self._record[inside] + left)
         size = left + self._n
-        graph = sp.coo_array((np.ones(len(pairs[0]), np.int8), pairs), shape=(size, size))
+        # The graph has an edge from each record to each of its targets. The records come first.
+        ends = np.concatenate([[0], np.cumsum(np.bincount(self._record[inside], minlength=size))])
+        targets = self._place[inside] - root + self._n
+        graph = sp.csr_array((np.ones(len(targets)), targets, ends), shape=(size, size))
         _, labels = connected_components(graph, directed=False)
-        return labels[:left].astype(np.int64), labels[left:].astype(np.int64)
+        return labels[self._n :].astype(np.int64), labels[: self._n].astype(np.int64)
 
     def cost(self, root: int, of_row: Ints, of_record: Ints) -> float:
         """Count the multiplications for a root and labelled parts."""
-        ancestors = float(len(np.unique(self._row[self._place < 0])))
+        ancestors = self._ancestors
         total = root**3 / 3 + root**2 * ancestors + root * ancestors**2
         if not len(of_record):
             return total
@@ -215,7 +228,7 @@ class _Entries:
         own = np.bincount(of_row, minlength=size).astype(float)
         held = np.bincount(of_record, minlength=size) * self._factor
         above = self._place < root
-        pairs = np.unique(of_record[self._record[above]] * self._m + self._row[above])
+        pairs = _different(of_record[self._record[above]] * self._m + self._row[above])
         met = np.bincount(pairs // self._m, minlength=size).astype(float)
         products = held * (own + met) ** 2
         return total + float((products + own**3 / 3 + own**2 * met + own * met**2).sum())

@@ -34,8 +34,9 @@ MAX_ITERATIONS = 100
 EARLY, STEPS = 5, (0.95, 0.995)
 #: A distance to a limit is at least this share of the quantity it is measured for.
 ROUNDING = 1e-15
-#: Steps of conjugate gradients that refine the solution of a system, and the longest of them.
-REFINEMENTS, LONGEST_REFINEMENT = 3, 2.0
+#: Steps of conjugate gradients that refine the solution of a system, and the longest of them. They
+#: end at a residual of this share of the right side: Newton's method corrects the rest.
+REFINEMENTS, LONGEST_REFINEMENT, REFINED = 3, 2.0, 1e-7
 #: A step multiplies q by at least exp(FALL). No q and no curvature is below LEAST.
 FALL, LEAST = -4.0, 1e-60
 
@@ -269,7 +270,7 @@ class _Newton:
         """Solve the system, and refine it by preconditioned conjugate gradients."""
         solution = self.solve(right)
         residual = right - self._times(solution)
-        goal = 1e-12 * float(np.linalg.norm(right))
+        goal = REFINED * float(np.linalg.norm(right))
         direction, old = np.zeros_like(right), np.inf
         for _ in range(REFINEMENTS):
             if float(np.linalg.norm(residual)) <= goal:

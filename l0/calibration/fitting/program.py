@@ -80,7 +80,11 @@ class Program:
     def back(self, multipliers: Array) -> Array:
         """Compute B' lambda, shape (k,)."""
         self.passes += 1
-        return np.asarray(self.matrix.T @ multipliers)
+        return np.asarray(self._transpose @ multipliers)
+
+    @cached_property
+    def _transpose(self) -> sp.csc_array:
+        return self.matrix.T  # it shares the entries, but takes as long to make as a small product
 
     @cached_property
     def absolute(self) -> Array:

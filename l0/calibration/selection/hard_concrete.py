@@ -24,6 +24,7 @@ import torch
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import due
 from l0.calibration.fitting.selected import Selection
+from l0.calibration.selection.adam import Adam
 from l0.common.validation import check_settings, inner_share, not_negative, positive, positive_share
 from l0.hard_concrete import HardConcrete
 
@@ -100,12 +101,8 @@ class HardConcreteGates:
             objective.device, torch.float32
         )
         log_ratios = objective.tensor(np.zeros(n)).requires_grad_()
-        optimizer = torch.optim.Adam(
-            [
-                {"params": [log_ratios], "lr": self.learning_rate},
-                {"params": gates.parameters(), "lr": self.gate_learning_rate},
-            ],
-            fused=True,
+        optimizer = Adam(
+            [log_ratios, *gates.parameters()], [self.learning_rate, self.gate_learning_rate]
         )
         multiplier = 0.0
         for epoch in range(epochs):
@@ -113,9 +110,7 @@ class HardConcreteGates:
             budget = n * (n_records / n) ** eased
             estimates = operator(gates(generator=generator) * log_ratios.exp())
             violation = gates.get_penalty() / budget - 1
-            optimizer.zero_grad()
-            (objective.datafit(estimates) + multiplier * violation).backward()
-            optimizer.step()
+            optimizer.minimize(objective.datafit(estimates) + multiplier * violation)
             objective.bounds.clamp_log_(log_ratios)
             over = float(violation.detach())
             multiplier = multiplier + self.dual_rate * over if over > 0 else 0.0

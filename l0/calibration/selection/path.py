@@ -23,6 +23,7 @@ from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.selected import SelectedRatios, Selection
 from l0.calibration.problem.bounds import Bounds
+from l0.calibration.selection.adam import Adam
 from l0.calibration.selection.coverage import cover
 from l0.common.validation import (
     above_one,
@@ -204,7 +205,7 @@ class Path:
         operator: SparseOperator,
         bounds: Bounds,
         beside: SelectedRatios | None,
-        optimizer: torch.optim.Optimizer,
+        optimizer: Adam,
         strength: float,
         epochs: int,
     ) -> NDArray[np.float32]:
@@ -217,9 +218,7 @@ class Path:
             if beside is not None:
                 estimates = estimates + beside.estimates()
                 penalty = penalty + beside.penalty()
-            optimizer.zero_grad()
-            (objective.datafit(estimates) + penalty).backward()
-            optimizer.step()
+            optimizer.minimize(objective.datafit(estimates) + penalty)
             if bounds.active:
                 with torch.no_grad():
                     gate.v.clamp_(-highest, highest)
@@ -227,8 +226,6 @@ class Path:
                 beside.clamp_()
         return estimates.detach().cpu().numpy()
 
-    def _optimizer(
-        self, gate: HadamardGate, beside: SelectedRatios | None
-    ) -> torch.optim.Optimizer:
+    def _optimizer(self, gate: HadamardGate, beside: SelectedRatios | None) -> Adam:
         parameters = [gate.v] if beside is None else [gate.v, beside.log_ratios]
-        return torch.optim.Adam(parameters, lr=self.learning_rate, fused=True)
+        return Adam(parameters, [self.learning_rate] * len(parameters))
