@@ -4,7 +4,8 @@ Each block of the tree has a front: its own targets, and those of all its ancest
 the block fill the front, and the children add what they leave over. Then the own targets are
 eliminated, and what is left over of the front goes on to the parent. This is the
 multifrontal method (Duff & Reid 1983, ACM Transactions on Mathematical Software 9(3)) with dense
-fronts.
+fronts. They are symmetric, in Fortran's order, and only their lower triangles are filled: routines
+of BLAS and LAPACK work on them directly, as SciPy's own checks take longer than many small fronts.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg as sl
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.linalg.blas import ssyrk
+from scipy.linalg.lapack import spotrf, strtrs
 
 from l0.calibration.fitting.dissection import Block, Ints, deepest
 from l0.calibration.fitting.distances import Array
@@ -56,19 +58,13 @@ class _Front:
         size = len(self.rows)
         roots = np.sqrt(d[self.records])
         width = max(1, BLOCK // max(size, 1))
-        if len(self.records) <= width:
-            return _square(self.entries, roots)
-        front = np.zeros((size, size), dtype=np.float32)
+        front = np.zeros((size, size), dtype=np.float32, order="F")
         for start in range(0, len(self.records), width):
             part = slice(start, start + width)
-            front += _square(self.entries[part], roots[part])
+            dense = self.entries[part].toarray()
+            dense *= roots[part, None]
+            front = ssyrk(1.0, dense.T, beta=1.0, c=front, lower=1, overwrite_c=1)
         return front
-
-
-def _square(entries: sp.csr_array, roots: NDArray[np.float32]) -> NDArray[np.float32]:
-    dense = entries.toarray()
-    dense *= roots[:, None]
-    return np.asarray(dense.T @ dense)
 
 
 class NestedNormalMatrix:
@@ -131,9 +127,13 @@ class NestedNormalMatrix:
             diagonal = whole.diagonal()[:own] + e[front.rows[:own]]
             diagonal = np.where(diagonal > 0, diagonal * (1 + RIDGE), 1.0)
             whole[np.arange(own), np.arange(own)] = diagonal
-            triangle = sl.cholesky(whole[:own, :own], lower=True, check_finite=False)
-            side = sl.solve_triangular(triangle, whole[:own, own:], lower=True, check_finite=False)
-            left[number] = whole[own:, own:] - side.T @ side
+            triangle, failed = spotrf(whole[:own, :own], lower=1)
+            if failed:
+                raise np.linalg.LinAlgError("a front is not positive definite")
+            side = whole[own:, :own].T
+            if side.size:
+                side = _solved(triangle, side)
+                left[number] = ssyrk(-1.0, side, beta=1.0, c=whole[own:, own:], trans=1, lower=1)
             factors.append((triangle, side))
         return factors
 
@@ -142,13 +142,18 @@ class NestedNormalMatrix:
         solution = right.astype(np.float32)
         for front, (triangle, side) in zip(self._fronts, factors, strict=True):
             own, above = front.rows[: front.own], front.rows[front.own :]
-            part = sl.solve_triangular(triangle, solution[own], lower=True, check_finite=False)
+            part = _solved(triangle, solution[own])
             solution[own] = part
             solution[above] -= side.T @ part
         for front, (triangle, side) in zip(self._fronts[::-1], factors[::-1], strict=True):
             own, above = front.rows[: front.own], front.rows[front.own :]
             part = solution[own] - side @ solution[above]
-            solution[own] = sl.solve_triangular(
-                triangle, part, lower=True, trans=1, check_finite=False
-            )
+            solution[own] = _solved(triangle, part, transposed=True)
         return solution.astype(np.float64)
+
+
+def _solved(
+    triangle: NDArray[np.float32], right: NDArray[np.float32], transposed: bool = False
+) -> NDArray[np.float32]:
+    solution, _ = strtrs(triangle, right, lower=1, trans=int(transposed))
+    return np.asarray(solution)
