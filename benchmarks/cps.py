@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 from checks import check
+from numpy.typing import NDArray
 
 from l0.calibration import SELECTORS, CalibrationProblem, CalibrationResult
 from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
@@ -22,10 +23,12 @@ from l0.calibration.evaluation.untargeted import untargeted_metrics
 from l0.datasets import cps_paths
 
 Metrics = dict[str, float]
+#: Titles of metrics, and how they are shown.
+Columns = dict[str, tuple[str, Callable[[float], str]]]
 
 #: 0.5%, 2% and 10% of the records.
 BUDGETS = (1_386, 5_545, 27_726)
-COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+COLUMNS: Columns = {
     "loss": ("loss %", lambda x: f"{100 * x:.2f}"),
     "untargeted_capped_error": ("untargeted %", lambda x: f"{100 * x:.1f}"),
     "effective_sample_size": ("ESS", lambda x: f"{x:,.0f}"),
@@ -50,12 +53,17 @@ def solve(problem: CalibrationProblem, **options: object) -> tuple[CalibrationRe
     return result, {**result.metrics, "seconds": time.perf_counter() - started}
 
 
+def weights_of(result: CalibrationResult, n_records: int) -> NDArray[np.float64]:
+    """Give the weight of each record of the file, 0 for those not chosen."""
+    weights = np.zeros(n_records)
+    weights[result.indices] = result.values
+    return weights
+
+
 def design_metrics(problem: CalibrationProblem, full: CalibrationResult) -> Metrics:
     """Judge the design weights of all records as if they were a result."""
     w0 = problem.design_weights
-    calibrated = np.empty(len(w0))
-    calibrated[full.indices] = full.values
-    reference = calibrated[problem.record_order]
+    reference = weights_of(full, len(w0))[problem.record_order]
     error = (problem.estimate(w0) - problem.values) / problem.scales
     return {
         **fit_metrics(error, problem.importance),
@@ -66,11 +74,17 @@ def design_metrics(problem: CalibrationProblem, full: CalibrationResult) -> Metr
     }
 
 
-def print_row(name: str, budget: int, runs: Iterable[Metrics]) -> None:
+def print_titles(columns: Columns = COLUMNS) -> None:
+    """Print the head of the table."""
+    titles = ["method", "records", *(title for title, _ in columns.values())]
+    print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}", flush=True)
+
+
+def print_row(name: str, budget: int, runs: Iterable[Metrics], columns: Columns = COLUMNS) -> None:
     """Print medians, and ranges where there are several runs."""
     cells = []
     runs = list(runs)
-    for metric, (_, show) in COLUMNS.items():
+    for metric, (_, show) in columns.items():
         values = [run[metric] for run in runs]
         spread = f" ({show(min(values))}-{show(max(values))})" if len(values) > 1 else ""
         cells.append(show(statistics.median(values)) + spread)
@@ -145,8 +159,7 @@ def main() -> int:
         f"{time.perf_counter() - started:.1f} s; median of {options.seeds} seeds (min-max), "
         f"{options.threads} threads\n"
     )
-    titles = ["method", "records", *(title for title, _ in COLUMNS.values())]
-    print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
+    print_titles()
     full, _ = solve(problem)  # the first call is slower
     print_row("design weights", problem.n_records, [design_metrics(problem, full)])
     of_all = [solve(problem)[1] for _ in range(options.seeds)]
