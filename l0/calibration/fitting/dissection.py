@@ -24,8 +24,8 @@ from l0.sparse_operator import BLOCK, row_blocks
 
 Ints = NDArray[np.int64]
 
-#: The number of records in the sample that the tree is made from.
-SAMPLE = 2_000
+#: The number of entries of the records in the sample that the tree is made from.
+SAMPLE = 300_000
 #: The smallest root to try has this share of the targets. Each next one is `GROWTH` times as large.
 FIRST, GROWTH = 1 / 200, 1.4
 #: The best of these is then made smaller by this factor, as long as that is better.
@@ -73,7 +73,8 @@ def dissect(matrix: sp.csr_array, records: sp.csr_array) -> tuple[Block, float]:
     """
     m, k = matrix.shape
     lengths = np.diff(matrix.indptr)
-    chosen = np.sort(np.random.default_rng(0).choice(k, min(k, SAMPLE), replace=False))
+    size = min(k, max(1, k * SAMPLE // max(records.nnz, 1)))
+    chosen = np.sort(np.random.default_rng(0).choice(k, size, replace=False))
     sample = records[chosen]
     # A target that is not in the sample would stand alone: one of its records joins.
     alone = (np.bincount(sample.indices, minlength=m) == 0) & (lengths > 0)

@@ -1,9 +1,9 @@
 """The normal matrix of nested targets, formed and factored block by block.
 
-Each block of the tree has a front: its own targets, and those of all its ancestors. The records of
-the block fill the front, and the children add what they leave over. Then the own targets are
-eliminated, and what is left over of the front goes on to the parent. This is the
-multifrontal method (Duff & Reid 1983, ACM Transactions on Mathematical Software 9(3)) with dense
+Each block of the tree has a front: its own targets, and those of its ancestors that its records or
+its children meet. The records of the block fill the front, and the children add what they leave
+over. Then the own targets are eliminated, and what is left over of the front goes on to the
+parent. This is the multifrontal method (Duff & Reid 1983, ACM Transactions on Mathematical Software 9(3)) with dense
 fronts. They are symmetric, in Fortran's order, and only their lower triangles are filled: routines
 of BLAS and LAPACK work on them directly, as SciPy's own checks take longer than many small fronts.
 """
@@ -28,6 +28,9 @@ Factor = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 #: The fronts are products in float32, whose rounding errors could make them indefinite.
 RIDGE = 1e-6
+#: A front leaves out the targets of its ancestors that it does not meet, if it meets less than this
+#: share of them. Otherwise it takes all: then its parent can add what it leaves over in one block.
+FEW = 0.6
 
 
 @dataclass(eq=False)
@@ -37,21 +40,22 @@ class _Front:
     Attributes
     ----------
     rows : ndarray of int64, shape (f,)
-        The targets of the front, the own ones first.
+        The targets of the front, in the order of elimination: the own ones are first.
     own : int
         The number of own targets.
     records : ndarray of int64, shape (r,)
         The positions of the records.
     entries : scipy.sparse.csr_array of float32, shape (r, f)
-    children : list of int
-        The places of the children in the order of the tree.
+    children : list of (int, slice or ndarray of int64)
+        The places of the children in the order of the tree, and where in this front the targets
+        are that they leave over.
     """
 
     rows: Ints
     own: int
     records: Ints
     entries: sp.csr_array
-    children: list[int]
+    children: list[tuple[int, slice | Ints]]
 
     def products(self, d: NDArray[np.float32]) -> NDArray[np.float32]:
         """Form the part of the normal matrix that the records of this block make."""
@@ -87,22 +91,38 @@ class NestedNormalMatrix:
         holder = deepest(records, of_row, len(blocks) - 1)
         by_block = np.argsort(holder, kind="stable")
         ends = np.searchsorted(holder[by_block], np.arange(len(blocks) + 1))
-        rows = {id(root): root.rows}
+        above = {id(root): root.rows[:0]}
         for block in blocks[::-1]:  # parents before their children
             for child in block.children:
-                rows[id(child)] = np.concatenate([child.rows, rows[id(block)]])
-        local = np.empty(records.shape[1], dtype=np.int32)
-        self._fronts = []
+                above[id(child)] = np.concatenate([block.rows, above[id(block)]])
+        order = np.empty(records.shape[1], dtype=np.int64)
+        order[np.concatenate([block.rows for block in blocks])] = np.arange(len(order))
+        local = np.empty(records.shape[1], dtype=np.int64)
+        self._fronts: list[_Front] = []
         for number, block in enumerate(blocks):
-            front = rows[id(block)]
-            local[front] = np.arange(len(front), dtype=np.int32)
             held = by_block[ends[number] : ends[number + 1]]
             part = records[held].astype(np.float32)
-            entries = sp.csr_array(
-                (part.data, local[part.indices], part.indptr), (len(held), len(front))
-            )
             children = [place[id(child)] for child in block.children]
-            self._fronts.append(_Front(front, len(block.rows), held, entries, children))
+            left = [self._fronts[child].rows[self._fronts[child].own :] for child in children]
+            met = np.zeros(records.shape[1], dtype=bool)
+            for rows in (part.indices, *left):
+                met[rows] = True
+            others = above[id(block)]
+            if met[others].sum() < FEW * len(others):
+                others = others[met[others]]
+            front = np.concatenate([block.rows, others])
+            front = front[np.argsort(order[front])]
+            local[front] = np.arange(len(front))
+            entries = sp.csr_array(
+                (part.data, local[part.indices].astype(np.int32), part.indptr),
+                (len(held), len(front)),
+            )
+            meets = [_as_slice(local[rows]) for rows in left]
+            self._fronts.append(
+                _Front(
+                    front, len(block.rows), held, entries, list(zip(children, meets, strict=True))
+                )
+            )
 
     def factor(self, d: Array, e: Array) -> Solve:
         """See `NormalMatrix.factor`."""
@@ -122,8 +142,9 @@ class NestedNormalMatrix:
         factors: list[Factor] = []
         for number, front in enumerate(self._fronts):
             whole, own = front.products(narrow), front.own
-            for child in front.children:
-                whole += left.pop(child)
+            for child, places in front.children:
+                if child in left:
+                    _add(whole, places, left.pop(child))
             diagonal = whole.diagonal()[:own] + e[front.rows[:own]]
             diagonal = np.where(diagonal > 0, diagonal * (1 + RIDGE), 1.0)
             whole[np.arange(own), np.arange(own)] = diagonal
@@ -150,6 +171,20 @@ class NestedNormalMatrix:
             part = solution[own] - side @ solution[above]
             solution[own] = _solved(triangle, part, transposed=True)
         return solution.astype(np.float64)
+
+
+def _as_slice(places: Ints) -> slice | Ints:
+    """Write ascending places as a slice where they are neighbours, to add blocks quickly."""
+    neighbours = len(places) and places[-1] - places[0] == len(places) - 1
+    return slice(int(places[0]), int(places[-1]) + 1) if neighbours else places
+
+
+def _add(whole: NDArray[np.float32], places: slice | Ints, part: NDArray[np.float32]) -> None:
+    """Add a block at some rows and columns of a front."""
+    if isinstance(places, slice):
+        whole[places, places] += part
+    else:
+        whole[np.ix_(places, places)] += part
 
 
 def _solved(

@@ -2,8 +2,8 @@
 
 Which entries of B meet in which cell never changes. If records have few entries, the products of
 their entries are listed once, cell by cell. Each normal matrix is then that list times d. It is
-sparse, and rows with few records come first in its factor, so that a nested geography fills in next
-to nothing. Otherwise the normal matrix is a dense array.
+sparse, and rows that meet few others come first in its factor, so that a nested geography fills in
+next to nothing. Otherwise the normal matrix is a dense array.
 """
 
 from __future__ import annotations
@@ -60,12 +60,15 @@ class SparseNormalMatrix:
 
     def __init__(self, matrix: sp.csr_array) -> None:
         m = matrix.shape[0]
-        self._order = np.argsort(np.diff(matrix.indptr), kind="stable")
-        codes, self._products = _products(matrix[self._order])
+        codes, self._products = _products(matrix)
         row, column = np.divmod(codes, m)
         # Each cell below the diagonal stands above it too. A cell of the diagonal always exists.
         below = row != column
-        cell = np.arange(len(codes))
+        self._diagonal = np.flatnonzero(~below)
+        met = np.bincount(row[below], minlength=m) + np.bincount(column[below], minlength=m)
+        self._order = np.argsort(met, kind="stable")
+        place = np.argsort(self._order)
+        row, column, cell = place[row], place[column], np.arange(len(codes))
         places = (np.concatenate([row, column[below]]), np.concatenate([column, row[below]]))
         numbered = sp.csc_array(
             (np.concatenate([cell, cell[below]]).astype(float), places), shape=(m, m)
@@ -73,12 +76,11 @@ class SparseNormalMatrix:
         numbered.sort_indices()  # SuperLU would sort them in place
         self._cell = numbered.data.astype(np.int64)
         self._pattern = numbered.indices, numbered.indptr
-        self._diagonal = np.flatnonzero(~below)
 
     def factor(self, d: Array, e: Array) -> Solve:
         """See `NormalMatrix.factor`."""
         cells = self._products @ d
-        diagonal = cells[self._diagonal] + e[self._order]
+        diagonal = cells[self._diagonal] + e
         cells[self._diagonal] = np.where(diagonal > 0, diagonal * (1 + RIDGE), 1.0)
         m = len(e)
         normal = sp.csc_array((cells[self._cell], *self._pattern), shape=(m, m))
