@@ -3,9 +3,10 @@
 Each block of the tree has a front: its own targets, and those of its ancestors that its records or
 its children meet. The records of the block fill the front, and the children add what they leave
 over. Then the own targets are eliminated, and what is left over of the front goes on to the
-parent. This is the multifrontal method (Duff & Reid 1983, ACM Transactions on Mathematical Software 9(3)) with dense
-fronts. They are symmetric, in Fortran's order, and only their lower triangles are filled: routines
-of BLAS and LAPACK work on them directly, as SciPy's own checks take longer than many small fronts.
+parent. This is the multifrontal method (Duff & Reid 1983, ACM Transactions on Mathematical Software
+9(3)) with dense fronts. They are symmetric, in Fortran's order, and only their lower triangles are
+filled: routines of BLAS and LAPACK work on them directly, as SciPy's own checks take longer than
+many small fronts.
 """
 
 from __future__ import annotations
