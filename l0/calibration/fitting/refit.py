@@ -104,7 +104,7 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
     multipliers = np.zeros(problem.n_targets)
     multipliers[rows] = solution.multipliers[: len(rows)]
     # A target that none of these records moves is missed, whatever the weights.
-    goal = problem.values / problem.scales
+    goal = problem.nearest / problem.scales
     lost = (objective.importance > 0) & ~moved & (np.abs(goal) > problem.tolerance)
     multipliers[lost] = objective.importance[lost] * np.sign(goal[lost])
     limit = np.inf if objective.loss is relative else (1 - AT_LIMIT) * objective.importance
@@ -147,9 +147,9 @@ def build_program(
         least = np.where(least > 0, least, -np.inf if objective.signed else LEAST_Q)
     elif objective.distance == "logit":
         distance, least, most = _logit(least, most)
-    value = problem.values[rows] / problem.scales[rows]
-    tolerance = problem.tolerance[rows]
-    low, high, share = value - tolerance, value + tolerance, objective.importance[rows]
+    goal = problem.goals[rows] / problem.scales[rows]
+    low, high = goal - problem.free_below[rows], goal + problem.free_above[rows]
+    share = objective.importance[rows]
     if objective.keep_total:
         total = _parts_of_total(weight, problem.design_weights, least, most)
         scaled = sp.vstack([scaled, sp.csr_array(total[None, :])], format="csr")
