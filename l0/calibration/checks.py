@@ -191,6 +191,11 @@ def _conflict(objective: Objective, records: NDArray[np.int64], rows: NDArray[np
         low, high, scales = (np.append(each, total) for each in (low, high, scales))
         width, names = np.append(width, 0.0), [*names, "the total of the weights"]
     found = conflict(matrix, low - width, high + width, bounds.low, bounds.high, scales)
+    if found is None and problem.kinds is not None and not problem.kinds.is_total.all():
+        return (
+            "the closest fit misses some, and no contradiction was found; the records of a mean, a "
+            "ratio or a share may have lost their weight: add a target for its denominator"
+        )
     if found is None:
         return "the closest fit misses some, and no contradiction was found"
     return conflict_message(names, found)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import l0
 from l0.calibration import CalibrationProblem, Solver
+from l0.calibration.fitting.selected import Selection
 from l0.common.errors import InputError
 
 N = 400
@@ -428,6 +429,32 @@ def test_only_published_totals_determine_untargeted_statistics(homes):
     assert not counted(value=10_000.0)
     assert counted(at_least=5_000.0)
     assert counted(statistic="share", value=1 / 2)
+
+
+class First:
+    """Select the first records."""
+
+    needs_full_file = False
+
+    def select(self, context, n_records):
+        return Selection(np.arange(n_records), np.ones(n_records), 0.01)
+
+
+def test_a_mean_whose_records_lose_their_weight_is_not_met_exactly():
+    homes = pd.DataFrame({"w": 1.0, "x": [1.0, 1, 9, 9, 10, 10], "s": list("AABBBB")})
+    targets = pd.DataFrame(
+        [
+            {"variable": "count", "value": 6.0, "statistic": None, "s": None},
+            {"variable": "x", "value": 9.5, "statistic": "mean", "s": "B"},
+            {"variable": "x", "value": 1 + 1e-9, "statistic": "mean", "s": None},
+        ]
+    )
+    chosen = {"weight": "w", "n_records": 3, "method": First()}
+    result = l0.calibrate(homes, targets, **chosen)
+    assert result.targets["status"].tolist() == ["met", "missed", "met"]
+    assert result.metrics["fit_status"] == "optimal"
+    with pytest.raises(InputError, match="lost their weight: add a target for its denominator"):
+        l0.calibrate(homes, targets, **chosen, exact=True)
 
 
 # Records of weight 0
