@@ -410,3 +410,22 @@ def read(terminal, within):
         return os.read(terminal, 4096)
     except OSError:  # how Linux says that the other end is closed
         return b""
+
+
+def test_records_of_weight_0_can_be_left_out(files, survey):
+    households = survey.households.copy()
+    households.loc[:2, "weight"] = 0.0
+    households.to_parquet("zeros.parquet")
+    ended = l0_("calibrate", "zeros.parquet", *files[1:], "--n-records", 40)
+    assert ended.exit_code == 2
+    assert "--zero-weights drop" in ended.stderr
+    options = ("zeros.parquet", *files[1:], "--zero-weights", "drop")
+    ended = l0_("calibrate", *options, "--n-records", 40)
+    assert ended.exit_code == 0
+    assert "3 records were left out because of a design weight of 0" in " ".join(
+        ended.stdout.split()
+    )
+    saved = CalibrationResult.load("l0-result")
+    assert saved.run["n_dropped"] == 3
+    assert saved.metrics["n_candidates"] == len(households) - 3
+    assert l0_("frontier", *options, "--n-records", "40,20").exit_code == 0

@@ -15,12 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from l0.calibration.evaluation.untargeted import MatrixStatistics, SurveyStatistics
 from l0.calibration.inputs.column_types import classify
+from l0.calibration.inputs.kinds import describe, subject
 from l0.calibration.inputs.survey import check_keys, check_weights, read_survey
-from l0.calibration.inputs.targets import describe, read_targets, shares
+from l0.calibration.inputs.targets import Targets, read_targets, shares
 from l0.calibration.options import Options, TableOptions, takes, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
-from l0.calibration.problem.matrix import compile_targets
+from l0.calibration.problem.matrix import compile_kinds, compile_targets
 from l0.calibration.results.frontier import Frontier
 from l0.calibration.results.provenance import describe_inputs
 from l0.calibration.results.result import CalibrationResult
@@ -54,8 +55,11 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         n, the number of records, and m, the number of targets.
     matrix : scipy.sparse.csr_array, shape (m, n)
         A. An entry is what one unit of a record's weight adds to a target, in the target's unit.
+        For a mean, a ratio or a share of value v it is N - v D: what the weight adds to the
+        numerator, less v times what it adds to the denominator.
     values : ndarray of float64, shape (m,)
-        The published totals, in the same units.
+        The published totals, in the same units, or the published means, ratios and shares. NaN for
+        a target that has limits in place of a value.
     design_weights : ndarray of float64, shape (n,)
         w0 > 0.
     names, groups : sequence of str, length m
@@ -69,7 +73,9 @@ class CalibrationProblem(Problem, Generic[FrameT]):
     scales : ndarray of float64, shape (m,)
         The relative error of a target is its error divided by its scale: by ``|value|``, or by
         0.1% of the design-weighted total of the absolute entries if that is larger. It is larger
-        for a value of 0 only, or for a small net total of amounts of both signs.
+        for a value of 0 only, or for a small net total of amounts of both signs. These are scales
+        of the rows of A: for a mean, a ratio or a share, ``|value|`` is multiplied by the size of
+        its denominator, a published total if there is a target for it, and else design-weighted.
     kind : {"pandas", "polars", "pyarrow"}
         The kind of the frames in a result.
 
@@ -147,7 +153,15 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         The columns of the targets are:
 
         * `value`: the published total. It is the weighted sum of `variable` over the rows of
-          `entity` whose columns equal all labels of the target.
+          `entity` whose columns equal all labels of the target. It may be empty if the target has
+          limits.
+        * `at_least`, `at_most`: limits in place of a value. A target may have one or both.
+        * `statistic`: ``total`` (or an empty cell), ``mean`` (of `variable`), ``ratio`` (the total
+          of `variable` over the total of `denominator`), or ``share`` (the total of `variable` in
+          the cell of the target over the total in a larger cell).
+        * `denominator`: for a ratio, a numeric column, or ``count``.
+        * `within`: for a share, the labels of the target that the larger cell keeps: the names of
+          label columns, with commas between them. An empty cell means all rows of the entity.
         * `variable`: a numeric column, or ``count`` for the number of rows.
         * `entity`: the name of a member table. An empty cell means the records. One other name,
           such as ``household``, means the records too, unless there are `members` and no target
@@ -162,14 +176,22 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         * Every other column is a label. It must be a column of the entity's table or of the
           records. An empty cell means "all".
 
-        Only `variable` and `value` are required. Labels match by value, not by type: 1, 1.0 and
-        the text "1" mean the same level of a numeric column, but "01" and "1" are two codes in a
-        column of text. Levels that differ only in blanks or in case are an error, unless there is
-        a target for each of them. A target for a level that no row has must have the value 0. A
-        target of value 0 whose amounts have one sign forces the weights of its records to 0,
-        unless it has a tolerance or another target needs these records. A relative error is a share
-        of the value, or of 0.1% of the survey's own total of absolute amounts if that is larger
-        (see `scales`).
+        Only `variable` and `value` are required, and `value` is not if there are limits. Labels
+        match by value, not by type: 1, 1.0 and the text "1" mean the same level of a numeric
+        column, but "01" and "1" are two codes in a column of text. Levels that differ only in
+        blanks or in case are an error, unless there is a target for each of them. A target for a
+        level that no row has must have the value 0. A target of value 0 whose amounts have one sign
+        forces the weights of its records to 0, unless it has a tolerance or another target needs
+        these records. A relative error is a share of the value, or of 0.1% of the survey's own
+        total of absolute amounts if that is larger (see `scales`).
+
+        Values, estimates and errors of a mean, a ratio or a share are in its own terms. In the fit,
+        it is the total N - v D of its numerator and its denominator, which is linear in the
+        weights. An error of the ratio, and its `tolerance`, count there with the denominator at the
+        size that `scales` describes. Under limits, an estimate has no error between them, and
+        outside its error is the distance to the nearer one. A mean, a ratio or a share with two
+        limits becomes two targets, one for each. It is unreachable if no mixture of records gives
+        it: a mean, for example, is never above the largest mean of a record.
 
         Examples
         --------
@@ -189,19 +211,24 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         table = read_targets(targets, survey)
         matrix = compile_targets(table, survey)
         column_types = classify(survey, {name for labels in table.labels for name, _ in labels})
-        by_name = np.array(sorted(range(len(table.names)), key=table.sort_key))
-        matrix = narrow(matrix[by_name])
-        values = table.values[by_name]
         weights = survey.weights
         if weights is None:
-            weights = _even_weights(matrix, values)
+            weights = _even_weights(matrix, table)
+        kinds = None
+        if not all(map(table.is_published, range(len(table.names)))):
+            matrix, kinds = compile_kinds(table, matrix, survey, weights)
+        by_name = np.array(sorted(range(len(table.names)), key=table.sort_key))
+        matrix = narrow(matrix[by_name])
         return cls(
             matrix=matrix,
-            values=values,
+            values=table.values[by_name],
             design_weights=weights,
             names=[table.names[row] for row in by_name],
             groups=[table.groups[row] for row in by_name],
-            variables=[describe(table.entities[row], table.variables[row], ()) for row in by_name],
+            variables=[
+                describe(of.entity, subject(of.statistic, of.variable, of.denominator), ())
+                for of in (table.statements[row] for row in by_name)
+            ],
             importance=table.importance[by_name],
             tolerance=table.tolerance[by_name],
             keys=survey.keys,
@@ -214,6 +241,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             kind=kind,
             inputs=describe_inputs(records, targets, options.get("members")),
             columns=survey.numbers,
+            kinds=None if kinds is None else kinds.of(by_name),
+            n_dropped=survey.n_dropped,
         )
 
     @classmethod
@@ -460,12 +489,13 @@ def _texts(labels: Any, m: int, argument: str) -> list[str]:
     return list(map(str, checked_labels(labels, m, argument, "rows of `A`")))
 
 
-def _even_weights(matrix: sp.csr_array, values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _even_weights(matrix: sp.csr_array, table: Targets) -> NDArray[np.float64]:
+    published = np.array([table.is_published(row) for row in range(len(table.names))])
     unweighted = np.asarray(matrix.sum(axis=1)).ravel()
-    usable = unweighted * values > 0
+    usable = published & (unweighted * table.values > 0)
     if not usable.any():
         raise InputError(
             "`weight` is not given, and no target says how many units a record represents; "
             "name a column of design weights"
         )
-    return np.full(matrix.shape[1], np.median(values[usable] / unweighted[usable]))
+    return np.full(matrix.shape[1], np.median(table.values[usable] / unweighted[usable]))

@@ -51,10 +51,13 @@ def find_candidates(
             if n_records is None
             else f"`n_records` is {n_records:,}, and only {len(candidates):,} can be kept"
         )
+        what = "add to targets of value 0"
+        if problem.kinds is not None:
+            what = "are beyond targets at the end of what the records allow, such as 0"
         raise InputError(
-            f"{few}: {n_out:,} of {problem.n_records:,} records add to targets of value 0 "
-            f"({names}), which force their weights to 0; drop these targets, give them a "
-            "`tolerance`" + (", or lower `n_records`" if len(candidates) else "")
+            f"{few}: {n_out:,} of {problem.n_records:,} records {what} ({names}), which "
+            "force their weights to 0; drop these targets, give them a `tolerance`"
+            + (", or lower `n_records`" if len(candidates) else "")
         )
     return candidates
 
@@ -115,10 +118,13 @@ def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
     own = problem.design_totals
     # If positive and negative amounts cancel, their sum says nothing about the scale.
     telling = reachable & (problem.importance > 0) & (np.abs(own) >= 0.5 * problem.absolute_totals)
-    telling &= np.sign(own) * np.sign(problem.values) > 0
+    telling &= np.sign(own) * np.sign(problem.goals) > 0
+    if problem.kinds is not None:
+        # A mean does not depend on the unit of the weights, and a limit may be far from its total.
+        telling &= problem.kinds.is_total & (problem.low == problem.high)
     if not telling.any():
         return
-    factors = np.log(problem.values[telling] / own[telling])
+    factors = np.log(problem.goals[telling] / own[telling])
     agree = np.abs(factors - np.median(factors)) <= math.log(ALIKE)
     records = np.diff(problem.matrix.indptr)[telling]
     if min(agree.mean(), records[agree].sum() / records.sum()) < MOST:
@@ -176,15 +182,20 @@ def _conflict(objective: Objective, records: NDArray[np.int64], rows: NDArray[np
     problem, bounds = objective.problem, objective.bounds.of(records)
     matrix, w0 = problem.matrix[rows][:, records], problem.design_weights[records]
     matrix = matrix.multiply(w0).tocsr()
-    value, scales = problem.values[rows], problem.scales[rows]
+    low, high, scales = problem.low[rows], problem.high[rows], problem.scales[rows]
     width = problem.tolerance[rows] * scales
     names = [problem.names[row] for row in rows]
     if objective.keep_total:
         total = problem.design_weights.sum()
         matrix = sp.vstack([matrix, sp.csr_array(w0[None, :])], format="csr")
-        value, scales = np.append(value, total), np.append(scales, total)
+        low, high, scales = (np.append(each, total) for each in (low, high, scales))
         width, names = np.append(width, 0.0), [*names, "the total of the weights"]
-    found = conflict(matrix, value - width, value + width, bounds.low, bounds.high, scales)
+    found = conflict(matrix, low - width, high + width, bounds.low, bounds.high, scales)
+    if found is None and problem.kinds is not None and not problem.kinds.is_total.all():
+        return (
+            "the closest fit misses some, and no contradiction was found; the records of a mean, a "
+            "ratio or a share may have lost their weight: add a target for its denominator"
+        )
     if found is None:
         return "the closest fit misses some, and no contradiction was found"
     return conflict_message(names, found)

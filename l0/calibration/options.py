@@ -120,9 +120,9 @@ class TableOptions(TypedDict, total=False):
         Option(
             "str",
             None,
-            "Column of design weights, which must be positive. `select` of a result writes the "
-            "new weights into this column. Without it, all records have the same weight: the "
-            "median over the targets of value / unweighted total.",
+            "Column of design weights, which must be positive (see `zero_weights`). `select` of a "
+            "result writes the new weights into this column. Without it, all records have the same "
+            "weight: the median over the totals of value / unweighted total.",
             str,
         ),
     ]
@@ -136,6 +136,17 @@ class TableOptions(TypedDict, total=False):
             read_member,
             "NAME=FILE",
             repeated=True,
+        ),
+    ]
+    zero_weights: Annotated[
+        str,
+        Option(
+            '{"error", "drop"}',
+            "error",
+            "What to do with records of design weight 0: error stops, and drop leaves them and "
+            "their members out and counts them in the notes on the result. Negative weights are "
+            "an error.",
+            str,
         ),
     ]
 

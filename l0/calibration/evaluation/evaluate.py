@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -10,7 +12,11 @@ from l0.calibration.evaluation.metrics import Quality, fit_metrics, weight_metri
 from l0.calibration.evaluation.untargeted import untargeted_metrics
 from l0.calibration.fitting.refit import Fit
 from l0.calibration.problem.core import MET, Problem
+from l0.calibration.problem.kinds import Kinds
 from l0.common.errors import InputError
+
+#: Why a mean, a ratio or a share has no estimate.
+NO_ESTIMATE = "the chosen records add up to a denominator of 0"
 
 
 def evaluate(
@@ -64,7 +70,8 @@ def evaluate(
     everyone = np.zeros(problem.n_records)
     everyone[records] = weights
     estimate = problem.estimate(everyone)
-    error = (estimate - problem.values) / problem.scales
+    error = problem.errors(estimate)
+    relative_error = problem.relative_errors(error)
     as_came = np.argsort(problem.record_order[records])
     tables = {
         "weights": pa.table(
@@ -74,7 +81,9 @@ def evaluate(
                 "design_weight": w0[as_came],
             }
         ),
-        "targets": _target_table(problem, estimate, error, reasons, together, fit),
+        "targets": _target_table(
+            problem, everyone, estimate, error, relative_error, reasons, together, fit
+        ),
     }
     if problem.untargeted is not None and reference is not None:
         tables["untargeted"] = problem.untargeted.compare(
@@ -88,7 +97,7 @@ def evaluate(
         "n_forced_out": problem.n_records - len(candidates),
         "n_targets": problem.n_targets,
         "n_unreachable": int((reasons != "").sum()),
-        **fit_metrics(error, problem.importance),
+        **fit_metrics(relative_error, problem.importance),
         "gap": fit.solution.gap,
         "fit_status": "optimal" if exact_in_part else fit.solution.status,
         **untargeted_metrics(tables.get("untargeted")),
@@ -99,32 +108,64 @@ def evaluate(
 
 def _target_table(
     problem: Problem,
+    weights: NDArray[np.float64],
     estimate: NDArray[np.float64],
     error: NDArray[np.float64],
+    relative_error: NDArray[np.float64],
     reasons: NDArray[np.str_],
     together: NDArray[np.str_] | None,
     fit: Fit,
 ) -> pa.Table:
-    met = np.abs(error) <= np.maximum(MET, problem.tolerance)
-    design_estimate = problem.design_totals
+    met = np.abs(relative_error) <= np.maximum(MET, problem.tolerance)
+    design_estimate = problem.design_estimates
     status = np.where(reasons != "", "unreachable", np.where(met, "met", "missed"))
     if together is not None:
         reasons = np.where(status == "missed", together, reasons)
+    reasons = np.where(np.isnan(estimate) & (reasons == ""), NO_ESTIMATE, reasons)
+    stated = {"value": problem.values}
+    if problem.kinds is not None:
+        stated = _stated(problem.kinds, problem.values)
     table = pa.table(
         {
             "name": pa.array(problem.names, pa.string()),
-            "value": problem.values,
-            "estimate": estimate,
-            "error": estimate - problem.values,
-            "relative_error": error,
+            **stated,
+            "estimate": pa.array(estimate, from_pandas=True),  # NaN becomes null
+            "error": pa.array(error, from_pandas=True),
+            "relative_error": relative_error,
             "group": pa.array(problem.groups, pa.string()),
             "status": pa.array(status.tolist(), pa.string()),
             "reason": pa.array(reasons.tolist(), pa.string()),
             "importance": problem.importance,
-            "shadow_price": 0.01 * fit.multipliers * problem.values / problem.scales,
+            "shadow_price": _shadow_price(problem, weights, fit.multipliers),
             "at_limit": fit.at_limit,
             "design_estimate": design_estimate,
-            "design_relative_error": (design_estimate - problem.values) / problem.scales,
+            "design_relative_error": problem.relative_errors(problem.errors(design_estimate)),
         }
     )
     return table.take(np.argsort(problem.target_order))
+
+
+def _stated(kinds: Kinds, values: NDArray[np.float64]) -> dict[str, Any]:
+    """Make the columns of what the targets state. Columns that no target needs are left out."""
+    columns: dict[str, Any] = {"value": pa.array(values, from_pandas=True)}
+    if not kinds.is_total.all():
+        columns["statistic"] = pa.array(kinds.statistics, pa.string())
+    limited = np.isnan(values)
+    if limited.any():
+        for name, side in (("at_least", kinds.at_least), ("at_most", kinds.at_most)):
+            columns[name] = pa.array(side, mask=~limited | np.isinf(side))
+    return columns
+
+
+def _shadow_price(
+    problem: Problem, weights: NDArray[np.float64], multipliers: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Compute the change of the objective if the value, or the limit that holds, were 1% larger."""
+    kinds = problem.kinds
+    if kinds is None:
+        return 0.01 * multipliers * problem.values / problem.scales
+    held = np.where(multipliers > 0, kinds.at_least, kinds.at_most)
+    held = np.where(multipliers == 0, 0.0, held)
+    # A larger v moves the row N - v D by the denominator.
+    size = np.where(kinds.is_total, 1.0, kinds.denominators @ weights)
+    return 0.01 * multipliers * held * size / problem.scales

@@ -58,9 +58,15 @@ def notes(
             f"{negative:,} of {len(weights):,} weights are negative, which `distance='linear'` "
             "allows; pass `bounds=(0, None)`, for example, or another distance"
         )
+    if problem.n_dropped:
+        were = "1 record was" if problem.n_dropped == 1 else f"{problem.n_dropped:,} records were"
+        found.append(f"{were} left out because of a design weight of 0 (`zero_weights='drop'`)")
     if n_forced_out:
         have = "1 record has" if n_forced_out == 1 else f"{n_forced_out:,} records have"
-        found.append(f"{have} the weight 0, which a target of value 0 forces")
+        what = "a target of value 0"
+        if problem.kinds is not None:
+            what = "a target at the end of what the records allow, such as 0,"
+        found.append(f"{have} the weight 0, which {what} forces")
     lost = reasons != ""
     if fit.solution.status == "exact" and lost.any():
         names = first_few(list(compress(problem.names, lost)))

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import UntargetedMetrics
 from l0.calibration.inputs.column_types import ColumnTypes, Labels
+from l0.calibration.inputs.kinds import COUNT, describe
 from l0.calibration.inputs.survey import Survey
-from l0.calibration.inputs.targets import COUNT, Targets, describe
+from l0.calibration.inputs.targets import Targets
 from l0.calibration.problem.losses import capped_error
 from l0.calibration.problem.matrix import cells, patterns
 from l0.data.columns import known_numbers
@@ -54,7 +55,8 @@ class SurveyStatistics:
     Some statistics are left out: pairs of columns with more cells than records, cells with an
     effective number of records below `LEAST_EFFECTIVE_N`, and cells that the targets determine. The
     targets determine a cell if each of its records is in a target of the same variable, and these
-    targets have the same label columns, which include those of the cell.
+    targets have the same label columns, which include those of the cell. Only totals with a value
+    determine a cell.
 
     Parameters
     ----------
@@ -70,7 +72,8 @@ class SurveyStatistics:
     def compare(self, reference: NDArray[np.float64], weights: NDArray[np.float64]) -> pa.Table:
         """See `UntargetedStatistics.compare`."""
         chosen = np.flatnonzero(weights)
-        used = set(self.targets.variables)
+        statements = self.targets.statements
+        used = {name for of in statements for name in (of.variable, of.denominator)}
         variables = [COUNT, *_first(self.column_types.amounts, lambda name: name in used, AMOUNTS)]
         amounts = [self._amount(variable) for variable in variables]
         contributions = [reference * amount for amount in amounts]
@@ -119,7 +122,11 @@ class SurveyStatistics:
     ) -> Iterator[tuple[frozenset[str], NDArray[np.bool_]]]:
         """Give the label columns of targets of this variable, and the records in a target."""
         for (entity, names), rows in grouped.items():
-            asked = [row for row in rows if self.targets.variables[row] == variable]
+            asked = [
+                row
+                for row in rows
+                if self.targets.variables[row] == variable and self.targets.is_published(row)
+            ]
             if not entity and asked:
                 _, cell_of_record = cells(
                     self.targets, asked, names, self.survey.records, self.survey

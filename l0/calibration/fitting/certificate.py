@@ -69,6 +69,7 @@ class Certificate:
         if self._program.total:
             q, estimates = self._program.with_total(q, estimates)
         primal = self._program.primal(q, estimates)
+        multipliers, pulled = self._program.allowed(multipliers, pulled)
         dual, _ = self._program.dual(multipliers, pulled)
         if primal < self.primal:
             self.primal, self.q = primal, q

@@ -64,6 +64,11 @@ def solve_first_order(
     products = _Products(program, device)
     distance, cost, share = program.distance, program.cost, program.share
     centre, tolerance = (program.low + program.high) / 2, (program.high - program.low) / 2
+    # One limit is like a point, but for the sign of its multiplier.
+    centre = np.where(np.isinf(program.low), program.high, centre)
+    centre = np.where(np.isinf(program.high), program.low, centre)
+    tolerance = np.where(np.isinf(tolerance), 0.0, tolerance)
+    least, most = program.signs
     limit = np.where(np.isfinite(share), share, MUST)
     scale = STEP * (limit / (1 + limit) if program.squared else limit)
     beta = products.sizes_back(scale)
@@ -84,9 +89,9 @@ def solve_first_order(
         pushed = lam + sigma * (centre - 2 * new + estimates)
         pushed = np.sign(pushed) * np.maximum(np.abs(pushed) - sigma * tolerance, 0)
         if program.squared:
-            lam = pushed / (1 + sigma / (2 * share))
+            lam = np.clip(pushed / (1 + sigma / (2 * share)), least, most)
         else:
-            lam = np.clip(pushed, -share, share)
+            lam = np.clip(pushed, np.maximum(-share, least), np.minimum(share, most))
         estimates = new
         for total, value in zip(totals, (q, lam), strict=True):
             total += value

@@ -41,7 +41,7 @@ class History:
     def __init__(self, problem: Problem, listener: Listener | None = None) -> None:
         self._problem = problem
         self._scales = problem.scales
-        self._goal = problem.values / self._scales
+        self._limits = problem.low / self._scales, problem.high / self._scales
         self._listener = listener
         self._started = time.perf_counter()
         self._states: list[Progress] = []
@@ -77,7 +77,7 @@ class History:
             stage=stage,
             iteration=iterations + (self._states[-1].iteration if self._states else 0),
             n_records=n_records,
-            loss=score(estimates - self._goal, self._problem.importance),
+            loss=score(estimates - np.clip(estimates, *self._limits), self._problem.importance),
             gap=gap if gap is not None and math.isfinite(gap) else None,
             seconds=self.seconds,
         )
@@ -93,19 +93,26 @@ class History:
     def log(self) -> pa.Table:
         """Make a table with a row for each target and snapshot.
 
-        Its columns have the names that dashboards of calibration logs expect.
+        Its columns have the names that dashboards of calibration logs expect. The estimate of a
+        mean, a ratio or a share is the one of a denominator of its stated size (see `Kinds`): a fit
+        follows the rows N - v D, and not the denominators. `target` is null for limits.
         """
         problem, times = self._problem, len(self._states)
         estimate = np.concatenate(self._estimates) * np.tile(self._scales, times)
         target = np.tile(problem.values, times)
         error = estimate - target
-        rel_error = error / np.tile(self._scales, times)
+        if problem.kinds is not None:
+            kinds, totals = problem.kinds, np.split(estimate, times)
+            own = [kinds.in_own_terms(of_snapshot, kinds.sizes) for of_snapshot in totals]
+            estimate = np.concatenate(own)
+            error = np.concatenate([problem.errors(of_snapshot) for of_snapshot in own])
+        rel_error = error / np.tile(problem.own_scales, times)
         per_target = len(problem.values)
         return pa.table(
             {
                 "target_name": pa.array(list(problem.names) * times),
                 "estimate": estimate,
-                "target": target,
+                "target": pa.array(target, from_pandas=True),  # NaN becomes null
                 "epoch": np.repeat([state.iteration for state in self._states], per_target),
                 "error": error,
                 "rel_error": rel_error,

@@ -126,7 +126,7 @@ class _Method:
         q = np.clip(np.ones(len(program.cost)), self._least + room, self._most - room)
         q = program.inside(q)
         estimates = program.times(q)
-        inner = 0.1 * (program.high - program.low)
+        inner = 0.1 * _width(program)
         z = np.clip(estimates, program.low + inner, program.high - inner)
         error = estimates - z
         size = np.abs(error)
@@ -142,8 +142,8 @@ class _Method:
             up=np.where(self._soft, np.maximum(error, 0) + spare, 0.0),
             down=np.where(self._soft, np.maximum(-error, 0) + spare, 0.0),
             z=z,
-            above=np.where(self._wide, price, 0.0),
-            below=np.where(self._wide, price, 0.0),
+            above=np.where(self._wide & np.isfinite(program.low), price, 0.0),
+            below=np.where(self._wide & np.isfinite(program.high), price, 0.0),
         )
 
     def next(self, point: Point, estimates: Array, pulled: Array, step: float) -> Point:
@@ -170,11 +170,11 @@ class _Newton:
         self.program, self.point, self.pulled = program, point, pulled
         self.soft, self.wide = method._soft, method._wide
         self.least, self.most = method._least, method._most
-        width = program.high - program.low
         # Without a limit of the multiplier, e+ and e- stay 0.
         limit = np.where(self.soft, program.share, np.inf)
         self.s_up = _above_zero(limit + point.lam, limit)
         self.s_down = _above_zero(limit - point.lam, limit)
+        width = _width(program)
         self.to_low = np.where(self.wide, _above_zero(point.z - program.low, width), np.inf)
         self.to_high = np.where(self.wide, _above_zero(program.high - point.z, width), np.inf)
         self.over = _above_zero(point.q - self.least, point.q)
@@ -253,13 +253,14 @@ class _Newton:
 
     def mean_product(self, point: Point) -> float:
         """Compute the mean of all products that should be 0; 0 if there are none."""
-        program, soft, wide = self.program, self.soft, self.wide
+        program, soft = self.program, self.soft
+        above, below = np.isfinite(self.to_low), np.isfinite(self.to_high)
         low, high = np.isfinite(self.least), np.isfinite(self.most)
         pairs = (
             (point.up[soft], (program.share + point.lam)[soft]),
             (point.down[soft], (program.share - point.lam)[soft]),
-            ((point.z - program.low)[wide], point.above[wide]),
-            ((program.high - point.z)[wide], point.below[wide]),
+            ((point.z - program.low)[above], point.above[above]),
+            ((program.high - point.z)[below], point.below[below]),
             ((point.q - self.least)[low], point.at_least[low]),
             ((self.most - point.q)[high], point.at_most[high]),
         )
@@ -292,6 +293,12 @@ class _Newton:
     def _times(self, vector: Array) -> Array:
         program = self.program
         return program.times(program.back(vector) / self.h) + self.diagonal * vector
+
+
+def _width(program: Program) -> Array:
+    """Compute the widths of the intervals. Without a limit on one side, it is the scale, 1."""
+    width = program.high - program.low
+    return np.where(np.isinf(width), 1.0, width)
 
 
 def _factor(normal: NormalMatrix, d: Array, e: Array) -> Solve:

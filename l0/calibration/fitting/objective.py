@@ -5,8 +5,9 @@ For ratios u = w / w0, the datafit is
     sum_j p_j loss(|e_j| - t_j if |e_j| > t_j else 0),    e_j = (A w)_j / s_j - b_j / s_j,
 
 where p are the shares of the targets in the loss, s their scales, b their values and t their
-tolerances. The tolerance is the zone without cost of the epsilon-insensitive loss (Vapnik 1995;
-Smola & Schölkopf 2004, Statistics and Computing 14(3), equation 4).
+tolerances. A target with limits has no cost between them either. The tolerance is the zone without
+cost of the epsilon-insensitive loss (Vapnik 1995; Smola & Schölkopf 2004, Statistics and Computing
+14(3), equation 4).
 """
 
 from __future__ import annotations
@@ -96,16 +97,16 @@ class Objective:
     def datafit(self, estimates: Tensor) -> Tensor:
         """Compute the weighted mean loss of scaled estimates, shape (m,), for a gradient method."""
         error = estimates - self._goal
-        beyond = error - error.clamp(-self._tolerance, self._tolerance)
+        beyond = error - error.clamp(*self._free)
         return self._shares @ self.loss(self._easing * beyond)
 
     @cached_property
     def _goal(self) -> Tensor:
-        return self.tensor(self.problem.values / self.problem.scales)
+        return self.tensor(self.problem.goals / self.problem.scales)
 
     @cached_property
-    def _tolerance(self) -> Tensor:
-        return self.tensor(self.problem.tolerance)
+    def _free(self) -> tuple[Tensor, Tensor]:
+        return self.tensor(-self.problem.free_below), self.tensor(self.problem.free_above)
 
     @cached_property
     def _easing(self) -> Tensor:

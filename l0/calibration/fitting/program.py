@@ -43,7 +43,7 @@ class Program:
     matrix : scipy.sparse.csr_array of float64, shape (m, k)
         B. An entry is what the base weight of a record adds to a target, as a share of its scale.
     low, high : ndarray of float64, shape (m,)
-        The interval of each target, as shares of its scale.
+        The interval of each target, as shares of its scale. One side may be infinite.
     share : ndarray of float64, shape (m,)
         p >= 0. An infinite share means that the target must be met.
     squared : bool
@@ -94,8 +94,33 @@ class Program:
     @cached_property
     def size(self) -> Array:
         """The size of each target for a relative error: its value, or its sum of entries for 0."""
-        value = np.maximum(np.abs(self.low), np.abs(self.high))
+        sides = np.abs([self.low, self.high])
+        value = np.where(np.isfinite(sides), sides, 0.0).max(axis=0)
         return np.where(value > 1e-7 * self.absolute, value, np.maximum(self.absolute, 1e-300))
+
+    @cached_property
+    def signs(self) -> tuple[Array, Array]:
+        """The least and the largest multiplier of each target, shapes (m,): 0 or infinite.
+
+        A target without an upper limit never wants less, so that its multiplier is not negative.
+        """
+        return (
+            np.where(np.isinf(self.high), 0.0, -np.inf),
+            np.where(np.isinf(self.low), 0.0, np.inf),
+        )
+
+    def allowed(self, multipliers: Array, pulled: Array) -> tuple[Array, Array]:
+        """Set multipliers of the wrong sign to 0. The dual value of others is -infinity.
+
+        Returns
+        -------
+        multipliers, pulled : ndarray of float64, shapes (m,) and (k,)
+            `pulled` is B' lambda.
+        """
+        right = np.clip(multipliers, *self.signs)
+        if (right == multipliers).all():
+            return multipliers, pulled
+        return right, self.back(right)
 
     def outside(self, estimates: Array) -> Array:
         """Compute how far estimates are above (> 0) or below (< 0) the intervals, shape (m,)."""
@@ -128,7 +153,7 @@ class Program:
         pulled : ndarray of float64, shape (k,)
             B' lambda.
         """
-        z = np.where(multipliers > 0, self.low, self.high)
+        z = np.where(multipliers > 0, self.low, np.where(multipliers < 0, self.high, 0.0))
         value = float(multipliers @ z)
         if self.squared:
             value -= float((multipliers**2 / (4 * self.share)).sum())

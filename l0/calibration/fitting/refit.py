@@ -40,6 +40,8 @@ LOGIT_ROOM = 1e-3
 LOGIT_LEAST_WIDTH = 1e-9
 #: A multiplier is at its limit up to this share of it.
 AT_LIMIT = 1e-3
+#: A mean, a ratio or a share is met exactly up to this relative error.
+OWN_TERMS = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +106,16 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
     multipliers = np.zeros(problem.n_targets)
     multipliers[rows] = solution.multipliers[: len(rows)]
     # A target that none of these records moves is missed, whatever the weights.
-    goal = problem.values / problem.scales
+    goal = problem.nearest / problem.scales
     lost = (objective.importance > 0) & ~moved & (np.abs(goal) > problem.tolerance)
     multipliers[lost] = objective.importance[lost] * np.sign(goal[lost])
     limit = np.inf if objective.loss is relative else (1 - AT_LIMIT) * objective.importance
     at_limit = (np.abs(multipliers) >= limit) & (objective.importance > 0)
     if solution.status == "exact":
         at_limit &= lost
-    status = "optimal" if solution.status == "exact" and lost.any() else solution.status
+    status = solution.status
+    if status == "exact" and (lost.any() or _misses_ratios(objective, selection, solution.q)):
+        status = "optimal"
     signed = bool((program.least < 0).any())
     solution = replace(solution, status=status)
     return Fit(solution.q * selection.base, multipliers, at_limit, signed, solution)
@@ -121,6 +125,22 @@ def calibrate_full_file(context: FitContext) -> Fit:
     """Calibrate all candidates. Their weights are the reference of the untargeted statistics."""
     candidates = context.candidates
     return refit(context, Selection(candidates, np.ones(len(candidates)), FULL_FILE_MU), "full")
+
+
+def _misses_ratios(objective: Objective, selection: Selection, q: Array) -> bool:
+    """Tell whether weights miss a mean, a ratio or a share in its own terms.
+
+    Its row N - v D is met if N and D are nearly 0, whatever N / D is. Then its records have lost
+    nearly all their weight.
+    """
+    problem = objective.problem
+    if problem.kinds is None:
+        return False
+    records = selection.records
+    weights = q * selection.base * problem.design_weights[records]
+    error = np.abs(problem.relative_errors(problem.errors(problem.estimate(weights, records))))
+    counts = (objective.importance > 0) & ~problem.kinds.is_total
+    return bool((counts & (error > problem.tolerance + OWN_TERMS)).any())
 
 
 def build_program(
@@ -147,9 +167,9 @@ def build_program(
         least = np.where(least > 0, least, -np.inf if objective.signed else LEAST_Q)
     elif objective.distance == "logit":
         distance, least, most = _logit(least, most)
-    value = problem.values[rows] / problem.scales[rows]
-    tolerance = problem.tolerance[rows]
-    low, high, share = value - tolerance, value + tolerance, objective.importance[rows]
+    goal = problem.goals[rows] / problem.scales[rows]
+    low, high = goal - problem.free_below[rows], goal + problem.free_above[rows]
+    share = objective.importance[rows]
     if objective.keep_total:
         total = _parts_of_total(weight, problem.design_weights, least, most)
         scaled = sp.vstack([scaled, sp.csr_array(total[None, :])], format="csr")

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from l0.calibration.inputs.kinds import COUNT
 from l0.calibration.inputs.survey import Survey
-from l0.calibration.inputs.targets import COUNT
 from l0.data.columns import encode_with_null, is_label, is_number
 
 #: An integer column with more levels than this is an amount, unless a target uses it as a label.

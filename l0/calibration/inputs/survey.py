@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from l0.common.errors import InputError, first_few
+from l0.common.errors import SHOWN, InputError, first_few
 from l0.data.columns import as_numbers, as_text, is_key, is_number, is_text, not_a_number, plain
 from l0.data.readers.csv_files import csv_file
 from l0.data.tables import Kind, checked_name, column, read_table
 
 #: The other columns in the weights of a result and in its file.
 RESULT_COLUMNS = ("weight", "design_weight", "row")
+#: What to do with records of design weight 0.
+ZERO_WEIGHTS = ("error", "drop")
+#: A member has the weight of its record if both differ by at most this share.
+SAME_WEIGHT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class Survey:
         ``order[i]`` is the row of record i in the input.
     kind : {"pandas", "polars", "pyarrow"}
         The kind of the input frame.
+    n_dropped : int
+        The number of records of design weight 0, which are left out.
     """
 
     records: Entity
@@ -72,6 +78,7 @@ class Survey:
     weights: NDArray[np.float64] | None
     order: NDArray[np.int64]
     kind: Kind
+    n_dropped: int = 0
 
     def holder(self, entity: Entity, name: str) -> Entity | None:
         """Find the table with a column: the entity itself, else the records, else None."""
@@ -116,8 +123,13 @@ def read_survey(
     key: str | None = None,
     weight: str | None = None,
     members: Mapping[str, Any] | None = None,
+    zero_weights: str = "error",
 ) -> Survey:
     """Read and check the records and their members (see `CalibrationProblem.from_frames`)."""
+    if zero_weights not in ZERO_WEIGHTS:
+        raise InputError(
+            f"`zero_weights` is {zero_weights!r}; it must be one of {first_few(ZERO_WEIGHTS)}"
+        )
     for argument, name in (("key", key), ("weight", weight)):
         if name is not None:
             checked_name(name, argument)
@@ -146,8 +158,10 @@ def read_survey(
         )
         order = pc.sort_indices(keys).to_numpy().astype(np.int64)
         keys, table = keys.take(order), table.take(order)
-    weights = None if weight is None else _checked_weights(table, weight, keys)
-    return Survey(
+    weights = None
+    if weight is not None:
+        weights = _checked_weights(table, weight, keys, drop=zero_weights == "drop")
+    survey = Survey(
         records=Entity(table, np.arange(table.num_rows), "records", csv_file(records)),
         members={
             name: _tie(member, name, key, keys)
@@ -160,6 +174,60 @@ def read_survey(
         weights=weights,
         order=order,
         kind=kind,
+    )
+    if weight is not None:
+        for entity in survey.members.values():
+            _check_own_weights(entity, weight, survey)
+    return survey if weights is None else _without(survey, weights == 0)
+
+
+def _check_own_weights(member: Entity, weight: str, survey: Survey) -> None:
+    """Refuse members that have another weight than their record."""
+    if weight not in member.table.column_names:
+        return
+    assert survey.weights is not None
+    values = member.table.column(weight)
+    other = np.ones(len(values), dtype=bool)
+    if is_number(values.type):
+        # A weight that was stored as float32 is the same weight.
+        other = ~np.isclose(
+            as_numbers(values), survey.weights[member.record], rtol=SAME_WEIGHT, atol=0
+        )
+    if other.any():
+        rows = np.flatnonzero(other)
+        shown = survey.keys.take(pa.array(member.record[rows[:SHOWN]])).to_pylist()
+        raise InputError(
+            f"`{member.argument}` has the `weight` column {weight!r} too, with another value than "
+            f"the record in {len(rows):,} rows (keys {first_few(shown, len(rows))}); members with "
+            "weights of their own are not supported: drop or rename the column, and each member "
+            "has the weight of its record"
+        )
+
+
+def _without(survey: Survey, out: NDArray[np.bool_]) -> Survey:
+    """Leave out records, and their members."""
+    if not out.any():
+        return survey
+    kept = np.flatnonzero(~out)
+    if not len(kept):
+        raise InputError(
+            f"`weight` column {survey.weight!r} is 0 in all {len(out):,} records; name another"
+        )
+    place = np.cumsum(~out) - 1  # the new positions of the records that stay
+
+    def left(entity: Entity) -> Entity:
+        rows = np.flatnonzero(~out[entity.record])
+        return replace(entity, table=entity.table.take(rows), record=place[entity.record[rows]])
+
+    assert survey.weights is not None
+    return replace(
+        survey,
+        records=left(survey.records),
+        members={name: left(member) for name, member in survey.members.items()},
+        keys=survey.keys.take(pa.array(kept)),
+        weights=survey.weights[kept],
+        order=survey.order[kept],
+        n_dropped=int(out.sum()),
     )
 
 
@@ -202,7 +270,9 @@ def check_keys(keys: pa.Array, what: str, places: str) -> pa.Array:
     return keys
 
 
-def _checked_weights(table: pa.Table, weight: str, keys: pa.Array) -> NDArray[np.float64]:
+def _checked_weights(
+    table: pa.Table, weight: str, keys: pa.Array, drop: bool
+) -> NDArray[np.float64]:
     column(table, weight, "records", "the design `weight`")
     values = table.column(weight)
     if not is_number(values.type):
@@ -210,10 +280,25 @@ def _checked_weights(table: pa.Table, weight: str, keys: pa.Array) -> NDArray[np
             f"`weight` column {weight!r} is {not_a_number(values)}; "
             "write plain numbers or name another"
         )
-    return check_weights(as_numbers(values), f"`weight` column {weight!r}", keys)
+    return check_weights(
+        as_numbers(values),
+        f"`weight` column {weight!r}",
+        keys,
+        zeros=drop,
+        remedy=""
+        if drop
+        else ", or leave out those of weight 0 with `zero_weights='drop'` "
+        "(on the command line --zero-weights drop)",
+    )
 
 
-def check_weights(weights: NDArray[np.float64], what: str, keys: pa.Array) -> NDArray[np.float64]:
+def check_weights(
+    weights: NDArray[np.float64],
+    what: str,
+    keys: pa.Array,
+    zeros: bool = False,
+    remedy: str = "",
+) -> NDArray[np.float64]:
     """Check that design weights are positive and finite.
 
     Parameters
@@ -223,17 +308,21 @@ def check_weights(weights: NDArray[np.float64], what: str, keys: pa.Array) -> ND
         The beginning of the error message: ``"`weight` column 'w'"``.
     keys : pyarrow.Array, shape (n,)
         The keys of the records, for the error message.
+    zeros : bool
+        Whether weights of 0 are allowed.
+    remedy : str
+        Another remedy for weights that are not positive, for the error message.
     """
-    for bad, how in (
-        (~np.isfinite(weights), "null, NaN or infinite"),
-        (weights <= 0, "zero or negative"),
+    for bad, how, another in (
+        (~np.isfinite(weights), "null, NaN or infinite", ""),
+        (weights < 0, "negative", "") if zeros else (weights <= 0, "zero or negative", remedy),
     ):
         if bad.any():
             where = keys.filter(pa.array(bad)).slice(0, 5).to_pylist()
             raise InputError(
                 f"{what} has {int(bad.sum()):,} {how} values (records "
                 f"{first_few(where, int(bad.sum()))}); design weights must be positive: "
-                "drop these records or give them a weight"
+                f"drop these records or give them a weight{another}"
             )
     return np.ascontiguousarray(weights, dtype=np.float64)
 

@@ -1,7 +1,7 @@
 """Read and check the table of targets.
 
-Each row is a target: `value` is the weighted sum of `variable` over the rows of `entity` whose
-columns equal all labels of the target.
+Each row is a target. For a total, `value` is the weighted sum of `variable` over the rows of
+`entity` whose columns equal all labels of the target. `kinds` has the other statistics and limits.
 """
 
 from __future__ import annotations
@@ -9,13 +9,26 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from l0.calibration.inputs.kinds import (
+    COUNT,
+    TOTAL,
+    Labels,
+    Statement,
+    check_limits,
+    check_statements,
+    check_statistics,
+    describe,
+    split_names,
+    subject,
+)
 from l0.calibration.inputs.survey import Survey
 from l0.common.errors import SHOWN, InputError, closest, first_few
 from l0.data.columns import (
@@ -30,15 +43,20 @@ from l0.data.columns import (
 from l0.data.readers.csv_files import merged_cells
 from l0.data.tables import column, read_table
 
-#: The variable that means the number of rows.
-COUNT = "count"
-NUMBERS = ("value", "importance", "tolerance")
-RESERVED = ("name", "entity", "variable", *NUMBERS, "group", "source")
-#: The purpose of the text columns that are not labels, for error messages.
-TEXTS = {
+LIMITS = ("at_least", "at_most")
+NUMBERS = ("value", *LIMITS, "importance", "tolerance")
+KINDS = ("statistic", "denominator", "within")
+RESERVED = ("name", "entity", "variable", *KINDS, *NUMBERS, "group", "source")
+#: The purpose of the columns that could be taken for labels, for error messages.
+PURPOSES = {
     "name": "name the targets",
     "group": "group the loss",
     "source": "name the source of the totals",
+    "statistic": "say whether a target is a total, a mean, a ratio or a share",
+    "denominator": "name the denominators of ratios",
+    "within": "name the labels of the cells that shares are a part of",
+    "at_least": "give lower limits",
+    "at_most": "give upper limits",
 }
 
 
@@ -46,31 +64,76 @@ TEXTS = {
 class Targets:
     """The checked table of targets, by column.
 
+    A mean, a ratio or a share with two limits is two targets, one for each limit.
+
     Attributes
     ----------
     names, groups : list of str, length m
-    entities : list of str, length m
-        The name of the member table, or "" for the records.
-    variables : list of str, length m
-    labels : list of tuple of (str, str), length m
-        The labels of each target, ``((column, level), ...)``, in the order of the columns.
-    values, importance, tolerance : ndarray of float64, shape (m,)
+    statements : list of Statement, length m
+        What the targets state. The name of the entity is "" for the records, and labels are in the
+        order of the columns.
+    importance, tolerance : ndarray of float64, shape (m,)
         `importance` adds up to one. If the table has groups, each of `groups` has the same share,
         times the importance of its targets.
     """
 
     names: list[str]
-    entities: list[str]
-    variables: list[str]
-    labels: list[tuple[tuple[str, str], ...]]
-    values: NDArray[np.float64]
+    statements: list[Statement]
     groups: list[str]
     importance: NDArray[np.float64]
     tolerance: NDArray[np.float64]
 
+    @cached_property
+    def entities(self) -> list[str]:
+        """The name of the member table of each target, or "" for the records."""
+        return [of.entity for of in self.statements]
+
+    @cached_property
+    def variables(self) -> list[str]:
+        """The variable of each target."""
+        return [of.variable for of in self.statements]
+
+    @cached_property
+    def labels(self) -> list[Labels]:
+        """The labels of each target, ``((column, level), ...)``."""
+        return [of.labels for of in self.statements]
+
+    @cached_property
+    def values(self) -> NDArray[np.float64]:
+        """The value of each target, shape (m,), or NaN if it has limits."""
+        return np.array([of.value for of in self.statements])
+
     def sort_key(self, row: int) -> tuple[str, str, float, float]:
         """Sort by name, and then by the rest of the row: a target may occur twice."""
         return self.names[row], self.groups[row], self.importance[row], self.tolerance[row]
+
+    def is_published(self, row: int) -> bool:
+        """Tell whether a target is a total with a value."""
+        return self.statements[row].statistic == TOTAL and not self.statements[row].form
+
+    @cached_property
+    def ratios(self) -> list[int]:
+        """The rows of the means, ratios and shares."""
+        return [row for row, of in enumerate(self.statements) if of.statistic != TOTAL]
+
+    def denominators(self) -> Targets:
+        """Make the totals in the denominators of the means, ratios and shares.
+
+        Their values are those of targets for the same totals, or NaN if there are none.
+        """
+        published = {
+            of.definition: of.value
+            for row, of in enumerate(self.statements)
+            if self.is_published(row)
+        }
+        totals = [self.statements[row].denominator_total for row in self.ratios]
+        return Targets(
+            names=[self.names[row] for row in self.ratios],
+            statements=[replace(of, value=published.get(of.definition, math.nan)) for of in totals],
+            groups=[self.groups[row] for row in self.ratios],
+            importance=self.importance[self.ratios],
+            tolerance=self.tolerance[self.ratios],
+        )
 
 
 def read_targets(source: Any, survey: Survey) -> Targets:
@@ -95,8 +158,10 @@ def read_targets(source: Any, survey: Survey) -> Targets:
         targets.
     """
     table, _ = read_table(source, "targets", {name: pa.float64() for name in NUMBERS})
-    for name, meaning in (("variable", "what is added up"), ("value", "the published total")):
-        column(table, name, "targets", meaning)
+    column(table, "variable", "targets", "what is added up")
+    limited = not set(LIMITS).isdisjoint(table.column_names)
+    if not limited:
+        column(table, "value", "targets", "the published total")
     stated = _optional_text(table, "entity")
     entities = _entities(stated, survey)  # first: the columns of an entity are in its table
     _check_swallowed(table, survey)
@@ -109,40 +174,95 @@ def read_targets(source: Any, survey: Survey) -> Targets:
             f"`targets` column 'variable' is empty in {len(empty):,} rows (rows "
             f"{first_few(empty)}); name the column to add up, or 'count' for the number of rows"
         )
-    _check_forgotten(stated, variables, survey)
+    statistics = [text or TOTAL for text in _optional_text(table, "statistic")]
+    check_statistics(statistics)
+    denominators = _optional_text(table, "denominator")
+    _check_forgotten(stated, [*variables, *filter(None, denominators)], survey)
     labels = _labels(table, label_columns, entities, survey)
+    withins = [split_names(text) for text in _optional_text(table, "within")]
+    subjects = list(map(subject, statistics, variables, denominators))
+    given = _optional_text(table, "name")
     names = [
-        name or describe(entity, variable, row_labels)
-        for name, entity, variable, row_labels in zip(
-            _optional_text(table, "name"), stated, variables, labels, strict=True
+        name or describe(entity, what, row_labels, within)
+        for name, entity, what, row_labels, within in zip(
+            given, stated, subjects, labels, withins, strict=True
         )
     ]
-    values = _checked_numbers(table, "value", names)
-    _check_unique(list(zip(entities, variables, labels, strict=True)), values, names)
+    if limited:
+        values, at_least, at_most = (
+            _optional_numbers(table, name, names) for name in ("value", *LIMITS)
+        )
+        check_limits(values, at_least, at_most, names)
+    else:
+        values = _checked_numbers(table, "value", names)
+        at_least = at_most = np.full(len(values), np.nan)
+    is_value = ~np.isnan(values)
+    statements = [
+        Statement(*parts)
+        for parts in zip(
+            statistics, entities, variables, labels, denominators, withins, values.tolist(),
+            np.where(is_value, values, np.nan_to_num(at_least, nan=-np.inf)).tolist(),
+            np.where(is_value, values, np.nan_to_num(at_most, nan=np.inf)).tolist(),
+            strict=True,
+        )
+    ]  # fmt: skip
+    check_statements(statements, names)
     stated_groups = _optional_text(table, "group")
     groups = [
-        group or describe(entity, variable, [(name, "") for name, _ in row_labels])
-        for group, entity, variable, row_labels in zip(
-            stated_groups, stated, variables, labels, strict=True
+        group or describe(entity, what, [(name, "") for name, _ in row_labels], within)
+        for group, entity, what, row_labels, within in zip(
+            stated_groups, stated, subjects, labels, withins, strict=True
         )
-    ]
+    ]  # fmt: skip
     importance = _non_negative(table, "importance", names, 1.0)
+    tolerance = _non_negative(table, "tolerance", names, 0.0)
+    named = [
+        name if text or not of.form else f"{name} ({of.form})"
+        for name, text, of in zip(names, given, statements, strict=True)
+    ]
+    rows, statements, named = _split_limits(statements, names, named)
+    _check_unique(statements, named)
+    groups = [groups[row] for row in rows]
     return Targets(
-        names=names,
-        entities=entities,
-        variables=variables,
-        labels=labels,
-        values=values,
+        names=named,
+        statements=statements,
         groups=groups,
-        importance=shares(importance, groups if any(stated_groups) else None, names),
-        tolerance=_non_negative(table, "tolerance", names, 0.0),
+        importance=shares(importance[rows], groups if any(stated_groups) else None, named),
+        tolerance=tolerance[rows],
     )
 
 
-def describe(entity: str, variable: str, labels: Sequence[tuple[str, str]]) -> str:
-    """Write the definition of a target as a name: ``person count by state=AL, age_band=25-29``."""
-    by = ", ".join(f"{name}={level}" if level else name for name, level in labels)
-    return " ".join(part for part in (entity, variable, by and f"by {by}") if part)
+def _split_limits(
+    statements: list[Statement], names: list[str], named: list[str]
+) -> tuple[list[int], list[Statement], list[str]]:
+    """Make two targets of a mean, a ratio or a share with two limits.
+
+    Each limit is a row of its own in the problem's matrix (see `l0.calibration.problem.kinds`).
+
+    Parameters
+    ----------
+    statements : list of Statement
+    names, named : list of str
+        The names of the rows, without and with a suffix for the limits of unnamed rows.
+
+    Returns
+    -------
+    rows : list of int
+        The row of the table that each target comes from.
+    statements : list of Statement
+    named : list of str
+    """
+    rows, split, split_named = [], [], []
+    for row, of in enumerate(statements):
+        parts = [of]
+        if of.statistic != TOTAL and of.form == "within limits" and of.at_least < of.at_most:
+            parts = [replace(of, at_most=math.inf), replace(of, at_least=-math.inf)]
+        rows += [row] * len(parts)
+        split += parts
+        split_named += (
+            [named[row]] if parts == [of] else [f"{names[row]} ({part.form})" for part in parts]
+        )
+    return rows, split, split_named
 
 
 def shares(
@@ -176,7 +296,7 @@ def shares(
 
 def _check_swallowed(table: pa.Table, survey: Survey) -> None:
     """Refuse a column that looks like a label but has another purpose."""
-    for name, use in TEXTS.items():
+    for name, use in PURPOSES.items():
         if name not in table.column_names or not is_label(table.column(name).type):
             continue
         asked = {text for text in as_text(table.column(name)) if text is not None}
@@ -277,6 +397,26 @@ def _checked_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArra
     return numbers
 
 
+def _optional_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArray[np.float64]:
+    """Read an optional column of numbers, in which an empty cell or NaN is NaN."""
+    if name not in table.column_names or pa.types.is_null(table.column(name).type):
+        return np.full(table.num_rows, np.nan)
+    values = table.column(name)
+    if not is_number(values.type):
+        raise InputError(
+            f"`targets` column {name!r} is {not_a_number(values)}; write plain numbers"
+        )
+    numbers = as_numbers(values)
+    infinite = np.flatnonzero(np.isinf(numbers))
+    if infinite.size:
+        raise InputError(
+            f"`targets` column {name!r} is infinite for {infinite.size:,} targets "
+            f"({first_few([names[row] for row in infinite.tolist()])}); write a finite number, or "
+            "leave the cell empty"
+        )
+    return numbers
+
+
 def _non_negative(
     table: pa.Table, name: str, names: Sequence[str], default: float
 ) -> NDArray[np.float64]:
@@ -349,15 +489,13 @@ def _labels(
     return [tuple(row_labels) for row_labels in labels]
 
 
-def _check_unique(
-    definitions: list[tuple[Any, ...]], values: NDArray[np.float64], names: list[str]
-) -> None:
+def _check_unique(statements: list[Statement], names: list[str]) -> None:
     row_of: dict[Any, int] = {}
     twice = [
-        f"{describe(*definition)}: {values[first]:,g} ({names[first]}), {values[row]:,g} "
+        f"{_described(of)}: {statements[first].numbers} ({names[first]}), {of.numbers} "
         f"({names[row]})"
-        for row, definition in enumerate(definitions)
-        if values[first := row_of.setdefault(definition, row)] != values[row]
+        for row, of in enumerate(statements)
+        if _numbers(statements[first := row_of.setdefault(of.definition, row)]) != _numbers(of)
     ]
     if twice:
         raise InputError(
@@ -366,11 +504,20 @@ def _check_unique(
     definition_of: dict[str, Any] = {}
     reused = [
         name
-        for definition, name in zip(definitions, names, strict=True)
-        if definition_of.setdefault(name, definition) != definition
+        for of, name in zip(statements, names, strict=True)
+        if definition_of.setdefault(name, of.definition) != of.definition
     ]
     if reused:
         raise InputError(
             f"`targets` use one name for different targets ({first_few(dict.fromkeys(reused))}); "
             "rename all but one"
         )
+
+
+def _numbers(of: Statement) -> tuple[float, float]:
+    return of.at_least, of.at_most
+
+
+def _described(of: Statement) -> str:
+    what = subject(of.statistic, of.variable, of.denominator)
+    return describe(of.entity, what, of.labels, of.within)

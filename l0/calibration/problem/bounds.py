@@ -158,18 +158,43 @@ def unreachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray[np.
     allowed = (ROUNDING + problem.tolerance) * problem.scales
     who = f"{n_records:,} records"
     reasons = []
-    for value, low, high, slack in zip(problem.values, lowest, highest, allowed, strict=True):
-        if low == high == 0 and value != 0:
+    for at_least, at_most, low, high, slack in zip(
+        problem.low, problem.high, lowest, highest, allowed, strict=True
+    ):
+        if low == high == 0 and not at_least <= 0 <= at_most:
             reasons.append("no record behind it")
-        elif value > high + slack:
+        elif at_least > high + slack:
             bound = f"{who} give at most {high:,.6g} within the bounds"
             reasons.append("no record adds to it" if high == 0 else bound)
-        elif value < low - slack:
+        elif at_most < low - slack:
             bound = f"{who} give at least {low:,.6g} within the bounds"
             reasons.append("no record takes away from it" if low == 0 else bound)
         else:
             reasons.append("")
+    if problem.kinds is not None:
+        for row in np.flatnonzero(~problem.kinds.is_total).tolist():
+            reasons[row] = _why_no_ratio(problem, row, bool(reasons[row]), who)
     return np.array(reasons)
+
+
+def _why_no_ratio(problem: Problem, row: int, outside: bool, who: str) -> str:
+    """Say why no weights give a mean, a ratio or a share, or nothing if some do.
+
+    Parameters
+    ----------
+    outside : bool
+        Whether the bounds keep the row N - v D from the totals that meet it. Such a total is no
+        number that a reader knows.
+    """
+    assert problem.kinds is not None
+    at_least, at_most = problem.kinds.at_least[row], problem.kinds.at_most[row]
+    slack = (ROUNDING + problem.tolerance[row]) * problem.own_scales[row]
+    lowest, highest = (limits[row] for limits in problem.ratio_limits)
+    if at_least > highest + slack:
+        return f"it is at most {highest:,.6g} in each record"
+    if at_most < lowest - slack:
+        return f"it is at least {lowest:,.6g} in each record"
+    return f"{who} within the bounds do not give it" if outside else ""
 
 
 def _sum_of_largest(values: NDArray[np.float64], count: int) -> float:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l0.calibration.problem.kinds import Kinds, record_ratios
 from l0.data.tables import Kind
 from l0.sparse_operator import BLOCK, row_blocks
 
@@ -68,8 +69,10 @@ class Problem:
     ----------
     matrix : scipy.sparse.csr_array, shape (m, n)
         A. An entry is what one unit of a record's weight adds to a target, in the target's unit.
+        For a mean, a ratio or a share it is N - v D (see `kinds`).
     values : ndarray of float64, shape (m,)
-        The published totals, in the same units.
+        The published totals, in the same units, or the published means, ratios and shares. NaN for
+        a target that has limits in place of a value.
     design_weights : ndarray of float64, shape (n,)
         w0 > 0.
     names, groups, variables : sequence of str, length m
@@ -100,6 +103,10 @@ class Problem:
         Gives a numeric column of the records, or None if the input was a matrix.
     floor : float
         The scale of a target is at least this share of its absolute total.
+    kinds : Kinds or None
+        The kinds of the targets, or None if all of them are totals with a value.
+    n_dropped : int
+        The number of records of design weight 0 that the problem leaves out.
     """
 
     matrix: sp.csr_array
@@ -121,6 +128,8 @@ class Problem:
     inputs: Mapping[str, Any] | None
     columns: NumericColumns | None
     floor: float = FLOOR
+    kinds: Kinds | None = None
+    n_dropped: int = 0
 
     @property
     def n_records(self) -> int:
@@ -134,10 +143,15 @@ class Problem:
 
     @cached_property
     def design_totals(self) -> NDArray[np.float64]:
-        """The design-weighted totals of all targets, shape (m,)."""
-        totals = self.estimate(self.design_weights)
+        """The design-weighted totals of the rows of the matrix, shape (m,)."""
+        totals = np.asarray(self.matrix @ self.design_weights, dtype=np.float64)
         totals.flags.writeable = False  # all callers share this array
         return totals
+
+    @cached_property
+    def design_estimates(self) -> NDArray[np.float64]:
+        """The estimates of all targets under the design weights, shape (m,)."""
+        return self.estimate(self.design_weights)
 
     @cached_property
     def absolute_totals(self) -> NDArray[np.float64]:
@@ -145,22 +159,78 @@ class Problem:
         return _absolute_totals(self.matrix, self.design_weights)
 
     @cached_property
+    def low(self) -> NDArray[np.float64]:
+        """The least total of each row that meets its target, shape (m,); -inf without a limit.
+
+        It is 0 for a mean, a ratio or a share, whose row is N - v D.
+        """
+        return self.values if self.kinds is None else self.kinds.of_rows(self.kinds.at_least)
+
+    @cached_property
+    def high(self) -> NDArray[np.float64]:
+        """The largest total of each row that meets its target, shape (m,); inf without a limit."""
+        return self.values if self.kinds is None else self.kinds.of_rows(self.kinds.at_most)
+
+    @cached_property
+    def goals(self) -> NDArray[np.float64]:
+        """The total that each row should have, shape (m,): of two limits, the lower one."""
+        return self.values if self.kinds is None else self.kinds.of_rows(self.kinds.ends)
+
+    @cached_property
+    def nearest(self) -> NDArray[np.float64]:
+        """The total nearest to 0 that meets each target, shape (m,)."""
+        return np.asarray(np.clip(0.0, self.low, self.high))
+
+    @cached_property
+    def free_below(self) -> NDArray[np.float64]:
+        """How far a row may be below its goal at no cost, as a share of its scale, shape (m,)."""
+        return (self.goals - self.low) / self.scales + self.tolerance
+
+    @cached_property
+    def free_above(self) -> NDArray[np.float64]:
+        """How far a row may be above its goal at no cost, as a share of its scale, shape (m,)."""
+        return (self.high - self.goals) / self.scales + self.tolerance
+
+    @cached_property
     def scales(self) -> NDArray[np.float64]:
-        """The scale of each target, shape (m,): relative errors are errors divided by it.
+        """The scale of each row, shape (m,): relative errors are errors divided by it.
 
         The scale of a target j is ``max(|b_j|, floor * sum_i w0_i |a_ji|)``, where b is the value
         and the sum is the absolute total. For most targets this is the size of the value. A target
         of value 0 has an error of 1% if a hundred-thousandth of its absolute total remains.
+
+        Of limits, b is the larger one. For a mean, a ratio or a share, b is the value times the
+        size of its denominator.
         """
-        scales = np.maximum(np.abs(self.values), self.floor * self.absolute_totals)
+        kinds = self.kinds
+        size = np.abs(self.values) if kinds is None else kinds.largest * kinds.sizes
+        scales = np.maximum(size, self.floor * self.absolute_totals)
         scales[scales == 0] = 1.0
         scales.flags.writeable = False  # all callers share this array
         return scales
 
+    @cached_property
+    def own_scales(self) -> NDArray[np.float64]:
+        """The scale of each target in its own terms, shape (m,): of a mean, its size."""
+        return self.scales if self.kinds is None else self.scales / self.kinds.sizes
+
+    @cached_property
+    def ratio_limits(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The smallest and the largest mean, ratio or share that weights can give, shapes (m,).
+
+        These are the ratios of single records (see `record_ratios`). They are infinite for totals.
+        """
+        lowest, highest = np.full(self.n_targets, -np.inf), np.full(self.n_targets, np.inf)
+        if self.kinds is not None:
+            rows = np.flatnonzero(~self.kinds.is_total)
+            parts = record_ratios(self.matrix[rows], self.kinds.denominators[rows])
+            lowest[rows], highest[rows] = (self.kinds.ends[rows] + part for part in parts)
+        return lowest, highest
+
     def estimate(
         self, weights: NDArray[np.float64], records: NDArray[np.int64] | None = None
     ) -> NDArray[np.float64]:
-        """Compute the weighted totals of all targets, in float64.
+        """Compute the weighted totals, means, ratios and shares of all targets, in float64.
 
         Parameters
         ----------
@@ -171,6 +241,7 @@ class Problem:
         Returns
         -------
         ndarray of float64, shape (m,)
+            NaN for a mean, a ratio or a share whose denominator is 0.
 
         Examples
         --------
@@ -185,7 +256,31 @@ class Problem:
             full = np.zeros(self.n_records)
             full[records] = weights
             weights = full
-        return np.asarray(self.matrix @ weights, dtype=np.float64)
+        totals = np.asarray(self.matrix @ weights, dtype=np.float64)
+        if self.kinds is None:
+            return totals
+        return self.kinds.in_own_terms(totals, self.kinds.denominators @ weights)
+
+    def errors(self, estimates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute how far estimates are from the values, or outside of the limits, in own terms.
+
+        Parameters
+        ----------
+        estimates : ndarray of float64, shape (m,)
+
+        Returns
+        -------
+        ndarray of float64, shape (m,)
+            0 between the limits, and NaN where there is no estimate.
+        """
+        if self.kinds is None:
+            return estimates - self.values
+        return estimates - np.clip(estimates, self.kinds.at_least, self.kinds.at_most)
+
+    def relative_errors(self, errors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Divide errors by the scales. A target without an estimate has an error of -100%."""
+        relative: NDArray[np.float64] = errors / self.own_scales
+        return np.where(np.isnan(relative), -1.0, relative)
 
 
 def _absolute_totals(matrix: sp.csr_array, weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,8 +6,9 @@ For any direction lam, shape (m,), the weights w of exactly k records within the
 
 where y = w0 (A' lam). If lam' t > R(lam) for the values t, no k records meet all targets with
 lam_j != 0 together: one of them keeps an error of at least (lam' t - R) / sum_j |lam_j| s_j of its
-scale s_j. With k = n and the best lam this is Farkas' lemma. For fewer records it is our bound: a
-proof, which need not find every contradiction.
+scale s_j. Of a target with limits, t is the one with the smaller lam_j t_j. With k = n and the best
+lam this is Farkas' lemma. For fewer records it is our bound: a proof, which need not find every
+contradiction.
 """
 
 from __future__ import annotations
@@ -139,19 +140,28 @@ def _reach(
     ratios_of_one = problem.design_weights * (problem.matrix[rows].T @ direction[rows])
     reach = bounds.highest(ratios_of_one, problem.n_records, n_records)
     allowed = np.abs(direction) @ ((ROUNDING + problem.tolerance) * problem.scales)
-    return reach, float(direction @ problem.values - allowed - reach)
+    return reach, float(direction @ _least_totals(problem, direction) - allowed - reach)
+
+
+def _least_totals(problem: Problem, direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take the totals t that meet the targets and have the smallest lam' t, shape (m,)."""
+    return np.where(direction > 0, problem.low, np.where(direction < 0, problem.high, 0.0))
 
 
 def _disjoint(problem: Problem, targets: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Make sets of targets of one variable, so that no record is behind two targets of a set.
 
     A target goes into the first set that has none of its records. A set of one target says nothing
-    new.
+    new. The targets of a set have limits on the same sides. A sum of means says nothing.
     """
     indices, indptr = problem.matrix.indices, problem.matrix.indptr
-    of_variable: dict[str, list[int]] = {}
+    if problem.kinds is not None:
+        targets = targets[problem.kinds.is_total[targets]]
+    sides = np.isfinite([problem.low, problem.high])
+    of_variable: dict[tuple[str, bool, bool], list[int]] = {}
     for row in targets.tolist():
-        of_variable.setdefault(problem.variables[row], []).append(row)
+        kind = (problem.variables[row], bool(sides[0, row]), bool(sides[1, row]))
+        of_variable.setdefault(kind, []).append(row)
     for rows in of_variable.values():
         sets: list[list[int]] = []
         taken: list[NDArray[np.bool_]] = []
@@ -173,7 +183,8 @@ def _disjoint(problem: Problem, targets: NDArray[np.int64]) -> Iterator[NDArray[
 def _sum_statement(
     problem: Problem, n_records: int, rows: NDArray[np.int64], reach: float, sign: float
 ) -> str:
-    reached, asked = sign * reach, float(problem.values[rows].sum())
+    sides = problem.low if sign > 0 else problem.high
+    reached, asked = sign * reach, float(sides[rows].sum())
     written = amount(reached), amount(asked)
     if written[0] == written[1]:  # the difference is smaller than what is written
         written = f"{reached:,.10g}", f"{asked:,.10g}"

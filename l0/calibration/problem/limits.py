@@ -110,7 +110,7 @@ def _array(problem: Problem, argument: str, side: str, given: Any) -> NDArray[np
         raise InputError(
             f"`{argument}` has {side} limits of shape {limits.shape}; pass for {EACH_SIDE}"
         )
-    check_length(len(limits), problem.n_records, argument, "records")
+    check_length(len(limits), problem.n_records + problem.n_dropped, argument, "records")
     return limits[problem.record_order]
 
 

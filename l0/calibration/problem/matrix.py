@@ -11,10 +11,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l0.calibration.inputs.kinds import COUNT
 from l0.calibration.inputs.survey import Entity, Survey
-from l0.calibration.inputs.targets import COUNT, Targets
+from l0.calibration.inputs.targets import Targets
+from l0.calibration.problem.kinds import Kinds, fitted_rows
 from l0.common.errors import SHOWN, InputError, closest, first_few
 from l0.data.columns import folded, is_label, is_number, not_a_number, try_encode
+from l0.sparse_operator import narrow
 
 
 def compile_targets(targets: Targets, survey: Survey) -> sp.csr_array:
@@ -26,6 +29,59 @@ def compile_targets(targets: Targets, survey: Survey) -> sp.csr_array:
         Entry (j, i) is what one unit of the weight of record i adds to target j.
     """
     _check_written_alike(targets, survey)
+    return _compiled(targets, survey)
+
+
+def compile_kinds(
+    targets: Targets, numerators: sp.csr_array, survey: Survey, weights: NDArray[np.float64]
+) -> tuple[sp.csr_array, Kinds]:
+    """Compile the rows N - v D of means, ratios and shares.
+
+    Parameters
+    ----------
+    targets : Targets
+    numerators : scipy.sparse.csr_array, shape (m, n)
+        N, or the row of a total.
+    survey : Survey
+    weights : ndarray of float64, shape (n,)
+        The design weights.
+
+    Returns
+    -------
+    matrix : scipy.sparse.csr_array, shape (m, n)
+    kinds : Kinds
+    """
+    m, rows = len(targets.names), targets.ratios
+    sizes = np.ones(m)
+    limits = np.array([(of.at_least, of.at_most) for of in targets.statements])
+    denominators = sp.csr_array(numerators.shape)
+    if rows:
+        below = targets.denominators()
+        compiled = _compiled(below, survey)
+        totals = compiled @ weights
+        nothing = totals <= 0
+        if nothing.any():
+            names = [below.names[row] for row in np.flatnonzero(nothing)]
+            raise InputError(
+                "`targets` have means, ratios or shares whose denominator adds up to 0 or less "
+                f"under the design weights ({first_few(names)}); correct their labels, name "
+                "another `denominator`, or drop them"
+            )
+        # A published denominator is the one that the weights will have.
+        sizes[rows] = np.where(below.values > 0, below.values, totals)
+        place = sp.csr_array((np.ones(len(rows)), (rows, range(len(rows)))), (m, len(rows)))
+        denominators = narrow(sp.csr_array(place @ compiled))
+    at_least, at_most = limits.T
+    statistics = [of.statistic for of in targets.statements]
+    kinds = Kinds(statistics, at_least, at_most, denominators, sizes)
+    if rows:
+        others = sp.csr_array(sp.diags_array(kinds.is_total.astype(float)) @ numerators)
+        fitted = fitted_rows(numerators[rows], compiled, kinds.ends[rows])
+        numerators = sp.csr_array(others + place @ fitted)
+    return numerators, kinds
+
+
+def _compiled(targets: Targets, survey: Survey) -> sp.csr_array:
     blocks, rows = [], []
     for (name, columns), members in patterns(targets).items():
         entity = survey.members[name] if name else survey.records

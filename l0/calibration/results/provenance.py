@@ -78,10 +78,11 @@ def describe_run(
     -------
     dict
         `key` and `weight` (names of the columns), `arguments`, `call` (the code that repeats the
-        run), `problem_sha256`, `threads` and `versions`, and for tables also `inputs`.
+        run), `problem_sha256`, `threads` and `versions`, for tables also `inputs`, and `n_dropped`
+        if records of design weight 0 were left out.
     """
     named = method if isinstance(method, str) else repr(method)
-    run = {
+    run: dict[str, Any] = {
         "key": problem.key,
         "weight": problem.weight,
         "arguments": {"method": named, **arguments},
@@ -90,6 +91,8 @@ def describe_run(
         "threads": torch.get_num_threads(),
         "versions": dict(versions()),
     }
+    if problem.n_dropped:
+        run["n_dropped"] = problem.n_dropped
     return run if problem.inputs is None else {**run, "inputs": dict(problem.inputs)}
 
 
@@ -121,6 +124,11 @@ def digest(problem: Problem) -> str:
                   problem.design_weights, problem.importance, problem.tolerance):  # fmt: skip
         fingerprint.update(np.ascontiguousarray(array).data)
     fingerprint.update("\n".join(problem.names).encode())
+    if (kinds := problem.kinds) is not None:
+        of = kinds.denominators
+        for array in (of.indptr, of.indices, of.data, kinds.at_least, kinds.at_most, kinds.sizes):
+            fingerprint.update(np.ascontiguousarray(array).data)
+        fingerprint.update("\n".join(kinds.statistics).encode())
     return fingerprint.hexdigest()
 
 
@@ -162,6 +170,8 @@ def _call(problem: Problem, method: str | Selector, arguments: Mapping[str, Any]
                 for place, (name, source) in enumerate(sources["members"].items(), 1)
             )
             parts.append(f"members={{{', '.join(tables)}}}")
+        if problem.n_dropped:
+            parts.append("zero_weights='drop'")
     parts.append(f"method={written}")
     parts += [f"{name}={_written(name, value)}" for name, value in arguments.items()]
     function = "problem.solve" if problem.inputs is None else "l0.calibrate"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from l0.calibration.evaluation.metrics import Metrics, fit_metrics
 from l0.calibration.problem.losses import capped_error
 from l0.calibration.results import charts
-from l0.calibration.results.summary import certificate, dearest, price
+from l0.calibration.results.summary import certificate, dearest, known_amount, price, stated
 from l0.common.formatting import amount, percent, signed
 from l0.data.columns import as_numbers
 
@@ -50,8 +50,9 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        percent=percent, signed=signed, amount=amount, price=price, code=_code
-    )
+        percent=percent, signed=signed, amount=amount, price=price, code=_code, stated=stated,
+        known_amount=known_amount, sortable=_sortable,
+    )  # fmt: skip
     page = files("l0.calibration.results").joinpath("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(page).render(
         m=metrics,
@@ -65,6 +66,12 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         course=_course(tables["history"]),
         inputs=_inputs(run),
     )
+
+
+def _sortable(row: Mapping[str, Any]) -> float:
+    """Give the number by which a table sorts what a target states."""
+    numbers = (row.get(name) for name in ("value", "at_least", "at_most"))
+    return next(float(number) for number in numbers if number is not None)
 
 
 def _code(text: str) -> Markup:
@@ -94,6 +101,7 @@ def _fit(table: pa.Table) -> dict[str, Any]:
         "worst": _rows(table, off[np.argsort(-size[off], kind="stable")][:WORST]),
         "unreachable": _rows(table, np.flatnonzero(unreachable)[:WORST]),
         "dearest": dearest(table, WORST).to_pylist(),
+        "limited": "at_least" in table.column_names,
         "n_give_way": int(np.sum(table.column("at_limit").to_pylist())),
     }
 

@@ -63,7 +63,8 @@ class CalibrationResult(Generic[FrameT]):
     metrics : dict
         The metrics, which the notes describe.
     run : dict
-        What is needed to repeat the run: the call, its arguments, versions, digests of the inputs.
+        What is needed to repeat the run: the call, its arguments, versions, digests of the inputs,
+        and the number of records that ``zero_weights="drop"`` left out (``n_dropped``, if any).
         Its ``notes`` are sentences on what the reader should know, such as what stopped a fit.
     tables : dict of str to pyarrow.Table
         The tables behind the frames: ``weights`` (key, `weight`, `design_weight`), ``targets``,
@@ -76,7 +77,7 @@ class CalibrationResult(Generic[FrameT]):
     The metrics are:
 
     * `n_records`: k, the number of chosen records.
-    * `n_candidates`: the number of all records.
+    * `n_candidates`: the number of all records, without those of design weight 0.
     * `n_forced_out`: the number of records that must have the weight 0, because they only add to a
       target of value 0.
     * `n_targets`, `n_unreachable`: the numbers of targets, and of those that no weights can hit.
@@ -147,6 +148,13 @@ class CalibrationResult(Generic[FrameT]):
         larger; negative if the fit would be better), `at_limit` (whether the target gives way in
         the fit: its price is as high as its importance allows), and `design_estimate` and
         `design_relative_error` under the design weights.
+
+        If some targets are no totals, there is a column `statistic`, and all numbers of a mean, a
+        ratio or a share are in its own terms. `estimate` and `error` are null if the chosen records
+        add up to a denominator of 0: then `relative_error` is -1, and `reason` says so. If some
+        targets have limits, there are the columns `at_least` and `at_most`. Their `value` is null,
+        their `error` is how far the estimate is outside of the limits (0 between them), and
+        `relative_error` is a share of the larger limit.
         """
         return self._frame(self.tables["targets"])
 
@@ -249,7 +257,7 @@ class CalibrationResult(Generic[FrameT]):
         return named or "weight"
 
     def _by_row_number(self, rows: pa.Table) -> NDArray[np.int64]:
-        n = self.metrics["n_candidates"]
+        n = self.metrics["n_candidates"] + self.run.get("n_dropped", 0)
         if rows.num_rows != n:
             raise InputError(
                 f"`table` has {rows.num_rows:,} rows, and a result without a key needs the table "

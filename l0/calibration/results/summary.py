@@ -69,7 +69,7 @@ def worst_rows(targets: pa.Table) -> Rows:
     worst = targets.take(order[missed[order]][:WORST]).to_pylist()
     head = ("Missed by most", "Value", "Estimate", "Error")
     return head, [
-        (row["name"], amount(row["value"]), amount(row["estimate"]), signed(row["relative_error"]))
+        (row["name"], stated(row), known_amount(row["estimate"]), signed(row["relative_error"]))
         for row in worst
     ]
 
@@ -92,11 +92,33 @@ def dearest_rows(targets: pa.Table) -> Rows:
     head = ("Dearest targets", "Value", "Error", "Shadow price", "Gives way")
     return head, [
         (
-            row["name"], amount(row["value"]), signed(row["relative_error"]),
+            row["name"], stated(row), signed(row["relative_error"]),
             price(row["shadow_price"]), "yes" if row["at_limit"] else "no",
         )
         for row in dearest(targets, WORST).to_pylist()
     ]  # fmt: skip
+
+
+def stated(row: Mapping[str, Any]) -> str:
+    """Write what a target states: its value, or its limits.
+
+    Examples
+    --------
+    >>> from l0.calibration.results.summary import stated
+    >>> stated({"value": 5545.0}), stated({"value": None, "at_least": 10.0, "at_most": None})
+    ('5,545', 'at least 10')
+    """
+    if row["value"] is not None:
+        return amount(row["value"])
+    low, high = row["at_least"], row["at_most"]
+    if low is None or high is None:
+        return f"at most {amount(high)}" if low is None else f"at least {amount(low)}"
+    return f"{amount(low)} to {amount(high)}"
+
+
+def known_amount(number: float | None) -> str:
+    """Write an estimate. There is none if its denominator is 0."""
+    return "none" if number is None else amount(number)
 
 
 def price(number: float) -> str:

@@ -114,4 +114,4 @@ def _contributions(
     for target in range(problem.n_targets):  # a float64 copy of all entries would be large
         row = problem.matrix[[target]].toarray().ravel()
         parts[:, target] = (row * base * problem.design_weights * share[target])[order]
-    return parts, problem.values * share
+    return parts, problem.goals * share

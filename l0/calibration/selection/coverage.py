@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.selected import Selection
-from l0.calibration.problem.movers import directions, with_entries
+from l0.calibration.problem.movers import directions, second_directions, with_entries
 
 #: A record that comes in is the best of this many.
 LOOKED_AT = 1_000
@@ -22,10 +22,11 @@ LOOKED_AT = 1_000
 def cover(context: FitContext, selection: Selection) -> Selection:
     """Swap records in for the targets that no chosen record moves.
 
-    A record moves a target if its entry has the sign of the value. The targets without such a
-    record get one each, the most important target first. The record that comes in replaces the
-    chosen record of least influence among those that no target needs. If no such record is left,
-    the budget is too small for the other targets.
+    A record moves a target if its entry has the sign of the value. A mean, a ratio or a share needs
+    a record on each side of its value (see `movers`). The targets without such a record get one
+    each, the most important target first. The record that comes in replaces the chosen record of
+    least influence among those that no target needs. If no such record is left, the budget is too
+    small for the other targets.
 
     This rule is ours. It reads the entries of the chosen records once.
 
@@ -42,30 +43,58 @@ def cover(context: FitContext, selection: Selection) -> Selection:
     """
     objective = context.objective
     counts = objective.importance > 0
-    sign = np.where(counts, directions(context.problem), 0.0)
+    signs = [
+        np.where(counts, sign, 0.0)
+        for sign in (directions(context.problem), second_directions(context.problem))
+    ]
     entries = objective.operator.columns(selection.records)
-    n_movers = np.bincount(entries.indices[_moves(entries, sign)], minlength=len(sign))
-    bare = np.flatnonzero((sign != 0) & (n_movers == 0))
-    if not len(bare):
+    n_movers = [
+        np.bincount(entries.indices[_moves(entries, sign)], minlength=len(sign)) for sign in signs
+    ]
+    bare = [
+        (target, side)
+        for side, (sign, count) in enumerate(zip(signs, n_movers, strict=True))
+        for target in np.flatnonzero((sign != 0) & (count == 0)).tolist()
+    ]
+    if not bare:
         return selection
     records, base = selection.records.copy(), selection.base.copy()
     allowed = np.zeros(context.problem.n_records, dtype=bool)
     allowed[context.candidates] = True
     influence = base * _largest(entries, objective)
     places = iter(np.argsort(influence, kind="stable").tolist())
-    for target in bare[np.argsort(-objective.importance[bare], kind="stable")].tolist():
-        if n_movers[target]:
+    for target, side in sorted(bare, key=lambda need: -objective.importance[need[0]]):
+        if n_movers[side][target]:
             continue  # a record that came in for another target moves this one too
-        place = next((at for at in places if (n_movers[_moved(entries, at, sign)] > 1).all()), None)
+        movers = with_entries(context.problem.matrix, target, signs[side][target])
+        movers = movers[allowed[movers]]
+        if not len(movers):
+            continue  # all records are on the other side of a mean, or at its value
+        place = next((at for at in places if _spared(entries, at, signs, n_movers)), None)
         if place is None:
             break
-        n_movers[_moved(entries, place, sign)] -= 1
-        movers = with_entries(context.problem.matrix, target, sign[target])
+        for sign, count in zip(signs, n_movers, strict=True):
+            count[_moved(entries, place, sign)] -= 1
         mean_ratio = len(context.candidates) / len(records)
-        records[place], base[place] = _best(objective, target, movers[allowed[movers]], mean_ratio)
-        n_movers[_moved(objective.operator.columns(records[[place]]), 0, sign)] += 1
+        records[place], base[place] = _best(objective, target, movers, mean_ratio)
+        new = objective.operator.columns(records[[place]])
+        for sign, count in zip(signs, n_movers, strict=True):
+            count[_moved(new, 0, sign)] += 1
     ascending = np.argsort(records)
     return Selection(records[ascending], base[ascending], selection.mu)
+
+
+def _spared(
+    entries: sp.csr_array,
+    place: int,
+    signs: list[NDArray[np.float64]],
+    n_movers: list[NDArray[np.int64]],
+) -> bool:
+    """Tell whether each target that a record moves has another record that moves it."""
+    return all(
+        (count[_moved(entries, place, sign)] > 1).all()
+        for sign, count in zip(signs, n_movers, strict=True)
+    )
 
 
 def _best(
@@ -74,11 +103,14 @@ def _best(
     """Find the record that suits a target best, and the ratio with which it hits the target.
 
     This ratio should be close to the mean ratio of chosen records, and the record should add little
-    to other targets. Both are measured on a logarithmic scale.
+    to other targets. Both are measured on a logarithmic scale. No record hits a mean, a ratio or a
+    share by its weight: it gets the mean ratio.
     """
     problem = objective.problem
     own = np.abs(objective.operator.columns(records)[:, [target]].toarray().ravel())
-    ratio = abs(problem.values[target]) / problem.scales[target] / own
+    ratio = abs(problem.nearest[target]) / problem.scales[target] / own
+    if not problem.nearest[target]:
+        ratio = np.full(len(own), mean_ratio)
     unusual = np.abs(np.log(ratio / mean_ratio))
     nearest = np.sort(np.argsort(unusual, kind="stable")[:LOOKED_AT])
     most = _largest(objective.operator.columns(records[nearest]), objective)

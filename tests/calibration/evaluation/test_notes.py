@@ -53,3 +53,10 @@ def test_targets_out_of_reach_are_named_where_all_others_are_met():
     (note,) = noted(reasons=reasons)
     assert note == "All targets are met exactly but those that are out of reach: 't001'"
     assert noted("optimal", reasons=reasons) == []
+
+
+@pytest.mark.parametrize(("n", "text"), [(1, "1 record was"), (1200, "1,200 records were")])
+def test_records_of_weight_0_are_counted(n, text):
+    problem = replace(problems.problem(n=5, m=3), n_dropped=n)
+    (note,) = notes(problem, fit_of(problem, 5, "exact"), None, np.ones(5), 0, np.full(3, ""))
+    assert note == f"{text} left out because of a design weight of 0 (`zero_weights='drop'`)"

@@ -150,6 +150,16 @@ class Parts:
     squared: bool
 
     @property
+    def low(self):
+        """The lower ends of the intervals."""
+        return self.goal - self.tolerance
+
+    @property
+    def high(self):
+        """The upper ends of the intervals."""
+        return self.goal + self.tolerance
+
+    @property
     def size(self):
         """The size of each target, for relative errors."""
         value, absolute = np.abs(self.goal) + self.tolerance, np.abs(self.B).sum(axis=1)

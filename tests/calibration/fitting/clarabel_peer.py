@@ -21,7 +21,7 @@ class Found(NamedTuple):
 
 
 def solve(program):
-    """Solve a program of `cases.Parts`; None if Clarabel finds no accurate solution."""
+    """Solve `cases.Parts`, or a program with its names; None without an accurate solution."""
     m, k = program.B.shape
     entropies = _entropies(program)
     size = k + m + k * len(entropies)  # q, the errors beyond the intervals, the entropies
@@ -29,12 +29,13 @@ def solve(program):
     B, unit = sp.csr_array(program.B), sp.eye_array(m)
     must = np.isinf(program.share)
     # B q - e <= high, -B q - e <= -low, -e <= 0: a slack is not negative.
+    above, below = np.flatnonzero(program.high < np.inf), np.flatnonzero(program.low > -np.inf)
     matrix = [
-        sp.hstack([B, -unit, zero_t]),
-        sp.hstack([-B, -unit, zero_t]),
+        sp.hstack([B, -unit, zero_t], format="csr")[above],
+        sp.hstack([-B, -unit, zero_t], format="csr")[below],
         sp.hstack([zero_q, -unit, zero_t]),
     ]
-    right = [program.goal + program.tolerance, program.tolerance - program.goal, np.zeros(m)]
+    right = [program.high[above], -program.low[below], np.zeros(m)]
     for side, limit in ((1, program.most), (-1, program.least)):
         limit = np.broadcast_to(limit, (k,))
         at = np.flatnonzero(np.isfinite(limit))

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -226,3 +227,75 @@ def test_clarabel_finds_the_same_weights_or_worse_ones():
             assert (seed, own) == (seed, pytest.approx(min(own, objective), rel=1e-6, abs=1e-10))
         alike += own == pytest.approx(peer.objective, rel=1e-4, abs=1e-8)
     assert alike >= 190
+
+
+# Limits on one side
+
+
+def one_sided(seed, **options):
+    """Take one limit of most targets away, and move some limits out of reach."""
+    of = program(seed, m=6, **options)
+    rng = np.random.default_rng(seed)
+    side = np.array(["low", "high", "both", "low", "high", "both"])
+    move = np.where(rng.random(6) < 0.5, rng.uniform(0.2, 2.0, 6), 1.0)
+    low, high = of.low * move, of.high * move
+    return replace(
+        of,
+        low=np.where(side == "high", -np.inf, low),
+        high=np.where(side == "low", np.inf, high),
+    )
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize(
+    ("distance", "bounds"),
+    [("raking", None), ("raking", (0.3, 3.0)), ("linear", None), ("logit", (0.3, 3.0))],
+)
+@pytest.mark.parametrize("seed", range(6))
+def test_clarabel_finds_no_better_weights_under_limits_on_one_side(distance, bounds, squared, seed):
+    from tests.calibration.fitting import clarabel_peer
+
+    of = one_sided(seed, distance=distance, bounds=bounds, squared=squared)
+    found = solved(of, gap=1e-8)
+    assert found.status in ("exact", "optimal")
+    # An exact fit is the one without prices.
+    share = np.full(6, np.inf) if found.status == "exact" else of.share
+    peer = clarabel_peer.solve(
+        SimpleNamespace(
+            B=of.matrix, low=of.low, high=of.high, share=share, squared=squared, cost=of.cost,
+            distance=distance, least=of.least, most=of.most,
+        )
+    )  # fmt: skip
+    assert found.objective == pytest.approx(peer.objective, rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@given(seed=seeds)
+@settings(max_examples=20, deadline=None)
+def test_the_multiplier_of_a_limit_has_its_sign(squared, seed):
+    of = one_sided(seed % 1000, squared=squared)
+    found = solved(of)
+    assert found.gap <= 1e-6
+    assert (found.multipliers[np.isinf(of.high)] >= 0).all()
+    assert (found.multipliers[np.isinf(of.low)] <= 0).all()
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_order_method_keeps_limits_on_one_side(monkeypatch, squared, seed):
+    of = one_sided(seed, squared=squared, pull=0.1)
+    monkeypatch.setattr(module, "normal_matrix", lambda matrix: None)
+    assert solved(of, gap=1e-2).gap < 0.05
+
+
+def test_a_limit_that_holds_anyway_changes_no_weight():
+    of = program(1)
+    free = replace(
+        of,
+        matrix=sp.vstack([of.matrix, of.matrix[[0]], of.matrix[[1]]], format="csr"),
+        low=np.append(of.low, [0.5 * of.low[0], -np.inf]),
+        high=np.append(of.high, [np.inf, 2 * of.high[1]]),
+        share=np.append(of.share, [0.25, 0.25]),
+    )
+    np.testing.assert_allclose(solved(free).q, solved(of).q, rtol=1e-9)
+    assert solved(free).multipliers[-2:].tolist() == [0, 0]

@@ -305,3 +305,78 @@ def test_a_column_is_given_by_its_name(argument, given):
 def test_the_weights_are_not_the_keys():
     with pytest.raises(InputError, match="`key` and `weight` both name the column 'id'"):
         read_survey(records([1, 2, 3]), key="id", weight="id")
+
+
+# Weights of 0, and weights of members
+
+
+def weighted(zero_weights="drop", weights=(2.0, 0.0, 3.0), **members):
+    return read_survey(
+        records(w=list(weights), x=[5, 6, 7]), key="id", weight="w", zero_weights=zero_weights,
+        members=members,
+    )  # fmt: skip
+
+
+def test_weights_of_0_are_refused_with_the_remedy():
+    with pytest.raises(
+        InputError,
+        match=r"has 1 zero or negative values \(records 'a'\); design weights must be positive: "
+        r"drop these records or give them a weight, or leave out those of weight 0 with "
+        r"`zero_weights='drop'` \(on the command line --zero-weights drop\)$",
+    ):
+        weighted("error")
+
+
+def test_records_of_weight_0_and_their_members_can_be_left_out():
+    persons = pa.table({"id": ["c", "a", "b", "c", "a"], "age": [1, 2, 3, 4, 5]})
+    survey = weighted(person=persons)
+    assert survey.n_dropped == 1
+    assert survey.keys.to_pylist() == ["b", "c"]
+    assert survey.weights.tolist() == [2, 3]
+    assert survey.order.tolist() == [0, 2]
+    assert survey.records.table["x"].to_pylist() == [5, 7]
+    assert survey.records.record.tolist() == [0, 1]
+    assert survey.members["person"].table["age"].to_pylist() == [1, 3, 4]
+    assert survey.members["person"].record.tolist() == [1, 0, 1]
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 2.5]), min_size=3, max_size=3))
+def test_the_number_of_records_left_out_is_counted(weights):
+    if not any(weights):
+        with pytest.raises(InputError, match="`weight` column 'w' is 0 in all 3 records; name"):
+            weighted(weights=weights)
+        return
+    survey = weighted(weights=weights)
+    assert survey.n_dropped == weights.count(0.0)
+    assert (survey.weights > 0).all()
+
+
+def test_negative_weights_are_refused_anyway():
+    with pytest.raises(InputError, match=r"has 1 negative values \(records 'b'\)"):
+        weighted(weights=[-1.0, 0, 2])
+
+
+def test_there_are_two_ways_with_weights_of_0():
+    with pytest.raises(
+        InputError, match="`zero_weights` is 'keep'; it must be one of 'error', 'drop'"
+    ):
+        weighted("keep")
+
+
+def test_members_may_repeat_the_weight_of_their_record():
+    weights = pa.array([2.0, 3.0, 3.0000001]).cast(pa.float32())
+    survey = weighted(person=pa.table({"id": ["b", "c", "c"], "w": weights}))
+    assert survey.members["person"].table.num_rows == 3
+
+
+@pytest.mark.parametrize("weights", [[2.0, 4.0, 3.0], [2.0, None, 3.0], ["2", "x", "3"]])
+def test_members_with_weights_of_their_own_are_refused(weights):
+    n_rows = 3 if isinstance(weights[0], str) else 1
+    keys = "'b', 'c', 'c'" if n_rows == 3 else "'c'"
+    with pytest.raises(
+        InputError,
+        match=r"`members\['person'\]` has the `weight` column 'w' too, with another value than the "
+        rf"record in {n_rows} rows \(keys {keys}\); members with weights of their own are not "
+        "supported: drop or rename the column, and each member has the weight of its record",
+    ):
+        weighted(person=pa.table({"id": ["b", "c", "c"], "w": weights}))

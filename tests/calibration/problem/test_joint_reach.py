@@ -3,6 +3,7 @@ import logging
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -204,3 +205,31 @@ def test_it_reads_the_matrix_of_a_real_problem():
     found = joint_reach(problem, Bounds(0.1, 3), 30, np.random.default_rng(0).normal(size=20))
     assert found.shape == (20,)
     assert found.dtype.kind == "U"
+
+
+def limited(**limits):
+    """Give limits to the counts of two areas, and to their mean weight."""
+    w0 = np.random.default_rng(0).uniform(50, 150, 400)
+    homes = pd.DataFrame({"w": w0, "area": list("AB") * 200})
+    targets = pd.DataFrame(
+        [{"variable": "count", "area": area, "name": area, **limits} for area in "AB"]
+        + [{"variable": "w", "statistic": "mean", "at_most": 100.0, "name": "m"}]
+    )
+    return CalibrationProblem.from_frames(homes, targets, weight="w")
+
+
+def test_two_limits_that_are_too_much_together():
+    problem = limited(at_least=20_000)
+    bounds = read_bounds(problem, (None, 4))
+    found = joint_reach_of_sums(problem, bounds, 50, np.ones(3, dtype=bool))
+    assert found[0] == found[1] != ""
+    assert "reach together at most about" in found[0] and "of 40,000 (sum of A and B)" in found[0]
+    assert found[2] == ""
+
+
+def test_limits_on_the_other_side_prove_nothing():
+    problem = limited(at_most=20_000)
+    bounds = read_bounds(problem, (None, 4))
+    assert not (joint_reach_of_sums(problem, bounds, 50, np.ones(3, dtype=bool)) != "").any()
+    led = joint_reach(problem, bounds, 50, np.array([0.5, 0.5, -0.1]))
+    assert not (led != "").any()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import l0
-from l0.calibration import Hybrid, Path, Solver
+from l0.calibration import CalibrationProblem, Hybrid, Path, Solver
 from l0.calibration.results.provenance import (
     describe_limits,
     describe_run,
@@ -88,3 +88,29 @@ def test_the_digest_is_that_of_the_content():
     assert digest(problem) == digest(problems.problem())
     other = dataclasses.replace(problem, values=problem.values * 2)
     assert digest(other) != digest(problem)
+
+
+def kinds(**changes):
+    homes = pd.DataFrame({"w": [1.0, 2, 0, 4], "x": [1.0, 2, 3, 4]})
+    target = {"variable": "x", "statistic": "mean", "value": 2.5, **changes}
+    table = pd.DataFrame([{"variable": "count", "value": 7.0}, {**target, "name": "m"}])
+    return CalibrationProblem.from_frames(homes, table, weight="w", zero_weights="drop")
+
+
+def test_the_digest_is_that_of_the_kinds_too():
+    others = [
+        kinds(value=2.6),
+        kinds(statistic="total"),
+        kinds(value=None, at_least=2.5),
+        kinds(value=None, at_most=2.5),
+        kinds(statistic="ratio", denominator="count"),
+    ]
+    assert len({digest(each) for each in [kinds(), *others]}) == 6
+    assert digest(kinds()) == digest(kinds())
+
+
+def test_records_left_out_are_in_the_call_of_a_run():
+    run = describe_run(kinds(), "pps", {"seed": 0})
+    assert run["n_dropped"] == 1
+    assert "    zero_weights='drop'," in run["call"].splitlines()
+    assert "n_dropped" not in describe_run(problems.problem(), "pps", {})

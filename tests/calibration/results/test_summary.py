@@ -6,8 +6,10 @@ from l0.calibration.results.summary import (
     certificate,
     dearest_rows,
     frontier_rows,
+    known_amount,
     price,
     result_rows,
+    stated,
     worst_rows,
 )
 from tests.calibration import problems
@@ -96,3 +98,20 @@ def test_a_price_has_a_sign():
 )
 def test_the_certificate_is_a_sentence(status, gap, text):
     assert certificate({"fit_status": status, "gap": gap}) == text
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"value": 0.25, "at_least": None, "at_most": None}, "0.25"),
+        ({"value": None, "at_least": None, "at_most": 20_000.0}, "at most 20,000"),
+        ({"value": None, "at_least": 1.0, "at_most": 2e9}, "1 to 2 billion"),
+    ],
+)
+def test_limits_are_written_in_place_of_a_value(row, text):
+    assert stated(row) == text
+
+
+def test_a_missing_estimate_is_none():
+    assert known_amount(None) == "none"
+    assert known_amount(5545.0) == "5,545"

@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -161,3 +162,25 @@ def test_every_swap_leaves_more_targets_with_a_record(m, n, k, density, seed):
         for record in selection.records:
             rest = np.setdiff1d(selection.records, [record])
             assert (bare(problem, rest) & reachable & ~after).any()
+
+
+@pytest.mark.parametrize("first", [[0, 1, 2], [5, 6, 7], [8, 9, 10]])
+def test_a_mean_gets_a_record_on_each_side(first):
+    homes = pd.DataFrame(
+        {"w": 1.0, "x": np.r_[np.arange(8.0), np.zeros(4)], "s": list("A" * 8 + "B" * 4)}
+    )
+    targets = pd.DataFrame([{"variable": "x", "statistic": "mean", "s": "A", "value": 3.5}])
+    problem = CalibrationProblem.from_frames(homes, targets, weight="w")
+    selection = covered(problem, first, base=[1, 2, 3])
+    x = homes["x"][selection.records][homes["s"][selection.records] == "A"]
+    assert x.min() < 3.5 < x.max()
+    assert len(selection.records) == 3
+
+
+def test_a_mean_that_is_the_largest_value_needs_no_record_above_it():
+    homes = pd.DataFrame({"w": 1.0, "x": [1.0, 2, 2, 1]})
+    targets = pd.DataFrame([{"variable": "x", "statistic": "mean", "value": 2.0}])
+    problem = CalibrationProblem.from_frames(homes, targets, weight="w")
+    context = dataclasses.replace(problems.context(problem), candidates=np.array([1, 2]))
+    selection = Selection(np.array([1]), np.ones(1), 0.1)
+    assert cover(context, selection).records.tolist() == [1]
