@@ -210,7 +210,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         kind = checked_kind(kind, survey.kind)
         table = read_targets(targets, survey)
         matrix = compile_targets(table, survey)
-        column_types = classify(survey, {name for labels in table.labels for name, _ in labels})
+        used = {name for labels in table.labels for name, _ in labels}
+        column_types = classify(survey, used)
         weights = survey.weights
         if weights is None:
             weights = _even_weights(matrix, table)
@@ -237,7 +238,14 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             record_order=survey.order,
             target_order=by_name,
             stratification=SurveyStratification(survey, column_types),
-            untargeted=SurveyStatistics(survey, column_types, table),
+            untargeted=SurveyStatistics(
+                survey,
+                {
+                    "": column_types,
+                    **{name: classify(survey, used, name) for name in survey.members},
+                },
+                table,
+            ),
             kind=kind,
             inputs=describe_inputs(records, targets, options.get("members")),
             columns=survey.numbers,

@@ -56,6 +56,22 @@ def read_solver(text: str) -> "Solver":
         ) from None
 
 
+def read_represent(text: str) -> bool | list[str | tuple[str, str]]:
+    """Read ``yes``, ``no``, or label columns with commas between them; a pair has an asterisk."""
+    if text in ("yes", "no"):
+        return text == "yes"
+    found: list[str | tuple[str, str]] = []
+    for part in text.split(","):
+        names = [name.strip() for name in part.split("*")]
+        if not all(names) or len(names) > 2:
+            raise InputError(
+                f"{text!r} is not of the form COLUMN,COLUMN*COLUMN; write state,state*age, for "
+                "example, or yes or no"
+            )
+        found.append((names[0], names[1]) if len(names) == 2 else names[0])
+    return found
+
+
 def _read_limit(side: str) -> float | str | None:
     if not side:
         return None
@@ -256,6 +272,21 @@ class Options(TypedDict, total=False):
             "objective is within 0.1% of the best possible one.",
             read_solver,
             "gap=G,max_seconds=S",
+        ),
+    ]
+    represent: Annotated[
+        "bool | list[str | tuple[str, str]] | list[int] | None",
+        Option(
+            "bool or list",
+            None,
+            "Whether the chosen records should keep totals of the calibrated full file that are no "
+            "targets: soft targets, of which each counts a tenth of a published one. True, the "
+            "default for tables, means the counts and the totals of all amounts, overall and by "
+            "each label column of records and members. A list names label columns and pairs of "
+            "them. For a problem from a matrix, it is a list of rows of `untargeted`, by default "
+            "none. If all records are kept, it does nothing.",
+            read_represent,
+            "yes|no|COLUMNS",
         ),
     ]
     check_scale: Annotated[

@@ -35,6 +35,7 @@ from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
+from l0.calibration.problem.representation import PER_RECORD, checked_represent
 from l0.calibration.progress import Listener, progress_bar
 from l0.calibration.results.frontier import Frontier
 from l0.calibration.results.provenance import describe_limits, describe_run
@@ -73,6 +74,7 @@ def solve(
                 assert full_file is not None
                 records, fit, full_file = context.candidates, full_file, None
             else:
+                context = with_soft_targets(context, budget)
                 selection = selector.select(context, budget)
                 records, fit = selection.records, refit(context, selection)
         metrics, tables, remarks, together = _concluded(
@@ -96,6 +98,7 @@ def solve(
                 fit=fit,
                 candidates=context.candidates,
                 reference=context.reference,
+                trained=context.trained,
                 reasons=reasons,
                 together=together,
             ),
@@ -122,6 +125,7 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
             full_file = None
             if problem.untargeted is not None:
                 context, full_file = with_reference(context, budgets[0])
+                context = with_soft_targets(context, budgets[-1])
             selections = Path().frontier(context, budgets)
             for selection, reasons in zip(selections, [widest, *others], strict=True):
                 together = check_joint_reach(context, len(selection.records), reasons)
@@ -170,6 +174,7 @@ def prepare(
         np.random.default_rng(whole_number(options["seed"], "seed", 0)),
         History(problem, listener),
         candidates,
+        represent=checked_represent(options["represent"]),
     )
     return context, reasons
 
@@ -194,6 +199,25 @@ def with_reference(context: FitContext, n_records: int | None) -> tuple[FitConte
     ratios = np.zeros(problem.n_records)
     ratios[context.candidates] = fit.ratios
     return replace(context, reference=ratios), fit
+
+
+def with_soft_targets(context: FitContext, n_records: int) -> FitContext:
+    """Add the totals of the full file that `represent` asks for, if there are any."""
+    objective, problem = context.objective, context.problem
+    represent = context.represent
+    if represent is False or problem.untargeted is None or context.reference is None:
+        if isinstance(represent, list) and represent:
+            raise InputError(
+                "`represent` is a list, and this problem has no untargeted statistics; pass "
+                "`untargeted=` to `from_matrix`"
+            )
+        return context
+    if represent is None:
+        represent = problem.inputs is not None
+    reference = context.reference * problem.design_weights
+    most = max(1, int(PER_RECORD * n_records))
+    soft = problem.untargeted.soft_targets(reference, represent, most)
+    return replace(context, objective=replace(objective, soft=soft))
 
 
 def _concluded(
@@ -223,7 +247,15 @@ def _concluded(
     # Without bounds, the linear distance may make weights negative.
     weights = bounds.weights(fit.ratios, w0) if bounds.active else fit.ratios * w0
     quality, tables = evaluate(
-        problem, records, weights, fit, context.candidates, context.reference, reasons, together
+        problem,
+        records,
+        weights,
+        fit,
+        context.candidates,
+        context.reference,
+        context.trained,
+        reasons,
+        together,
     )
     remarks = notes(problem, fit, full_file, weights, quality["n_forced_out"], reasons)
     for remark in remarks:

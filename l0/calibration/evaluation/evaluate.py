@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ def evaluate(
     fit: Fit,
     candidates: NDArray[np.int64],
     reference: NDArray[np.float64] | None,
+    trained: AbstractSet[str],
     reasons: NDArray[np.str_],
     together: NDArray[np.str_] | None = None,
 ) -> tuple[Quality, dict[str, pa.Table]]:
@@ -43,6 +45,8 @@ def evaluate(
         The positions of the records that no total of zero forces out.
     reference : ndarray of float64, shape (n,), or None
         The ratios of the calibrated full file, or None if there are no untargeted statistics.
+    trained : set of str
+        The names of the untargeted statistics that are soft targets.
     reasons : ndarray of str, shape (m,)
         Why a target is unreachable (see `unreachable`).
     together : ndarray of str, shape (m,), optional
@@ -87,7 +91,7 @@ def evaluate(
     }
     if problem.untargeted is not None and reference is not None:
         tables["untargeted"] = problem.untargeted.compare(
-            reference * problem.design_weights, everyone
+            reference * problem.design_weights, everyone, trained
         )
     # A fit leaves unreachable targets out, and does not meet them.
     exact_in_part = fit.solution.status == "exact" and bool((reasons != "").any())

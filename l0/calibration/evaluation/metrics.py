@@ -38,10 +38,11 @@ class FitMetrics(TypedDict):
 
 
 class UntargetedMetrics(TypedDict):
-    """The errors of the statistics that are not targets; None if there are none."""
+    """The errors of statistics that are held out, and of soft targets; None if there are none."""
 
     untargeted_median_error: float | None
     untargeted_capped_error: float | None
+    represented_capped_error: float | None
 
 
 class WeightMetrics(TypedDict):

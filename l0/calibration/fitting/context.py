@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.problem.core import Problem
+from l0.calibration.problem.representation import Represent
 from l0.calibration.solver_settings import Solver
 
 
@@ -33,6 +34,8 @@ class FitContext:
     reference : ndarray of float64, shape (n,), or None
         The ratios of the calibrated full file, which keeps all candidates. All other records have
         the ratio 0. None if neither the selector nor the evaluation needs them.
+    represent : bool, list or None
+        Which totals of the full file the fit should keep.
     """
 
     objective: Objective
@@ -42,11 +45,18 @@ class FitContext:
     history: History
     candidates: NDArray[np.int64]
     reference: NDArray[np.float64] | None = None
+    represent: Represent | None = None
 
     @property
     def problem(self) -> Problem:
         """The problem of the objective."""
         return self.objective.problem
+
+    @property
+    def trained(self) -> frozenset[str]:
+        """The names of the untargeted statistics that are soft targets."""
+        soft = self.objective.soft
+        return frozenset() if soft is None else frozenset(soft.names)
 
     @property
     def full_file(self) -> NDArray[np.float64]:

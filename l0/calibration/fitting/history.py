@@ -68,11 +68,13 @@ class History:
         iterations : int
             The iterations or epochs since the last snapshot.
         n_records : int
-        estimates : ndarray, shape (m,)
-            The estimates, as shares of the targets' scales.
+        estimates : ndarray, shape (m,) or longer
+            The estimates, as shares of the targets' scales. Those of soft targets may follow, and
+            are left out.
         gap : float, optional
             The relative duality gap so far.
         """
+        estimates = estimates[: self._problem.n_targets]
         state = Progress(
             stage=stage,
             iteration=iterations + (self._states[-1].iteration if self._states else 0),

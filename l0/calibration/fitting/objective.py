@@ -20,9 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l0.calibration.fitting.rows import Rows
 from l0.calibration.problem.bounds import Bounds
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.losses import Loss
+from l0.calibration.problem.representation import SoftTargets
 from l0.sparse_operator import SparseOperator
 
 
@@ -48,6 +50,8 @@ class Objective:
         Whether all targets must be met.
     signed : bool
         Whether the linear distance may make weights negative.
+    soft : SoftTargets or None
+        Totals of the full file that the weights should keep.
     """
 
     problem: Problem
@@ -59,6 +63,7 @@ class Objective:
     keep_total: bool = False
     exact: bool = False
     signed: bool = False
+    soft: SoftTargets | None = None
 
     @cached_property
     def operator(self) -> SparseOperator:
@@ -66,10 +71,15 @@ class Objective:
 
         Selectors search with it. A fit without a search makes none.
         """
-        problem = self.problem
+        rows = self.rows
         return SparseOperator.from_scipy(
-            problem.matrix, 1 / problem.scales, problem.design_weights, self.device
+            rows.matrix, 1 / rows.scales, self.problem.design_weights, self.device
         )
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The published targets and the soft ones."""
+        return Rows.of(self.problem, self.importance, self.soft)
 
     @cached_property
     def importance(self) -> NDArray[np.float64]:
@@ -95,23 +105,25 @@ class Objective:
         return problem.scales / np.maximum(problem.scales, problem.absolute_totals - net)
 
     def datafit(self, estimates: Tensor) -> Tensor:
-        """Compute the weighted mean loss of scaled estimates, shape (m,), for a gradient method."""
+        """Compute the weighted mean loss of scaled estimates, shape (r,), for a gradient method."""
         error = estimates - self._goal
         beyond = error - error.clamp(*self._free)
         return self._shares @ self.loss(self._easing * beyond)
 
     @cached_property
     def _goal(self) -> Tensor:
-        return self.tensor(self.problem.goals / self.problem.scales)
+        return self.tensor(self.rows.goals / self.rows.scales)
 
     @cached_property
     def _free(self) -> tuple[Tensor, Tensor]:
-        return self.tensor(-self.problem.free_below), self.tensor(self.problem.free_above)
+        return self.tensor(-self.rows.free_below), self.tensor(self.rows.free_above)
 
     @cached_property
     def _easing(self) -> Tensor:
-        return self.tensor(self.easing)
+        eased = np.ones(len(self.rows.shares))
+        eased[: len(self.easing)] = self.easing
+        return self.tensor(eased)
 
     @cached_property
     def _shares(self) -> Tensor:
-        return self.tensor(self.importance)
+        return self.tensor(self.rows.shares)

@@ -46,6 +46,8 @@ class Program:
         The interval of each target, as shares of its scale. One side may be infinite.
     share : ndarray of float64, shape (m,)
         p >= 0. An infinite share means that the target must be met.
+    soft : ndarray of bool, shape (m,)
+        The targets that may be missed even where all others can be met.
     squared : bool
         Whether rho is the squared distance to the interval.
     cost : ndarray of float64, shape (k,)
@@ -64,6 +66,7 @@ class Program:
     low: Array
     high: Array
     share: Array
+    soft: NDArray[np.bool_]
     squared: bool
     cost: Array
     distance: Distance

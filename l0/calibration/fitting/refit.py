@@ -89,12 +89,12 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
     """
     objective, problem = context.objective, context.problem
     scaled = _scaled(objective, selection)
-    moved = np.diff(scaled.indptr) > 0
-    rows = np.flatnonzero((objective.importance > 0) & moved)
+    all_moved = np.diff(scaled.indptr) > 0
+    rows = np.flatnonzero((objective.rows.shares > 0) & all_moved)
     program = build_program(
-        objective, selection, scaled[rows] if len(rows) < len(moved) else scaled, rows
+        objective, selection, scaled[rows] if len(rows) < len(all_moved) else scaled, rows
     )
-    estimates = np.zeros(problem.n_targets)
+    estimates = np.zeros(len(all_moved))
 
     def watch(certificate: Certificate, fitted: Array) -> None:
         estimates[rows] = fitted[: len(rows)]
@@ -103,8 +103,9 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
         )
 
     solution = solve_program(program, context.solver, objective.device, watch, must=objective.exact)
-    multipliers = np.zeros(problem.n_targets)
-    multipliers[rows] = solution.multipliers[: len(rows)]
+    of_rows = np.zeros(len(all_moved))
+    of_rows[rows] = solution.multipliers[: len(rows)]
+    multipliers, moved = of_rows[: problem.n_targets], all_moved[: problem.n_targets]
     # A target that none of these records moves is missed, whatever the weights.
     goal = problem.nearest / problem.scales
     lost = (objective.importance > 0) & ~moved & (np.abs(goal) > problem.tolerance)
@@ -153,9 +154,9 @@ def build_program(
     objective : Objective
     selection : Selection
     scaled : scipy.sparse.csr_array of float64, shape (r, k)
-        What the base weights of the records add to these targets, as shares of their scales.
+        What the base weights of the records add to these rows, as shares of their scales.
     rows : ndarray of int64, shape (r,)
-        The positions of the targets.
+        The positions among the `rows` of the objective.
     """
     problem, base = objective.problem, selection.base
     weight = base * problem.design_weights[selection.records]
@@ -167,19 +168,21 @@ def build_program(
         least = np.where(least > 0, least, -np.inf if objective.signed else LEAST_Q)
     elif objective.distance == "logit":
         distance, least, most = _logit(least, most)
-    goal = problem.goals[rows] / problem.scales[rows]
-    low, high = goal - problem.free_below[rows], goal + problem.free_above[rows]
-    share = objective.importance[rows]
+    wanted = objective.rows
+    goal = wanted.goals[rows] / wanted.scales[rows]
+    low, high = goal - wanted.free_below[rows], goal + wanted.free_above[rows]
+    share, soft = wanted.shares[rows], rows >= wanted.n_published
     if objective.keep_total:
         total = _parts_of_total(weight, problem.design_weights, least, most)
         scaled = sp.vstack([scaled, sp.csr_array(total[None, :])], format="csr")
         low, high = np.append(low, 1.0), np.append(high, 1.0)
-        share = np.append(share, np.inf)
+        share, soft = np.append(share, np.inf), np.append(soft, False)
     return Program(
         matrix=scaled,
         low=low,
         high=high,
         share=share,
+        soft=soft,
         squared=objective.loss is relative,
         cost=max(selection.mu, LEAST_MU) * weight / weight.sum(),
         distance=distance,
@@ -204,12 +207,12 @@ def _parts_of_total(weight: Array, design_weights: Array, least: Array, most: Ar
 
 def _scaled(objective: Objective, selection: Selection) -> sp.csr_array:
     """Scale the rows of the matrix by the targets' scales, and its columns by the base weights."""
-    problem = objective.problem
-    matrix = problem.matrix
+    problem, rows = objective.problem, objective.rows
+    matrix = rows.matrix
     if len(selection.records) < problem.n_records:
         matrix = matrix[:, selection.records]
     weight = selection.base * problem.design_weights[selection.records]
-    return scale(matrix, 1 / problem.scales, weight, np.float64)
+    return scale(matrix, 1 / rows.scales, weight, np.float64)
 
 
 def _logit(least: Array, most: Array) -> tuple[Logit, Array, Array]:

@@ -109,12 +109,18 @@ def solve_program(
     def approximate(of: Program, watch: Watch | None = None) -> Certificate:
         return solve_interior_point(of, normal, Certificate(of, solver.gap, limit, watch))
 
-    if points and (must or len(program.share) <= EXACT_ROWS):
-        found = _exact(program, normal, np.zeros(len(program.share)), limit, watch)
+    # With soft targets, the exact attempt tells only whether all others can be met.
+    soft = bool(program.soft.any())
+    n_hard = np.count_nonzero(~program.soft)
+    if points and (must or n_hard <= EXACT_ROWS):
+        zeros = np.zeros(len(program.share))
+        found = _exact(program, normal, zeros, limit, None if soft else watch)
+        if found is not None and soft:
+            found = _required(program, normal, solver.gap, limit, watch)
         if found is not None:
             return found
     best = approximate(program, watch)
-    if len(program.share) > POLISHED_ROWS and not must:
+    if n_hard > POLISHED_ROWS and not must:
         return _solution(program, best, _status(best), best.multipliers)
     for attempt in (program, _evened(program, best, must)):
         if attempt is None or best.stopped:
@@ -122,8 +128,9 @@ def solve_program(
         near = best if attempt is program else approximate(attempt)
         if not _nearly_met(attempt, near, solver.gap):
             continue
-        found = _exact(program, normal, near.multipliers, limit, watch)
-        found = found or _required(program, normal, limit, watch)
+        found = None if soft else _exact(program, normal, near.multipliers, limit, watch)
+        gap = solver.gap if soft else EXACT_GAP
+        found = found or _required(program, normal, gap, limit, watch)
         if found is not None:
             return found
     return _solution(program, best, _status(best), best.multipliers)
@@ -132,14 +139,14 @@ def solve_program(
 def _exact(
     program: Program, normal: NormalMatrix, start: Array, limit: float, watch: Watch | None
 ) -> Solution | None:
-    """Look for the closest weights that meet all targets; None if there seem to be none.
+    """Look for the closest weights that meet all but soft targets; None if there seem to be none.
 
     An interval counts as the point at its limit if its multiplier is not 0, and not at all if it is
     0. This is right if no sign changes and if the other intervals are kept.
     """
     m = len(program.share)
     wide = program.high > program.low
-    active = np.flatnonzero(~wide | (np.abs(start) > INACTIVE * program.share))
+    active = np.flatnonzero(~program.soft & (~wide | (np.abs(start) > INACTIVE * program.share)))
     limits = np.where(start > 0, program.low, program.high)[active]
     part = replace(
         program,
@@ -147,6 +154,7 @@ def _exact(
         low=limits,
         high=limits,
         share=np.full(len(active), np.inf),
+        soft=np.zeros(len(active), dtype=bool),
         passes=0,
     )
     if len(active) < m:
@@ -163,7 +171,7 @@ def _exact(
     multipliers[active] = certificate.multipliers
     turned = wide & (multipliers * start < 0)
     estimates = program.times(certificate.q)
-    if turned.any() or program.missed(estimates).any():
+    if turned.any() or (program.missed(estimates) & ~program.soft).any():
         return None
     if watch is not None:
         watch(certificate, estimates)
@@ -171,15 +179,16 @@ def _exact(
 
 
 def _required(
-    program: Program, normal: NormalMatrix, limit: float, watch: Watch | None
+    program: Program, normal: NormalMatrix, gap: float, limit: float, watch: Watch | None
 ) -> Solution | None:
-    """Look for the closest weights that meet all targets; None if there seem to be none.
+    """Look for the best weights that meet all but soft targets; None if there seem to be none.
 
     This finds out which intervals count as points, and copes with bounds that leave hardly any
     room. It is less accurate than `_exact`.
     """
-    required = replace(program, share=np.full(len(program.share), np.inf), passes=0)
-    certificate = Certificate(required, EXACT_GAP, limit)
+    share = np.where(program.soft, program.share, np.inf)
+    required = replace(program, share=share, passes=0)
+    certificate = Certificate(required, gap, limit)
     solve_interior_point(required, normal, certificate)
     program.passes += required.passes
     if not certificate.certified:
@@ -195,7 +204,9 @@ def _status(found: Certificate) -> str:
 
 def _nearly_met(program: Program, found: Certificate, gap: float) -> bool:
     """Tell whether all targets may be attainable: what is missed is small beside the gap."""
-    datafit = found.primal - program.pull(found.q)
+    miss = np.abs(program.outside(program.times(found.q)))
+    rho = miss**2 if program.squared else miss
+    datafit = float((program.share * rho)[~program.soft & np.isfinite(program.share)].sum())
     return datafit <= max(NEARLY_MET * gap * found.primal, ZERO)
 
 
@@ -208,9 +219,10 @@ def _evened(program: Program, found: Certificate, must: bool) -> Program | None:
     Of many, only unimportant ones may give way: another fit would take long.
     """
     share = program.share
-    mean = float(share[np.isfinite(share)].mean())
-    missed = program.missed(program.times(found.q))
-    few = must or len(share) <= EXACT_ROWS
+    hard = ~program.soft
+    mean = float(share[hard & np.isfinite(share)].mean())
+    missed = program.missed(program.times(found.q)) & hard
+    few = must or np.count_nonzero(hard) <= EXACT_ROWS
     hopeless = program.squared and not few
     if not (program.squared or few):
         missed &= np.abs(found.multipliers) > GIVES_WAY * share
@@ -218,7 +230,7 @@ def _evened(program: Program, found: Certificate, must: bool) -> Program | None:
     if hopeless or not missed.any():
         return None
     price = max(DEARER * mean, EXTREME * float(program.cost.sum())) if few else mean
-    dearer = price * np.maximum(share / mean, 1.0)
+    dearer = np.where(hard, price * np.maximum(share / mean, 1.0), share)
     return replace(program, share=dearer, squared=False, passes=0)
 
 

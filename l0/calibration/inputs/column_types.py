@@ -39,7 +39,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class ColumnTypes:
-    """The label columns and the amounts of the records. Key and weight belong to neither.
+    """The label columns and the amounts of a table. Key and weight belong to neither.
 
     Attributes
     ----------
@@ -54,13 +54,14 @@ class ColumnTypes:
     amounts: list[str]
 
 
-def classify(survey: Survey, used_as_labels: Collection[str]) -> ColumnTypes:
-    """Sort the columns of the records into labels and amounts."""
+def classify(survey: Survey, used_as_labels: Collection[str], entity: str = "") -> ColumnTypes:
+    """Sort the columns of the records, or of a member table, into labels and amounts."""
+    table = (survey.members[entity] if entity else survey.records).table
     labels, amounts = [], []
-    for name in survey.records.table.column_names:
+    for name in table.column_names:
         if name in (survey.key, survey.weight):
             continue
-        column = survey.records.table.column(name)
+        column = table.column(name)
         if not is_label(column.type):
             continue
         number = is_number(column.type) and not pa.types.is_boolean(column.type)

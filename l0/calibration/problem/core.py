@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.problem.kinds import Kinds, record_ratios
+from l0.calibration.problem.representation import Represent, SoftTargets
 from l0.data.tables import Kind
 from l0.sparse_operator import BLOCK, row_blocks
 
@@ -39,7 +41,12 @@ NumericColumns = Callable[[str, str], NDArray[np.float64]]
 class UntargetedStatistics(Protocol):
     """Statistics that are not targets."""
 
-    def compare(self, reference: NDArray[np.float64], weights: NDArray[np.float64]) -> pa.Table:
+    def compare(
+        self,
+        reference: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        trained: AbstractSet[str] = frozenset(),
+    ) -> pa.Table:
         """Compare the statistics under two sets of weights of all n records.
 
         Parameters
@@ -48,12 +55,41 @@ class UntargetedStatistics(Protocol):
             The weights of the calibrated full file, which keeps all records.
         weights : ndarray, shape (n,)
             The weights of the result, and 0 for a record that was not chosen.
+        trained : set of str
+            The names of the statistics that the result was held to.
 
         Returns
         -------
         pyarrow.Table
             One row for each statistic: `statistic`, `variable`, `by` (the label columns),
-            `reference`, `estimate`, `relative_error`, `effective_n`.
+            `reference`, `estimate`, `relative_error`, `effective_n`, `held_out` (no result is ever
+            held to it, unless `represent` names it), `trained`.
+        """
+        ...
+
+    def soft_targets(
+        self, reference: NDArray[np.float64], represent: Represent, most: int
+    ) -> SoftTargets | None:
+        """Make soft targets of the statistics that a result can be held to.
+
+        Parameters
+        ----------
+        reference : ndarray, shape (n,)
+            The weights of the calibrated full file.
+        represent : bool or list
+            What the soft targets are.
+        most : int
+            The largest number of soft targets.
+
+        Returns
+        -------
+        SoftTargets or None
+            None if there is nothing to be held to.
+
+        Raises
+        ------
+        InputError
+            If `represent` names a column or a row that there is not.
         """
         ...
 

@@ -44,7 +44,7 @@ def cover(context: FitContext, selection: Selection) -> Selection:
     objective = context.objective
     counts = objective.importance > 0
     signs = [
-        np.where(counts, sign, 0.0)
+        objective.rows.of_published(np.where(counts, sign, 0.0))
         for sign in (directions(context.problem), second_directions(context.problem))
     ]
     entries = objective.operator.columns(selection.records)
@@ -120,7 +120,7 @@ def _best(
 
 def _largest(entries: sp.csr_array, objective: Objective) -> NDArray[np.float64]:
     """Find the most that each record adds to a target, as a share of the target's scale."""
-    share = (objective.importance > 0) * objective.easing
+    share = objective.rows.of_published((objective.importance > 0) * objective.easing)
     size = sp.csr_array(
         (np.abs(entries.data) * share[entries.indices], entries.indices, entries.indptr),
         shape=entries.shape,

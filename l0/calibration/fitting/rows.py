@@ -1,0 +1,83 @@
+"""The rows of a fit: the published targets, and after them the soft ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from l0.calibration.problem.core import Problem
+from l0.calibration.problem.representation import PRICE, SoftTargets
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What a fit wants its weights to give.
+
+    Attributes
+    ----------
+    matrix : scipy.sparse.csr_array, shape (r, n)
+        What one unit of a record's weight adds to each row.
+    scales : ndarray of float64, shape (r,)
+        Errors are shares of them.
+    goals : ndarray of float64, shape (r,)
+    free_below, free_above : ndarray of float64, shape (r,)
+        How far a row may be from its goal at no cost, as shares of its scale.
+    shares : ndarray of float64, shape (r,)
+        The shares of the rows in the loss. Those of the published targets add up to one.
+    n_published : int
+        The rows before this one are the published targets.
+    """
+
+    matrix: sp.csr_array
+    scales: NDArray[np.float64]
+    goals: NDArray[np.float64]
+    free_below: NDArray[np.float64]
+    free_above: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    n_published: int
+
+    @classmethod
+    def of(
+        cls, problem: Problem, importance: NDArray[np.float64], soft: SoftTargets | None
+    ) -> Rows:
+        """Put the published targets and the soft ones together.
+
+        Parameters
+        ----------
+        problem : Problem
+        importance : ndarray of float64, shape (m,)
+            The shares of the published targets in the loss.
+        soft : SoftTargets or None
+        """
+        published = cls(
+            problem.matrix,
+            problem.scales,
+            problem.goals,
+            problem.free_below,
+            problem.free_above,
+            importance,
+            problem.n_targets,
+        )
+        if soft is None:
+            return published
+        p = len(soft.values)
+        price = PRICE / max(int(np.count_nonzero(importance)), 1)
+        none = np.zeros(p)
+        return cls(
+            sp.vstack([problem.matrix, soft.matrix], format="csr"),
+            np.concatenate([problem.scales, np.abs(soft.values)]),
+            np.concatenate([problem.goals, soft.values]),
+            np.concatenate([problem.free_below, none]),
+            np.concatenate([problem.free_above, none]),
+            np.concatenate([importance, np.full(p, price)]),
+            problem.n_targets,
+        )
+
+    def of_published(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give numbers of the published targets to all rows. The soft ones get 0."""
+        found = np.zeros(len(self.shares))
+        found[: self.n_published] = numbers
+        return found
