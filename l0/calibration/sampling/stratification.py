@@ -154,7 +154,7 @@ class SharedTargetsStratification:
         A sample cannot be balanced on a target with fewer records than it takes a draw to get one.
         """
         widest = np.argsort(-np.diff(self.matrix.indptr), kind="stable")[:BALANCED]
-        entries = self.matrix[widest].astype(np.float32).toarray()
+        entries: NDArray[np.float32] = self.matrix[widest].astype(np.float32).toarray()
         largest = np.abs(entries).max(axis=1, keepdims=True, initial=0.0)
         entries /= np.where(largest > 0, largest, np.float32(1))
         return entries
