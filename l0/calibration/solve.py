@@ -35,7 +35,7 @@ from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
-from l0.calibration.problem.representation import PER_RECORD, checked_represent
+from l0.calibration.problem.representation import PER_RECORD, checked_represent, price
 from l0.calibration.progress import Listener, progress_bar
 from l0.calibration.results.frontier import Frontier
 from l0.calibration.results.provenance import describe_limits, describe_run
@@ -205,19 +205,23 @@ def with_soft_targets(context: FitContext, n_records: int) -> FitContext:
     """Add the totals of the full file that `represent` asks for, if there are any."""
     objective, problem = context.objective, context.problem
     represent = context.represent
-    if represent is False or problem.untargeted is None or context.reference is None:
-        if isinstance(represent, list) and represent:
-            raise InputError(
-                "`represent` is a list, and this problem has no untargeted statistics; pass "
-                "`untargeted=` to `from_matrix`"
-            )
-        return context
-    if represent is None:
+    if represent is None:  # the default: only tables say what their columns mean
         represent = problem.inputs is not None
+    if represent is False:
+        return context
+    if problem.untargeted is None:
+        raise InputError(
+            f"`represent` is {represent!r}, and this problem has no untargeted statistics; pass "
+            "`untargeted=` to `from_matrix`"
+        )
+    assert context.reference is not None  # there is one if there are such statistics
     reference = context.reference * problem.design_weights
     most = max(1, int(PER_RECORD * n_records))
     soft = problem.untargeted.soft_targets(reference, represent, most)
-    return replace(context, objective=replace(objective, soft=soft))
+    if soft is None:
+        return context
+    part = price(n_records, problem.n_targets + len(soft.values))
+    return replace(context, objective=replace(objective, soft=soft, soft_part=part))
 
 
 def _concluded(
@@ -253,9 +257,9 @@ def _concluded(
         fit,
         context.candidates,
         context.reference,
-        context.trained,
         reasons,
         together,
+        context.trained,
     )
     remarks = notes(problem, fit, full_file, weights, quality["n_forced_out"], reasons)
     for remark in remarks:

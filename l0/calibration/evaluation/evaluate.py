@@ -27,9 +27,9 @@ def evaluate(
     fit: Fit,
     candidates: NDArray[np.int64],
     reference: NDArray[np.float64] | None,
-    trained: AbstractSet[str],
     reasons: NDArray[np.str_],
     together: NDArray[np.str_] | None = None,
+    trained: AbstractSet[str] = frozenset(),
 ) -> tuple[Quality, dict[str, pa.Table]]:
     """Evaluate the weights of some records.
 
@@ -45,12 +45,12 @@ def evaluate(
         The positions of the records that no total of zero forces out.
     reference : ndarray of float64, shape (n,), or None
         The ratios of the calibrated full file, or None if there are no untargeted statistics.
-    trained : set of str
-        The names of the untargeted statistics that are soft targets.
     reasons : ndarray of str, shape (m,)
         Why a target is unreachable (see `unreachable`).
     together : ndarray of str, shape (m,), optional
         Why a target cannot be met together with others (see `joint_reach`).
+    trained : set of str, optional
+        The names of the untargeted statistics that are soft targets.
 
     Returns
     -------

@@ -35,9 +35,9 @@ class Measure:
     places: NDArray[np.int64]
     values: NDArray[np.float64]
 
-    def part(self, inside: NDArray[np.bool_], name: str) -> Measure:
+    def part(self, inside: NDArray[np.bool_]) -> Measure:
         """Keep some of the places, shape (p,), and count their units."""
-        return Measure(name, self.places[inside], np.ones(np.count_nonzero(inside)))
+        return Measure(self.name, self.places[inside], np.ones(np.count_nonzero(inside)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +91,8 @@ class Units:
         Its own label columns.
     amounts : list of str
         The names of the columns that are added up.
+    order : ndarray of int64, shape (n_units,)
+        The row of each unit in the table of the survey.
     """
 
     entity: str
@@ -98,6 +100,7 @@ class Units:
     table: pa.Table
     labels: list[Labels]
     amounts: list[str]
+    order: NDArray[np.int64]
 
     @property
     def size(self) -> int:
@@ -113,6 +116,15 @@ class Units:
             places = np.flatnonzero(numbers)
             found.append(Measure(name, places, numbers[places]))
         return found
+
+    def in_order(self) -> Units:
+        """Sort the units by record, labels and amounts, so that sums do not depend on their order."""
+        numbers = [known_numbers(self.table.column(name)) for name in self.amounts]
+        order = np.lexsort([*numbers, *(column.codes for column in self.labels), self.record])
+        labels = [Labels(column.name, column.codes[order], column.levels) for column in self.labels]
+        return Units(
+            self.entity, self.record[order], self.table.take(order), labels, self.amounts, order
+        )
 
     def spread(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give each unit the weight of its record."""

@@ -92,8 +92,9 @@ class SurveyStatistics:
         for entity, types in self.column_types.items():
             of = self.survey.members[entity] if entity else self.survey.records
             amounts = _first(types.amounts, lambda name: name in used, AMOUNTS)
-            found.append(Units(entity, of.record, of.table, types.labels, amounts))
-        return found
+            rows = np.arange(of.table.num_rows)
+            found.append(Units(entity, of.record, of.table, types.labels, amounts, rows))
+        return [units.in_order() if units.entity else units for units in found]
 
     def compare(
         self,
@@ -204,6 +205,7 @@ class SurveyStatistics:
         self, units: Units, reference: NDArray[np.float64], weights: NDArray[np.float64]
     ) -> Iterator[pa.Table]:
         sums = [_Sums.of(measure, reference, weights) for measure in units.measures]
+        ratios = [_Ratios.of(measure, reference, weights) for measure in units.measures[1:]]
         parts: list[list[pa.Table]] = [[] for _ in sums]
         # The loop over measures is inside, so that the cells are computed once for all of them.
         for columns, held_out in self._groups(units):
@@ -219,8 +221,8 @@ class SurveyStatistics:
                 )
             if held_out:
                 continue
-            for part, measure, of in zip(parts[1:], units.measures[1:], sums[1:], strict=True):
-                part.extend(_ratios(units, measure, of, cells, reference, weights))
+            for part, of_ratios in zip(parts[1:], ratios, strict=True):
+                part.extend(of_ratios.compared(units, cells))
         for of_measure in parts:
             yield from of_measure
 
@@ -241,6 +243,7 @@ class SurveyStatistics:
     ) -> dict[tuple[str, str], list[tuple[frozenset[str], NDArray[np.bool_]]]]:
         """The label columns of targets, and the units in a target, by table and variable."""
         found: dict[tuple[str, str], list[tuple[frozenset[str], NDArray[np.bool_]]]] = {}
+        orders = {units.entity: units.order for units in self.units}
         for (entity, names), rows in patterns(self.targets).items():
             of_variable: dict[str, list[int]] = {}
             for row in filter(self.targets.is_published, rows):
@@ -249,7 +252,7 @@ class SurveyStatistics:
             for variable, asked in of_variable.items():
                 _, cell_of_unit = cells_of_targets(self.targets, asked, names, table, self.survey)
                 found.setdefault((entity, variable), []).append(
-                    (frozenset(names), cell_of_unit >= 0)
+                    (frozenset(names), (cell_of_unit >= 0)[orders[entity]])
                 )
         return found
 
@@ -374,37 +377,50 @@ class _Sums:
         return _add_up(cells.codes[self.places_now], self.contributions_now, cells.size)
 
 
-def _ratios(
-    units: Units,
-    measure: Measure,
-    sums: _Sums,
-    cells: Cells,
-    reference: NDArray[np.float64],
-    weights: NDArray[np.float64],
-) -> Iterator[pa.Table]:
-    """Compare the mean of an amount where it is not 0, and the shares of units below quartiles."""
-    holders = measure.part(np.ones(len(measure.places), dtype=bool), measure.name)
-    below = _Sums.of(holders, reference, weights)
-    numerators = [(f"mean {measure.name} where not 0", sums)]
-    for threshold in _thresholds(measure, reference):
-        part = measure.part(measure.values <= threshold, measure.name)
-        name = f"share with {measure.name} up to {threshold:,.6g} where not 0"
-        numerators.append((name, _Sums.of(part, reference, weights)))
-    holder_total, holder_n = below.totals(cells)
-    holder_estimate = below.estimates(cells)
-    for name, of in numerators:
-        total, effective_n = of.totals(cells)
-        effective_n = np.minimum(effective_n, holder_n)
-        yield _rows(
-            units,
-            name,
-            cells,
-            np.flatnonzero(effective_n >= LEAST_EFFECTIVE_N),
-            _divided(total, holder_total),
-            _divided(of.estimates(cells), holder_estimate),
-            effective_n,
-            held_out=True,
-        )
+@dataclass(frozen=True, eq=False)
+class _Ratios:
+    """The mean of an amount where it is not 0, and the shares of units up to its quartiles.
+
+    Attributes
+    ----------
+    holders : _Sums
+        The number of units whose amount is not 0.
+    numerators : list of (str, _Sums)
+        By the names of the ratios.
+    """
+
+    holders: _Sums
+    numerators: list[tuple[str, _Sums]]
+
+    @classmethod
+    def of(
+        cls, measure: Measure, reference: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> _Ratios:
+        everyone = measure.part(np.ones(len(measure.places), dtype=bool))
+        numerators = [(f"mean {measure.name} where not 0", _Sums.of(measure, reference, weights))]
+        for threshold in _thresholds(measure, reference):
+            part = measure.part(measure.values <= threshold)
+            name = f"share with {measure.name} up to {threshold:,.6g} where not 0"
+            numerators.append((name, _Sums.of(part, reference, weights)))
+        return cls(_Sums.of(everyone, reference, weights), numerators)
+
+    def compared(self, units: Units, cells: Cells) -> Iterator[pa.Table]:
+        """Compare the ratios in some cells."""
+        total, least_n = self.holders.totals(cells)
+        estimate = self.holders.estimates(cells)
+        for name, numerator in self.numerators:
+            of_numerator, effective_n = numerator.totals(cells)
+            effective_n = np.minimum(effective_n, least_n)
+            yield _rows(
+                units,
+                name,
+                cells,
+                np.flatnonzero(effective_n >= LEAST_EFFECTIVE_N),
+                _divided(of_numerator, total),
+                _divided(numerator.estimates(cells), estimate),
+                effective_n,
+                held_out=True,
+            )
 
 
 def _thresholds(measure: Measure, reference: NDArray[np.float64]) -> list[float]:

@@ -52,6 +52,8 @@ class Objective:
         Whether the linear distance may make weights negative.
     soft : SoftTargets or None
         Totals of the full file that the weights should keep.
+    soft_part : float
+        The share of a soft target, as a part of the mean share of a published one.
     """
 
     problem: Problem
@@ -64,6 +66,7 @@ class Objective:
     exact: bool = False
     signed: bool = False
     soft: SoftTargets | None = None
+    soft_part: float = 0.0
 
     @cached_property
     def operator(self) -> SparseOperator:
@@ -79,7 +82,7 @@ class Objective:
     @cached_property
     def rows(self) -> Rows:
         """The published targets and the soft ones."""
-        return Rows.of(self.problem, self.importance, self.soft)
+        return Rows.of(self.problem, self.importance, self.soft, self.soft_part)
 
     @cached_property
     def importance(self) -> NDArray[np.float64]:

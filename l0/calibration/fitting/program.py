@@ -46,8 +46,6 @@ class Program:
         The interval of each target, as shares of its scale. One side may be infinite.
     share : ndarray of float64, shape (m,)
         p >= 0. An infinite share means that the target must be met.
-    soft : ndarray of bool, shape (m,)
-        The targets that may be missed even where all others can be met.
     squared : bool
         Whether rho is the squared distance to the interval.
     cost : ndarray of float64, shape (k,)
@@ -58,6 +56,9 @@ class Program:
         l and h, the bounds on q. They are infinite where there is none.
     total : bool
         Whether the last target is the total of the weights. It must be met.
+    n_soft : int
+        The number of soft targets, which may be missed even where all others can be met. They are
+        the last ones, but for the total.
     passes : int
         How often the matrix was multiplied, in either direction.
     """
@@ -66,13 +67,13 @@ class Program:
     low: Array
     high: Array
     share: Array
-    soft: NDArray[np.bool_]
     squared: bool
     cost: Array
     distance: Distance
     least: Array
     most: Array
     total: bool = False
+    n_soft: int = 0
     passes: int = 0
 
     def times(self, q: Array) -> Array:
@@ -88,6 +89,14 @@ class Program:
     @cached_property
     def _transpose(self) -> sp.csc_array:
         return self.matrix.T  # it shares the entries, but takes as long to make as a small product
+
+    @cached_property
+    def soft(self) -> NDArray[np.bool_]:
+        """Which targets are soft, shape (m,)."""
+        soft = np.zeros(len(self.share), dtype=bool)
+        end = len(soft) - self.total
+        soft[end - self.n_soft : end] = True
+        return soft
 
     @cached_property
     def absolute(self) -> Array:

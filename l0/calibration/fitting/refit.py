@@ -171,18 +171,18 @@ def build_program(
     wanted = objective.rows
     goal = wanted.goals[rows] / wanted.scales[rows]
     low, high = goal - wanted.free_below[rows], goal + wanted.free_above[rows]
-    share, soft = wanted.shares[rows], rows >= wanted.n_published
+    share = wanted.shares[rows]
     if objective.keep_total:
         total = _parts_of_total(weight, problem.design_weights, least, most)
         scaled = sp.vstack([scaled, sp.csr_array(total[None, :])], format="csr")
         low, high = np.append(low, 1.0), np.append(high, 1.0)
-        share, soft = np.append(share, np.inf), np.append(soft, False)
+        share = np.append(share, np.inf)
     return Program(
         matrix=scaled,
         low=low,
         high=high,
         share=share,
-        soft=soft,
+        n_soft=int(np.count_nonzero(rows >= wanted.n_published)),
         squared=objective.loss is relative,
         cost=max(selection.mu, LEAST_MU) * weight / weight.sum(),
         distance=distance,

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.problem.core import Problem
-from l0.calibration.problem.representation import PRICE, SoftTargets
+from l0.calibration.problem.representation import SoftTargets
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,11 @@ class Rows:
 
     @classmethod
     def of(
-        cls, problem: Problem, importance: NDArray[np.float64], soft: SoftTargets | None
+        cls,
+        problem: Problem,
+        importance: NDArray[np.float64],
+        soft: SoftTargets | None,
+        part: float,
     ) -> Rows:
         """Put the published targets and the soft ones together.
 
@@ -51,6 +55,8 @@ class Rows:
         importance : ndarray of float64, shape (m,)
             The shares of the published targets in the loss.
         soft : SoftTargets or None
+        part : float
+            The share of a soft target, as a part of the mean share of a published one.
         """
         published = cls(
             problem.matrix,
@@ -64,7 +70,7 @@ class Rows:
         if soft is None:
             return published
         p = len(soft.values)
-        price = PRICE / max(int(np.count_nonzero(importance)), 1)
+        share = part / max(int(np.count_nonzero(importance)), 1)
         none = np.zeros(p)
         return cls(
             sp.vstack([problem.matrix, soft.matrix], format="csr"),
@@ -72,7 +78,7 @@ class Rows:
             np.concatenate([problem.goals, soft.values]),
             np.concatenate([problem.free_below, none]),
             np.concatenate([problem.free_above, none]),
-            np.concatenate([importance, np.full(p, price)]),
+            np.concatenate([importance, np.full(p, share)]),
             problem.n_targets,
         )
 

@@ -110,7 +110,7 @@ def solve_program(
         return solve_interior_point(of, normal, Certificate(of, solver.gap, limit, watch))
 
     # With soft targets, the exact attempt tells only whether all others can be met.
-    soft = bool(program.soft.any())
+    soft = program.n_soft > 0
     n_hard = np.count_nonzero(~program.soft)
     if points and (must or n_hard <= EXACT_ROWS):
         zeros = np.zeros(len(program.share))
@@ -154,7 +154,7 @@ def _exact(
         low=limits,
         high=limits,
         share=np.full(len(active), np.inf),
-        soft=np.zeros(len(active), dtype=bool),
+        n_soft=0,
         passes=0,
     )
     if len(active) < m:
@@ -206,7 +206,8 @@ def _nearly_met(program: Program, found: Certificate, gap: float) -> bool:
     """Tell whether all targets may be attainable: what is missed is small beside the gap."""
     miss = np.abs(program.outside(program.times(found.q)))
     rho = miss**2 if program.squared else miss
-    datafit = float((program.share * rho)[~program.soft & np.isfinite(program.share)].sum())
+    paid = ~program.soft & np.isfinite(program.share)
+    datafit = float(program.share[paid] @ rho[paid])
     return datafit <= max(NEARLY_MET * gap * found.primal, ZERO)
 
 

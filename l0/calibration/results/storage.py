@@ -29,6 +29,7 @@ LAYOUT = {
     ),
     "untargeted.csv": (
         "statistic", "variable", "by", "reference", "estimate", "relative_error", "effective_n",
+        "held_out", "trained",
     ),
     "history.csv": ("stage", "iteration", "n_records", "loss", "gap", "seconds"),
     "calibration_log.csv": (
@@ -51,7 +52,7 @@ _TYPES = {
          "target_name"), pa.string()
     ),
     **dict.fromkeys(("epoch", "iteration", "n_records"), pa.int64()),
-    "at_limit": pa.bool_(),
+    **dict.fromkeys(("at_limit", "held_out", "trained"), pa.bool_()),
 }  # fmt: skip
 
 

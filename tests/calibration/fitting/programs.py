@@ -41,7 +41,6 @@ def program(
         "low": value / scale - tolerance,
         "high": value / scale + tolerance,
         "share": np.full(m, 1 / m),
-        "soft": np.zeros(m, dtype=bool),
         "squared": squared,
         "cost": pull * rng.dirichlet(np.full(k, 5.0)),
         "distance": {"raking": Raking(), "linear": Linear(), "logit": logit}[distance],
