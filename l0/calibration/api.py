@@ -240,7 +240,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             untargeted=SurveyStatistics(survey, column_types, table),
             kind=kind,
             inputs=describe_inputs(records, targets, options.get("members")),
-            columns=survey.numbers,
+            survey=survey,
             kinds=None if kinds is None else kinds.of(by_name),
             n_dropped=survey.n_dropped,
         )
@@ -355,7 +355,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             untargeted=extra,
             kind="pyarrow",
             inputs=None,
-            columns=None,
+            survey=None,
         )
 
     @takes(Options)

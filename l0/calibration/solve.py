@@ -18,13 +18,15 @@ from l0.calibration.checks import (
     check_joint_reach,
     check_joint_reach_of_fit,
     check_n_records,
+    check_possible,
     check_reachable,
     check_scale,
     find_candidates,
+    read_constraints,
 )
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Metrics
-from l0.calibration.evaluation.notes import notes
+from l0.calibration.evaluation.notes import constraints_note, notes
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
@@ -37,9 +39,10 @@ from l0.calibration.problem.limits import read_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.progress import Listener, progress_bar
 from l0.calibration.results.frontier import Frontier
-from l0.calibration.results.provenance import describe_limits, describe_run
+from l0.calibration.results.provenance import describe_constraints, describe_limits, describe_run
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Path, Selector, get_selector
+from l0.calibration.selection.constrained import obey
 from l0.calibration.solver_settings import checked_solver
 from l0.common.devices import checked_device
 from l0.common.dtypes import without_autocast
@@ -73,7 +76,7 @@ def solve(
                 assert full_file is not None
                 records, fit, full_file = context.candidates, full_file, None
             else:
-                selection = selector.select(context, budget)
+                selection = obey(context, selector.select(context, budget))
                 records, fit = selection.records, refit(context, selection)
         metrics, tables, remarks, together = _concluded(
             context, records, fit, full_file, reasons, together
@@ -82,7 +85,7 @@ def solve(
         return CalibrationResult(
             indices=np.sort(problem.record_order[records]),
             metrics=metrics,
-            run={**run, "notes": remarks},
+            run={**run, "notes": [*remarks, *constraints_note(context.constraints)]},
             tables={
                 **tables,
                 "history": context.history.table(),
@@ -118,6 +121,8 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
         bounds = context.objective.bounds
         # All budgets are checked before the fit, so that a wrong one is found at once.
         others = [check_reachable(problem, bounds, budget) for budget in budgets[1:]]
+        for budget in budgets[1:]:
+            check_possible(context, budget)
         with without_autocast(context.objective.device):
             full_file = None
             if problem.untargeted is not None:
@@ -170,7 +175,11 @@ def prepare(
         np.random.default_rng(whole_number(options["seed"], "seed", 0)),
         History(problem, listener),
         candidates,
+        constraints=read_constraints(
+            problem, options["must_keep"], options["quotas"], candidates, reasons == ""
+        ),
     )
+    check_possible(context, n_records)
     return context, reasons
 
 
@@ -241,6 +250,7 @@ def _arguments(context: FitContext, n_records: int | None, options: Options) -> 
     return {
         "n_records": n_records,
         **told,
+        **describe_constraints(options["must_keep"], options["quotas"]),
         "bounds": describe_limits(options["bounds"]),
         "weight_bounds": describe_limits(options["weight_bounds"]),
         "seed": int(options["seed"]),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective
+from l0.calibration.problem.constraints import Constraints
 from l0.calibration.problem.core import Problem
 from l0.calibration.solver_settings import Solver
 
@@ -33,6 +34,8 @@ class FitContext:
     reference : ndarray of float64, shape (n,), or None
         The ratios of the calibrated full file, which keeps all candidates. All other records have
         the ratio 0. None if neither the selector nor the evaluation needs them.
+    constraints : Constraints or None
+        The records that must be kept and the quotas, or None if all choices are allowed.
     """
 
     objective: Objective
@@ -42,6 +45,7 @@ class FitContext:
     history: History
     candidates: NDArray[np.int64]
     reference: NDArray[np.float64] | None = None
+    constraints: Constraints | None = None
 
     @property
     def problem(self) -> Problem:

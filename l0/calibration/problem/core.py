@@ -12,6 +12,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l0.calibration.inputs.survey import Survey
 from l0.calibration.problem.kinds import Kinds, record_ratios
 from l0.data.tables import Kind
 from l0.sparse_operator import BLOCK, row_blocks
@@ -29,11 +30,6 @@ MET = 0.01
 #: Takes the inclusion probabilities, shape (n,), and returns an order of the records, int64 (n,).
 #: In this order, similar records are neighbours.
 Stratification = Callable[[NDArray[np.float64]], NDArray[np.int64]]
-
-#: Takes the name of a column of the records and the argument that names it, and returns the numbers
-#: in the column, float64 (n,), with NaN for unknown ones. It raises an `InputError` if there is no
-#: such column of numbers.
-NumericColumns = Callable[[str, str], NDArray[np.float64]]
 
 
 class UntargetedStatistics(Protocol):
@@ -99,8 +95,8 @@ class Problem:
         The kind of the frames in a result.
     inputs : mapping or None
         The sources of the input tables, or None if the input was a matrix.
-    columns : callable or None
-        Gives a numeric column of the records, or None if the input was a matrix.
+    survey : Survey or None
+        The survey, for options that name its columns, or None if the input was a matrix.
     floor : float
         The scale of a target is at least this share of its absolute total.
     kinds : Kinds or None
@@ -126,7 +122,7 @@ class Problem:
     untargeted: UntargetedStatistics | None
     kind: Kind
     inputs: Mapping[str, Any] | None
-    columns: NumericColumns | None
+    survey: Survey | None
     floor: float = FLOOR
     kinds: Kinds | None = None
     n_dropped: int = 0
