@@ -139,7 +139,7 @@ def allocate(
     shared = spread(constraints, given, n_records)
 
     def cost(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.abs(numbers - given) + TIES * np.abs(numbers - shared)
+        return np.asarray(np.abs(numbers - given) + TIES * np.abs(numbers - shared))
 
     # A number is `low` plus steps from one kink of its cost to the next. All kinks are at whole
     # numbers, so that the linear program mostly gives such numbers.
