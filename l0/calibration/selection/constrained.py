@@ -181,7 +181,7 @@ def _draw(
 
 
 class Room:
-    """Tells which records may replace which, while a selection is changed record by record.
+    """Tells which records quotas let in, while a selection is changed record by record.
 
     Parameters
     ----------
@@ -196,10 +196,8 @@ class Room:
         self._cells_of = constraints.inside.T.tocsr()
 
     def may_come(self, out: int, records: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Take the records that may come in if another one goes out."""
+        """Take the records that quotas let in if another one goes out."""
         constraints = self._constraints
-        if constraints.must[out]:
-            return records[:0]
         without = self._counts - self._change(out)
         # A record that comes in must be in each cell that has too few, and in none that is full.
         short, full = without < constraints.least, without >= constraints.most

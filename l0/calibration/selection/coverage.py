@@ -68,9 +68,12 @@ def cover(context: FitContext, selection: Selection) -> Selection:
     allowed = np.zeros(context.problem.n_records, dtype=bool)
     allowed[context.candidates] = True
     influence = base * _largest(entries, objective)
-    places: Iterator[int] = iter(np.argsort(influence, kind="stable").tolist())
-    constraints = context.constraints
-    room = None if constraints is None else Room(constraints, records)
+    order = np.argsort(influence, kind="stable")
+    room = None
+    if context.constraints is not None:
+        room = Room(context.constraints, records)
+        order = order[~context.constraints.must[records[order]]]
+    places: Iterator[int] = iter(order.tolist())
     for target, side in sorted(bare, key=lambda need: -objective.importance[need[0]]):
         if n_movers[side][target]:
             continue  # a record that came in for another target moves this one too
@@ -78,7 +81,7 @@ def cover(context: FitContext, selection: Selection) -> Selection:
         movers = movers[allowed[movers]]
         if not len(movers):
             continue  # all records are on the other side of a mean, or at its value
-        held: list[int] = []  # another target may use the place of these
+        held: list[int] = []  # records for which quotas let in no record of this target
         for place in places:
             if not _spared(entries, place, signs, n_movers):
                 continue
