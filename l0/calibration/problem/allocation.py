@@ -64,7 +64,7 @@ def spread(
     high = constraints.sizes.astype(float) if highest is None else highest
     least = constraints.least.astype(float) if least is None else least
     most = constraints.most.astype(float) if most is None else most
-    numbers = _scaled(np.clip(wanted, low, high), low, high, n_records)
+    numbers = scaled(np.clip(wanted, low, high), low, high, n_records)
     inside = constraints.inside
     for _ in range(SWEEPS):
         before = numbers.copy()
@@ -73,20 +73,31 @@ def spread(
             total = numbers[groups].sum()
             goal = min(max(total, least[cell]), most[cell])
             if goal != total:
-                numbers[groups] = _scaled(numbers[groups], low[groups], high[groups], goal)
-        numbers = _scaled(numbers, low, high, n_records)
+                numbers[groups] = scaled(numbers[groups], low[groups], high[groups], goal)
+        numbers = scaled(numbers, low, high, n_records)
         if np.abs(numbers - before).max() <= STILL:
             break
     return numbers
 
 
-def _scaled(
+def scaled(
     numbers: NDArray[np.float64],
     low: NDArray[np.float64],
     high: NDArray[np.float64],
     goal: float,
 ) -> NDArray[np.float64]:
-    """Multiply what exceeds `low` by one factor, up to `high`, so that the sum is the goal."""
+    """Multiply what exceeds `low` by one factor, up to `high`, so that the sum is the goal.
+
+    If all that exceeds `low` reaches `high` before, the other numbers share the rest in proportion
+    to their room. A goal out of reach gives all of `low` or all of `high`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration.problem.allocation import scaled
+    >>> scaled(np.array([1.0, 2.0, 3.0]), np.zeros(3), np.array([9.0, 9.0, 4.0]), 10)
+    array([2., 4., 4.])
+    """
     free, room = numbers - low, high - low
     goal = min(max(goal - low.sum(), 0.0), room.sum())
     full = np.zeros(len(numbers), dtype=bool)

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.selected import Selection
-from l0.calibration.problem.allocation import allocate, spread
+from l0.calibration.problem.allocation import allocate, scaled, spread
 from l0.calibration.problem.constraints import Constraints
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 
 #: Quotas lower the expected number of a group to this share at most: weights w / q stay finite.
 LEAST_SHARE = 1e-3
+#: An expected number that is this close to the size of a group is the size.
+ROUNDING = 1e-9
 
 
 def draw_probabilities(
@@ -81,12 +83,11 @@ def draw_probabilities(
         most=np.maximum(constraints.most - have, 0) * part,
     )  # fmt: skip
     floor = np.minimum(low + LEAST_SHARE * (wanted - low), high)
-    free = np.maximum(numbers, floor) - low
-    free *= n_free / free.sum() if n_free else 0.0
+    free = scaled(np.maximum(numbers, floor), low, high, n_draws) - low
     by_group = others[np.argsort(constraints.group[others], kind="stable")]
     ends = np.cumsum(constraints.counts(others))
     for records, number in zip(np.split(by_group, ends[:-1]), free.tolist(), strict=True):
-        everyone = number >= len(records)
+        everyone = number >= len(records) - ROUNDING
         q[records] = 1.0 if everyone else inclusion_probabilities(size[records], number)
     return q
 

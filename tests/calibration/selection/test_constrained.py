@@ -277,6 +277,31 @@ def test_the_probabilities_of_a_draw_obey_the_quotas():
     np.testing.assert_allclose(ratios, ratios[0])
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_the_probabilities_add_up_to_the_number_of_draws(data):
+    seed, n = data.draw(st.integers(0, 99)), 60
+    rng = np.random.default_rng(seed)
+    n_draws = data.draw(st.integers(1, n))
+    must = rng.permutation(n)[: data.draw(st.integers(0, n_draws))]
+    codes = rng.integers(0, 4, (2, n))
+    flags = np.zeros(n, dtype=bool)
+    flags[must] = True
+    quotas = [
+        Quota(f"{row}{level}", np.flatnonzero(codes[row] == level), least, least + 3)
+        for row in range(2)
+        for level in range(4)
+        for least in [data.draw(st.integers(0, 12))]
+    ]
+    constraints = group_records(flags, quotas, np.arange(n))
+    context = dataclasses.replace(problems.context(problems.problem(n=n, m=3)),
+                                  constraints=constraints)  # fmt: skip
+    q = draw_probabilities(context, rng.lognormal(0, 2, n), n_draws)
+    assert q.sum() == pytest.approx(n_draws, abs=1e-6)
+    assert (q[must] == 1).all() and q.min() >= 0 and q.max() <= 1
+    assert (q > 0).all() or len(must) == n_draws
+
+
 def test_a_second_draw_takes_what_is_left():
     context = constrained(least=12, most=12)
     chosen = np.array([0, 3, 6, 9, 1])
