@@ -195,20 +195,29 @@ class Room:
         self._constraints = constraints
         self._counts = constraints.inside @ constraints.counts(records)
         self._cells_of = constraints.inside.T.tocsr()
+        self._allowed: dict[int, NDArray[np.bool_]] = {}
 
     def may_come(self, out: int, records: NDArray[np.int64]) -> NDArray[np.int64]:
         """Take the records that quotas let in if another one goes out."""
+        group = self._constraints.group
+        if group[out] not in self._allowed:  # it holds until a record is replaced
+            self._allowed[group[out]] = self._groups_that_may_come(out)
+        return np.asarray(records[self._allowed[group[out]][group[records]]])
+
+    def replace(self, out: int, new: int) -> None:
+        """Count a record that came in for another one."""
+        self._counts = self._counts - self._change(out) + self._change(new)
+        self._allowed.clear()
+
+    def _groups_that_may_come(self, out: int) -> NDArray[np.bool_]:
         constraints = self._constraints
         without = self._counts - self._change(out)
         # A record that comes in must be in each cell that has too few, and in none that is full.
         short, full = without < constraints.least, without >= constraints.most
         inside = constraints.inside
-        allowed = (short.astype(float) @ inside == short.sum()) & (full.astype(float) @ inside == 0)
-        return np.asarray(records[allowed[constraints.group[records]]])
-
-    def replace(self, out: int, new: int) -> None:
-        """Count a record that came in for another one."""
-        self._counts = self._counts - self._change(out) + self._change(new)
+        return np.asarray(
+            (short.astype(float) @ inside == short.sum()) & (full.astype(float) @ inside == 0)
+        )
 
     def _change(self, record: int) -> NDArray[np.float64]:
         change = np.zeros(len(self._counts))

@@ -369,6 +369,28 @@ def test_swaps_for_bare_targets_obey_too():
     assert cover(context, selection).records.tolist() == [0, 1, 4, 5]
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_swaps_obey_whatever_the_quotas(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 999)))
+    n, k = 60, data.draw(st.integers(3, 20))
+    problem = problems.problem(n=n, m=15, density=0.06, seed=data.draw(st.integers(0, 9)))
+    records = np.sort(rng.permutation(n)[:k])
+    must = np.zeros(n, dtype=bool)
+    must[records[: data.draw(st.integers(0, 2))]] = True
+    codes = rng.integers(0, 3, (2, n))
+    quotas = []
+    for row, level in np.ndindex(2, 3):
+        number = int((codes[row, records] == level).sum())
+        slack = data.draw(st.integers(0, 2))
+        members = np.flatnonzero(codes[row] == level)
+        quotas.append(Quota(f"{row}{level}", members, max(number - slack, 0), number + slack))
+    constraints = group_records(must, quotas, np.arange(n))
+    context = dataclasses.replace(problems.context(problem), constraints=constraints)
+    swapped = cover(context, Selection(records, rng.lognormal(0, 1, k), 0.1)).records
+    assert constraints.obeyed_by(swapped) and len(set(swapped.tolist())) == k
+
+
 def test_the_room_counts_what_is_swapped():
     constraints = constrained(must=(0,), least=2, most=2).constraints
     room = Room(constraints, np.array([0, 3, 7, 8]))
