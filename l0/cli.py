@@ -97,7 +97,8 @@ Budgets = Annotated[
     typer.Option(parser=whole_numbers, metavar="K,K,...", help="Numbers of records to keep."),
 ]
 Method = Annotated[
-    str, typer.Option(help="How to choose records: hybrid, path, hard_concrete, random or pps.")
+    str,
+    typer.Option(help="How to choose records: hybrid, path, hard_concrete, random, pps or cube."),
 ]
 Out = Annotated[
     Path,

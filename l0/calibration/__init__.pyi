@@ -5,6 +5,7 @@ from .progress import Progress as Progress
 from .results.frontier import Frontier as Frontier
 from .results.result import CalibrationResult as CalibrationResult
 from .selection import SELECTORS as SELECTORS
+from .selection import Cube as Cube
 from .selection import HardConcreteGates as HardConcreteGates
 from .selection import Hybrid as Hybrid
 from .selection import Path as Path

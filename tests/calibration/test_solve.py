@@ -141,7 +141,7 @@ def test_the_digest_tells_problems_apart(problem):
 # Progress
 
 
-@pytest.mark.parametrize("method", ["hybrid", "path", "hard_concrete", "random", "pps"])
+@pytest.mark.parametrize("method", ["hybrid", "path", "hard_concrete", "random", "pps", "cube"])
 def test_a_callable_gets_the_state_at_increasing_iterations(problem, method):
     seen = []
     result = problem.solve(30, method, epochs=40, progress=seen.append)
@@ -154,7 +154,7 @@ def test_a_callable_gets_the_state_at_increasing_iterations(problem, method):
     assert seen[-1].loss == pytest.approx(result.metrics["loss"], abs=0.01)
 
 
-@pytest.mark.parametrize("method", ["hybrid", "path", "hard_concrete", "random", "pps"])
+@pytest.mark.parametrize("method", ["hybrid", "path", "hard_concrete", "random", "pps", "cube"])
 def test_history_and_log_end_with_the_refit_when_the_full_file_is_fitted_too(method):
     given = problems.parts()
     problem = CalibrationProblem.from_matrix(**given, untargeted=given["A"][:3])

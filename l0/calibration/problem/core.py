@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -27,9 +27,23 @@ FLOOR = 1e-3
 #: A target is met if its relative error is at most this, or at most its tolerance if larger.
 MET = 0.01
 
-#: Takes the inclusion probabilities, shape (n,), and returns an order of the records, int64 (n,).
-#: In this order, similar records are neighbours.
-Stratification = Callable[[NDArray[np.float64]], NDArray[np.int64]]
+
+class Stratification(Protocol):
+    """What a probability sample can use to represent the records: their order and their features.
+
+    Both methods take the inclusion probabilities, shape (n,).
+    """
+
+    def __call__(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Order the records, int64 (n,), so that similar ones are neighbours."""
+        ...
+
+    def features(self, probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
+        """List features on which a sample can be balanced, shape (p, n), the main ones first.
+
+        They are on a common scale of about 1.
+        """
+        ...
 
 
 class UntargetedStatistics(Protocol):
@@ -87,8 +101,9 @@ class Problem:
         The row of each record in the input table.
     target_order : ndarray of int64, shape (m,)
         The row of each target in the input table.
-    stratification : callable
-        Orders the records for systematic sampling, so that similar records are neighbours.
+    stratification : Stratification
+        Orders the records for a draw, so that similar records are neighbours, and lists features on
+        which a draw can be balanced.
     untargeted : UntargetedStatistics or None
         The statistics that are not targets.
     kind : {"pandas", "polars", "pyarrow"}

@@ -1,4 +1,4 @@
-"""Probability designs of fixed size: inclusion probabilities and systematic sampling."""
+"""Probability designs of fixed size: inclusion probabilities, systematic sampling, and thinning."""
 
 from __future__ import annotations
 
@@ -83,3 +83,53 @@ def _distinct(places: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     steps = np.arange(len(places))
     pushed = np.maximum.accumulate(places - steps) + steps
     return np.minimum(pushed, n - len(places) + steps)
+
+
+def thin(
+    probabilities: NDArray[np.float64],
+    order: NDArray[np.int64],
+    draws: float,
+    generator: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Let neighbours of small probability compete, so that a second phase has fewer units.
+
+    Neighbours in the order form groups in which the expected number of draws is about `draws`. One
+    unit of each group is picked, with a probability proportional to its own, and takes the sum of
+    the group. The inclusion probabilities of a draw with the new probabilities are therefore the
+    old ones. This is the idea of the pivotal method (Deville & Tillé 1998, Biometrika 85(1)), with
+    groups in place of pairs.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float64, shape (n,)
+    order : ndarray of int64, shape (n,)
+    draws : float
+        At most a half. Units with more than half of it do not compete.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        New probabilities, with the same sum. They are 0 for units that lost.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration.sampling.designs import thin
+    >>> thin(np.full(8, 0.125), np.arange(8), 0.5, np.random.default_rng(0)).round(3)
+    array([0. , 0.5, 0. , 0. , 0. , 0. , 0.5, 0. ])
+    """
+    small = order[(probabilities[order] > 0) & (probabilities[order] <= draws / 2)]
+    if not len(small):
+        return probabilities
+    upto = np.cumsum(probabilities[small])
+    group = np.floor((upto - probabilities[small] / 2) / draws)
+    ends = np.append(np.flatnonzero(np.diff(group)), len(small) - 1)
+    sums = np.diff(upto[ends], prepend=0.0)
+    points = upto[ends] - sums * generator.random(len(ends))
+    starts = np.append(0, ends[:-1] + 1)
+    picked = np.clip(np.searchsorted(upto, points), starts, ends)  # clipped after rounding
+    thinned = probabilities.copy()
+    thinned[small] = 0.0
+    thinned[small[picked]] = sums
+    return thinned

@@ -1,8 +1,9 @@
-"""Orders in which similar records are neighbours, for systematic sampling.
+"""Orders in which similar records are neighbours, and features on which a sample is balanced.
 
 A systematic sample takes one record from each interval of the order in which one draw is expected.
 A sorted order therefore stratifies the sample ("implicit stratification", Tillé 2020, Sampling and
-Estimation from Finite Populations, section 3.7).
+Estimation from Finite Populations, section 3.7). The cube method balances a sample on
+features of the records.
 
 The tree is ours. Like a k-d tree (Friedman, Bentley & Finkel 1977, ACM Transactions on Mathematical
 Software 3(3)), it cuts each group along the feature with the largest spread. Here the spread is the
@@ -35,6 +36,8 @@ INDICATORS = 50
 #: The tree uses the features of largest variance, at most this many. The features of a file with
 #: hundreds of columns would not fit into memory, and the tree would hardly ever choose the others.
 FEATURES = 64
+#: A sample is balanced on the features of largest variance, at most this many.
+BALANCED = 100
 #: The records of a matrix are sorted by this many of their narrowest targets.
 NARROWEST = 3
 
@@ -61,14 +64,28 @@ class SurveyStratification:
     def __call__(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
         """Order the records for a draw with these inclusion probabilities."""
         n = len(probabilities)
-        labels = sorted(self.column_types.labels, key=lambda column: -len(column.levels))
-        features = _most_variable(self._features(labels[1:]), probabilities)
+        labels = self._labels()
+        features = _in_order(_most_variable(self._features(labels[1:]), probabilities, FEATURES))
         group = labels[0].codes if labels else np.zeros(n, dtype=np.int64)
         group = _grow(group, features, probabilities)
         if not self.column_types.amounts:
             return np.argsort(group, kind="stable")
         # Within a leaf, an amount orders the records that have the same indicators.
         return np.lexsort((self._amount(self.column_types.amounts[-1]), group))
+
+    def features(self, probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
+        """List the features of the tree, and the indicators of the column that divides first.
+
+        There are at most `BALANCED` of them.
+        """
+        return _stacked(
+            _most_variable(self._features(self._labels()), probabilities, BALANCED),
+            len(probabilities),
+        )
+
+    def _labels(self) -> list[Labels]:
+        """Sort the label columns by their number of levels, the largest first."""
+        return sorted(self.column_types.labels, key=lambda column: -len(column.levels))
 
     def _features(self, labels: list[Labels]) -> Iterator[NDArray[np.float32]]:
         for name in self.column_types.amounts:
@@ -96,22 +113,26 @@ class FeatureStratification:
 
     Parameters
     ----------
-    features : ndarray of float32, shape (p, n)
+    given : ndarray of float32, shape (p, n)
         The features, on a common scale, because the tree compares their variances.
     """
 
-    features: NDArray[np.float32]
+    given: NDArray[np.float32]
 
     def __call__(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
         """Order the rows for a draw with these inclusion probabilities."""
-        features = _most_variable(self.features, probabilities)
+        features = _in_order(_most_variable(self.given, probabilities, FEATURES))
         group = _grow(np.zeros(len(probabilities), dtype=np.int64), features, probabilities)
-        return np.lexsort((*self.features[:1], group))
+        return np.lexsort((*self.given[:1], group))
+
+    def features(self, probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
+        """List the given features of largest variance, at most `BALANCED`."""
+        return _stacked(_most_variable(self.given, probabilities, BALANCED), len(probabilities))
 
 
 @dataclass(frozen=True)
 class SharedTargetsStratification:
-    """Order the records of a matrix by their narrowest targets.
+    """Order the records of a matrix by their narrowest targets, and balance the widest ones.
 
     A narrow target has few records. Records in the same small cell, such as a district or an age
     band, become neighbours. Nothing else is known about the records of a matrix.
@@ -126,6 +147,17 @@ class SharedTargetsStratification:
     def __call__(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
         """Order the records. The probabilities do not matter here."""
         return self._order
+
+    def features(self, probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
+        """List the entries of the widest targets, at most `BALANCED`, as shares of the largest.
+
+        A sample cannot be balanced on a target with fewer records than it takes a draw to get one.
+        """
+        widest = np.argsort(-np.diff(self.matrix.indptr), kind="stable")[:BALANCED]
+        entries: NDArray[np.float32] = self.matrix[widest].astype(np.float32).toarray()
+        largest = np.abs(entries).max(axis=1, keepdims=True, initial=0.0)
+        entries /= np.where(largest > 0, largest, np.float32(1))
+        return entries
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:
@@ -146,16 +178,26 @@ class SharedTargetsStratification:
 
 
 def _most_variable(
-    features: Iterable[NDArray[np.float32]], weight: NDArray[np.float64]
-) -> list[NDArray[np.float32]]:
-    """Take the `FEATURES` features of largest variance, in their order.
+    features: Iterable[NDArray[np.float32]], weight: NDArray[np.float64], n_features: int
+) -> list[tuple[int, NDArray[np.float32]]]:
+    """Take the features of largest variance, with their places, the most variable one first.
 
     At any time, no more features than these are in memory.
     """
-    widest = heapq.nlargest(
-        FEATURES, enumerate(features), key=lambda placed: _variance(placed[1], weight)
+    return heapq.nlargest(
+        n_features, enumerate(features), key=lambda placed: _variance(placed[1], weight)
     )
-    return [feature for _, feature in sorted(widest, key=lambda placed: placed[0])]
+
+
+def _in_order(placed: list[tuple[int, NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
+    return [feature for _, feature in sorted(placed, key=lambda each: each[0])]
+
+
+def _stacked(placed: list[tuple[int, NDArray[np.float32]]], n: int) -> NDArray[np.float32]:
+    stacked = np.empty((len(placed), n), dtype=np.float32)
+    for row, (_, feature) in zip(stacked, placed, strict=True):
+        row[:] = feature
+    return stacked
 
 
 def _variance(feature: NDArray[np.float32], weight: NDArray[np.float64]) -> float:

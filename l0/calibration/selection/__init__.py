@@ -10,15 +10,17 @@ from typing import Protocol, runtime_checkable
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.selected import Selection
+from l0.calibration.selection.cube import Cube
 from l0.calibration.selection.hard_concrete import HardConcreteGates
 from l0.calibration.selection.hybrid import Hybrid
 from l0.calibration.selection.path import Path
 from l0.calibration.selection.pps import Pps
 from l0.calibration.selection.random import Random
-from l0.common.errors import InputError, first_few
+from l0.common.errors import InputError
 
 __all__ = [
     "SELECTORS",
+    "Cube",
     "HardConcreteGates",
     "Hybrid",
     "Path",
@@ -82,6 +84,7 @@ SELECTORS: dict[str, Callable[[], Selector]] = {
     "hard_concrete": HardConcreteGates,
     "random": Random,
     "pps": Pps,
+    "cube": Cube,
 }
 
 
@@ -97,7 +100,8 @@ def get_selector(method: str | Selector) -> Selector:
         return SELECTORS[method]()
     if isinstance(method, Selector) and not isinstance(method, type):
         return method
+    names = ", ".join(map(repr, SELECTORS))
     raise InputError(
-        f"`method` is {method!r}; it must be one of {first_few(SELECTORS)}, "
-        "or a selector such as Hybrid(share=0.5)"
+        f"`method` is {method!r}; it must be one of {names}, or a selector such as "
+        "Hybrid(share=0.5)"
     )

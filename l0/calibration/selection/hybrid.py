@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.selected import Selection
-from l0.calibration.sampling.designs import systematic
+from l0.calibration.sampling.cube import cube
+from l0.calibration.sampling.designs import thin
 from l0.calibration.selection.constrained import draw_probabilities, group_order, obey
 from l0.calibration.selection.coverage import cover
 from l0.calibration.selection.path import Path
 from l0.common.errors import InputError
 from l0.common.validation import check_settings, not_negative, positive, positive_share, share
+
+#: Before the cube method runs, neighbours compete in groups in which this many draws are expected.
+#: On the bundled CPS (5,545 records), the cube method then takes 0.5 s in place of 2 s. Two seeds
+#: have untargeted errors of 20.5% and 19.9% with it, and of 20.0% and 19.8% without it.
+COMPETE = 0.2
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,9 @@ class Hybrid:
     """Draw a share of the budget by a probability design, and choose the others by the path.
 
     1. Draw records with an inclusion probability q proportional to their weight w in the calibrated
-       full file. The sample is systematic, along an order in which similar records are neighbours.
+       full file. The sample is balanced by the cube method, along an order in which similar
+       records are neighbours. On the bundled CPS (5,545 records, means of ten seeds), the
+       untargeted error is 20.7%, and 22.0% with a systematic sample along the same order.
        Too influential records are not drawn: the Horvitz-Thompson weight w / q of one such record
        alone would exceed a target.
     2. Run the path on all other records. The drawn records are fitted along with it. They start a
@@ -103,8 +111,9 @@ class Hybrid:
         q = draw_probabilities(context, weights, n_drawn, n_left)
         drawable = self._drawable(context, q, n_drawn)
         order = group_order(context, problem.stratification(q))
+        features = problem.stratification.features(q)
         of_drawable = draw_probabilities(context, weights, n_drawn, n_left, drawable)
-        drawn = systematic(of_drawable, order, context.generator)
+        drawn = self._draw(context, of_drawable, order, features)
         base = self._base(context, drawn, q)
         companions = Selection(drawn, base, self.mu)
         if not n_left:
@@ -125,7 +134,8 @@ class Hybrid:
             among = drawable if len(drawable) >= n_more else rest
             so_far = np.concatenate([drawn, chosen])
             of_more = draw_probabilities(context, weights, n_more, 0, among, so_far)
-            drawn = np.concatenate([drawn, systematic(of_more, order, context.generator)])
+            more = self._draw(context, of_more, order, features)
+            drawn = np.concatenate([drawn, more])
             n_drawn += n_more
             q = draw_probabilities(context, weights, n_drawn, n_records - n_drawn)
             base = self._base(context, drawn, q)
@@ -146,6 +156,16 @@ class Hybrid:
         candidates = context.candidates
         drawable = candidates[(influence <= self.overshoot * q)[candidates]]
         return drawable if len(drawable) >= n_drawn else candidates
+
+    def _draw(
+        self,
+        context: FitContext,
+        q: NDArray[np.float64],
+        order: NDArray[np.int64],
+        features: NDArray[np.float32],
+    ) -> NDArray[np.int64]:
+        q = thin(q, order, COMPETE, context.generator)
+        return cube(q, features, order, context.generator)
 
     def _base(
         self, context: FitContext, drawn: NDArray[np.int64], q: NDArray[np.float64]

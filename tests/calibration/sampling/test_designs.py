@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from l0.calibration.sampling.designs import inclusion_probabilities, systematic
+from l0.calibration.sampling.designs import inclusion_probabilities, systematic, thin
 
 sizes = hnp.arrays(float, st.integers(1, 40), elements=st.floats(1e-3, 1e4))
 
@@ -81,3 +81,37 @@ def test_a_systematic_draw_spreads_along_the_order():
     order = np.random.default_rng(1).permutation(1000)
     drawn = np.isin(order, systematic(q, order, np.random.default_rng(2)))
     assert np.abs(np.cumsum(drawn) - np.cumsum(q[order])).max() <= 1 + 1e-9
+
+
+@given(size=sizes, data=st.data(), seed=st.integers(0, 2**32))
+def test_thinning_keeps_the_sum_and_leaves_large_probabilities_alone(size, data, seed):
+    k = data.draw(st.integers(1, len(size)))
+    order = np.array(data.draw(st.permutations(range(len(size)))))
+    q = inclusion_probabilities(size, k)
+    thinned = thin(q, order, 0.2, np.random.default_rng(seed))
+    assert thinned.sum() == pytest.approx(k)
+    large = q > 0.1
+    np.testing.assert_array_equal(thinned[large], q[large])
+    assert thinned[~large].max(initial=0) <= 0.3 + 1e-9
+
+
+def test_thinning_leaves_one_unit_in_each_group_of_neighbours():
+    q = np.full(1_000, 0.01)
+    order = np.random.default_rng(1).permutation(1_000)
+    thinned = thin(q, order, 0.1, np.random.default_rng(0))
+    left = (thinned[order] > 0).reshape(100, 10)
+    np.testing.assert_array_equal(left.sum(axis=1), 1)
+    np.testing.assert_allclose(thinned[thinned > 0], 0.1)
+
+
+def test_thinning_does_not_change_the_expected_probabilities():
+    q = inclusion_probabilities(np.random.default_rng(0).lognormal(0, 1, 50), 3)
+    rng = np.random.default_rng(1)
+    thinned = np.array([thin(q, np.arange(50), 0.3, rng) for _ in range(4_000)])
+    standard_error = thinned.std(axis=0) / np.sqrt(4_000)
+    assert (np.abs(thinned.mean(axis=0) - q) <= 4.5 * standard_error + 1e-12).all()
+
+
+def test_there_is_nothing_to_thin_if_all_probabilities_are_large_or_zero():
+    q = np.array([0.0, 0.5, 1.0, 0.5])
+    np.testing.assert_array_equal(thin(q, np.arange(4), 0.1, np.random.default_rng(0)), q)

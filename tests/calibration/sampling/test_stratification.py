@@ -108,6 +108,36 @@ def test_of_many_columns_those_that_vary_most_are_used(monkeypatch):
     assert (ordered[1:] != ordered[:-1]).sum() == 1
 
 
+def test_a_sample_is_balanced_on_all_amounts_and_levels(survey):
+    households = survey.households.sort_values("household")
+    q = np.full(400, 0.2)
+    features = CalibrationProblem.from_frames(**survey.options()).stratification.features(q)
+    assert features.dtype == np.float32
+    assert np.abs(features).max() <= 1
+    income = np.minimum(households["income"] / households["income"].quantile(0.95), 1)
+    assert np.abs(features - income.to_numpy(np.float32)).max(axis=1).min() < 1e-6
+    for column in ("state", "band", "owner"):
+        for level in households[column].unique():
+            there = (households[column] == level).to_numpy()
+            assert any(np.ptp(row[there]) == 0 and not row[~there].any() for row in features)
+
+
+def test_the_features_of_largest_variance_come_first(survey, monkeypatch):
+    q = np.linspace(0.01, 0.4, 400)
+    stratification = CalibrationProblem.from_frames(**survey.options()).stratification
+    features = stratification.features(q)
+    mean = features @ q / q.sum()
+    variance = (features - mean[:, None]) ** 2 @ q
+    assert (np.diff(variance) <= 1e-6 * variance.max()).all()
+    monkeypatch.setattr("l0.calibration.sampling.stratification.BALANCED", 3)
+    np.testing.assert_array_equal(stratification.features(q), features[:3])
+
+
+def test_records_without_columns_have_no_features():
+    features = problem(pd.DataFrame({"id": range(5)})).stratification.features(np.full(5, 0.4))
+    assert features.shape == (0, 5)
+
+
 def test_within_a_leaf_records_stand_by_an_amount_not_by_an_indicator():
     records = pd.DataFrame(
         {"id": range(6), "a": list("xxxyyy"), "amount": [3.0, 1, 2, 6, 4, 5], "b": list("pqppqp")}
@@ -140,6 +170,16 @@ def test_alike_rows_of_numbers_stand_together():
     stretch = stretches(FeatureStratification(features)(np.full(2000, 0.1)), 200)
     for feature in features:
         assert spread_within(feature, stretch) < 0.3  # 1 in an order by chance
+
+
+def test_rows_of_numbers_are_balanced_on_the_most_variable_features(monkeypatch):
+    given = np.random.default_rng(0).normal(size=(3, 50)).astype(np.float32)
+    given[1] *= 5
+    given[0] *= 2
+    stratification = FeatureStratification(given)
+    np.testing.assert_array_equal(stratification.features(np.full(50, 0.1)), given[[1, 0, 2]])
+    monkeypatch.setattr("l0.calibration.sampling.stratification.BALANCED", 1)
+    np.testing.assert_array_equal(stratification.features(np.full(50, 0.1)), given[[1]])
 
 
 # A bare matrix
@@ -175,3 +215,14 @@ def test_records_of_one_district_stand_together(share):
     matrix = sp.csr_array((np.ones(800), (rows, np.tile(np.arange(400), 2))))
     ordered = district[SharedTargetsStratification(matrix)(np.full(400, share))]
     assert (ordered[1:] != ordered[:-1]).sum() == 19
+
+
+def test_a_matrix_is_balanced_on_its_widest_targets(monkeypatch):
+    entries = np.array([[0.0, 0, 0, 0], [2, 0, 0, 1], [-8, 4, 0, 2], [1, 1, 1, 1]])
+    stratification = SharedTargetsStratification(sp.csr_array(entries))
+    np.testing.assert_array_equal(
+        stratification.features(np.full(4, 0.5)),
+        [[1, 1, 1, 1], [-1, 0.5, 0, 0.25], [1, 0, 0, 0.5], [0, 0, 0, 0]],
+    )
+    monkeypatch.setattr("l0.calibration.sampling.stratification.BALANCED", 2)
+    assert stratification.features(np.full(4, 0.5)).shape == (2, 4)

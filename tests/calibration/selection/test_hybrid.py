@@ -16,9 +16,9 @@ def capped_error_on_others(result, given, others):
 
 def test_it_hits_the_targets_like_a_selection_and_represents_the_rest_better():
     given = problems.parts(n=2000, m=40)
-    # Strata of a column that no target names.
-    stratum = np.random.default_rng(9).integers(0, 25, 2000)
-    others = (stratum == np.arange(25)[:, None]).astype(float)
+    # Strata of forty columns that no target names.
+    strata = np.random.default_rng(9).integers(0, 25, (40, 1, 2000))
+    others = (strata == np.arange(25)[:, None]).reshape(1000, 2000).astype(float)
     problem = CalibrationProblem.from_matrix(**given)
     results = {
         method: problem.solve(200, method, epochs=100) for method in ("hybrid", "path", "pps")
@@ -27,7 +27,7 @@ def test_it_hits_the_targets_like_a_selection_and_represents_the_rest_better():
         method: capped_error_on_others(result, given, others) for method, result in results.items()
     }
     assert results["hybrid"].metrics["loss"] < 0.005
-    assert untargeted["hybrid"] < 0.7 * untargeted["path"]
+    assert untargeted["hybrid"] < 0.9 * untargeted["path"]
     sizes = {method: result.metrics["effective_sample_size"] for method, result in results.items()}
     assert sizes["hybrid"] > sizes["path"]
 
