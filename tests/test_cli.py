@@ -115,6 +115,29 @@ def test_calibrate_does_what_the_library_does(files, source):
     np.testing.assert_array_equal(saved.values, expected.values)
 
 
+def test_records_that_must_be_kept_and_quotas(files, source, survey):
+    households = survey.households.assign(kept=survey.households["income"] > 60_000)
+    households.to_parquet(source / "households.parquet")
+    Path("quotas.csv").write_text("state,band,min_records,max_records\n01,,12,12\n,high,,20\n")
+    options = ("--must-keep", "kept", "--quotas", "quotas.csv")
+    ended = l0_("calibrate", *files, "--n-records", 80, *options)
+    assert ended.exit_code == 0, ended.output
+    text = " ".join(ended.stdout.split())
+    n_kept = households["kept"].sum()
+    assert f"obey the constraints: {n_kept} records of `must_keep` and 2 cells of" in text
+    saved = CalibrationResult.load("l0-result")
+    small = saved.select(households)
+    assert small["kept"].sum() == n_kept and len(small) == 80
+    assert (small["state"] == "01").sum() == 12 and (small["band"] == "high").sum() <= 20
+    assert saved.run["arguments"]["must_keep"] == "kept"
+    assert saved.run["arguments"]["quotas"].keys() == {"path", "sha256"}
+    room = {}
+    exec(saved.run["call"], room)  # noqa: S102
+    np.testing.assert_array_equal(room["result"].values, saved.values)
+    ended = l0_("frontier", *files, "--n-records", "80,10", *options)
+    assert ended.exit_code == 2 and "`n_records` is 10" in ended.stderr
+
+
 def test_the_solver_is_set_and_recorded(files):
     options = ("--solver", "gap=1e-5,max_seconds=60", "--distance", "linear", "--keep-total")
     ended = l0_("calibrate", *files, *options)
@@ -264,6 +287,8 @@ def test_demo_calibrates_the_bundled_survey(monkeypatch, files, source, survey):
         (["--bounds", "5"], "'--bounds': '5' is not of the form LOW,HIGH; write 0.1,10"),
         (["--bounds", "low,5"], "`records` has no column 'low' to use as a limit of `bounds`"),
         (["--weight-bounds", "1,2,3"], "'--weight-bounds': '1,2,3' is not of the form LOW,HIGH"),
+        (["--must-keep", "ownr"], "no column 'ownr' to use as `must_keep`; closest: 'owner'"),
+        (["--quotas", "none.csv"], "`quotas`: there is no file 'none.csv'"),
         (["--members", "people.csv"], "'--members': 'people.csv' is not of the form NAME=FILE"),
         (["--members", "person=other.csv"], "`--members` has a name twice"),
         (

@@ -248,7 +248,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             ),
             kind=kind,
             inputs=describe_inputs(records, targets, options.get("members")),
-            columns=survey.numbers,
+            survey=survey,
             kinds=None if kinds is None else kinds.of(by_name),
             n_dropped=survey.n_dropped,
         )
@@ -363,7 +363,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             untargeted=extra,
             kind="pyarrow",
             inputs=None,
-            columns=None,
+            survey=None,
         )
 
     @takes(Options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from itertools import compress
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,12 +15,16 @@ from l0.calibration.evaluation.notes import REMEDIES
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.refit import Fit
+from l0.calibration.inputs.quotas import read_quotas
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.conflicts import conflict, conflict_message
+from l0.calibration.problem.constraints import Constraints, group_records
 from l0.calibration.problem.core import Problem
+from l0.calibration.problem.impossible import why_impossible
 from l0.calibration.problem.joint_reach import joint_reach, joint_reach_of_sums
+from l0.calibration.problem.must_keep import read_must_keep
 from l0.calibration.problem.zero_totals import forced_out, forcing_totals
-from l0.common.errors import InputError, first_few
+from l0.common.errors import SHOWN, InputError, first_few
 from l0.common.validation import whole_number
 
 logger = logging.getLogger(__name__)
@@ -60,6 +65,64 @@ def find_candidates(
             + (", or lower `n_records`" if len(candidates) else "")
         )
     return candidates
+
+
+def read_constraints(
+    problem: Problem,
+    must_keep: Any,
+    quotas: Any,
+    candidates: NDArray[np.int64],
+    reachable: NDArray[np.bool_],
+) -> Constraints | None:
+    """Read the records that must be kept and the quotas, against the records that can be kept.
+
+    Parameters
+    ----------
+    problem : Problem
+    must_keep, quotas
+        As in `l0.calibrate`.
+    candidates : ndarray of int64, shape (c,)
+    reachable : ndarray of bool, shape (m,)
+
+    Returns
+    -------
+    Constraints or None
+        None if there are none.
+    """
+    must = read_must_keep(problem, must_keep)
+    kept_out = must.copy()
+    kept_out[candidates] = False
+    if kept_out.any():
+        lost = np.flatnonzero(kept_out)
+        keys = problem.keys.take(lost[:SHOWN]).to_pylist()
+        totals = np.flatnonzero(forcing_totals(problem, reachable))
+        touched = np.diff(problem.matrix[totals][:, lost].indptr) > 0
+        names = first_few([problem.names[row] for row in totals[touched]])
+        raise InputError(
+            f"`must_keep` has {len(lost):,} records ({first_few(keys, len(lost))}) that targets "
+            f"such as totals of 0 ({names}) force to the weight 0; take these records out of "
+            "`must_keep`, drop these targets, or give them a `tolerance`"
+        )
+    if quotas is None:
+        found = []
+    elif problem.survey is None:
+        raise InputError(
+            "`quotas` name columns of the records, and a problem from a matrix has none; make the "
+            "problem from tables, with `l0.calibrate` or `CalibrationProblem.from_frames`"
+        )
+    else:
+        found = read_quotas(quotas, problem.survey)
+    return group_records(must, found, candidates)
+
+
+def check_possible(context: FitContext, n_records: int | None) -> None:
+    """Check that some choice of `n_records` records, or of all, obeys the constraints."""
+    if context.constraints is not None:
+        why = why_impossible(
+            context.constraints, n_records or len(context.candidates), all_kept=n_records is None
+        )
+        if why:
+            raise InputError(why)
 
 
 def check_reachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray[np.str_]:

@@ -205,6 +205,29 @@ class Options(TypedDict, total=False):
             "LOW,HIGH",
         ),
     ]
+    must_keep: Annotated[
+        "str | ArrayLike | None",
+        Option(
+            "str or array",
+            None,
+            "Records that must be among the chosen ones: the name of a boolean column of the "
+            "records, or, in Python, their keys or an array with True or False for each record.",
+            str,
+            "COLUMN",
+        ),
+    ]
+    quotas: Annotated[
+        Any,
+        Option(
+            "frame or path",
+            None,
+            "How many records to choose from each cell: a table with a row for each cell, its "
+            "labels in columns of the records, and `min_records`, `max_records` or both. An empty "
+            "label means any level, and an empty limit none.",
+            str,
+            "FILE",
+        ),
+    ]
     seed: Annotated[
         int,
         Option(

@@ -18,13 +18,15 @@ from l0.calibration.checks import (
     check_joint_reach,
     check_joint_reach_of_fit,
     check_n_records,
+    check_possible,
     check_reachable,
     check_scale,
     find_candidates,
+    read_constraints,
 )
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Metrics
-from l0.calibration.evaluation.notes import notes
+from l0.calibration.evaluation.notes import constraints_note, notes
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
@@ -38,9 +40,10 @@ from l0.calibration.problem.losses import get_loss
 from l0.calibration.problem.representation import PER_RECORD, checked_represent, price
 from l0.calibration.progress import Listener, progress_bar
 from l0.calibration.results.frontier import Frontier
-from l0.calibration.results.provenance import describe_limits, describe_run
+from l0.calibration.results.provenance import describe_constraints, describe_limits, describe_run
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Path, Selector, get_selector
+from l0.calibration.selection.constrained import obey
 from l0.calibration.solver_settings import checked_solver
 from l0.common.devices import checked_device
 from l0.common.dtypes import without_autocast
@@ -75,7 +78,7 @@ def solve(
                 records, fit, full_file = context.candidates, full_file, None
             else:
                 context = with_soft_targets(context, budget)
-                selection = selector.select(context, budget)
+                selection = obey(context, selector.select(context, budget))
                 records, fit = selection.records, refit(context, selection)
         metrics, tables, remarks, together = _concluded(
             context, records, fit, full_file, reasons, together
@@ -84,7 +87,7 @@ def solve(
         return CalibrationResult(
             indices=np.sort(problem.record_order[records]),
             metrics=metrics,
-            run={**run, "notes": remarks},
+            run={**run, "notes": [*remarks, *constraints_note(context.constraints)]},
             tables={
                 **tables,
                 "history": context.history.table(),
@@ -121,6 +124,8 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
         bounds = context.objective.bounds
         # All budgets are checked before the fit, so that a wrong one is found at once.
         others = [check_reachable(problem, bounds, budget) for budget in budgets[1:]]
+        for budget in budgets[1:]:
+            check_possible(context, budget)
         with without_autocast(context.objective.device):
             full_file = None
             if problem.untargeted is not None:
@@ -175,7 +180,11 @@ def prepare(
         History(problem, listener),
         candidates,
         represent=checked_represent(options["represent"]),
+        constraints=read_constraints(
+            problem, options["must_keep"], options["quotas"], candidates, reasons == ""
+        ),
     )
+    check_possible(context, n_records)
     return context, reasons
 
 
@@ -277,6 +286,7 @@ def _arguments(context: FitContext, n_records: int | None, options: Options) -> 
     return {
         "n_records": n_records,
         **told,
+        **describe_constraints(options["must_keep"], options["quotas"]),
         "bounds": describe_limits(options["bounds"]),
         "weight_bounds": describe_limits(options["weight_bounds"]),
         "seed": int(options["seed"]),

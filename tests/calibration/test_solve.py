@@ -104,6 +104,8 @@ def test_the_run_says_how_to_repeat_it(problem):
         "loss": "relative",
         "bounds": None,
         "weight_bounds": None,
+        "must_keep": None,
+        "quotas": None,
         "seed": 4,
         "device": arguments["device"],
         "epochs": 8,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.refit import Fit
+from l0.calibration.problem.constraints import Constraints
 from l0.calibration.problem.core import Problem
 from l0.common.errors import first_few
 from l0.common.formatting import percent
@@ -72,6 +73,22 @@ def notes(
         names = first_few(list(compress(problem.names, lost)))
         found.append(f"All targets are met exactly but those that are out of reach: {names}")
     return found
+
+
+def constraints_note(constraints: Constraints | None) -> list[str]:
+    """Say which constraints the chosen records obey. It is no warning."""
+    if constraints is None:
+        return []
+    parts = []
+    if n_must := int(constraints.must.sum()):
+        parts.append(f"{_many(n_must, 'record')} of `must_keep`")
+    if constraints.names:
+        parts.append(f"{_many(len(constraints.names), 'cell')} of `quotas`")
+    return [f"The chosen records obey the constraints: {' and '.join(parts)}"]
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _stopped(what: str, fit: Fit) -> str:

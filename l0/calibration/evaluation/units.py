@@ -118,7 +118,7 @@ class Units:
         return found
 
     def in_order(self) -> Units:
-        """Sort the units by record, labels and amounts, so that sums do not depend on their order."""
+        """Sort units by record, labels and amounts, so that sums do not depend on their order."""
         numbers = [known_numbers(self.table.column(name)) for name in self.amounts]
         order = np.lexsort([*numbers, *(column.codes for column in self.labels), self.record])
         labels = [Labels(column.name, column.codes[order], column.levels) for column in self.labels]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective
+from l0.calibration.problem.constraints import Constraints
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.representation import Represent
 from l0.calibration.solver_settings import Solver
@@ -36,6 +37,8 @@ class FitContext:
         the ratio 0. None if neither the selector nor the evaluation needs them.
     represent : bool, list or None
         Which totals of the full file the fit should keep.
+    constraints : Constraints or None
+        The records that must be kept and the quotas, or None if all choices are allowed.
     """
 
     objective: Objective
@@ -46,6 +49,7 @@ class FitContext:
     candidates: NDArray[np.int64]
     reference: NDArray[np.float64] | None = None
     represent: Represent | None = None
+    constraints: Constraints | None = None
 
     @property
     def problem(self) -> Problem:

@@ -116,6 +116,24 @@ class Survey:
             )
         return as_numbers(values)
 
+    def flags(self, name: str, argument: str) -> NDArray[np.bool_]:
+        """Take a column of the records that says yes or no: booleans, or the numbers 1 and 0."""
+        values = column(self.records.table, name, "records", f"`{argument}`")
+        numbers = as_numbers(values) if is_number(values.type) else None
+        if numbers is None or not np.isin(numbers[~np.isnan(numbers)], (0, 1)).all():
+            raise InputError(
+                f"`{argument}` names the column {name!r}, which is {values.type}; it must be "
+                "boolean, or have the numbers 1 and 0 alone"
+            )
+        empty = np.flatnonzero(np.isnan(numbers))
+        if empty.size:
+            shown = self.keys.take(pa.array(empty[:SHOWN])).to_pylist()
+            raise InputError(
+                f"`{argument}` names the column {name!r}, which is null in {empty.size:,} records "
+                f"({first_few(shown, empty.size)}); fill them"
+            )
+        return np.asarray(numbers == 1)
+
 
 def read_survey(
     records: Any,

@@ -29,7 +29,7 @@ from l0.calibration.inputs.kinds import (
     split_names,
     subject,
 )
-from l0.calibration.inputs.survey import Survey
+from l0.calibration.inputs.survey import Entity, Survey
 from l0.common.errors import SHOWN, InputError, closest, first_few
 from l0.data.columns import (
     as_level,
@@ -166,7 +166,7 @@ def read_targets(source: Any, survey: Survey) -> Targets:
     entities = _entities(stated, survey)  # first: the columns of an entity are in its table
     _check_swallowed(table, survey)
     label_columns = _label_columns(table, stated, survey)
-    _check_merged(label_columns, survey)
+    check_merged(label_columns, "targets", (survey.records, *survey.members.values()))
     variables = _optional_text(table, "variable")
     empty = [row for row, variable in enumerate(variables) if not variable]
     if empty:
@@ -347,9 +347,9 @@ def _check_forgotten(stated: list[str], used: Iterable[str], survey: Survey) -> 
         )
 
 
-def _check_merged(columns: list[str], survey: Survey) -> None:
+def check_merged(columns: list[str], argument: str, entities: Iterable[Entity]) -> None:
     """Refuse labels that differ in a CSV file and are the same number."""
-    for entity in (survey.records, *survey.members.values()):
+    for entity in entities:
         for name in columns:
             if (
                 entity.file is not None
@@ -358,9 +358,9 @@ def _check_merged(columns: list[str], survey: Survey) -> None:
                 and (cells := merged_cells(entity.file, name))
             ):
                 raise InputError(
-                    f"`targets` use the label {name!r}, and that column of `{entity.argument}` is "
-                    f"numeric, where {' and '.join(map(repr, cells[:SHOWN]))} are the same number; "
-                    "pass a frame with that column as text, or write these cells alike"
+                    f"`{argument}` use the label {name!r}, and that column of `{entity.argument}` "
+                    f"is numeric, where {' and '.join(map(repr, cells[:SHOWN]))} are the same "
+                    "number; pass a frame with that column as text, or write these cells alike"
                 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +13,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l0.calibration.inputs.survey import Survey
 from l0.calibration.problem.kinds import Kinds, record_ratios
 from l0.calibration.problem.representation import Represent, SoftTargets
 from l0.data.tables import Kind
@@ -27,11 +28,6 @@ FLOOR = 1e-3
 
 #: A target is met if its relative error is at most this, or at most its tolerance if larger.
 MET = 0.01
-
-#: Takes the name of a column of the records and the argument that names it, and returns the numbers
-#: in the column, float64 (n,), with NaN for unknown ones. It raises an `InputError` if there is no
-#: such column of numbers.
-NumericColumns = Callable[[str, str], NDArray[np.float64]]
 
 
 class Stratification(Protocol):
@@ -150,8 +146,8 @@ class Problem:
         The kind of the frames in a result.
     inputs : mapping or None
         The sources of the input tables, or None if the input was a matrix.
-    columns : callable or None
-        Gives a numeric column of the records, or None if the input was a matrix.
+    survey : Survey or None
+        The survey, for options that name its columns, or None if the input was a matrix.
     floor : float
         The scale of a target is at least this share of its absolute total.
     kinds : Kinds or None
@@ -177,7 +173,7 @@ class Problem:
     untargeted: UntargetedStatistics | None
     kind: Kind
     inputs: Mapping[str, Any] | None
-    columns: NumericColumns | None
+    survey: Survey | None
     floor: float = FLOOR
     kinds: Kinds | None = None
     n_dropped: int = 0

@@ -96,12 +96,12 @@ def _rule(side: str) -> str:
 
 
 def _column(problem: Problem, argument: str, name: str) -> NDArray[np.float64]:
-    if problem.columns is None:
+    if problem.survey is None:
         raise InputError(
             f"`{argument}` names a column, {name!r}, and a problem from a matrix has no columns; "
             "pass an array with one limit for each column of `A`"
         )
-    return problem.columns(name, argument)
+    return problem.survey.numbers(name, argument)
 
 
 def _array(problem: Problem, argument: str, side: str, given: Any) -> NDArray[np.float64]:

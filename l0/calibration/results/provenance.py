@@ -52,6 +52,26 @@ def describe_limits(pair: Any) -> tuple[Any, Any] | None:
     return None if low is None and high is None else (low, high)
 
 
+def describe_constraints(must_keep: Any, quotas: Any) -> dict[str, Any]:
+    """Describe the options `must_keep` and `quotas`, as far as they are given.
+
+    The name of a column stays as it is, keys and flags are described by their digest, and a table
+    like the other tables.
+    """
+    found: dict[str, Any] = {}
+    if isinstance(must_keep, str):
+        found["must_keep"] = must_keep
+    elif must_keep is not None:
+        values = [str(value) for value in must_keep]
+        if isinstance(must_keep, (set, frozenset)):
+            values.sort()
+        sha256 = hashlib.sha256("\n".join(values).encode()).hexdigest()
+        found["must_keep"] = {"shape": [len(values)], "sha256": sha256}
+    if quotas is not None:
+        found["quotas"] = describe_source(quotas)
+    return found
+
+
 def _describe_limit(limit: Any) -> float | str | dict[str, Any] | None:
     if limit is None or isinstance(limit, str):
         return limit
@@ -181,9 +201,11 @@ def _call(problem: Problem, method: str | Selector, arguments: Mapping[str, Any]
 
 
 def _written(name: str, value: Any) -> str:
-    """Write an option. An array in a pair of limits is a variable."""
+    """Write an option. An array or a frame is a variable, also in a pair of limits."""
     if name == "solver":
         return f"Solver({', '.join(f'{setting}={each!r}' for setting, each in value.items())})"
+    if isinstance(value, Mapping):
+        return _source(value, name)
     if not isinstance(value, tuple):
         return repr(value)
     sides = zip(("low", "high"), value, strict=True)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def inclusion_probabilities(size: NDArray[np.float64], n_draws: int) -> NDArray[np.float64]:
+def inclusion_probabilities(size: NDArray[np.float64], n_draws: float) -> NDArray[np.float64]:
     """Compute inclusion probabilities proportional to size, ``min(1, c size)``.
 
     They add up to `n_draws`. Units with a probability of more than 1 are certain, and the others
@@ -17,7 +17,8 @@ def inclusion_probabilities(size: NDArray[np.float64], n_draws: int) -> NDArray[
     ----------
     size : ndarray of float64, shape (n,)
         Positive sizes, at least `n_draws` of them.
-    n_draws : int
+    n_draws : float
+        The expected number of draws. It need not be whole.
 
     Returns
     -------

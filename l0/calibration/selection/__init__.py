@@ -64,7 +64,8 @@ class Selector(Protocol):
         context : FitContext
             The problem (`context.problem`), the records that may be chosen (`candidates`), and
             what a fit needs: `objective`, `epochs`, `generator`, `history` and the ratios of the
-            calibrated full file (`full_file`).
+            calibrated full file (`full_file`). A choice that does not obey the options `must_keep`
+            and `quotas` (`constraints`) is changed by as few records as possible.
         n_records : int
             The number of records to choose, from 1 to the number of candidates.
 

@@ -6,6 +6,9 @@ total of 10 have tiny ratios, although one of them suffices. No refit can bring 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -14,6 +17,7 @@ from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.problem.movers import directions, second_directions, with_entries
+from l0.calibration.selection.constrained import Room
 
 #: A record that comes in is the best of this many.
 LOOKED_AT = 1_000
@@ -26,7 +30,8 @@ def cover(context: FitContext, selection: Selection) -> Selection:
     a record on each side of its value (see `movers`). The targets without such a record get one
     each, the most important target first. The record that comes in replaces the chosen record of
     least influence among those that no target needs. If no such record is left, the budget is too
-    small for the other targets.
+    small for the other targets. Records that must be kept stay, and a record does not replace
+    another one if quotas do not allow it.
 
     This rule is ours. It reads the entries of the chosen records once.
 
@@ -34,6 +39,7 @@ def cover(context: FitContext, selection: Selection) -> Selection:
     ----------
     context : FitContext
     selection : Selection
+        It obeys the constraints of the context.
 
     Returns
     -------
@@ -62,7 +68,12 @@ def cover(context: FitContext, selection: Selection) -> Selection:
     allowed = np.zeros(context.problem.n_records, dtype=bool)
     allowed[context.candidates] = True
     influence = base * _largest(entries, objective)
-    places = iter(np.argsort(influence, kind="stable").tolist())
+    order = np.argsort(influence, kind="stable")
+    room = None
+    if context.constraints is not None:
+        room = Room(context.constraints, records)
+        order = order[~context.constraints.must[records[order]]]
+    places: Iterator[int] = iter(order.tolist())
     for target, side in sorted(bare, key=lambda need: -objective.importance[need[0]]):
         if n_movers[side][target]:
             continue  # a record that came in for another target moves this one too
@@ -70,13 +81,25 @@ def cover(context: FitContext, selection: Selection) -> Selection:
         movers = movers[allowed[movers]]
         if not len(movers):
             continue  # all records are on the other side of a mean, or at its value
-        place = next((at for at in places if _spared(entries, at, signs, n_movers)), None)
-        if place is None:
-            break
+        held: list[int] = []  # records for which quotas let in no record of this target
+        for place in places:
+            if not _spared(entries, place, signs, n_movers):
+                continue
+            coming = movers if room is None else room.may_come(records[place], movers)
+            if len(coming):
+                break
+            held.append(place)
+        else:
+            places = iter(held)
+            continue
+        places = chain(held, places)
+        out = records[place]
         for sign, count in zip(signs, n_movers, strict=True):
             count[_moved(entries, place, sign)] -= 1
         mean_ratio = len(context.candidates) / len(records)
-        records[place], base[place] = _best(objective, target, movers, mean_ratio)
+        records[place], base[place] = _best(objective, target, coming, mean_ratio)
+        if room is not None:
+            room.replace(out, records[place])
         new = objective.operator.columns(records[[place]])
         for sign, count in zip(signs, n_movers, strict=True):
             count[_moved(new, 0, sign)] += 1

@@ -8,7 +8,7 @@ from typing import ClassVar
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.sampling.cube import cube
-from l0.calibration.sampling.designs import inclusion_probabilities
+from l0.calibration.selection.constrained import draw_probabilities, group_order, obey
 from l0.common.validation import check_settings, not_negative
 
 
@@ -53,6 +53,8 @@ class Cube:
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""
         stratification = context.problem.stratification
-        q = inclusion_probabilities(context.full_file * context.problem.design_weights, n_records)
-        records = cube(q, stratification.features(q), stratification(q), context.generator)
-        return Selection(records, context.full_file[records] / q[records], self.mu)
+        weights = context.full_file * context.problem.design_weights
+        q = draw_probabilities(context, weights, n_records)
+        order = group_order(context, stratification(q))
+        records = cube(q, stratification.features(q), order, context.generator)
+        return obey(context, Selection(records, context.full_file[records] / q[records], self.mu))

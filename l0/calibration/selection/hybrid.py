@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
+from l0.calibration.selection.constrained import draw_probabilities, group_order, obey
 from l0.calibration.selection.coverage import cover
 from l0.calibration.selection.path import Path
 from l0.common.errors import InputError
@@ -114,16 +115,19 @@ class Hybrid:
         problem, ratios_of_all = context.problem, context.full_file
         needed = min(self.per_target * problem.n_targets, self.share * n_records)
         n_left = min(n_records - 1, round(max((1 - self.share) * n_records, needed)))
+        if context.constraints is not None:  # the draw takes all records that must be kept
+            n_left = min(n_left, n_records - int(context.constraints.must.sum()))
         n_drawn = n_records - n_left
         weights = ratios_of_all * problem.design_weights
-        q = inclusion_probabilities(weights, n_drawn)
+        q = draw_probabilities(context, weights, n_drawn, n_left)
         drawable = self._drawable(context, q, n_drawn)
-        order = problem.stratification(q)
-        drawn = self._draw(context, weights, drawable, n_drawn, order)
+        order = group_order(context, problem.stratification(q))
+        of_drawable = draw_probabilities(context, weights, n_drawn, n_left, drawable)
+        drawn = systematic(of_drawable, order, context.generator)
         base = self._base(context, drawn, q)
         companions = Selection(drawn, base, self.mu)
         if not n_left:
-            return cover(context, companions)
+            return cover(context, obey(context, companions))
         others = np.setdiff1d(context.candidates, drawn, assume_unique=True)
         looked_at, start = self._looked_at(context, weights, others, drawable, n_left, order)
         chosen, ratios = next(self.path.walk(context, looked_at, start, [n_left], companions))
@@ -138,11 +142,16 @@ class Hybrid:
             rest = np.setdiff1d(others, chosen, assume_unique=True)
             drawable = np.intersect1d(drawable, rest, assume_unique=True)
             among = drawable if len(drawable) >= n_more else rest
-            drawn = np.concatenate([drawn, self._draw(context, weights, among, n_more, order)])
-            base = self._base(context, drawn, inclusion_probabilities(weights, n_drawn + n_more))
+            so_far = np.concatenate([drawn, chosen])
+            of_more = draw_probabilities(context, weights, n_more, 0, among, so_far)
+            drawn = np.concatenate([drawn, systematic(of_more, order, context.generator)])
+            n_drawn += n_more
+            q = draw_probabilities(context, weights, n_drawn, n_records - n_drawn)
+            base = self._base(context, drawn, q)
         records, ratios = np.concatenate([drawn, chosen]), np.concatenate([base, ratios])
         ascending = np.argsort(records)
-        return cover(context, Selection(records[ascending], ratios[ascending], self.mu))
+        selection = Selection(records[ascending], ratios[ascending], self.mu)
+        return cover(context, obey(context, selection))
 
     def _drawable(
         self, context: FitContext, q: NDArray[np.float64], n_drawn: int
@@ -184,18 +193,6 @@ class Hybrid:
         influential = np.setdiff1d(others, sampled, assume_unique=True)
         looked_at = np.sort(np.concatenate([influential, picked]))
         return looked_at, start[looked_at]
-
-    def _draw(
-        self,
-        context: FitContext,
-        weights: NDArray[np.float64],
-        among: NDArray[np.int64],
-        n_drawn: int,
-        order: NDArray[np.int64],
-    ) -> NDArray[np.int64]:
-        q = np.zeros(context.problem.n_records)
-        q[among] = inclusion_probabilities(weights[among], n_drawn)
-        return systematic(q, order, context.generator)
 
     def _base(
         self, context: FitContext, drawn: NDArray[np.int64], q: NDArray[np.float64]

@@ -24,6 +24,7 @@ from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.selected import SelectedRatios, Selection
 from l0.calibration.problem.bounds import Bounds
 from l0.calibration.selection.adam import Adam
+from l0.calibration.selection.constrained import obey
 from l0.calibration.selection.coverage import cover
 from l0.common.validation import (
     above_one,
@@ -126,14 +127,40 @@ class Path:
         Selection
         """
         n_candidates = len(context.candidates)
-        start = np.ones(n_candidates)
-        for records, ratios in self.walk(context, context.candidates, start, budgets):
+        if context.constraints is None:
+            walked = self.walk(context, context.candidates, np.ones(n_candidates), budgets)
+        else:
+            walked = self._beside_kept(context, context.constraints.must, budgets)
+        for records, ratios in walked:
             # Some ratios are close to 0, and a step may even leave fewer records than the budget:
             # then the largest removed come back. With a base of the mean ratio, they all carry
             # weight. On the bundled CPS (5,545 records) this raises the effective sample size from
             # 856 to 1,462, with the same loss of 1.68%.
-            base = np.maximum(ratios, n_candidates / len(records))
-            yield cover(context, Selection(records, base, self.mu))
+            least = np.full(len(records), n_candidates / len(records))
+            if context.constraints is not None:  # a record that must be kept represents itself
+                least[context.constraints.must[records]] = 0.0
+            base = np.maximum(ratios, least)
+            yield cover(context, obey(context, Selection(records, base, self.mu)))
+
+    def _beside_kept(
+        self, context: FitContext, must: NDArray[np.bool_], budgets: Sequence[int]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """Follow the path of the records that need not be kept, with the others fitted along."""
+        kept = np.flatnonzero(must)
+        others = context.candidates[~must[context.candidates]]
+        base = np.ones(len(kept))
+        companions = Selection(kept, base, self.mu) if len(kept) else None
+        # The last budget may have no room for others.
+        left = [budget - len(kept) for budget in budgets if budget > len(kept)]
+        if left:
+            for records, ratios in self.walk(
+                context, others, np.ones(len(others)), left, companions
+            ):
+                together = np.concatenate([kept, records])
+                ascending = np.argsort(together)
+                yield together[ascending], np.concatenate([base, ratios])[ascending]
+        if len(left) < len(budgets):
+            yield kept, base
 
     def walk(
         self,

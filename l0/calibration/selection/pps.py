@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.selected import Selection
-from l0.calibration.sampling.designs import inclusion_probabilities, systematic
+from l0.calibration.sampling.designs import systematic
+from l0.calibration.selection.constrained import draw_probabilities, group_order, obey
 from l0.common.validation import check_settings, not_negative
 
 
@@ -45,6 +46,7 @@ class Pps:
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""
         weights = context.full_file * context.problem.design_weights
-        q = inclusion_probabilities(weights, n_records)
-        records = systematic(q, context.generator.permutation(len(q)), context.generator)
-        return Selection(records, context.full_file[records] / q[records], self.mu)
+        q = draw_probabilities(context, weights, n_records)
+        order = group_order(context, context.generator.permutation(len(q)))
+        records = systematic(q, order, context.generator)
+        return obey(context, Selection(records, context.full_file[records] / q[records], self.mu))

@@ -9,12 +9,16 @@ import numpy as np
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.selected import Selection
+from l0.calibration.sampling.designs import systematic
+from l0.calibration.selection.constrained import draw_probabilities, group_order, obey
 from l0.common.validation import check_settings, not_negative
 
 
 @dataclass(frozen=True)
 class Random:
     """Draw a simple random sample of the n candidates. The base weights are w0 n / k.
+
+    Under constraints, the base weights are w0 / q, where q is the inclusion probability.
 
     Attributes
     ----------
@@ -42,5 +46,10 @@ class Random:
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""
         candidates = context.candidates
-        records = np.sort(context.generator.permutation(candidates)[:n_records])
+        order = context.generator.permutation(candidates)
+        if context.constraints is not None:
+            q = draw_probabilities(context, np.ones(context.problem.n_records), n_records)
+            records = systematic(q, group_order(context, order), context.generator)
+            return obey(context, Selection(records, 1 / q[records], self.mu))
+        records = np.sort(order[:n_records])
         return Selection(records, np.full(n_records, len(candidates) / n_records), self.mu)

@@ -3,7 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from l0.calibration.evaluation.notes import REMEDIES, notes
+from l0.calibration.evaluation.notes import REMEDIES, constraints_note, notes
+from l0.calibration.inputs.quotas import Quota
+from l0.calibration.problem.constraints import group_records
 from tests.calibration import problems
 from tests.calibration.evaluation.test_evaluate import fit_of
 
@@ -60,3 +62,17 @@ def test_records_of_weight_0_are_counted(n, text):
     problem = replace(problems.problem(n=5, m=3), n_dropped=n)
     (note,) = notes(problem, fit_of(problem, 5, "exact"), None, np.ones(5), 0, np.full(3, ""))
     assert note == f"{text} left out because of a design weight of 0 (`zero_weights='drop'`)"
+
+
+def test_the_constraints_that_were_obeyed_are_counted():
+    quotas = [Quota("a", np.array([0]), 1, None)]
+    flags = np.array([True, True, False])
+    nobody = np.zeros(3, dtype=bool)
+    said = "The chosen records obey the constraints: "
+    assert constraints_note(None) == []
+    assert constraints_note(group_records(flags, [], np.arange(3))) == [
+        f"{said}2 records of `must_keep`"
+    ]
+    assert constraints_note(group_records(nobody, quotas, np.arange(3))) == [
+        f"{said}1 cell of `quotas`"
+    ]

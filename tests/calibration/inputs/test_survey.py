@@ -380,3 +380,22 @@ def test_members_with_weights_of_their_own_are_refused(weights):
         "supported: drop or rename the column, and each member has the weight of its record",
     ):
         weighted(person=pa.table({"id": ["b", "c", "c"], "w": weights}))
+
+
+def test_a_column_that_says_yes_or_no_is_boolean_or_has_the_numbers_1_and_0():
+    table = pa.table(
+        {
+            "id": ["b", "a"],
+            "flag": [True, False],
+            "one": [1.0, 0.0],
+            "two": [2, 1],
+            "none": [None, True],
+        }
+    )
+    survey = read_survey(table, key="id")
+    assert survey.flags("flag", "must_keep").tolist() == [False, True]
+    assert survey.flags("one", "must_keep").tolist() == [False, True]
+    with pytest.raises(InputError, match="names the column 'two', which is int64; it must be bool"):
+        survey.flags("two", "must_keep")
+    with pytest.raises(InputError, match=r"'none', which is null in 1 records \('b'\); fill them"):
+        survey.flags("none", "must_keep")

@@ -9,6 +9,7 @@ import pytest
 import l0
 from l0.calibration import CalibrationProblem, Hybrid, Path, Solver
 from l0.calibration.results.provenance import (
+    describe_constraints,
     describe_limits,
     describe_run,
     describe_source,
@@ -77,6 +78,27 @@ def test_an_array_of_limits_is_a_variable_in_the_call():
     room = {"bounds_high": 7}
     exec(run["call"].replace("problem.solve(", "dict("), room)  # noqa: S102
     assert room["result"] == {"method": "pps", "bounds": (0.5, 7), "seed": 0}
+
+
+def test_constraints_are_described_as_far_as_they_are_given():
+    assert describe_constraints(None, None) == {}
+    assert describe_constraints("kept", None) == {"must_keep": "kept"}
+    keys = describe_constraints(np.array([3, 1]), pd.DataFrame({"min_records": [1]}))
+    assert keys == {**describe_constraints([3, 1], None),
+                    "quotas": {"frame": "pandas", "shape": [1, 1]}}  # fmt: skip
+    assert keys["must_keep"]["shape"] == [2]
+    assert describe_constraints({3, 1}, None) == describe_constraints([1, 3], None)
+
+
+def test_constraints_are_variables_in_the_call_unless_they_are_in_the_files(tmp_path):
+    (tmp_path / "quotas.csv").write_text("area,min_records\nN,1\n")
+    given = describe_constraints([3, 1], tmp_path / "quotas.csv")
+    run = describe_run(problems.problem(), "pps", {**given, "seed": 0})
+    assert json.loads(json.dumps(run))["arguments"]["must_keep"] == given["must_keep"]
+    room = {"must_keep": 7}
+    exec(run["call"].replace("problem.solve(", "dict("), room)  # noqa: S102
+    path = str((tmp_path / "quotas.csv").resolve())
+    assert room["result"] == {"method": "pps", "must_keep": 7, "quotas": path, "seed": 0}
 
 
 def test_a_frame_is_described_by_its_kind_and_shape():
