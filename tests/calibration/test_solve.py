@@ -110,6 +110,7 @@ def test_the_run_says_how_to_repeat_it(problem):
         "distance": "raking",
         "exact": False,
         "keep_total": False,
+        "integer_weights": False,
         "solver": {"gap": 1e-3, "max_seconds": None},
         "check_scale": True,
     }

@@ -43,11 +43,15 @@ class Objective:
     distance : str
         The name of the distance to the base weights.
     keep_total : bool
-        Whether the weights must add up to the sum of all design weights.
+        Whether the weights must add up to `total`.
     exact : bool
         Whether all targets must be met.
     signed : bool
         Whether the linear distance may make weights negative.
+    given_total : float or None
+        What `total` is, if it is not the sum of all design weights.
+    whole : Bounds or None
+        The bounds of whole weights, if the weights must be whole numbers.
     """
 
     problem: Problem
@@ -59,6 +63,15 @@ class Objective:
     keep_total: bool = False
     exact: bool = False
     signed: bool = False
+    given_total: float | None = None
+    whole: Bounds | None = None
+
+    @property
+    def total(self) -> float:
+        """The sum of the weights that `keep_total` keeps."""
+        if self.given_total is not None:
+            return self.given_total
+        return float(self.problem.design_weights.sum())
 
     @cached_property
     def operator(self) -> SparseOperator:
