@@ -32,7 +32,7 @@ LISTED = 128
 #: records was a fifth higher, and with 64 it was not a twentieth lower.
 TRIED = 8
 #: An exchange must lower the loss by this share of it. Smaller gains are not worth the time.
-LEAST_GAIN = 1e-6
+LEAST_GAIN = 1e-5
 #: The search computes the changes of so many entries, or of all entries so many times if that is
 #: more. This is a limit of work and not of time, so that the same call gives the same weights.
 MOST_ENTRIES, MOST_ROUNDS = 5_000_000, 12

@@ -1,4 +1,6 @@
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -199,3 +201,24 @@ def test_a_frontier_has_whole_weights_too():
     text = "whole weights of these 199 records add up to at least 199, and"
     with pytest.raises(InputError, match=text):
         small(mean=0.7).frontier([199], epochs=50, integer_weights=True)
+
+
+def test_means_shares_and_limits_hold_for_whole_weights_nearly():
+    rng = np.random.default_rng(0)
+    homes = pa.table({
+        "id": np.arange(300), "w": rng.uniform(5, 15, 300), "area": rng.choice(list("ab"), 300),
+        "income": rng.lognormal(3, 0.5, 300),
+    })  # fmt: skip
+    targets = pd.DataFrame(
+        [
+            {"variable": "count", "value": 2_900.0},
+            {"variable": "income", "statistic": "mean", "area": "a", "value": 22.0},
+            {"variable": "count", "statistic": "share", "area": "a", "value": 0.45},
+            {"variable": "income", "area": "b", "at_most": 30_000.0},
+        ]
+    )
+    problem = CalibrationProblem.from_frames(homes, targets, key="id", weight="w")
+    result = problem.solve(100, epochs=30, integer_weights=True)
+    assert result.values.sum() == 2_900
+    assert set(result.targets.column("status").to_pylist()) == {"met"}
+    assert np.abs(result.targets.column("relative_error").to_numpy()).max() < 1e-3

@@ -463,13 +463,26 @@ def test_a_loaded_result_expands_a_path(survey, convert, tmp_path):
     assert len(population) == result.values.sum()
 
 
-def test_a_result_without_a_key_expands_by_row(whole):
+def test_a_result_without_a_key_expands_by_row():
     problem = CalibrationProblem.from_matrix(np.eye(2), [3, 2], [1, 1])
     result = problem.solve(integer_weights=True)
     population = result.expand(pa.table({"x": ["a", "b"]}))
     assert population.to_pydict() == {"x": ["a", "a", "a", "b", "b"], "copy": [1, 2, 3, 1, 2]}
     with pytest.raises(InputError, match="`table` has 3 rows, and a result without a key needs"):
         result.expand(pa.table({"x": [1, 2, 3]}))
+
+
+@pytest.mark.parametrize("kind", odd_columns.NAMES)
+def test_expand_keeps_columns_that_arrow_cannot_hold(kind):
+    frame = odd_columns.odd(kind, pd.DataFrame({"key": range(1000, 1120), "x": range(120)}))
+    problem = CalibrationProblem.from_matrix(np.ones((1, 120)), [300], np.ones(120))
+    result = problem.solve(integer_weights=True)
+    population = result.expand(frame)
+    assert type(population) is type(frame)
+    rows = np.repeat(np.arange(120), result.values.astype(int))
+    for name in ["key", "x", *odd_columns.NAMES[kind]]:
+        of = odd_columns.cells(frame, name)
+        assert repr(odd_columns.cells(population, name)) == repr([of[row] for row in rows])
 
 
 def test_what_cannot_be_expanded_says_why(survey, result):
