@@ -213,5 +213,6 @@ def _changes(parts: sp.csr_array, steps: Array, estimates: Array, aims: Aims) ->
         costs = aims.costs(moved, targets) - aims.costs(now, targets)
         starts = parts.indptr[rows.start : rows.stop + 1] - entries.start
         shape = (len(starts) - 1, parts.shape[1])
-        changes[rows] = sp.csr_array((costs, targets, starts), shape=shape).sum(axis=1)
+        of_records = sp.csr_array((costs, targets, starts), shape=shape)
+        changes[rows] = np.asarray(of_records.sum(axis=1)).ravel()
     return changes
