@@ -10,7 +10,9 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from checks import check
 from numpy.typing import NDArray
 
 from l0.calibration import SELECTORS, CalibrationProblem, CalibrationResult
+from l0.calibration import solve as solving
 from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
 from l0.calibration.evaluation.untargeted import untargeted_metrics
 from l0.datasets import cps_paths
@@ -35,6 +38,16 @@ COLUMNS: Columns = {
     "max_weight_ratio": ("max w/w0", lambda x: f"{x:,.0f}"),
     "gap": ("gap", lambda x: f"{x:.0e}"),
     "seconds": ("seconds", lambda x: f"{x:.1f}"),
+}
+#: What `--whole` prints.
+SIZE = "effective_sample_size"
+WHOLE: Columns = {
+    "fitted_loss": ("loss %, fitted", lambda x: f"{100 * x:.3f}"),
+    "whole_loss": ("loss %, whole", lambda x: f"{100 * x:.3f}"),
+    f"fitted_{SIZE}": ("ESS, fitted", COLUMNS[SIZE][1]),
+    f"whole_{SIZE}": ("ESS, whole", COLUMNS[SIZE][1]),
+    "fit": ("fit, CPU s", lambda x: f"{x:.2f}"),
+    "rounding": ("whole weights, CPU s", lambda x: f"{x:.2f}"),
 }
 
 
@@ -142,6 +155,56 @@ def check_limits(runs: dict[tuple[str, int], list[Metrics]]) -> bool:
     return all(passed)
 
 
+@contextmanager
+def cpu_seconds(module: ModuleType, names: dict[str, str]) -> Iterator[Metrics]:
+    """Measure functions that a module calls: the last call under each of the names given."""
+    spent: Metrics = {}
+    plain = {function: getattr(module, function) for function in names}
+
+    def timed(function: str) -> Callable[..., object]:
+        def call(*arguments: object) -> object:
+            started = time.process_time()
+            try:
+                return plain[function](*arguments)
+            finally:
+                spent[names[function]] = time.process_time() - started
+
+        return call
+
+    for function in names:
+        setattr(module, function, timed(function))
+    try:
+        yield spent
+    finally:
+        for function, original in plain.items():
+            setattr(module, function, original)
+
+
+def compare_whole(problem: CalibrationProblem, budgets: Iterable[int | None], seeds: int) -> bool:
+    """Print fitted and whole weights of `hybrid` and of the full file beside each other."""
+    print_titles(WHOLE)
+    fit_stage = {"refit": "fit", "calibrate_full_file": "fit", "whole_fit": "rounding"}
+    more = []
+    for budget in budgets:
+        runs = []
+        for seed in range(seeds):
+            fitted = problem.solve(budget, seed=seed).metrics
+            with cpu_seconds(solving, fit_stage) as spent:
+                whole = problem.solve(budget, seed=seed, integer_weights=True).metrics
+            runs.append(
+                {
+                    **{f"fitted_{name}": fitted[name] for name in ("loss", SIZE)},
+                    **{f"whole_{name}": whole[name] for name in ("loss", SIZE)},
+                    **spent,
+                }
+            )
+        name = "full file" if budget is None else "hybrid"
+        print_row(name, budget or problem.n_records, runs, WHOLE)
+        more += [run["whole_loss"] - run["fitted_loss"] for run in runs]
+    print()
+    return check("whole weights, loss more than fitted, points", 100 * max(more), "at most", 0.1)
+
+
 def main() -> int:
     """Run what was asked for, and fail where a limit was missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -149,6 +212,9 @@ def main() -> int:
     parser.add_argument("--n-records", nargs="+", type=int, default=BUDGETS)
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--whole", action="store_true", help="compare whole with fitted weights, and nothing else"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
@@ -159,8 +225,10 @@ def main() -> int:
         f"{time.perf_counter() - started:.1f} s; median of {options.seeds} seeds (min-max), "
         f"{options.threads} threads\n"
     )
-    print_titles()
     full, _ = solve(problem)  # the first call is slower
+    if options.whole:
+        return 0 if compare_whole(problem, [*options.n_records, None], options.seeds) else 1
+    print_titles()
     print_row("design weights", problem.n_records, [design_metrics(problem, full)])
     of_all = [solve(problem)[1] for _ in range(options.seeds)]
     print_row("full file", problem.n_records, of_all)

@@ -138,6 +138,20 @@ def test_records_that_must_be_kept_and_quotas(files, source, survey):
     assert ended.exit_code == 2 and "`n_records` is 10" in ended.stderr
 
 
+def test_whole_weights_are_asked_for_and_written_as_whole_numbers(files):
+    ended = l0_("calibrate", *files, "--n-records", "40", "--epochs", "8", "--integer-weights")
+    assert ended.exit_code == 0, ended.output
+    assert "The weights were rounded to whole numbers." in ended.stdout
+    weights = pa.parquet.read_table("l0-result/weights.parquet").column("weight")
+    assert weights.type == pa.int64()
+    assert len(weights) == 40
+    saved = CalibrationResult.load("l0-result")
+    assert saved.run["arguments"]["integer_weights"] is True
+    room = {}
+    exec(saved.run["call"], room)  # noqa: S102
+    np.testing.assert_array_equal(room["result"].values, saved.values)
+
+
 def test_the_solver_is_set_and_recorded(files):
     options = ("--solver", "gap=1e-5,max_seconds=60", "--distance", "linear", "--keep-total")
     ended = l0_("calibrate", *files, *options)

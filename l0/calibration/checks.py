@@ -202,6 +202,15 @@ def check_scale(problem: Problem, reachable: NDArray[np.bool_]) -> None:
         )
 
 
+def check_exact_is_possible(exact: bool, whole: bool) -> None:
+    """Check that an exact fit is not asked to have whole weights too."""
+    if exact and whole:
+        raise InputError(
+            "`exact=True` and `integer_weights=True` exclude each other, because whole weights do "
+            "not meet targets exactly in general; drop one of them"
+        )
+
+
 def check_exact(
     objective: Objective, records: NDArray[np.int64], fit: Fit, reasons: NDArray[np.str_]
 ) -> None:
@@ -249,7 +258,7 @@ def _conflict(objective: Objective, records: NDArray[np.int64], rows: NDArray[np
     width = problem.tolerance[rows] * scales
     names = [problem.names[row] for row in rows]
     if objective.keep_total:
-        total = problem.design_weights.sum()
+        total = objective.total
         matrix = sp.vstack([matrix, sp.csr_array(w0[None, :])], format="csr")
         low, high, scales = (np.append(each, total) for each in (low, high, scales))
         width, names = np.append(width, 0.0), [*names, "the total of the weights"]

@@ -286,6 +286,17 @@ class Options(TypedDict, total=False):
             bool,
         ),
     ]
+    integer_weights: Annotated[
+        bool,
+        Option(
+            "bool",
+            False,
+            "Whether the weights must be whole numbers of at least 1, so that `expand` of a result "
+            "can repeat each record as often. The fitted weights are rounded down or up, so that "
+            "the loss stays small, their sum is the nearest whole number, and the bounds hold.",
+            bool,
+        ),
+    ]
     solver: Annotated[
         "Solver | None",
         Option(

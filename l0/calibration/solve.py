@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.checks import (
     check_exact,
+    check_exact_is_possible,
     check_joint_reach,
     check_joint_reach_of_fit,
     check_n_records,
@@ -26,16 +27,17 @@ from l0.calibration.checks import (
 )
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Metrics
-from l0.calibration.evaluation.notes import constraints_note, notes
+from l0.calibration.evaluation.notes import constraints_note, notes, rounding_notes
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective
-from l0.calibration.fitting.refit import Fit, calibrate_full_file, refit
+from l0.calibration.fitting.refit import Fit, all_candidates, calibrate_full_file, refit
+from l0.calibration.fitting.whole_fit import WholeFit, whole_fit
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
-from l0.calibration.problem.limits import read_bounds
+from l0.calibration.problem.limits import read_bounds, whole_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.problem.representation import PER_RECORD, checked_represent, price
 from l0.calibration.progress import Listener, progress_bar
@@ -75,13 +77,17 @@ def solve(
                 context, full_file = with_reference(context, budget)
             if budget is None:
                 assert full_file is not None
-                records, fit, full_file = context.candidates, full_file, None
+                selection, fit, full_file = all_candidates(context), full_file, None
             else:
                 context = with_soft_targets(context, budget)
                 selection = obey(context, selector.select(context, budget))
-                records, fit = selection.records, refit(context, selection)
+                fit = refit(context, selection)
+            records, whole = selection.records, None
+            if context.objective.whole is not None:
+                whole = whole_fit(context, selection, fit)
+                fit = whole.fit
         metrics, tables, remarks, together = _concluded(
-            context, records, fit, full_file, reasons, together
+            context, records, fit, full_file, reasons, together, whole
         )
         run = describe_run(problem, method, _arguments(context, budget, options))
         return CalibrationResult(
@@ -135,9 +141,13 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
             for selection, reasons in zip(selections, [widest, *others], strict=True):
                 together = check_joint_reach(context, len(selection.records), reasons)
                 reached = replace(context.objective, reachable=reasons == "")
-                fit = refit(replace(context, objective=reached), selection)
+                of_budget, whole = replace(context, objective=reached), None
+                fit = refit(of_budget, selection)
+                if reached.whole is not None:
+                    whole = whole_fit(of_budget, selection, fit)
+                    fit = whole.fit
                 metrics, *_ = _concluded(
-                    context, selection.records, fit, full_file, reasons, together
+                    context, selection.records, fit, full_file, reasons, together, whole
                 )
                 rows.append(metrics)
     return Frontier(pa.Table.from_pylist(rows), problem.kind)
@@ -161,6 +171,9 @@ def prepare(
     if flag(options["check_scale"], "check_scale"):
         check_scale(problem, reasons == "")
     epochs = options["epochs"]
+    exact = flag(options["exact"], "exact")
+    is_whole = flag(options["integer_weights"], "integer_weights")
+    check_exact_is_possible(exact, is_whole)
     objective = Objective(
         problem,
         checked_device(options["device"]),
@@ -169,8 +182,14 @@ def prepare(
         reasons == "",
         distance=checked_distance(options["distance"]),
         keep_total=flag(options["keep_total"], "keep_total"),
-        exact=flag(options["exact"], "exact"),
-        signed=n_records is None and options["bounds"] is None and options["weight_bounds"] is None,
+        exact=exact,
+        signed=(
+            n_records is None
+            and options["bounds"] is None
+            and options["weight_bounds"] is None
+            and not is_whole
+        ),
+        whole=whole_bounds(problem, bounds, candidates) if is_whole else None,
     )
     context = FitContext(
         objective,
@@ -240,6 +259,7 @@ def _concluded(
     full_file: Fit | None,
     reasons: NDArray[np.str_],
     together: NDArray[np.str_],
+    whole: WholeFit | None = None,
 ) -> tuple[Metrics, dict[str, pa.Table], list[str], NDArray[np.str_]]:
     """Check a fit, turn its ratios into weights within the bounds, and evaluate them.
 
@@ -262,7 +282,7 @@ def _concluded(
     quality, tables = evaluate(
         problem,
         records,
-        weights,
+        weights if whole is None else whole.weights,
         fit,
         context.candidates,
         context.reference,
@@ -273,6 +293,11 @@ def _concluded(
     remarks = notes(problem, fit, full_file, weights, quality["n_forced_out"], reasons)
     for remark in remarks:
         logger.warning("%s", remark)
+    if whole is not None:
+        # The user asked for the rounding, so that this is no warning.
+        remarks += rounding_notes(problem, records, whole, objective.keep_total)
+        if whole.changed:
+            quality = {**quality, "fit_status": "rounded"}
     return {**quality, "seconds": context.history.seconds}, tables, remarks, together
 
 
@@ -295,5 +320,6 @@ def _arguments(context: FitContext, n_records: int | None, options: Options) -> 
         "epochs": context.epochs,
         "keep_total": bool(options["keep_total"]),
         "exact": bool(options["exact"]),
+        "integer_weights": bool(options["integer_weights"]),
         "check_scale": bool(options["check_scale"]),
     }

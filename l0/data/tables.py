@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, TypeVar, cast, get_args
 
@@ -230,10 +231,17 @@ def take_values(values: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.ChunkedA
 
 
 def take_weighted_rows(
-    source: TableT, rows: NDArray[np.int64], name: str, values: NDArray[np.float64]
+    source: TableT,
+    rows: NDArray[np.int64],
+    name: str,
+    values: NDArray[Any],
+    without: Sequence[str] = (),
 ) -> TableT:
-    """Take rows of a frame with new row numbers, and append or replace a column."""
-    frame = nw.from_native(source, eager_only=True)  # type: ignore[call-overload]
+    """Take rows of a frame with new row numbers, and append or replace a column.
+
+    The columns in `without` are left out.
+    """
+    frame = nw.from_native(source, eager_only=True).drop(without)  # type: ignore[call-overload]
     taken = nw.from_native(take_rows(nw.to_native(nw.maybe_reset_index(frame)), rows))
     taken = nw.maybe_reset_index(taken)
     weights = nw.new_series(name, values, backend=taken.implementation)

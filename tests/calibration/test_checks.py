@@ -71,3 +71,9 @@ def test_a_frontier_checks_each_exact_fit():
     ]
     with pytest.raises(InputError, match="contradict each other by"):
         people(0, 1.3).frontier([50, 100], exact=True)
+
+
+def test_an_exact_fit_and_whole_weights_exclude_each_other():
+    text = "`exact=True` and `integer_weights=True` exclude each other, .*; drop one of them"
+    with pytest.raises(InputError, match=text):
+        people(0).solve(exact=True, integer_weights=True)

@@ -63,6 +63,7 @@ def problem():
         ({"check_scale": 0}, r"`check_scale` must be True or False, got 0"),
         ({"check_scale": None}, r"`check_scale` must be True or False, got None"),
         ({"check_scale": "no"}, r"`check_scale` must be True or False, got 'no'"),
+        ({"integer_weights": 1}, r"`integer_weights` must be True or False, got 1"),
         ({"epochs": True}, r"`epochs` must be an integer of at least 1, got True"),
         ({"device": "abacus"}, r"`device` 'abacus' cannot be used here \(.*\); try 'cpu'"),
         ({"device": ["cpu"]}, r"`device` \['cpu'\] cannot be used here"),
@@ -112,6 +113,7 @@ def test_the_run_says_how_to_repeat_it(problem):
         "distance": "raking",
         "exact": False,
         "keep_total": False,
+        "integer_weights": False,
         "solver": {"gap": 1e-3, "max_seconds": None},
         "check_scale": True,
     }

@@ -23,7 +23,7 @@ NO_ESTIMATE = "the chosen records add up to a denominator of 0"
 def evaluate(
     problem: Problem,
     records: NDArray[np.int64],
-    weights: NDArray[np.float64],
+    weights: NDArray[np.float64] | NDArray[np.int64],
     fit: Fit,
     candidates: NDArray[np.int64],
     reference: NDArray[np.float64] | None,
@@ -38,7 +38,8 @@ def evaluate(
     problem : Problem
     records : ndarray of int64, shape (k,)
         The positions of the records in the problem.
-    weights : ndarray of float64, shape (k,)
+    weights : ndarray of float64 or int64, shape (k,)
+        The table of the weights has them as they are.
     fit : Fit
         The fit of these weights.
     candidates : ndarray of int64, shape (c,)
@@ -105,7 +106,7 @@ def evaluate(
         "gap": fit.solution.gap,
         "fit_status": "optimal" if exact_in_part else fit.solution.status,
         **untargeted_metrics(tables.get("untargeted")),
-        **weight_metrics(weights, w0),
+        **weight_metrics(everyone[records], w0),
     }
     return metrics, tables
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.refit import Fit
+from l0.calibration.fitting.whole_fit import WholeFit
 from l0.calibration.problem.constraints import Constraints
 from l0.calibration.problem.core import Problem
+from l0.calibration.problem.losses import score
 from l0.common.errors import first_few
 from l0.common.formatting import percent
 
@@ -89,6 +92,58 @@ def constraints_note(constraints: Constraints | None) -> list[str]:
 
 def _many(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
+def rounding_notes(
+    problem: Problem, records: NDArray[np.int64], whole: WholeFit, keep_total: bool
+) -> list[str]:
+    """Write the notes on whole weights: what the rounding changed.
+
+    Parameters
+    ----------
+    problem : Problem
+    records : ndarray of int64, shape (k,)
+    whole : WholeFit
+    keep_total : bool
+        Whether the weights must add up to the sum of all design weights.
+
+    Returns
+    -------
+    list of str
+    """
+    first, fitted, after = (
+        f"{_loss(problem, records, weights):.3%}"
+        for weights in (whole.first, whole.fitted, whole.weights)
+    )
+    found = []
+    if whole.n_outside:
+        were = "was" if whole.n_outside == 1 else "were"
+        found.append(
+            f"{whole.n_outside:,} of {len(records):,} fitted weights {were} outside the "
+            "whole numbers of at least 1 within the bounds. All weights were fitted again inside, "
+            f"with the same sum, which changed the mean error on the targets from {first} to "
+            f"{fitted}."
+        )
+    if whole.changed:
+        found.append(
+            "The fitted weights were rounded to whole numbers, which changed the mean error on the "
+            f"targets from {fitted} to {after}. `gap` and the shadow prices are those of the "
+            "fitted weights."
+        )
+    total, asked = int(whole.weights.sum()), float(problem.design_weights.sum())
+    if keep_total and not math.isclose(total, asked, rel_tol=1e-12):
+        found.append(
+            f"The weights add up to {total:,}, the whole number nearest to the sum of all design "
+            f"weights, {asked:,.10g}."
+        )
+    return found
+
+
+def _loss(
+    problem: Problem, records: NDArray[np.int64], weights: NDArray[np.float64 | np.int64]
+) -> float:
+    estimates = problem.estimate(weights.astype(np.float64), records)
+    return score(problem.relative_errors(problem.errors(estimates)), problem.importance)
 
 
 def _stopped(what: str, fit: Fit) -> str:

@@ -45,7 +45,7 @@ class Objective:
     distance : str
         The name of the distance to the base weights.
     keep_total : bool
-        Whether the weights must add up to the sum of all design weights.
+        Whether the weights must add up to `total`.
     exact : bool
         Whether all targets must be met.
     signed : bool
@@ -54,6 +54,10 @@ class Objective:
         Totals of the full file that the weights should keep.
     soft_part : float
         The share of a soft target, as a part of the mean share of a published one.
+    given_total : float or None
+        What `total` is, if it is not the sum of all design weights.
+    whole : Bounds or None
+        The bounds of whole weights, if the weights must be whole numbers.
     """
 
     problem: Problem
@@ -67,6 +71,15 @@ class Objective:
     signed: bool = False
     soft: SoftTargets | None = None
     soft_part: float = 0.0
+    given_total: float | None = None
+    whole: Bounds | None = None
+
+    @property
+    def total(self) -> float:
+        """The sum of the weights that `keep_total` keeps."""
+        if self.given_total is not None:
+            return self.given_total
+        return float(self.problem.design_weights.sum())
 
     @cached_property
     def operator(self) -> SparseOperator:

@@ -124,8 +124,12 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
 
 def calibrate_full_file(context: FitContext) -> Fit:
     """Calibrate all candidates. Their weights are the reference of the untargeted statistics."""
-    candidates = context.candidates
-    return refit(context, Selection(candidates, np.ones(len(candidates)), FULL_FILE_MU), "full")
+    return refit(context, all_candidates(context), "full")
+
+
+def all_candidates(context: FitContext) -> Selection:
+    """Select all candidates, with the design weights as base weights."""
+    return Selection(context.candidates, np.ones(len(context.candidates)), FULL_FILE_MU)
 
 
 def _misses_ratios(objective: Objective, selection: Selection, q: Array) -> bool:
@@ -173,8 +177,8 @@ def build_program(
     low, high = goal - wanted.free_below[rows], goal + wanted.free_above[rows]
     share = wanted.shares[rows]
     if objective.keep_total:
-        total = _parts_of_total(weight, problem.design_weights, least, most)
-        scaled = sp.vstack([scaled, sp.csr_array(total[None, :])], format="csr")
+        parts = _parts_of_total(weight, objective.total, least, most)
+        scaled = sp.vstack([scaled, sp.csr_array(parts[None, :])], format="csr")
         low, high = np.append(low, 1.0), np.append(high, 1.0)
         share = np.append(share, np.inf)
     return Program(
@@ -192,9 +196,9 @@ def build_program(
     )
 
 
-def _parts_of_total(weight: Array, design_weights: Array, least: Array, most: Array) -> Array:
-    """Give the parts of the base weights in the sum of all design weights, shape (k,)."""
-    parts: Array = weight / design_weights.sum()
+def _parts_of_total(weight: Array, total: float, least: Array, most: Array) -> Array:
+    """Give the parts of the base weights in the total of the weights, shape (k,)."""
+    parts: Array = weight / total
     lowest, highest = float(parts @ least), float(parts @ most)
     if not lowest <= 1 <= highest:
         end = f"at least {lowest:.4g}" if lowest > 1 else f"at most {highest:.4g}"

@@ -53,6 +53,48 @@ def read_bounds(problem: Problem, bounds: Any, weight_bounds: Any = None) -> Bou
     return Bounds(low, np.maximum(low, high), weight_low, weight_high)
 
 
+def whole_bounds(problem: Problem, bounds: Bounds, candidates: NDArray[np.int64]) -> Bounds:
+    """Tighten bounds to the smallest and the largest whole weight of each record, at least 1.
+
+    Parameters
+    ----------
+    problem : Problem
+    bounds : Bounds
+    candidates : ndarray of int64, shape (c,)
+        The records that can be kept.
+
+    Returns
+    -------
+    Bounds
+        For each record, the limits of its whole weights.
+
+    Raises
+    ------
+    InputError
+        If the bounds of a candidate have no whole number between them.
+    """
+    w0 = problem.design_weights
+    # Whether a weight keeps the bounds depends on w / w0. The product low * w0 may round to a
+    # number above or below.
+    lowest = np.ceil(bounds.low * w0)
+    lowest -= (lowest - 1) / w0 >= bounds.low
+    lowest += lowest / w0 < bounds.low
+    lowest = np.maximum(np.maximum(lowest, np.ceil(bounds.weight_low)), 1.0)
+    highest = np.floor(bounds.high * w0)
+    highest += (highest + 1) / w0 <= bounds.high
+    highest -= highest / w0 > bounds.high
+    highest = np.minimum(highest, np.floor(bounds.weight_high))
+    crossing = np.zeros(problem.n_records, dtype=bool)
+    crossing[candidates] = lowest[candidates] > highest[candidates]
+    _check_records(
+        problem,
+        crossing,
+        "`integer_weights=True`: there is no whole number of at least 1 within the bounds",
+        "widen `bounds` and `weight_bounds`",
+    )
+    return Bounds(lowest / w0, highest / w0, lowest, highest)
+
+
 def _read_pair(problem: Problem, argument: str, given: Any) -> tuple[Limit, Limit]:
     if given is None:
         return NONE["low"], NONE["high"]

@@ -31,6 +31,7 @@ from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError
 from l0.common.formatting import percent
 from l0.common.text_tables import TERMINAL, as_html, as_text
+from l0.common.validation import whole_number
 from l0.data.columns import plain
 from l0.data.tables import (
     FrameT,
@@ -44,6 +45,9 @@ from l0.data.tables import (
     read_table,
     take_weighted_rows,
 )
+
+#: The column of `expand` with the number of a copy, and the largest number of rows by default.
+COPY, MAX_ROWS = "copy", 10_000_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,7 +92,8 @@ class CalibrationResult(Generic[FrameT]):
     * `gap`: the relative duality gap of the fit. Its objective, the weighted mean error and the
       distance of the weights, is certainly within this share of the best possible one.
     * `fit_status`: ``exact`` if the closest weights meet all targets, ``optimal`` if the gap is as
-      small as asked for, ``stopped`` if the fit ended before, or ``trimmed`` (see `trim`).
+      small as asked for, ``stopped`` if the fit ended before, ``rounded`` if whole weights were
+      asked for and differ from the fitted ones, or ``trimmed`` (see `trim`).
     * `untargeted_median_error`, `untargeted_capped_error`: the median and the mean capped relative
       error of the statistics that are not targets, against the calibrated full file. None if there
       are no such statistics.
@@ -128,11 +133,14 @@ class CalibrationResult(Generic[FrameT]):
     @property
     def values(self) -> NDArray[np.float64]:
         """The weights of the chosen records, shape (k,), in the order of `indices`."""
-        return np.asarray(self.tables["weights"].column("weight").to_numpy())
+        return np.asarray(self.tables["weights"].column("weight").to_numpy(), dtype=np.float64)
 
     @property
     def weights(self) -> FrameT:
-        """A frame of the chosen records: their key and `weight`."""
+        """A frame of the chosen records: their key and `weight`.
+
+        The weights are int64 with ``integer_weights=True``, and otherwise float64.
+        """
         return self._frame(self.tables["weights"].drop_columns(["design_weight"]))
 
     @property
@@ -223,25 +231,109 @@ class CalibrationResult(Generic[FrameT]):
         >>> result.select(persons).column_names
         ['id', 'age', 'wgt']
         """
-        key = self.run["key"]
-        source = read_file(table, "table", key=key) if is_path(table) else table
-        rows, _ = read_table(source, "table")
+        source, rows = self._read(table)
         name = self._weight_column(rows, weight)
-        weights = self.tables["weights"]
-        if key is None:
-            places, calibrated = self._by_row_number(rows), self.values
-        else:
-            own = key_column(rows, key, "table", "the key")
-            found = find_keys(own, plain(weights.column(key)))
-            if found.null_count == len(found):
-                raise InputError(
-                    f"`table` has no row of a chosen record in {key!r} ({own.type}; the result has "
-                    f"{weights.column(key).type}); pass a table with the same keys"
-                )
-            places = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
-            calibrated = self.values[found.drop_null().to_numpy()]
+        places, calibrated = self._chosen_rows(rows)
         chosen = take_weighted_rows(source, places, name, calibrated)
         return native(chosen, self.kind) if is_path(table) else chosen
+
+    @overload
+    def expand(self, table: str | os.PathLike[str], *, max_rows: int = MAX_ROWS) -> FrameT: ...
+    @overload
+    def expand(self, table: TableT, *, max_rows: int = MAX_ROWS) -> TableT: ...
+    def expand(self, table: Any, *, max_rows: int = MAX_ROWS) -> Any:
+        """Repeat each row of the chosen records as often as its whole weight says.
+
+        This makes a synthetic population, in which each row stands for one unit. It needs whole
+        weights: ``integer_weights=True`` in the calibration.
+
+        Parameters
+        ----------
+        table : frame or path
+            The records themselves, their members, or another table with the key column.
+        max_rows : int
+            The largest number of rows to make.
+
+        Returns
+        -------
+        frame
+            The rows in their order, those of one record one after another. The new column ``copy``
+            numbers the copies of a record from 1. The key and `copy` together identify a record of
+            the population, also in the tables of its members. The column of design weights that
+            was named in the calibration is left out, because each row counts once. The frame is of
+            the kind of `table`, and of the result's kind for a path.
+
+        Raises
+        ------
+        InputError
+            If the weights are not whole numbers; if there would be more than `max_rows` rows; if
+            `table` has a column ``copy``; if the key column is missing or has no chosen record; or
+            if the records have no key, and `table` has another number of rows.
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> from l0.calibration import CalibrationProblem
+        >>> homes = pa.table({"id": [1, 2], "wgt": [1.0, 1.0], "rooms": [3, 5]})
+        >>> targets = pa.table({"variable": ["count", "rooms"], "value": [3.0, 11.0]})
+        >>> problem = CalibrationProblem.from_frames(homes, targets, key="id", weight="wgt")
+        >>> result = problem.solve(integer_weights=True)
+        >>> population = result.expand(homes)
+        >>> population.to_pydict()
+        {'id': [1, 1, 2], 'rooms': [3, 3, 5], 'copy': [1, 2, 1]}
+        """
+        if not self._is_whole:
+            raise InputError(
+                "`expand` repeats rows as often as their weights say, and these weights are not "
+                "whole numbers; calibrate with `integer_weights=True`"
+            )
+        most = whole_number(max_rows, "max_rows", 1)
+        source, rows = self._read(table)
+        if COPY in rows.column_names:
+            raise InputError(
+                f"`table` has a column {COPY!r}, the name of the new column with the number of the "
+                "copy; rename it"
+            )
+        places, counts = self._chosen_rows(rows)
+        if (n_rows := int(counts.sum())) > most:
+            raise InputError(
+                f"`expand` would make {n_rows:,} rows, and `max_rows` is {most:,}; raise "
+                "`max_rows`, or expand a part of the table at a time"
+            )
+        weight = self.run["weight"]
+        without = [weight] if weight in rows.column_names else []
+        # The first copy of a row stands where the copies of all rows before it end.
+        starts = np.repeat(np.cumsum(counts) - counts, counts)
+        copies = np.arange(1, n_rows + 1) - starts
+        repeated = take_weighted_rows(source, np.repeat(places, counts), COPY, copies, without)
+        return native(repeated, self.kind) if is_path(table) else repeated
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether the weights are whole numbers because the user asked for it."""
+        return bool(pa.types.is_integer(self.tables["weights"].schema.field("weight").type))
+
+    def _read(self, table: Any) -> tuple[Any, pa.Table]:
+        """Read a table with the key column: as it came, and as an Arrow table."""
+        source = read_file(table, "table", key=self.run["key"]) if is_path(table) else table
+        rows, _ = read_table(source, "table")
+        return source, rows
+
+    def _chosen_rows(self, rows: pa.Table) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Find the rows of chosen records in a table, and their weights."""
+        key, weights = self.run["key"], self.tables["weights"]
+        calibrated = weights.column("weight").to_numpy()
+        if key is None:
+            return self._by_row_number(rows), calibrated
+        own = key_column(rows, key, "table", "the key")
+        found = find_keys(own, plain(weights.column(key)))
+        if found.null_count == len(found):
+            raise InputError(
+                f"`table` has no row of a chosen record in {key!r} ({own.type}; the result has "
+                f"{weights.column(key).type}); pass a table with the same keys"
+            )
+        places = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+        return places, calibrated[found.drop_null().to_numpy()]
 
     def _weight_column(self, rows: pa.Table, asked: str | None) -> str:
         if asked is not None:
@@ -292,8 +384,9 @@ class CalibrationResult(Generic[FrameT]):
         ------
         InputError
             If there is no limit; if a limit is negative or NaN; if the limits cross, or if the mean
-            of the weights is outside; if some weights are negative, and `lower` is not above 0; or
-            if the result was loaded from a folder, which does not contain the problem.
+            of the weights is outside; if some weights are negative, and `lower` is not above 0; if
+            the weights are whole numbers, which trimming does not keep; or if the result was loaded
+            from a folder, which does not contain the problem.
 
         Examples
         --------
@@ -305,6 +398,11 @@ class CalibrationResult(Generic[FrameT]):
         >>> float(result.trim(upper=4.5).values.max())
         4.5
         """
+        if self._is_whole:
+            raise InputError(
+                "`trim` does not keep whole weights; calibrate with `weight_bounds=(lower, upper)` "
+                "and `integer_weights=True`"
+            )
         if self._evaluate is None:
             raise InputError(
                 "`trim` evaluates the targets again, and this result does not contain the problem "

@@ -133,6 +133,11 @@ def certificate(metrics: Mapping[str, Any]) -> str:
         return "All targets are met exactly, by the closest weights."
     if status == "optimal":
         return f"The fit is certified within {gap} of the best possible one."
+    if status == "rounded":
+        return (
+            f"The weights were rounded to whole numbers. The fit was within {gap} of the best "
+            "possible one."
+        )
     if status == "trimmed":
         return f"The weights were trimmed. The fit was within {gap} of the best possible one."
     return f"The fit was stopped. It is certainly within {gap} of the best possible one."

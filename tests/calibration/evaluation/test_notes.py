@@ -3,7 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from l0.calibration.evaluation.notes import REMEDIES, constraints_note, notes
+from l0.calibration.evaluation.metrics import fit_metrics
+from l0.calibration.evaluation.notes import REMEDIES, constraints_note, notes, rounding_notes
+from l0.calibration.fitting.whole_fit import WholeFit
 from l0.calibration.inputs.quotas import Quota
 from l0.calibration.problem.constraints import group_records
 from tests.calibration import problems
@@ -76,3 +78,44 @@ def test_the_constraints_that_were_obeyed_are_counted():
     assert constraints_note(group_records(nobody, quotas, np.arange(3))) == [
         f"{said}1 cell of `quotas`"
     ]
+
+
+def rounded(fitted, whole, first=None, n_outside=0, keep_total=False):
+    problem = problems.problem(n=5, m=3)
+    fitted, whole = np.array(fitted), np.array(whole)
+    first = fitted if first is None else np.array(first)
+    of = WholeFit(whole, fit_of(problem, 5, "exact"), fitted, first, n_outside)
+    return rounding_notes(problem, np.arange(5), of, keep_total), problem
+
+
+def test_a_rounding_says_what_it_changed_and_what_the_certificate_is_of():
+    (note,), problem = rounded([1.5, 2.5, 80.0, 90.0, 100.0], [1, 3, 80, 90, 100])
+    before, after = (
+        100 * fit_metrics(problem.relative_errors(problem.errors(problem.estimate(w))),
+                          problem.importance)["loss"]
+        for w in (np.array([1.5, 2.5, 80.0, 90.0, 100.0]), np.array([1.0, 3, 80, 90, 100]))
+    )  # fmt: skip
+    assert note == (
+        "The fitted weights were rounded to whole numbers, which changed the mean error on the "
+        f"targets from {before:.3f}% to {after:.3f}%. `gap` and the shadow prices are those of the "
+        "fitted weights."
+    )
+
+
+def test_weights_that_were_whole_need_no_note():
+    assert rounded([1.0, 2.0, 3.0, 4.0, 5.0], [1, 2, 3, 4, 5])[0] == []
+
+
+@pytest.mark.parametrize(("n_outside", "were"), [(1, "was"), (2, "were")])
+def test_a_second_fit_is_a_note_of_its_own(n_outside, were):
+    fitted = [1.0, 2.0, 3.0, 4.0, 5.0]
+    (note,), _ = rounded(fitted, [1, 2, 3, 4, 5], [0.1, 2.9, 3, 4, 5], n_outside)
+    assert note.startswith(f"{n_outside} of 5 fitted weights {were} outside the whole numbers of")
+
+
+def test_a_total_that_is_no_whole_number_is_told():
+    (note,), problem = rounded([1.0, 2.0, 3.0, 4.0, 5.0], [1, 2, 3, 4, 5], keep_total=True)
+    assert note == (
+        "The weights add up to 15, the whole number nearest to the sum of all design weights, "
+        f"{problem.design_weights.sum():.10g}."
+    )

@@ -6,9 +6,13 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.problem.limits import read_bounds
+from l0.calibration.problem.bounds import Bounds
+from l0.calibration.problem.limits import read_bounds, whole_bounds
 from l0.common.errors import InputError
 
 N = 6
@@ -171,3 +175,68 @@ def test_bad_columns_are_named(of_frames, name, text):
 def test_a_matrix_has_no_columns(of_matrix):
     with pytest.raises(InputError, match="names a column, 'cap', and a problem from a matrix has"):
         read_bounds(of_matrix, (None, "cap"))
+
+
+# Bounds of whole weights
+
+
+@given(
+    w0=hnp.arrays(float, 8, elements=st.floats(0.01, 1e4)),
+    low=st.floats(0, 3),
+    width=st.floats(0, 5),
+    weight_low=st.floats(0, 5),
+)
+def test_whole_bounds_are_the_smallest_and_the_largest_whole_weights(w0, low, width, weight_low):
+    of = CalibrationProblem.from_matrix(np.ones((1, 8)), [1.0], w0)
+    high = low + width + 1e-3
+    both = Bounds(np.maximum(low, weight_low / w0), np.full(8, high), weight_low, math.inf)
+
+    def inside(weights):
+        return (weights >= 1) & (weights >= weight_low) & (weights / w0 >= low) & (
+            weights / w0 <= high
+        )  # fmt: skip
+
+    none = np.array([], dtype=np.int64)
+    whole = whole_bounds(of, both, none)
+    np.testing.assert_array_equal(whole.weight_low, np.rint(whole.weight_low))
+    np.testing.assert_array_equal(whole.weight_high, np.rint(whole.weight_high))
+    some = whole.weight_low <= whole.weight_high
+    assert inside(whole.weight_low)[some].all()
+    assert inside(whole.weight_high)[some].all()
+    assert not inside(whole.weight_low - 1)[some].any()
+    assert not inside(whole.weight_high + 1)[some].any()
+    if not some.all():
+        with pytest.raises(InputError, match="no whole number"):
+            whole_bounds(of, both, np.arange(8))
+
+
+@pytest.mark.parametrize("w0", [0.1, 7, 30, 49, 1e5])
+def test_whole_limits_are_not_lost_by_rounding(w0):
+    of = CalibrationProblem.from_matrix(np.ones((1, 3)), [3 * w0], np.full(3, w0))
+    everyone = np.arange(3)
+    for limit in range(1, 200):
+        bounds = read_bounds(of, None, (limit, limit))
+        whole = whole_bounds(of, bounds, everyone)
+        np.testing.assert_array_equal(whole.weight_low, limit)
+        np.testing.assert_array_equal(whole.weight_high, limit)
+        whole = whole_bounds(of, read_bounds(of, (limit / w0, limit / w0)), everyone)
+        np.testing.assert_array_equal(whole.weight_low, limit)
+        np.testing.assert_array_equal(whole.weight_high, limit)
+
+
+def test_without_bounds_whole_weights_are_at_least_1(of_matrix):
+    whole = whole_bounds(of_matrix, Bounds(), np.arange(N))
+    np.testing.assert_array_equal(whole.weight_low, 1)
+    np.testing.assert_array_equal(whole.weight_high, np.inf)
+
+
+def test_records_without_a_whole_number_within_the_bounds_are_named(of_matrix):
+    bounds = read_bounds(of_matrix, (0.1, 0.9))
+    text = (
+        r"`integer_weights=True`: there is no whole number of at least 1 within the bounds in "
+        r"2 records \(20, 40\); widen `bounds` and `weight_bounds`"
+    )
+    with pytest.raises(InputError, match=text):
+        whole_bounds(of_matrix, bounds, np.arange(N))
+    # Nobody asks for weights of records that cannot be kept.
+    whole_bounds(of_matrix, bounds, np.flatnonzero(of_matrix.design_weights > 1))

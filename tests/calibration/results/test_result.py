@@ -381,3 +381,123 @@ def test_results_of_frames_can_be_trimmed(survey):
         & (survey.targets["entity"] == "")
     ][0]
     assert trimmed.targets["estimate"][row] == pytest.approx(trimmed.values[state].sum())
+
+
+# Whole weights
+
+
+@pytest.fixture(scope="module")
+def whole():
+    given = problems.parts(n=120, m=8)
+    return CalibrationProblem.from_matrix(**given).solve(30, epochs=24, integer_weights=True)
+
+
+def whole_of(survey, **changes):
+    return l0.calibrate(**survey.options(), **changes, n_records=40, epochs=8, integer_weights=True)
+
+
+def test_whole_weights_are_integers_in_frames_and_files_and_floats_in_values(whole, tmp_path):
+    assert whole.values.dtype == np.float64
+    assert whole.weights.column("weight").type == pa.int64()
+    whole.save(tmp_path / "out")
+    loaded = CalibrationResult.load(tmp_path / "out", kind="pandas")
+    np.testing.assert_array_equal(loaded.values, whole.values)
+    assert loaded.values.dtype == np.float64
+    assert loaded.weights["weight"].dtype == np.int64
+    assert loaded.metrics == whole.metrics
+    assert "rounded to whole numbers" in (tmp_path / "out" / "report.html").read_text("utf-8")
+    first = loaded.weights.to_csv(index=False).splitlines()[1]
+    assert first == f"{loaded.weights['key'][0]},{loaded.values[0]:.0f}"
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+def test_select_writes_whole_weights_as_integers(survey, convert, kind):
+    chosen = whole_of(survey).select(convert(survey.households, kind))
+    column = np.asarray(chosen["weight"])
+    assert column.dtype == np.int64
+    np.testing.assert_array_equal(column, whole_of(survey).values)
+
+
+def test_whole_weights_cannot_be_trimmed(whole):
+    with pytest.raises(InputError, match="`trim` does not keep whole weights; calibrate with `wei"):
+        whole.trim(upper=1e6)
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+def test_expanded_records_add_up_to_the_weighted_totals(survey, convert, kind):
+    result = whole_of(survey)
+    households = convert(survey.households, kind)
+    population = result.expand(households)
+    assert type(population) is type(households)
+    chosen = result.select(survey.households)
+    frame = pd.DataFrame({name: np.asarray(population[name]) for name in ("household", "copy")})
+    np.testing.assert_array_equal(
+        frame["household"], np.repeat(chosen["household"].to_numpy(), chosen["weight"])
+    )
+    assert not frame.duplicated().any()
+    sizes = frame.groupby("household")["copy"].agg(["min", "max", "size"])
+    assert (sizes["min"] == 1).all()
+    assert (sizes["max"] == sizes["size"]).all()
+    columns = list(population.column_names if kind == "pyarrow" else population.columns)
+    assert columns == [name for name in survey.households.columns if name != "weight"] + ["copy"]
+    for name in survey.households.select_dtypes("number").columns.difference(["weight"]):
+        weighted = (chosen[name] * chosen["weight"]).sum()
+        assert np.asarray(population[name]).sum() == pytest.approx(weighted)
+
+
+def test_expanded_members_meet_their_records(survey):
+    result = whole_of(survey)
+    homes, persons = (result.expand(table) for table in (survey.households, survey.persons))
+    chosen = result.select(survey.persons)
+    assert len(persons) == chosen["weight"].sum()
+    joined = persons.merge(homes, on=["household", "copy"], validate="many_to_one")
+    assert len(joined) == len(persons)
+    assert isinstance(persons.index, pd.RangeIndex)
+
+
+def test_a_loaded_result_expands_a_path(survey, convert, tmp_path):
+    result = whole_of(survey)
+    result.save(tmp_path / "out")
+    loaded = CalibrationResult.load(tmp_path / "out", kind="polars")
+    population = loaded.expand(convert(survey.households, "parquet", "homes"))
+    assert isinstance(population, pl.DataFrame)
+    assert len(population) == result.values.sum()
+
+
+def test_a_result_without_a_key_expands_by_row():
+    problem = CalibrationProblem.from_matrix(np.eye(2), [3, 2], [1, 1])
+    result = problem.solve(integer_weights=True)
+    population = result.expand(pa.table({"x": ["a", "b"]}))
+    assert population.to_pydict() == {"x": ["a", "a", "a", "b", "b"], "copy": [1, 2, 3, 1, 2]}
+    with pytest.raises(InputError, match="`table` has 3 rows, and a result without a key needs"):
+        result.expand(pa.table({"x": [1, 2, 3]}))
+
+
+@pytest.mark.parametrize("kind", odd_columns.NAMES)
+def test_expand_keeps_columns_that_arrow_cannot_hold(kind):
+    frame = odd_columns.odd(kind, pd.DataFrame({"key": range(1000, 1120), "x": range(120)}))
+    problem = CalibrationProblem.from_matrix(np.ones((1, 120)), [300], np.ones(120))
+    result = problem.solve(integer_weights=True)
+    population = result.expand(frame)
+    assert type(population) is type(frame)
+    rows = np.repeat(np.arange(120), result.values.astype(int))
+    for name in ["key", "x", *odd_columns.NAMES[kind]]:
+        of = odd_columns.cells(frame, name)
+        assert repr(odd_columns.cells(population, name)) == repr([of[row] for row in rows])
+
+
+def test_what_cannot_be_expanded_says_why(survey, result):
+    with pytest.raises(InputError, match="not whole numbers; calibrate with `integer_weights=True"):
+        result.expand(survey.households)
+    of = whole_of(survey)
+    rows = f"{of.values.sum():,.0f}"
+    text = f"`expand` would make {rows} rows, and `max_rows` is 100; raise `max_rows`, or expand a"
+    with pytest.raises(InputError, match=text):
+        of.expand(survey.households, max_rows=100)
+    assert len(of.expand(survey.households, max_rows=int(of.values.sum()))) == of.values.sum()
+    with pytest.raises(InputError, match="`max_rows` must be an integer of at least 1, got 0"):
+        of.expand(survey.households, max_rows=0)
+    with pytest.raises(InputError, match="`table` has a column 'copy', the name of .*; rename it"):
+        of.expand(survey.households.assign(copy=1))
+    with pytest.raises(InputError, match="`table` has no row of a chosen record in 'household'"):
+        of.expand(survey.households.assign(household=-1))

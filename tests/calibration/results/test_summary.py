@@ -94,6 +94,12 @@ def test_a_price_has_a_sign():
             0.12,
             "The fit was stopped. It is certainly within 12% of the best possible one.",
         ),
+        (
+            "rounded",
+            3e-4,
+            "The weights were rounded to whole numbers. The fit was within 0.03% of the best "
+            "possible one.",
+        ),
     ],
 )
 def test_the_certificate_is_a_sentence(status, gap, text):
