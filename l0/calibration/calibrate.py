@@ -67,7 +67,7 @@ def calibrate(
         a path.
     method : str or Selector, default "hybrid"
         How to choose the records. ``"hybrid"`` hits the targets and represents the rest.
-        ``"path"`` and ``"hard_concrete"`` fit the targets alone. ``"random"``, ``"pps"`` and
+        ``"path"`` and ``"hard_concrete"`` select for the fit alone. ``"random"``, ``"pps"`` and
         ``"cube"`` are probability samples, for comparison. Pass a selector object to change
         settings, for example ``l0.calibration.Hybrid(share=0.5)``.
     **options

@@ -91,7 +91,7 @@ class Frontier(Generic[FrameT]):
         Records  targets       1%      10%      error*       size    ratio  Seconds
           2,000     1.6%      97%      98%         21%      1,480     18.2      3.1
             500     2.1%      91%      97%         46%        310     40.9      4.0
-        * On totals and counts that are not targets, against the file in which all
+        * On statistics that no fit is trained on, against the file in which all
           records are calibrated. All errors are relative and count at most 100%.
           A weight ratio is the final over the design weight.
         """

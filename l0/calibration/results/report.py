@@ -61,6 +61,7 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         certificate=certificate(metrics),
         fit=_fit(tables["targets"]),
         untargeted=_untargeted(tables.get("untargeted")),
+        n_trained=_n_trained(tables.get("untargeted")),
         missing_reason=_missing_reason(tables.get("untargeted")),
         weights=_weights(tables["weights"]),
         course=_course(tables["history"]),
@@ -129,8 +130,11 @@ def _groups(
 
 
 def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
-    """Compare the result with the calibrated full file on the untargeted statistics."""
-    if table is None or not table.num_rows:
+    """Compare the result with the calibrated full file on the held-out statistics."""
+    if table is None:
+        return None
+    table = table.filter(table.column("held_out"))
+    if not table.num_rows:
         return None
     size = np.abs(as_numbers(table.column("relative_error")))
     effective_n = as_numbers(table.column("effective_n"))
@@ -161,7 +165,7 @@ def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
             {"after": size},
             things="statistics",
             lowest=1e-4,
-            label="Share of the untargeted statistics whose relative error against the calibrated "
+            label="Share of the held-out statistics whose relative error against the calibrated "
             "full file is at most a given size",
         ),
         "worst": _rows(table, np.argsort(-size, kind="stable")[:WORST]),
@@ -170,11 +174,21 @@ def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
     }
 
 
+def _n_trained(untargeted: pa.Table | None) -> int:
+    """Count the statistics that the fit was trained on."""
+    return 0 if untargeted is None else int(np.sum(untargeted.column("trained").to_pylist()))
+
+
 def _missing_reason(untargeted: pa.Table | None) -> str:
     if untargeted is None:
         return (
             "Nothing is known about statistics that are not targets: the problem was a matrix, "
             "without a matrix of such statistics. Pass one as `untargeted`."
+        )
+    if _n_trained(untargeted):
+        return (
+            "Nothing is known about other statistics: the fit was trained on each statistic that "
+            "is not a target."
         )
     return (
         "Nothing is known about statistics that are not targets: each statistic of these records "

@@ -95,8 +95,11 @@ class CalibrationResult(Generic[FrameT]):
       small as asked for, ``stopped`` if the fit ended before, ``rounded`` if whole weights were
       asked for and differ from the fitted ones, or ``trimmed`` (see `trim`).
     * `untargeted_median_error`, `untargeted_capped_error`: the median and the mean capped relative
-      error of the statistics that are not targets, against the calibrated full file. None if there
-      are no such statistics.
+      error of the held-out statistics, against the calibrated full file. No fit trains on them,
+      unless `represent` names them. None if there are no such statistics.
+    * `represented_capped_error`: the mean capped relative error of the statistics that the fit was
+      trained on (`represent`), against the calibrated full file. It says how well the soft targets
+      are kept, and nothing about other statistics. None if the fit was trained on none.
     * `effective_sample_size`: Kish's, ``(sum w)^2 / sum w^2``.
     * `design_effect`: k over the effective sample size.
     * `max_weight_ratio`: the largest ratio of a final weight to its design weight.
@@ -171,8 +174,10 @@ class CalibrationResult(Generic[FrameT]):
         """A frame of the statistics that are not targets, or None if there are none.
 
         Its columns are `statistic`, `variable`, `by` (the label columns), `reference` (the value in
-        the calibrated full file), `estimate`, `relative_error` and `effective_n` (the effective
-        number of records behind the reference).
+        the calibrated full file), `estimate`, `relative_error`, `effective_n` (the effective number
+        of records behind the reference), `held_out` (whether the statistic counts in
+        `untargeted_capped_error`: no fit trains on it) and `trained` (whether this fit was trained
+        on it). With ``represent=False``, counts and totals by one label column are neither.
         """
         table = self.tables.get("untargeted")
         return None if table is None else self._frame(table)

@@ -20,19 +20,23 @@ def _count(number: float) -> str:
     return f"{number:,.0f}"
 
 
-#: The metrics in the tables: the title of each, and how to write its value.
-HEADLINES: dict[str, tuple[str, Callable[[float], str]]] = {
+#: The title of each metric, and how to write its value.
+Headlines = dict[str, tuple[str, Callable[[float], str]]]
+
+#: The metrics in the tables.
+HEADLINES: Headlines = {
     "n_records": ("Records", _count),
     "loss": ("Mean error on targets", percent),
     "within_1pct": ("Targets within 1%", percent),
     "within_10pct": ("Targets within 10%", percent),
     "untargeted_capped_error": ("Mean untargeted error*", percent),
+    "represented_capped_error": ("Mean error of represented totals", percent),
     "effective_sample_size": ("Effective sample size", _count),
     "max_weight_ratio": ("Largest weight ratio", "{:,.1f}".format),
     "seconds": ("Seconds", "{:,.1f}".format),
 }
 FOOTNOTE = (
-    "* On totals and counts that are not targets, against the file in which all\n"
+    "* On statistics that no fit is trained on, against the file in which all\n"
     "  records are calibrated. All errors are relative and count at most 100%.\n"
     "  A weight ratio is the final over the design weight."
 )
@@ -50,15 +54,18 @@ def result_rows(metrics: Metrics, targets: pa.Table) -> Rows:
         **fit_metrics(error, importance),
         "max_weight_ratio": 1.0,
     }
-    titles = [title for title, _ in HEADLINES.values()]
-    rows: list[Row] = list(zip(titles, _cells(before), _cells(metrics), strict=True))
+    shown = _without_soft_targets() if metrics["represented_capped_error"] is None else HEADLINES
+    titles = [title for title, _ in shown.values()]
+    cells = (_cells(of, shown) for of in (before, metrics))
+    rows: list[Row] = list(zip(titles, *cells, strict=True))
     return ("", "Design weights", "Calibrated"), rows
 
 
 def frontier_rows(budgets: Sequence[Mapping[str, Any]]) -> Rows:
     """Make the table of a frontier: a row for each budget, and a column for each metric."""
-    head = [title for title, _ in HEADLINES.values()]
-    return head, [_cells(metrics) for metrics in budgets]
+    shown = _without_soft_targets()
+    head = [title for title, _ in shown.values()]
+    return head, [_cells(metrics, shown) for metrics in budgets]
 
 
 def worst_rows(targets: pa.Table) -> Rows:
@@ -150,7 +157,12 @@ def joint_reasons(targets: pa.Table) -> list[str]:
     return list(dict.fromkeys(reasons))[:WORST]
 
 
-def _cells(metrics: Mapping[str, Any]) -> list[str]:
+def _without_soft_targets() -> Headlines:
+    """Leave out the row of the soft targets."""
+    return {name: of for name, of in HEADLINES.items() if name != "represented_capped_error"}
+
+
+def _cells(metrics: Mapping[str, Any], shown: Headlines) -> list[str]:
     """Write the metrics. A missing metric is an empty cell, and None is "not known"."""
 
     def cell(name: str, write: Callable[[float], str]) -> str:
@@ -158,4 +170,4 @@ def _cells(metrics: Mapping[str, Any]) -> list[str]:
             return ""
         return "not known" if metrics[name] is None else write(metrics[name])
 
-    return [cell(name, write) for name, (_, write) in HEADLINES.items()]
+    return [cell(name, write) for name, (_, write) in shown.items()]

@@ -81,7 +81,8 @@ def test_the_words_say_what_was_kept_hit_and_lost(result, page):
     assert "keeps 30 of 120 records (25%)" in text
     assert "2 targets are out of reach of any weights" in text
     assert f"within 10% it is {percent(result.metrics['within_10pct'])}" in text
-    assert "5 counts and totals that are not targets" in text
+    assert "5 statistics that are held out" in text
+    assert "The fit was trained on" not in text
     assert "no record behind it" in text
 
 
@@ -182,6 +183,18 @@ def test_without_untargeted_statistics_it_says_why():
     assert "without a matrix of such statistics" in text
 
 
+def test_statistics_that_the_fit_was_trained_on_are_counted_apart():
+    result = problem().solve(30, method="pps", represent=[0, 3])
+    text = words(rendered(result))
+    assert "3 statistics that are held out" in text
+    assert "The fit was trained on 2 other statistics" in text
+    assert f"their mean error is {percent(result.metrics['represented_capped_error'])}" in text
+    assert "The 3 largest errors on held-out statistics" in text
+    of_all = words(rendered(problem().solve(30, method="pps", represent=list(range(5)))))
+    assert "the fit was trained on each statistic" in of_all
+    assert "The fit was trained on 5 other statistics" in of_all
+
+
 def test_all_records_kept():
     text = words(rendered(problem().solve(epochs=20)))
     # One target is 0, and all its entries are positive.
@@ -280,7 +293,8 @@ def large(n_targets=32_000, n_statistics=20_000, n_records=57_000):
              "variable": [f"v{i % 200}" for i in range(n_statistics)],
              "by": [f"b{i % 90}" for i in range(n_statistics)], "reference": statistic,
              "estimate": statistic * (1 + error), "relative_error": error,
-             "effective_n": rng.lognormal(7, 1, n_statistics)}
+             "effective_n": rng.lognormal(7, 1, n_statistics),
+             "held_out": [True] * n_statistics, "trained": [False] * n_statistics}
         ),
         "history": pa.table(
             {"stage": ["select"] * 60, "iteration": range(1, 61), "n_records": range(60, 0, -1),
