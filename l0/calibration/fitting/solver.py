@@ -50,7 +50,8 @@ class Solution:
     multipliers : ndarray of float64, shape (m,)
         lambda. Raising the interval of a target by one unit of its scale costs lambda.
     status : {"exact", "optimal", "stopped"}
-        Whether all targets are met by the closest weights, the objective is within the stated gap
+        Whether all targets are met by the closest weights (or by the weights that are within the
+        gap of the best ones for soft targets), the objective is within the stated gap
         of the best one, or the fit ended before.
     gap : float
         The relative duality gap; the gap itself if the objective is 0.

@@ -136,6 +136,8 @@ def price(number: float) -> str:
 def certificate(metrics: Mapping[str, Any]) -> str:
     """Say in a sentence how close the fit is to the best possible one."""
     status, gap = metrics["fit_status"], percent(metrics["gap"])
+    if status == "exact" and metrics.get("represented_capped_error") is not None:
+        return "All targets are met exactly. Soft targets are as close as that allows."
     if status == "exact":
         return "All targets are met exactly, by the closest weights."
     if status == "optimal":

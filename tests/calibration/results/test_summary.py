@@ -85,6 +85,13 @@ def test_of_equal_prices_those_with_the_largest_errors_come_first():
     assert [row[0] for row in dearest_rows(targets)[1]] == ["b", "c", "a"]
 
 
+def test_an_exact_fit_with_soft_targets_is_not_said_to_be_the_closest():
+    metrics = {"fit_status": "exact", "gap": 1e-4, "represented_capped_error": 0.01}
+    assert certificate(metrics) == (
+        "All targets are met exactly. Soft targets are as close as that allows."
+    )
+
+
 def test_a_price_has_a_sign():
     assert [price(number) for number in (0.0123, -0.0123, -1.5e-7)] == [
         "+0.012",
