@@ -314,7 +314,7 @@ class Options(TypedDict, total=False):
             "bool or list",
             None,
             "Whether the chosen records should keep totals of the calibrated full file that are no "
-            "targets: soft targets, of which each counts at most .3 of a published one. True, the "
+            "targets: soft targets, of which each counts less than a published one. True, the "
             "default for tables, means the counts and the totals of all amounts, overall and by "
             "each label column of records and members. A list names label columns and pairs of "
             "them. For a problem from a matrix, it is a list of rows of `untargeted`, by default "

@@ -235,7 +235,7 @@ def with_soft_targets(context: FitContext, n_records: int) -> FitContext:
     represent = context.represent
     if represent is None:  # the default: only tables say what their columns mean
         represent = problem.inputs is not None
-    if represent is False:
+    if not represent:
         return context
     if problem.untargeted is None:
         raise InputError(
@@ -247,6 +247,11 @@ def with_soft_targets(context: FitContext, n_records: int) -> FitContext:
     most = max(1, int(PER_RECORD * n_records))
     soft = problem.untargeted.soft_targets(reference, represent, most)
     if soft is None:
+        if represent is not True:
+            raise InputError(
+                f"`represent` is {represent!r}, and no total of it can be a soft target: each is a "
+                "target already, is 0, or has too few records behind it; drop it, or name others"
+            )
         return context
     part = price(n_records, problem.n_targets + len(soft.values))
     return replace(context, objective=replace(objective, soft=soft, soft_part=part))

@@ -12,6 +12,7 @@ from l0.calibration.options import (
     known,
     read_limits,
     read_member,
+    read_represent,
     split,
     takes,
     with_defaults,
@@ -96,6 +97,16 @@ def test_limits_are_a_pair_of_numbers_or_columns_or_nothing():
     for text in ("2", "a", "1,2,3", ""):
         with pytest.raises(InputError, match="is not of the form LOW,HIGH"):
             read_limits(text)
+
+
+def test_columns_to_represent_are_a_list_and_a_pair_has_an_asterisk():
+    assert read_represent("yes") is True
+    assert read_represent("no") is False
+    assert read_represent("state") == ["state"]
+    assert read_represent("state, age * band") == ["state", ("age", "band")]
+    for text in ("", "state,", "a*b*c", "a*"):
+        with pytest.raises(InputError, match=r"is not of the form COLUMN,COLUMN\*COLUMN"):
+            read_represent(text)
 
 
 def test_a_member_is_a_name_and_a_file():

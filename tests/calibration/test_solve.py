@@ -107,6 +107,7 @@ def test_the_run_says_how_to_repeat_it(problem):
         "weight_bounds": None,
         "must_keep": None,
         "quotas": None,
+        "represent": None,
         "seed": 4,
         "device": arguments["device"],
         "epochs": 8,
@@ -346,6 +347,7 @@ def test_the_account_agrees_with_weights_applied_by_hand():
     assert metrics.pop("fit_status") == "exact"
     assert metrics.pop("untargeted_median_error") is None
     assert metrics.pop("untargeted_capped_error") is None
+    assert metrics.pop("represented_capped_error") is None
     assert metrics == pytest.approx(expected, rel=1e-9, abs=1e-12)
     assert result.untargeted is None
 

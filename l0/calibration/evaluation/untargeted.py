@@ -155,6 +155,7 @@ class SurveyStatistics:
             return
         assert not isinstance(represent, bool)
         known = {column.name for units in self.units for column in units.labels}
+        listed: set[tuple[str, tuple[str, ...]]] = set()
         for item in represent:
             names = item if isinstance(item, tuple) else (str(item),)
             lost = [name for name in names if name not in known]
@@ -170,7 +171,12 @@ class SurveyStatistics:
                 own = any(column.name in names for column in units.labels)
                 if own and all(name in labels for name in names):
                     found = True
-                    yield units, tuple(labels[name] for name in names)
+                    # In the order of the table, so that statistics have the names of `compare`.
+                    columns = tuple(labels[name] for name in labels if name in names)
+                    asked = (units.entity, tuple(column.name for column in columns))
+                    if asked not in listed:
+                        listed.add(asked)
+                        yield units, columns
             if not found:
                 raise InputError(
                     f"`represent` names the pair {names!r}, whose columns are in two member tables"

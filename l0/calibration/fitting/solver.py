@@ -118,6 +118,8 @@ def solve_program(
         found = _exact(program, normal, zeros, limit, None if soft else watch)
         if found is not None and soft:
             found = _required(program, normal, solver.gap, limit, watch)
+            # All others are met, whatever becomes of the soft ones.
+            found = found or _exact(program, normal, zeros, limit, watch)
         if found is not None:
             return found
     best = approximate(program, watch)

@@ -17,6 +17,7 @@ from l0.calibration.evaluation.untargeted import (
 LABELS = ["state", "band", "owner", "year"]
 AMOUNTS = ["income", "wealth"]
 STATES = ["01", "02", "06", "36"]
+AGES = ["0-17", "18-64", "65+"]
 
 
 def compare(frames, weights=None):
@@ -32,31 +33,75 @@ def text(level):
     return str(level).lower() if isinstance(level, (bool, np.bool_)) else str(level)
 
 
-def by_hand(households, factor):
-    """Every statistic there could be: name -> reference, estimate, support."""
-    households = households.sort_values("household").assign(count=1.0, factor=factor)
+def support(part):
+    squares = (part**2).sum()
+    return part.sum() ** 2 / squares if squares else 0.0
+
+
+def by_hand(units, labels, amounts):
+    """Every statistic there could be: name -> reference, estimate, support, held out."""
+    units = units.assign(count=1.0)
+    thresholds = {amount: quartiles(units[amount], units["weight"]) for amount in amounts}
     found = {}
-    for n_labels in (0, 1, 2):
-        for columns in itertools.combinations(LABELS, n_labels):
-            for _, cell in households.groupby(list(columns) or (lambda _: 0)):
-                labels = ", ".join(f"{c}={text(cell[c].iloc[0])}" for c in columns)
-                for variable in ("count", *AMOUNTS):
-                    part = cell[variable] * cell["weight"]
-                    name = f"{variable} by {labels}" if labels else variable
-                    squares = (part**2).sum()
-                    found[name] = (
-                        part.sum(),
-                        (part * cell["factor"]).sum(),
-                        part.sum() ** 2 / squares if squares else 0.0,
+    for columns in itertools.chain.from_iterable(
+        itertools.combinations(labels, n_labels) for n_labels in (0, 1, 2, 3)
+    ):
+        for _, cell in units.groupby(list(columns) or (lambda _: 0)):
+            levels = ", ".join(f"{c}={text(cell[c].iloc[0])}" for c in columns)
+            by = f" by {levels}" if levels else ""
+            now = cell["weight"] * cell["factor"]
+            for variable in ("count", *amounts):
+                part = cell[variable] * cell["weight"]
+                total, estimate = part.sum(), (cell[variable] * now).sum()
+                found[variable + by] = (total, estimate, support(part), len(columns) > 1)
+                if variable == "count" or len(columns) > 1:
+                    continue
+                has = cell[variable] != 0
+                holders = cell["weight"][has]
+                found[f"mean {variable} where not 0{by}"] = (
+                    total / holders.sum(),
+                    estimate / now[has].sum(),
+                    min(support(part), support(holders)),
+                    True,
+                )
+                for threshold in thresholds[variable]:
+                    inside = has & (cell[variable] <= threshold)
+                    below = cell["weight"][inside]
+                    found[f"share with {variable} up to {threshold:,.6g} where not 0{by}"] = (
+                        below.sum() / holders.sum(),
+                        now[inside].sum() / now[has].sum(),
+                        min(support(below), support(holders)),
+                        True,
                     )
     return found
 
 
+def quartiles(numbers, weights):
+    order = np.argsort(numbers[numbers != 0])
+    values = numbers[numbers != 0].to_numpy()[order]
+    cumulated = weights[numbers != 0].to_numpy()[order].cumsum()
+    return [values[(cumulated < share * cumulated[-1]).sum()] for share in (0.25, 0.5, 0.75)]
+
+
+def assert_is_by_hand(table, expected):
+    assert table.index.is_unique
+    assert set(table.index) == set(expected)
+    for place, name in enumerate(["reference", "estimate", "effective_n", "held_out"]):
+        np.testing.assert_allclose(
+            table[name], [expected[statistic][place] for statistic in table.index], rtol=1e-9
+        )
+    np.testing.assert_allclose(
+        table["relative_error"],
+        (table["estimate"] - table["reference"]) / table["reference"].abs(),
+    )
+
+
 @pytest.mark.parametrize("least", [LEAST_EFFECTIVE_N, 5.0])
-def test_statistics_are_weighted_totals_by_pairs_of_labels(survey, monkeypatch, least):
+def test_statistics_are_totals_shares_and_means_by_labels(survey, monkeypatch, least):
     monkeypatch.setattr(untargeted, "LEAST_EFFECTIVE_N", least)
     factor = np.where(np.arange(400) % 3 == 0, 3.3, 0.0)
     table = compare(survey, factor).set_index("statistic")
+    table = table[~table.index.str.startswith("person ")]
     said = {
         *(f"income by state={s}, band={b}" for s in STATES for b in ("low", "middle", "high")),
         *(f"{variable} by state={s}" for s in STATES for variable in ("count", "income")),
@@ -67,22 +112,50 @@ def test_statistics_are_weighted_totals_by_pairs_of_labels(survey, monkeypatch, 
         "wealth",
         "wealth by year=2021",
     }
-    everything = by_hand(survey.households, factor)
+    households = survey.households.sort_values("household").assign(factor=factor)
+    everything = by_hand(households, LABELS, AMOUNTS)
     expected = {
         name: row for name, row in everything.items() if name not in said and row[2] >= least
     }
-    assert set(table.index) == set(expected)
-    assert table.index.is_unique
-    for place, name in enumerate(["reference", "estimate", "effective_n"]):
-        np.testing.assert_allclose(
-            table[name], [expected[statistic][place] for statistic in table.index], rtol=1e-9
-        )
-    np.testing.assert_allclose(
-        table["relative_error"],
-        (table["estimate"] - table["reference"]) / table["reference"].abs(),
-    )
-    assert set(table["variable"]) <= {"count", *AMOUNTS}
+    assert_is_by_hand(table, expected)
+    assert set(table["by"].str.count(", ")) == ({0, 1, 2} if least == 5 else {0, 1})
     assert table.loc["count by year=2021", "by"] == "year"
+    assert not table["trained"].any()
+
+
+def test_labels_of_members_form_pairs_with_labels_of_their_records(survey):
+    factor = np.where(np.arange(400) % 3 == 0, 3.3, 0.0)
+    table = compare(survey, factor).set_index("statistic")
+    table = table[table.index.str.startswith("person ")]
+    households = survey.households.sort_values("household").assign(factor=factor)
+    persons = survey.persons.merge(households)
+    said = {
+        *(f"count by state={s}" for s in STATES),
+        *(f"{variable} by age={a}" for variable in ("count", "earnings") for a in AGES),
+        *("count", "earnings"),
+    }
+    expected = {
+        f"person {name}": row
+        for name, row in by_hand(persons, ["age", *LABELS], ["earnings"]).items()
+        if name not in said
+        and row[2] >= LEAST_EFFECTIVE_N
+        # No statistic is by labels of the records alone, and none by three labels.
+        and (" by " not in name or " by age=" in name)
+        and name.count(", ") < 2
+    }
+    assert_is_by_hand(table, expected)
+
+
+def test_trained_statistics_are_not_held_out(survey):
+    problem = CalibrationProblem.from_frames(**survey.options())
+    ones = np.ones(400)
+    names = {"count by year=2021", "person count by age=0-17, state=36", "no statistic"}
+    free = problem.untargeted.compare(ones, ones).to_pandas()
+    table = problem.untargeted.compare(ones, ones, names).to_pandas()
+    assert set(table["statistic"][table["trained"]]) == names - {"no statistic"}
+    assert set(free["statistic"][free["held_out"]]) - set(
+        table["statistic"][table["held_out"]]
+    ) == {"person count by age=0-17, state=36"}
 
 
 def test_a_cell_is_said_only_where_all_its_records_are(survey):
@@ -198,12 +271,17 @@ def test_a_survey_of_hundreds_of_columns_is_bounded():
     ).fillna({"value": 1.0})
     problem = CalibrationProblem.from_frames(records, targets, key="id")
     table = problem.untargeted.compare(np.ones(n), np.ones(n)).to_pandas()
-    amounts = [name for name in dict.fromkeys(table["variable"]) if name != "count"]
+    totals = table["variable"][~table["variable"].str.contains("where not 0")]
+    amounts = [name for name in dict.fromkeys(totals) if name != "count"]
     assert amounts == [*(f"replicate {i}" for i in range(untargeted.AMOUNTS - 1)), "income"]
-    pairs = {tuple(by.split(", ")) for by in table["by"] if "," in by}
+    pairs = {tuple(by.split(", ")) for by in table["by"] if by.count(",") == 1}
+    triples = {tuple(by.split(", ")) for by in table["by"] if by.count(",") == 2}
     # `county` is first in line, and its 30 cells with any other hold 67 records each.
     paired = [*(f"code {i}" for i in range(untargeted.PAIRED_LABELS - 2)), "code 49"]
     assert pairs == set(itertools.combinations(paired, 2))
+    assert len(triples) <= untargeted.TRIPLES
+    assert triples <= set(itertools.combinations(paired, 3))
+    assert triples
     assert {f"code {i}" for i in range(50)} <= set(table["by"])
 
 
@@ -221,10 +299,19 @@ def test_the_rows_of_a_matrix_are_statistics():
 
 
 def test_metrics_are_the_median_and_the_capped_mean():
-    errors = pa.table({"relative_error": [0.1, -0.3, 5.0]})
+    errors = pa.table(
+        {
+            "relative_error": [0.1, -0.3, 5.0, 0.2, -4.0, 0.7],
+            "held_out": [True, True, True, False, False, False],
+            "trained": [False, False, False, True, True, False],
+        }
+    )
     assert untargeted_metrics(errors) == {
         "untargeted_median_error": pytest.approx(0.3),
         "untargeted_capped_error": pytest.approx(1.4 / 3),
+        "represented_capped_error": pytest.approx(0.6),
     }
+    assert untargeted_metrics(errors.slice(0, 3))["represented_capped_error"] is None
+    assert untargeted_metrics(errors.slice(3))["untargeted_median_error"] is None
     for nothing in (None, errors.slice(0, 0)):
         assert set(untargeted_metrics(nothing).values()) == {None}

@@ -55,6 +55,14 @@ def test_the_closest_ratios_minimise_the_inner_problem(distance, seed):
     assert (inner(closest) <= inner(grid).min(axis=0) + 1e-12).all()
 
 
+def test_soft_targets_are_the_last_before_the_total():
+    of = program(m=5)
+    assert not of.soft.any()
+    np.testing.assert_array_equal(replace(of, n_soft=2).soft, [False] * 3 + [True] * 2)
+    with_total = replace(of, n_soft=2, total=True)
+    np.testing.assert_array_equal(with_total.soft, [False] * 2 + [True] * 2 + [False])
+
+
 def test_the_dual_grows_along_its_gradient_the_missing_amounts():
     of = program(pull=10.0)
     lam = np.full(4, 0.01)

@@ -128,6 +128,31 @@ def test_time_that_runs_out_gives_the_best_so_far():
     assert solve_program(of, Solver(gap=1e-3, max_seconds=60), CPU).status == "optimal"
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 0.05])
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_soft_targets_are_missed_where_they_contradict_others(factor, tolerance):
+    of = contradicting(program(k=100, m=8, tolerance=tolerance), factor)
+    assert solved(of).status == ("exact" if factor == 1 else "optimal")
+    found = solved(replace(of, n_soft=1))
+    assert found.status == "exact"
+    missed = of.missed(of.times(found.q))
+    assert not missed[:-1].any()
+    assert missed[-1] == (factor != 1)
+
+
+def test_targets_are_met_even_if_no_best_weights_for_the_soft_ones_are_found(monkeypatch):
+    monkeypatch.setattr(module, "_required", lambda *parts: None)
+    of = contradicting(program(k=100, m=8))
+    found = solved(replace(of, n_soft=1))
+    assert found.status == "exact"
+    assert not of.missed(of.times(found.q))[:-1].any()
+
+
+def test_targets_that_contradict_each_other_stay_so_with_soft_ones():
+    of = contradicting(contradicting(program(k=100, m=8)), 1.0)
+    assert solved(replace(of, n_soft=1)).status == "optimal"
+
+
 def test_systems_that_are_too_expensive_are_left_to_the_first_order_method(monkeypatch):
     monkeypatch.setattr(module, "normal_matrix", lambda matrix: None)
     of = contradicting(program(k=300, m=12, pull=0.1))
