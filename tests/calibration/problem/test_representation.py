@@ -105,11 +105,11 @@ def test_totals_of_0_are_dropped():
     assert kept(soft([0.0, 0.0]), np.ones(2), 2) is None
 
 
-def test_the_price_falls_in_proportion_if_records_are_few():
+def test_the_price_falls_with_the_square_of_the_budget_if_records_are_few():
     ample = int(AMPLE * 100)
     assert price(ample, 100) == price(10 * ample, 100) == PRICE
-    assert price(ample // 2, 100) == pytest.approx(PRICE / 2)
-    assert price(ample // 10, 100) == pytest.approx(PRICE / 10)
+    assert price(ample // 2, 100) == pytest.approx(PRICE / 4)
+    assert price(ample // 10, 100) == pytest.approx(PRICE / 100)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +216,13 @@ def test_an_unknown_column_is_named(wrong):
     name = "'3'" if wrong == [3] else "'stat'"
     with pytest.raises(InputError, match=rf"`represent` names {name}, which is no label column"):
         calibrated(represent=wrong)
+
+
+def test_a_list_of_which_nothing_can_be_a_soft_target_is_an_error():
+    rows = np.zeros((1, 200))
+    problem = CalibrationProblem.from_matrix(**problems.parts(n=200, m=6), untargeted=rows)
+    with pytest.raises(InputError, match=r"`represent` is \[0\], and no total of it can be"):
+        problem.solve(60, epochs=60, represent=[0])
 
 
 def test_columns_of_two_member_tables_are_no_pair():
