@@ -147,7 +147,8 @@ def check_limits(runs: dict[tuple[str, int], list[Metrics]]) -> bool:
     if hybrid and pps:
         passed.append(check("worst untargeted, share of pps", ratio(pps), "at most", 0.85))
     if hybrid and path:
-        passed.append(check("worst untargeted, share of path", ratio(path), "at most", 0.5))
+        # The path is held to the same soft targets, and without them its error was 1.3 times this.
+        passed.append(check("worst untargeted, share of path", ratio(path), "at most", 0.6))
     for budget, limit in ((5_545, 1.75), (1_386, 2.4)):
         if found := runs.get(("path", budget)):
             loss = 100 * worst(found, "loss")
