@@ -278,6 +278,7 @@ def one_sided(seed, **options):
 )
 @pytest.mark.parametrize("seed", range(6))
 def test_clarabel_finds_no_better_weights_under_limits_on_one_side(distance, bounds, squared, seed):
+    pytest.importorskip("clarabel")
     from tests.calibration.fitting import clarabel_peer
 
     of = one_sided(seed, distance=distance, bounds=bounds, squared=squared)
