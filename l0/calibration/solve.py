@@ -33,6 +33,7 @@ from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.refit import Fit, all_candidates, calibrate_full_file, refit
+from l0.calibration.fitting.selected import Selection
 from l0.calibration.fitting.whole_fit import WholeFit, whole_fit
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
@@ -82,10 +83,8 @@ def solve(
                 context = with_soft_targets(context, budget)
                 selection = obey(context, selector.select(context, budget))
                 fit = refit(context, selection)
-            records, whole = selection.records, None
-            if context.objective.whole is not None:
-                whole = whole_fit(context, selection, fit)
-                fit = whole.fit
+            records = selection.records
+            fit, whole = _rounded(context, selection, fit)
         metrics, tables, remarks, together = _concluded(
             context, records, fit, full_file, reasons, together, whole
         )
@@ -141,11 +140,8 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
             for selection, reasons in zip(selections, [widest, *others], strict=True):
                 together = check_joint_reach(context, len(selection.records), reasons)
                 reached = replace(context.objective, reachable=reasons == "")
-                of_budget, whole = replace(context, objective=reached), None
-                fit = refit(of_budget, selection)
-                if reached.whole is not None:
-                    whole = whole_fit(of_budget, selection, fit)
-                    fit = whole.fit
+                of_budget = replace(context, objective=reached)
+                fit, whole = _rounded(of_budget, selection, refit(of_budget, selection))
                 metrics, *_ = _concluded(
                     context, selection.records, fit, full_file, reasons, together, whole
                 )
@@ -253,8 +249,16 @@ def with_soft_targets(context: FitContext, n_records: int) -> FitContext:
                 "target already, is 0, or has too few records behind it; drop it, or name others"
             )
         return context
-    part = price(n_records, problem.n_targets + len(soft.values))
-    return replace(context, objective=replace(objective, soft=soft, soft_part=part))
+    soft = replace(soft, part=price(n_records, problem.n_targets + len(soft.values)))
+    return replace(context, objective=replace(objective, soft=soft))
+
+
+def _rounded(context: FitContext, selection: Selection, fit: Fit) -> tuple[Fit, WholeFit | None]:
+    """Round the weights of a fit if they must be whole numbers. The last fit comes with them."""
+    if context.objective.whole is None:
+        return fit, None
+    whole = whole_fit(context, selection, fit)
+    return whole.fit, whole
 
 
 def _concluded(

@@ -108,13 +108,7 @@ class SurveyStatistics:
             for units in self.units
             for part in self._compared(units, units.spread(reference), units.spread(weights))
         ]
-        table = pa.concat_tables(parts)
-        is_trained = np.isin(table.column("statistic").to_pylist(), list(trained))
-        held_out = table.column("held_out").to_numpy() & ~is_trained
-        table = table.drop_columns("held_out")
-        return table.append_column("held_out", pa.array(held_out)).append_column(
-            "trained", pa.array(is_trained)
-        )
+        return _flagged(pa.concat_tables(parts), trained)
 
     def soft_targets(
         self, reference: NDArray[np.float64], represent: Represent, most: int
@@ -284,12 +278,10 @@ class MatrixStatistics:
         total, estimate = self.matrix @ reference, self.matrix @ weights
         squares = self.matrix.multiply(self.matrix) @ reference**2
         p = len(total)
-        names = [f"statistic {row}" for row in range(p)]
-        is_trained = np.isin(names, list(trained))
-        table = _table(
-            names, [""] * p, [""] * p, total, estimate, _effective_n(total, squares), ~is_trained
-        )
-        return table.append_column("trained", pa.array(is_trained))
+        names, none, everyone = [f"statistic {row}" for row in range(p)], [""] * p, np.ones(p, bool)
+        effective_n = _effective_n(total, squares)
+        table = _table(names, none, none, total, estimate, effective_n, held_out=everyone)
+        return _flagged(table, trained)
 
     def soft_targets(
         self, reference: NDArray[np.float64], represent: Represent, most: int
@@ -461,6 +453,15 @@ def _add_up(
     codes: NDArray[np.int64], amounts: NDArray[np.float64], size: int
 ) -> NDArray[np.float64]:
     return np.bincount(codes, amounts, size).astype(np.float64, copy=False)
+
+
+def _flagged(table: pa.Table, trained: AbstractSet[str]) -> pa.Table:
+    """Flag the statistics that were trained on. They are not held out."""
+    is_trained = np.isin(table.column("statistic").to_pylist(), list(trained))
+    held_out = table.column("held_out").to_numpy() & ~is_trained
+    place = table.column_names.index("held_out")
+    table = table.set_column(place, "held_out", pa.array(held_out))
+    return table.append_column("trained", pa.array(is_trained))
 
 
 def _rows(

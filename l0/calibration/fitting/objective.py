@@ -52,8 +52,6 @@ class Objective:
         Whether the linear distance may make weights negative.
     soft : SoftTargets or None
         Totals of the full file that the weights should keep.
-    soft_part : float
-        The share of a soft target, as a part of the mean share of a published one.
     given_total : float or None
         What `total` is, if it is not the sum of all design weights.
     whole : Bounds or None
@@ -70,7 +68,6 @@ class Objective:
     exact: bool = False
     signed: bool = False
     soft: SoftTargets | None = None
-    soft_part: float = 0.0
     given_total: float | None = None
     whole: Bounds | None = None
 
@@ -95,7 +92,7 @@ class Objective:
     @cached_property
     def rows(self) -> Rows:
         """The published targets and the soft ones."""
-        return Rows.of(self.problem, self.importance, self.soft, self.soft_part)
+        return Rows.of(self.problem, self.importance, self.soft)
 
     @cached_property
     def importance(self) -> NDArray[np.float64]:

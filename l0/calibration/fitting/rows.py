@@ -41,11 +41,7 @@ class Rows:
 
     @classmethod
     def of(
-        cls,
-        problem: Problem,
-        importance: NDArray[np.float64],
-        soft: SoftTargets | None,
-        part: float,
+        cls, problem: Problem, importance: NDArray[np.float64], soft: SoftTargets | None
     ) -> Rows:
         """Put the published targets and the soft ones together.
 
@@ -55,8 +51,6 @@ class Rows:
         importance : ndarray of float64, shape (m,)
             The shares of the published targets in the loss.
         soft : SoftTargets or None
-        part : float
-            The share of a soft target, as a part of the mean share of a published one.
         """
         published = cls(
             problem.matrix,
@@ -70,7 +64,7 @@ class Rows:
         if soft is None:
             return published
         p = len(soft.values)
-        share = part / max(int(np.count_nonzero(importance)), 1)
+        share = soft.part / max(int(np.count_nonzero(importance)), 1)
         none = np.zeros(p)
         return cls(
             sp.vstack([problem.matrix, soft.matrix], format="csr"),

@@ -11,12 +11,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from l0.calibration.inputs.survey import Survey
-from l0.calibration.inputs.targets import check_merged
+from l0.calibration.inputs.targets import check_merged, label_texts
 from l0.common.errors import SHOWN, InputError, closest, first_few
 from l0.data.columns import (
     as_level,
     as_numbers,
-    as_text,
     folded,
     is_label,
     is_number,
@@ -85,7 +84,7 @@ def read_quotas(source: Any, survey: Survey) -> list[Quota]:
     labels: list[list[tuple[str, str]]] = [[] for _ in range(table.num_rows)]
     for name in columns:
         kind = survey.records.table.schema.field(name).type
-        for row, text in enumerate(_texts(table, name)):
+        for row, text in enumerate(label_texts(table, name, "quotas")):
             if text is not None:
                 labels[row].append((name, as_level(text, kind)))
     names = [", ".join(f"{name}={level}" for name, level in row) or ALL for row in labels]
@@ -125,16 +124,6 @@ def _check_columns(columns: list[str], survey: Survey) -> None:
         f"`quotas` have the label columns {first_few(unknown)}, which `records` do not have; drop "
         f"or rename them; for {unknown[0]!r}, {closest(unknown[0], [*known, *LIMITS])}"
     )
-
-
-def _texts(table: pa.Table, name: str) -> list[str | None]:
-    values = table.column(name)
-    try:
-        if is_label(values.type):
-            return as_text(values)
-    except pa.ArrowException:
-        pass  # a type that Arrow cannot write, such as an unknown time zone
-    raise InputError(f"`quotas` column {name!r} is {values.type}; write it as text")
 
 
 def _limits(table: pa.Table, column: str, names: list[str]) -> NDArray[np.float64]:

@@ -367,17 +367,18 @@ def check_merged(columns: list[str], argument: str, entities: Iterable[Entity]) 
 def _optional_text(table: pa.Table, name: str) -> list[str]:
     if name not in table.column_names:
         return [""] * table.num_rows
-    return [text or "" for text in _texts(table, name)]
+    return [text or "" for text in label_texts(table, name, "targets")]
 
 
-def _texts(table: pa.Table, name: str) -> list[str | None]:
+def label_texts(table: pa.Table, name: str, argument: str) -> list[str | None]:
+    """Take a column of labels as text."""
     values = table.column(name)
     try:
         if is_label(values.type):
             return as_text(values)
     except pa.ArrowException:
         pass  # a type that Arrow cannot write, such as an unknown time zone
-    raise InputError(f"`targets` column {name!r} is {values.type}; write it as text")
+    raise InputError(f"`{argument}` column {name!r} is {values.type}; write it as text")
 
 
 def _checked_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArray[np.float64]:
@@ -475,7 +476,7 @@ def _labels(
     labels: list[list[tuple[str, str]]] = [[] for _ in entities]
     for name in columns:
         written: dict[tuple[str, str], str] = {}
-        rows = zip(labels, entities, _texts(table, name), strict=True)
+        rows = zip(labels, entities, label_texts(table, name, "targets"), strict=True)
         for row_labels, entity, text in rows:
             if text is None:
                 continue

@@ -8,7 +8,7 @@ they are close where nothing published suffers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -39,11 +39,14 @@ class SoftTargets:
     values : ndarray of float64, shape (p,)
         The totals of the full file. None is 0.
     names : list of str, length p
+    part : float
+        The share of each in the loss, as a part of the mean share of a published target (`price`).
     """
 
     matrix: sp.csr_array
     values: NDArray[np.float64]
     names: list[str]
+    part: float = PRICE
 
 
 def price(n_records: int, n_targets: int) -> float:
@@ -74,7 +77,12 @@ def kept(soft: SoftTargets, effective_n: NDArray[np.float64], most: int) -> Soft
     if not len(largest):
         return None
     rows = np.sort(largest)
-    return SoftTargets(soft.matrix[rows], soft.values[rows], [soft.names[row] for row in rows])
+    return replace(
+        soft,
+        matrix=soft.matrix[rows],
+        values=soft.values[rows],
+        names=[soft.names[row] for row in rows],
+    )
 
 
 def checked_represent(represent: object) -> Represent | None:

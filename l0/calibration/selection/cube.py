@@ -8,7 +8,7 @@ from typing import ClassVar
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.sampling.cube import cube
-from l0.calibration.selection.constrained import draw_probabilities, group_order, obey
+from l0.calibration.selection.constrained import draw_probabilities, group_order
 from l0.common.validation import check_settings, not_negative
 
 
@@ -57,4 +57,4 @@ class Cube:
         q = draw_probabilities(context, weights, n_records)
         order = group_order(context, stratification(q))
         records = cube(q, stratification.features(q), order, context.generator)
-        return obey(context, Selection(records, context.full_file[records] / q[records], self.mu))
+        return Selection(records, context.full_file[records] / q[records], self.mu)

@@ -23,7 +23,6 @@ from l0.common.validation import (
     positive_share,
     share,
 )
-from l0.sparse_operator import scale
 
 #: The path starts with a sample if there are more than this many times as many records.
 SAMPLED_FROM = 1.5
@@ -157,12 +156,11 @@ class Hybrid:
         self, context: FitContext, q: NDArray[np.float64], n_drawn: int
     ) -> NDArray[np.int64]:
         """Find the records that may be drawn: the less influential ones, or all if too few are."""
-        objective, problem = context.objective, context.problem
+        objective = context.objective
         # The value of a target whose amounts cancel is small, and most records would exceed it.
-        share = (objective.importance > 0) * objective.easing / problem.scales
+        share = objective.rows.of_published((objective.importance > 0) * objective.easing)
         # The weight w / q of a record adds (w / q) a / scale = (u / q) A to each target.
-        added = scale(problem.matrix, share, problem.design_weights, np.float32)
-        influence = abs(added).max(axis=0).toarray().ravel() * context.full_file
+        influence = objective.operator.largest_entries(share) * context.full_file
         candidates = context.candidates
         drawable = candidates[(influence <= self.overshoot * q)[candidates]]
         return drawable if len(drawable) >= n_drawn else candidates

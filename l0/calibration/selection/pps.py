@@ -8,7 +8,7 @@ from typing import ClassVar
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.sampling.designs import systematic
-from l0.calibration.selection.constrained import draw_probabilities, group_order, obey
+from l0.calibration.selection.constrained import draw_probabilities, group_order
 from l0.common.validation import check_settings, not_negative
 
 
@@ -49,4 +49,4 @@ class Pps:
         q = draw_probabilities(context, weights, n_records)
         order = group_order(context, context.generator.permutation(len(q)))
         records = systematic(q, order, context.generator)
-        return obey(context, Selection(records, context.full_file[records] / q[records], self.mu))
+        return Selection(records, context.full_file[records] / q[records], self.mu)

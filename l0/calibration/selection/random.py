@@ -10,7 +10,7 @@ import numpy as np
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.sampling.designs import systematic
-from l0.calibration.selection.constrained import draw_probabilities, group_order, obey
+from l0.calibration.selection.constrained import draw_probabilities, group_order
 from l0.common.validation import check_settings, not_negative
 
 
@@ -50,6 +50,6 @@ class Random:
         if context.constraints is not None:
             q = draw_probabilities(context, np.ones(context.problem.n_records), n_records)
             records = systematic(q, group_order(context, order), context.generator)
-            return obey(context, Selection(records, 1 / q[records], self.mu))
+            return Selection(records, 1 / q[records], self.mu)
         records = np.sort(order[:n_records])
         return Selection(records, np.full(n_records, len(candidates) / n_records), self.mu)

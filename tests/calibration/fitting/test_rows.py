@@ -19,7 +19,7 @@ def problem():
 
 def test_without_soft_targets_rows_are_the_arrays_of_the_problem(problem):
     importance = np.full(5, 0.2)
-    rows = Rows.of(problem, importance, None, 0.3)
+    rows = Rows.of(problem, importance, None)
     assert rows.matrix is problem.matrix
     assert rows.scales is problem.scales
     assert rows.goals is problem.goals
@@ -33,7 +33,7 @@ def test_without_soft_targets_rows_are_the_arrays_of_the_problem(problem):
 
 def test_soft_targets_follow_the_published_ones(problem):
     soft = soft_targets(60)
-    rows = Rows.of(problem, np.full(5, 0.2), soft, 0.3)
+    rows = Rows.of(problem, np.full(5, 0.2), soft)
     assert rows.n_published == 5
     np.testing.assert_array_equal(
         rows.matrix.toarray(), np.vstack([problem.matrix.toarray(), soft.matrix.toarray()])
@@ -47,13 +47,13 @@ def test_soft_targets_follow_the_published_ones(problem):
 
 def test_a_soft_target_counts_a_part_of_the_mean_published_one_that_counts(problem):
     importance = np.array([0.5, 0.3, 0.2, 0.0, 0.0])
-    rows = Rows.of(problem, importance, soft_targets(60), 0.3)
+    rows = Rows.of(problem, importance, soft_targets(60))
     np.testing.assert_array_equal(rows.shares[:5], importance)
     np.testing.assert_allclose(rows.shares[5:], 0.3 / 3)
-    nothing = Rows.of(problem, np.zeros(5), soft_targets(60), 0.3)
+    nothing = Rows.of(problem, np.zeros(5), soft_targets(60))
     assert np.isfinite(nothing.shares).all()
 
 
 def test_soft_rows_get_0_of_the_numbers_of_published_targets(problem):
-    rows = Rows.of(problem, np.full(5, 0.2), soft_targets(60), 0.3)
+    rows = Rows.of(problem, np.full(5, 0.2), soft_targets(60))
     np.testing.assert_array_equal(rows.of_published(np.arange(1.0, 6.0)), [1, 2, 3, 4, 5, 0, 0, 0])
