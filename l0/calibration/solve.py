@@ -135,7 +135,7 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
             full_file = None
             if problem.untargeted is not None:
                 context, full_file = with_reference(context, budgets[0])
-                context = with_soft_targets(context, budgets[-1])
+            context = with_soft_targets(context, budgets[-1])
             selections = Path().frontier(context, budgets)
             for selection, reasons in zip(selections, [widest, *others], strict=True):
                 together = check_joint_reach(context, len(selection.records), reasons)

@@ -276,3 +276,9 @@ def test_a_matrix_without_untargeted_rows_cannot_be_represented(represent):
     with pytest.raises(InputError, match=r"no untargeted statistics; pass `untargeted=`"):
         problem.solve(60, "path", epochs=60, represent=represent)
     assert problem.solve(60, epochs=60, represent=False).metrics["n_records"] == 60
+
+
+def test_a_frontier_of_a_matrix_without_untargeted_rows_says_so_too():
+    problem = CalibrationProblem.from_matrix(**problems.parts(m=6))
+    with pytest.raises(InputError, match=r"no untargeted statistics; pass `untargeted=`"):
+        problem.frontier([60, 30], epochs=60, represent=[0])
