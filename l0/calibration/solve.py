@@ -85,8 +85,16 @@ def solve(
                 fit = refit(context, selection)
             records = selection.records
             fit, whole = _rounded(context, selection, fit)
+        # A file with all records is itself what smaller files are compared with.
+        is_reference = budget is None and whole is None
         metrics, tables, remarks, together = _concluded(
-            context, records, fit, full_file, reasons, together, whole
+            replace(context, reference=None) if is_reference else context,
+            records,
+            fit,
+            full_file,
+            reasons,
+            together,
+            whole,
         )
         run = describe_run(problem, method, _arguments(context, budget, options))
         return CalibrationResult(

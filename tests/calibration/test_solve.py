@@ -644,3 +644,17 @@ def test_a_small_total_is_met_whatever_the_budget(method):
         np.testing.assert_allclose(result.targets["estimate"], problem.values, rtol=1e-6)
     front = problem.frontier([40, 100, 200]).table
     assert max(front["max_error"].to_pylist()) < 1e-6
+
+
+def test_a_file_with_all_records_is_itself_the_reference():
+    A = np.random.default_rng(0).uniform(size=(4, 60))
+    problem = CalibrationProblem.from_matrix(
+        A[:2], 1.1 * A[:2].sum(axis=1), np.ones(60), untargeted=A[2:]
+    )
+    result = problem.solve()
+    assert result.untargeted is None
+    assert result.metrics["untargeted_capped_error"] is None
+    # Trimmed and whole weights are not those of the reference.
+    assert result.trim(upper=1.05 * result.values.mean()).metrics["untargeted_capped_error"] > 0
+    whole = problem.solve(integer_weights=True)
+    assert whole.metrics["untargeted_capped_error"] > 0

@@ -45,7 +45,7 @@ def evaluate(
     candidates : ndarray of int64, shape (c,)
         The positions of the records that no total of zero forces out.
     reference : ndarray of float64, shape (n,), or None
-        The ratios of the calibrated full file, or None if there are no untargeted statistics.
+        The ratios of the calibrated full file, or None if there is nothing to compare with it.
     reasons : ndarray of str, shape (m,)
         Why a target is unreachable (see `unreachable`).
     together : ndarray of str, shape (m,), optional

@@ -54,15 +54,16 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         known_amount=known_amount, sortable=_sortable,
     )  # fmt: skip
     page = files("l0.calibration.results").joinpath("report.html.j2").read_text(encoding="utf-8")
+    full = run["arguments"].get("n_records") is None
     return environment.from_string(page).render(
         m=metrics,
         run=run,
-        full=run["arguments"].get("n_records") is None,
+        full=full,
         certificate=certificate(metrics),
         fit=_fit(tables["targets"]),
         untargeted=_untargeted(tables.get("untargeted")),
         n_trained=_n_trained(tables.get("untargeted")),
-        missing_reason=_missing_reason(tables.get("untargeted")),
+        missing_reason=_missing_reason(tables.get("untargeted"), full),
         weights=_weights(tables["weights"]),
         course=_course(tables["history"]),
         inputs=_inputs(run),
@@ -179,7 +180,13 @@ def _n_trained(untargeted: pa.Table | None) -> int:
     return 0 if untargeted is None else int(np.sum(untargeted.column("trained").to_pylist()))
 
 
-def _missing_reason(untargeted: pa.Table | None) -> str:
+def _missing_reason(untargeted: pa.Table | None, full: bool) -> str:
+    if untargeted is None and full:
+        return (
+            "Nothing is lost here: all records are kept, and smaller files are compared with this "
+            "one. Statistics that are not targets may still be far from their true values, which "
+            "are not known."
+        )
     if untargeted is None:
         return (
             "Nothing is known about statistics that are not targets: the problem was a matrix, "

@@ -96,7 +96,8 @@ class CalibrationResult(Generic[FrameT]):
       asked for and differ from the fitted ones, or ``trimmed`` (see `trim`).
     * `untargeted_median_error`, `untargeted_capped_error`: the median and the mean capped relative
       error of the held-out statistics, against the calibrated full file. No fit trains on them,
-      unless `represent` names them. None if there are no such statistics.
+      unless `represent` names them. None if there are no such statistics, and for a file with all
+      records, which is itself the reference.
     * `represented_capped_error`: the mean capped relative error of the statistics that the fit was
       trained on (`represent`), against the calibrated full file. It says how well the soft targets
       are kept, and nothing about other statistics. None if the fit was trained on none.
@@ -172,6 +173,8 @@ class CalibrationResult(Generic[FrameT]):
     @property
     def untargeted(self) -> FrameT | None:
         """A frame of the statistics that are not targets, or None if there are none.
+
+        It is None too for a file with all records: smaller files are compared with it.
 
         Its columns are `statistic`, `variable`, `by` (the label columns), `reference` (the value in
         the calibrated full file), `estimate`, `relative_error`, `effective_n` (the effective number
