@@ -77,6 +77,8 @@ def kept(soft: SoftTargets, effective_n: NDArray[np.float64], most: int) -> Soft
     if not len(largest):
         return None
     rows = np.sort(largest)
+    if len(rows) == len(soft.values):
+        return soft
     return replace(
         soft,
         matrix=soft.matrix[rows],
