@@ -67,8 +67,8 @@ def frontier(
         The budgets, in any order.
     method : str or Selector, default "hybrid"
         As in `calibrate`. ``"path"`` passes all budgets in one run, from the largest to the
-        smallest, and fits the weights at each. Its records are chosen with the soft targets of the
-        smallest budget, so that a row may differ from `calibrate`.
+        smallest, and fits the weights at each. The soft targets of the smallest budget hold for
+        all, so that a row may differ from `calibrate`.
     **options
 
     Returns

@@ -35,6 +35,8 @@ from l0.common.errors import InputError
 
 #: The context of a budget, and why its targets are out of reach.
 Prepared = tuple[FitContext, NDArray[np.str_]]
+#: The same, with the fit of the full file and the chosen records.
+Chosen = tuple[FitContext, Fit | None, NDArray[np.str_], Selection]
 
 
 def trace(
@@ -50,7 +52,7 @@ def trace(
     solved = run.solve(budgets)
     notes = {metrics["n_records"]: of_budget for metrics, of_budget in solved if of_budget}
     table = pa.Table.from_pylist([metrics for metrics, _ in solved])
-    return Frontier(table, problem.kind, notes, run.solve)
+    return Frontier(table, problem.kind, notes, run.solve, _alone=not run.is_one_run(budgets))
 
 
 @dataclass(eq=False)
@@ -82,18 +84,19 @@ class Run:
         with progress_bar(self.options["progress"]) as listener:
             prepared = self._prepared(budgets, listener)
             with without_autocast(prepared[0][0].objective.device):
-                for budget, (context, reasons), selection in self._selections(budgets, prepared):
-                    together = check_joint_reach(context, budget, reasons)
-                    context, full_file = self._with_reference(context)
-                    context = with_soft_targets(context, budget)
-                    if selection is None:
-                        selection = self.selector.select(context, budget)
+                for context, full_file, reasons, selection in self._chosen(budgets, prepared):
+                    together = check_joint_reach(context, len(selection.records), reasons)
                     solved = fit_selection(context, selection, full_file, reasons, together)
                     now = time.perf_counter()
                     metrics: Metrics = {**solved.metrics, "seconds": now - lap}
                     rows.append((metrics, solved.notes))
                     lap = now
         return rows
+
+    def is_one_run(self, budgets: Sequence[int]) -> bool:
+        """Tell whether one run passes several budgets, so that a budget alone may differ."""
+        # A subclass may select in another way.
+        return type(self.selector) is Path and len(budgets) > 1
 
     def _prepared(self, budgets: Sequence[int], listener: Listener | None) -> list[Prepared]:
         """Check all budgets before the first fit, so that a wrong one is found at once."""
@@ -102,23 +105,41 @@ class Run:
         history = prepared[0][0].history
         return [(replace(context, history=history), reasons) for context, reasons in prepared]
 
-    def _selections(
-        self, budgets: Sequence[int], prepared: list[Prepared]
-    ) -> Iterator[tuple[int, Prepared, Selection | None]]:
-        """Give the budgets, with the selections of one pass of the path, or with none yet."""
-        widest = prepared[0][0]
-        # A subclass may select in another way.
-        if type(self.selector) is not Path:
-            for budget, of_budget in zip(budgets, prepared, strict=True):
-                yield budget, of_budget, None
-            return
-        # Bounds can force other records out of another budget, which the pass would not know.
-        alike = [np.array_equal(context.candidates, widest.candidates) for context, _ in prepared]
-        passed = [budget for budget, same in zip(budgets, alike, strict=True) if same]
-        context, _ = self._with_reference(widest)
-        selections = self.selector.frontier(with_soft_targets(context, passed[-1]), passed)
-        for budget, of_budget, same in zip(budgets, prepared, alike, strict=True):
-            yield budget, of_budget, next(selections) if same else None
+    def _chosen(self, budgets: Sequence[int], prepared: list[Prepared]) -> Iterator[Chosen]:
+        """Select the records of each budget, each when it is asked for."""
+        selections: Iterator[Selection] = iter(())
+        passed = self._passed(budgets, prepared)
+        if passed:
+            assert isinstance(self.selector, Path)
+            widest, _ = self._with_reference(prepared[0][0])
+            widest = with_soft_targets(widest, passed[-1])
+            selections = self.selector.frontier(widest, passed)
+        for budget in budgets:
+            context, reasons = prepared.pop(0)  # so that its matrices do not stay
+            context, full_file = self._with_reference(context)
+            if budget in passed:
+                selection = next(selections)
+                objective = replace(context.objective, soft=widest.objective.soft)
+                context = replace(context, objective=objective)
+            else:
+                context = with_soft_targets(context, budget)
+                selection = self.selector.select(context, budget)
+            yield context, full_file, reasons, selection
+
+    def _passed(self, budgets: Sequence[int], prepared: list[Prepared]) -> list[int]:
+        """List the budgets that one run of the path passes, from the largest, if there are any.
+
+        The soft targets of the last one hold for all: those of a larger budget ask too much of it.
+        """
+        if not self.is_one_run(budgets):
+            return []
+        # Bounds can force other records out of another budget, which the run would not know.
+        all_records = prepared[0][0].candidates
+        return [
+            budget
+            for budget, (context, _) in zip(budgets, prepared, strict=True)
+            if np.array_equal(context.candidates, all_records)
+        ]
 
     def _with_reference(self, context: FitContext) -> tuple[FitContext, Fit | None]:
         """Add the ratios of the calibrated full file, which is fitted at most once."""

@@ -57,6 +57,8 @@ class Frontier(Generic[FrameT]):
     #: Solves other budgets, from the largest to the smallest. It holds the problem, so a copy and a
     #: pickle of the frontier do not contain it.
     _solve: Solve | None = None
+    #: Whether each row is what its budget gives alone. In one run of the path it may not be.
+    _alone: bool = True
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_solve": None}
@@ -129,6 +131,8 @@ class Frontier(Generic[FrameT]):
         Errors depend on which records are chosen, and do not fall at each step. It is certain that
         the budget found is within the limits, that one which is at most 5% smaller is not, and that
         no smaller one of the frontier or the search is. Another smaller budget may be, by chance.
+        The rows of one run of the path only tell where to start: the search solves each budget
+        alone, as :meth:`l0.CalibrationProblem.solve` does.
 
         Parameters
         ----------
@@ -173,11 +177,12 @@ class Frontier(Generic[FrameT]):
                 "call `smallest` then"
             )
         rows = {row["n_records"]: row for row in self.table.to_pylist()}
-        search = Search(self._solve, limits, rows, dict(self.notes))
+        search = Search(self._solve, limits, rows, dict(self.notes), self._alone)
         n_records, reason = search.run()
         largest_first = [search.rows[budget] for budget in sorted(search.rows, reverse=True)]
         table = pa.Table.from_pylist(largest_first)
-        return SmallestBudget(n_records, reason, replace(self, table=table, notes=search.notes))
+        frontier = replace(self, table=table, notes=search.notes, _alone=True)
+        return SmallestBudget(n_records, reason, frontier)
 
     def __str__(self) -> str:
         return self.summary()
@@ -267,7 +272,8 @@ class SmallestBudget(Generic[FrameT]):
         The errors of the budget, and those of the next smaller one that was solved, or why it
         cannot be chosen.
     frontier : Frontier
-        All budgets that were solved: those of the frontier that was asked, and those of the search.
+        All budgets that were solved: those of the frontier that was asked, and those of the search,
+        or the latter alone if the former are of one run of the path.
 
     Examples
     --------

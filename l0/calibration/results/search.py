@@ -95,6 +95,9 @@ class Search:
         The metrics of all budgets that were solved, at first those of the frontier.
     notes : dict of int to list of str
         Their notes.
+    alone : bool
+        Whether a budget alone gives the same as its row. If not, the rows only tell where to start,
+        and those of the search replace them.
     refused : dict of int to str
         Why the other budgets that were tried cannot be chosen.
     """
@@ -103,6 +106,7 @@ class Search:
     limits: dict[str, float]
     rows: dict[int, dict[str, Any]]
     notes: dict[int, Sequence[str]]
+    alone: bool = True
     refused: dict[int, str] = field(default_factory=dict)
 
     def run(self) -> tuple[int, str]:
@@ -115,6 +119,10 @@ class Search:
         """
         known = {budget: self._is_within(row) for budget, row in self.rows.items()}
         most = max(row["n_candidates"] - row["n_forced_out"] for row in self.rows.values())
+        if not self.alone:
+            start = min((budget for budget, met in known.items() if met), default=max(known))
+            self.rows, self.notes = {}, {}
+            known = {start: self._meets(start)}
         found = smallest_budget(known, self._meets, most)
         if found is None:
             raise InputError(self._out_of_reach())
@@ -162,15 +170,16 @@ class Search:
 
     def _out_of_reach(self) -> str:
         """Say that no budget is within the limits, and which ones are closest."""
-        parts = []
-        for name in self.limits:
-            best = min(self.rows, key=lambda budget: (self.rows[budget][LIMITS[name][0]], budget))
-            parts.append(f"{self._error(name, best)} with {best:,} records")
-        message = (
-            f"no budget up to {max([*self.rows, *self.refused]):,} records is within "
-            f"{self._named}; the best of those that were solved have {' and '.join(parts)}; raise "
-            "the limit, or change the method or the options"
-        )
+        most = max([*self.rows, *self.refused])
+        message = f"no budget up to {most:,} records is within {self._named}"
+        if self.rows:
+            parts = []
+            for name in self.limits:
+                metric, _ = LIMITS[name]
+                best = min(self.rows, key=lambda budget: (self.rows[budget][metric], budget))
+                parts.append(f"{self._error(name, best)} with {best:,} records")
+            message += f"; the best of those that were solved have {' and '.join(parts)}"
+        message += "; raise the limit, or change the method or the options"
         if self.refused:
             budget = min(self.refused)
             message += f" ({budget:,} records cannot be chosen: {self.refused[budget]})"

@@ -167,6 +167,18 @@ def test_a_further_budget_is_what_it_gives_alone(method):
     assert front.table.num_rows == 1  # the frontier that was asked does not change
 
 
+def test_the_rows_of_one_run_of_the_path_only_tell_where_to_start():
+    problem = with_others()
+    options = {"represent": [0, 1, 2, 3], "epochs": 16}
+    front = problem.frontier([200, 40], "path", **options)
+    found = front.smallest(max_untargeted=0.4)
+    for row in found.frontier.table.to_pylist():
+        alone = problem.solve(row["n_records"], "path", **options).metrics
+        assert {**row, "seconds": None} == {**alone, "seconds": None}
+    again = found.frontier.smallest(max_untargeted=0.4)
+    assert again.frontier.table.equals(found.frontier.table)
+
+
 def test_the_search_goes_up_where_no_budget_is_within_the_limit(searched):
     _, front = searched
     assert min(front.table["untargeted_capped_error"].to_pylist()) > 0.05

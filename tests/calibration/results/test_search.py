@@ -68,3 +68,12 @@ def test_two_limits_that_are_met_one_by_one_only_are_both_named():
     )
     with pytest.raises(InputError, match=text):
         search.run()
+
+
+def test_it_is_an_error_too_if_no_budget_can_be_chosen_alone():
+    def solve(budgets):
+        raise InputError("not alone")
+
+    search = Search(solve, checked_limits(max_loss=0.2), {90: row(90, 0.1)}, {}, alone=False)
+    with pytest.raises(InputError, match=r"raise the limit.* \(90 records .*: not alone\)"):
+        search.run()
