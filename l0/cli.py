@@ -100,6 +100,22 @@ Method = Annotated[
     str,
     typer.Option(help="How to choose records: hybrid, path, hard_concrete, random, pps or cube."),
 ]
+MaxUntargeted = Annotated[
+    float | None,
+    typer.Option(
+        metavar="E",
+        help="Look for the smallest number of records whose mean error on untargeted statistics "
+        "is at most E, such as 0.15.",
+    ),
+]
+MaxLoss = Annotated[
+    float | None,
+    typer.Option(
+        metavar="E",
+        help="Look for the smallest number of records whose mean error on the targets is at most "
+        "E.",
+    ),
+]
 Out = Annotated[
     Path,
     typer.Option(
@@ -220,6 +236,9 @@ def frontier(
     records: Records,
     targets: Targets,
     n_records: Budgets,
+    method: Method = "hybrid",
+    max_untargeted: MaxUntargeted = None,
+    max_loss: MaxLoss = None,
     out: Out = Path("l0-frontier"),
     quiet: Quiet = False,
     as_json: Json = False,
@@ -227,26 +246,48 @@ def frontier(
 ) -> None:
     """Compare several numbers of records: fit, representation and effective sample size.
 
-    This is one run of the method `path`. The default of `l0 calibrate`, `hybrid`, represents more.
-    The command writes frontier.csv, and frontier.png if matplotlib is installed.
+    With a limit, further numbers are tried, until the smallest one within it is known up to 5%. The
+    method `path` passes all numbers in one run. The command writes frontier.csv, and frontier.png
+    if matplotlib is installed.
     """
-    import pyarrow.csv
-
     from l0.calibration import frontier as run_frontier
+    from l0.calibration.results.search import checked_limits
 
     check_replaceable(out, FRONTIER_FILES)
+    limits: dict[str, float] = {}
+    if max_untargeted is not None or max_loss is not None:
+        limits = checked_limits(max_untargeted=max_untargeted, max_loss=max_loss)
+    shown: dict[str, Any] = {}
     with progress_bar(not quiet) as listener:
         result = run_frontier(
-            records, targets, n_records=n_records, progress=listener, **_with_members(options)
-        )
+            records, targets, n_records=n_records, method=method, progress=listener,
+            **_with_members(options),
+        )  # fmt: skip
+        # What is known so far is not lost if no budget is within the limits.
+        written = _write_frontier(result, out)
+        text = str(result)
+        if limits:
+            found = result.smallest(**limits)
+            result = found.frontier
+            written = _write_frontier(result, out)
+            text = f"{result}\n\n{found}"
+            shown = {"smallest": found.n_records}
+    notes = {str(budget): of_budget for budget, of_budget in result.notes.items()}
+    metrics = {"budgets": result.table.to_pylist(), "notes": notes, **shown}
+    _conclude(metrics, text, written, quiet, as_json)
+
+
+def _write_frontier(result: Any, out: Path) -> Path:
+    """Write the files of a frontier, and return the path of the one to look at."""
+    import pyarrow.csv
+
     with whole_folder(out, FRONTIER_FILES) as draft:
         pyarrow.csv.write_csv(result.table, draft / FRONTIER_FILES[0])
         try:
             result.plot(draft / FRONTIER_FILES[1])
-            written = out / FRONTIER_FILES[1]
         except ImportError:
-            written = out / FRONTIER_FILES[0]
-    _conclude({"budgets": result.table.to_pylist()}, str(result), written, quiet, as_json)
+            return out / FRONTIER_FILES[0]
+    return out / FRONTIER_FILES[1]
 
 
 @app.command()

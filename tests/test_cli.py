@@ -240,6 +240,42 @@ def test_frontier_as_json(files):
     assert [row["n_records"] for row in json.loads(ended.stdout)["budgets"]] == [120, 40]
 
 
+def test_the_frontier_takes_a_method_and_a_limit(files):
+    options = ("--n-records", "120", "--method", "pps", "--seed", 3)
+    ended = l0_("frontier", *files, *options, "--max-untargeted", 0.3, "--max-loss", 0.9, "--json")
+    assert ended.exit_code == 0, ended.output
+    shown = json.loads(ended.stdout)
+    budgets = {row["n_records"]: row for row in shown["budgets"]}
+    assert list(budgets) == sorted(budgets, reverse=True) and len(budgets) > 2
+    assert budgets[shown["smallest"]]["untargeted_capped_error"] <= 0.3
+    table = pa.csv.read_csv("l0-frontier/frontier.csv")
+    assert table.column("n_records").to_pylist() == list(budgets)
+    assert l0_("calibrate", *files, *options).exit_code == 0
+    alone = CalibrationResult.load("l0-result").metrics
+    assert {**budgets[120], "seconds": None} == {**alone, "seconds": None}
+
+
+def test_the_smallest_number_of_records_is_shown_with_its_reason(files):
+    ended = l0_("frontier", *files, "--n-records", "60", "--epochs", 8, "--max-loss", 0.2)
+    assert ended.exit_code == 0, ended.output
+    assert re.search(r"^\d+ records are within `max_loss=0.2`", ended.stdout, re.MULTILINE)
+
+
+def test_a_limit_out_of_reach_is_one_line_and_the_frontier_is_written(files):
+    options = ("--n-records", "60", "--method", "random", "--max-loss", 1e-9)
+    ended = l0_("frontier", *files, *options)
+    assert ended.exit_code == 2 and ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("l0: no budget up to 400 records is within `max_loss=1e-09`")
+    assert pa.csv.read_csv("l0-frontier/frontier.csv").num_rows == 1
+
+
+def test_a_wrong_limit_is_refused_before_any_work(files):
+    line = refused("frontier", *files, "--n-records", "60", "--max-untargeted", 15)
+    assert "`max_untargeted` must be a number above 0 and up to 1, got 15.0" in line
+    assert not Path("l0-frontier").exists()
+
+
 def test_report_renders_a_saved_result_anew(files):
     assert l0_("calibrate", *files, "--n-records", 40).exit_code == 0
     page = Path("l0-result/report.html")

@@ -39,6 +39,7 @@ CALIBRATION = [
     ["results"],
     ["checks"],
     ["solve"],
+    ["trace"],
     ["api"],
     ["calibrate", "frontier", "sparse_weights"],
 ]

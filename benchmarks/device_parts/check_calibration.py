@@ -88,7 +88,7 @@ def frontier(device: torch.device) -> str:
     """One row a budget, the losses about the CPU's."""
     budgets = [40, 80, 160]
     tables = [
-        problem().frontier(budgets, device=place, epochs=EPOCHS).to_frame()
+        problem().frontier(budgets, "path", device=place, epochs=EPOCHS).to_frame()
         for place in (device, "cpu")
     ]
     assert tables[0].column("n_records").to_pylist() == budgets[::-1]

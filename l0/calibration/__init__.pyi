@@ -3,6 +3,7 @@ from .calibrate import calibrate as calibrate
 from .frontier import frontier as frontier
 from .progress import Progress as Progress
 from .results.frontier import Frontier as Frontier
+from .results.frontier import SmallestBudget as SmallestBudget
 from .results.result import CalibrationResult as CalibrationResult
 from .selection import SELECTORS as SELECTORS
 from .selection import Cube as Cube

@@ -30,7 +30,8 @@ from l0.calibration.sampling.stratification import (
     SurveyStratification,
 )
 from l0.calibration.selection import Selector
-from l0.calibration.solve import solve, trace
+from l0.calibration.solve import solve
+from l0.calibration.trace import trace
 from l0.common.errors import InputError, first_few
 from l0.common.text_tables import Row, as_html, as_text
 from l0.common.validation import check_length, checked_labels, checked_matrix, checked_vector
@@ -405,13 +406,20 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         return solve(self, n_records, method, options)
 
     @takes(Options)
-    def frontier(self, n_records: Sequence[int], **options: Unpack[Options]) -> Frontier[FrameT]:
-        """Compute the metrics of several budgets, in one run of the path.
+    def frontier(
+        self,
+        n_records: Sequence[int],
+        method: str | Selector = "hybrid",
+        **options: Unpack[Options],
+    ) -> Frontier[FrameT]:
+        """Compute the metrics of several budgets.
 
         Parameters
         ----------
         n_records : sequence of int
             The budgets, in any order.
+        method : str or Selector, default "hybrid"
+            As in `l0.frontier`.
         **options
 
         Returns
@@ -432,7 +440,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         >>> problem.frontier([10, 40], epochs=100).table.column("n_records").to_pylist()
         [40, 10]
         """
-        return trace(self, n_records, options)
+        return trace(self, n_records, method, options)
 
     def summary(self) -> str:
         """Return the size of the problem and a table of its targets, as text.

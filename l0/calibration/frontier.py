@@ -9,6 +9,7 @@ from typing import Any, Unpack, overload
 from l0.calibration.api import CalibrationProblem
 from l0.calibration.options import SurveyOptions, split, takes
 from l0.calibration.results.frontier import Frontier
+from l0.calibration.selection import Selector
 from l0.data.tables import FrameT, Kind
 
 
@@ -19,6 +20,7 @@ def frontier(
     *,
     n_records: Sequence[int],
     kind: Kind | None = None,
+    method: str | Selector = "hybrid",
     **options: Unpack[SurveyOptions],
 ) -> Frontier[Any]: ...
 @overload
@@ -28,6 +30,7 @@ def frontier(
     *,
     n_records: Sequence[int],
     kind: None = None,
+    method: str | Selector = "hybrid",
     **options: Unpack[SurveyOptions],
 ) -> Frontier[FrameT]: ...
 @overload
@@ -37,6 +40,7 @@ def frontier(
     *,
     n_records: Sequence[int],
     kind: Kind,
+    method: str | Selector = "hybrid",
     **options: Unpack[SurveyOptions],
 ) -> Frontier[Any]: ...
 @takes(SurveyOptions)
@@ -46,12 +50,14 @@ def frontier(
     *,
     n_records: Sequence[int],
     kind: Kind | None = None,
+    method: str | Selector = "hybrid",
     **options: Unpack[SurveyOptions],
 ) -> Frontier[Any]:
     """Compute the loss, the untargeted error and the effective sample size of several budgets.
 
-    The method ``"path"`` passes all budgets in one run, from the largest to the smallest. At each
-    budget, the remaining records are refitted.
+    The survey is read once, and its full file is calibrated once. A row has the metrics that
+    :func:`l0.calibrate` gives for its budget, with the same method, options and seed.
+    :meth:`Frontier.smallest` looks for the smallest budget whose errors are within limits.
 
     Parameters
     ----------
@@ -59,6 +65,10 @@ def frontier(
         As in :func:`l0.calibrate`.
     n_records : sequence of int
         The budgets, in any order.
+    method : str or Selector, default "hybrid"
+        As in `calibrate`. ``"path"`` passes all budgets in one run, from the largest to the
+        smallest, and fits the weights at each. The soft targets of the smallest budget hold for
+        all, so that a row may differ from `calibrate`.
     **options
 
     Returns
@@ -101,4 +111,4 @@ def frontier(
     """
     tables, solving = split(options)
     problem = CalibrationProblem.from_frames(records, targets, kind=kind, **tables)
-    return problem.frontier(n_records, **solving)
+    return problem.frontier(n_records, method, **solving)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -34,7 +33,7 @@ from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.refit import Fit, all_candidates, calibrate_full_file, refit
 from l0.calibration.fitting.selected import Selection
-from l0.calibration.fitting.whole_fit import WholeFit, whole_fit
+from l0.calibration.fitting.whole_fit import whole_fit
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
@@ -42,10 +41,9 @@ from l0.calibration.problem.limits import read_bounds, whole_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.problem.representation import PER_RECORD, checked_represent, price
 from l0.calibration.progress import Listener, progress_bar
-from l0.calibration.results.frontier import Frontier
 from l0.calibration.results.provenance import describe_constraints, describe_limits, describe_run
 from l0.calibration.results.result import CalibrationResult
-from l0.calibration.selection import Path, Selector, get_selector
+from l0.calibration.selection import Selector, get_selector
 from l0.calibration.selection.constrained import obey
 from l0.calibration.solver_settings import checked_solver
 from l0.common.devices import checked_device
@@ -58,6 +56,32 @@ logger = logging.getLogger(__name__)
 EPOCHS = 400
 
 
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A budget that is solved: the chosen records, their fit, and its evaluation.
+
+    Attributes
+    ----------
+    context : FitContext
+    records : ndarray of int64, shape (k,)
+    fit : Fit
+    metrics : Metrics
+    tables : dict of str to pyarrow.Table
+    notes : list of str
+        Sentences on what the reader should know.
+    together : ndarray of str, shape (m,)
+        Why a target cannot be met together with others, or the empty string.
+    """
+
+    context: FitContext
+    records: NDArray[np.int64]
+    fit: Fit
+    metrics: Metrics
+    tables: dict[str, pa.Table]
+    notes: list[str]
+    together: NDArray[np.str_]
+
+
 @torch.inference_mode(False)
 @torch.enable_grad()
 def solve(
@@ -67,42 +91,28 @@ def solve(
     selector = get_selector(method)
     options = with_defaults(options, Options)
     budget = None if n_records is None else check_n_records(n_records, problem)
-    # A selector of the user that says nothing may need the calibrated full file.
-    needs_full_file = budget is None or getattr(selector, "needs_full_file", True)
     with progress_bar(options["progress"]) as listener:
         context, reasons = prepare(problem, budget, options, listener)
         together = check_joint_reach(context, budget or problem.n_records, reasons)
         with without_autocast(context.objective.device):
-            full_file = None
-            if needs_full_file or problem.untargeted is not None:
-                context, full_file = with_reference(context, budget)
             if budget is None:
-                assert full_file is not None
-                selection, fit, full_file = all_candidates(context), full_file, None
+                context, fit = with_reference(context, None)
+                solved = _concluded(context, all_candidates(context), fit, None, reasons, together)
             else:
+                full_file = None
+                if needs_reference(problem, selector):
+                    context, full_file = with_reference(context, budget)
                 context = with_soft_targets(context, budget)
-                selection = obey(context, selector.select(context, budget))
-                fit = refit(context, selection)
-            records = selection.records
-            fit, whole = _rounded(context, selection, fit)
-        # A file with all records is itself what smaller files are compared with.
-        is_reference = budget is None and whole is None
-        metrics, tables, remarks, together = _concluded(
-            replace(context, reference=None) if is_reference else context,
-            records,
-            fit,
-            full_file,
-            reasons,
-            together,
-            whole,
-        )
+                selection = selector.select(context, budget)
+                solved = fit_selection(context, selection, full_file, reasons, together)
+        context, records = solved.context, solved.records
         run = describe_run(problem, method, _arguments(context, budget, options))
         return CalibrationResult(
             indices=np.sort(problem.record_order[records]),
-            metrics=metrics,
-            run={**run, "notes": [*remarks, *constraints_note(context.constraints)]},
+            metrics=solved.metrics,
+            run={**run, "notes": solved.notes},
             tables={
-                **tables,
+                **solved.tables,
                 "history": context.history.table(),
                 "calibration_log": context.history.log(),
             },
@@ -111,50 +121,14 @@ def solve(
                 evaluate,
                 problem,
                 records[np.argsort(problem.record_order[records])],
-                fit=fit,
+                fit=solved.fit,
                 candidates=context.candidates,
                 reference=context.reference,
                 trained=context.trained,
                 reasons=reasons,
-                together=together,
+                together=solved.together,
             ),
         )
-
-
-@torch.inference_mode(False)
-@torch.enable_grad()
-def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Frontier[Any]:
-    """Compute the frontier of a problem (see `CalibrationProblem.frontier`)."""
-    if np.ndim(n_records) != 1:
-        raise InputError(f"`n_records` is {n_records!r}; pass a list of budgets")
-    budgets = sorted({check_n_records(k, problem) for k in n_records}, reverse=True)
-    if not budgets:
-        raise InputError("`n_records` is empty; name at least one budget")
-    options = with_defaults(options, Options)
-    rows = []
-    with progress_bar(options["progress"]) as listener:
-        context, widest = prepare(problem, budgets[0], options, listener)
-        bounds = context.objective.bounds
-        # All budgets are checked before the fit, so that a wrong one is found at once.
-        others = [check_reachable(problem, bounds, budget) for budget in budgets[1:]]
-        for budget in budgets[1:]:
-            check_possible(context, budget)
-        with without_autocast(context.objective.device):
-            full_file = None
-            if problem.untargeted is not None:
-                context, full_file = with_reference(context, budgets[0])
-            context = with_soft_targets(context, budgets[-1])
-            selections = Path().frontier(context, budgets)
-            for selection, reasons in zip(selections, [widest, *others], strict=True):
-                together = check_joint_reach(context, len(selection.records), reasons)
-                reached = replace(context.objective, reachable=reasons == "")
-                of_budget = replace(context, objective=reached)
-                fit, whole = _rounded(of_budget, selection, refit(of_budget, selection))
-                metrics, *_ = _concluded(
-                    context, selection.records, fit, full_file, reasons, together, whole
-                )
-                rows.append(metrics)
-    return Frontier(pa.Table.from_pylist(rows), problem.kind)
 
 
 def prepare(
@@ -211,26 +185,36 @@ def prepare(
     return context, reasons
 
 
+def needs_reference(problem: Problem, selector: Selector) -> bool:
+    """Tell whether the full file must be calibrated: for the selector, or for the evaluation."""
+    # A selector of the user that says nothing may need it.
+    return getattr(selector, "needs_full_file", True) or problem.untargeted is not None
+
+
 def with_reference(context: FitContext, n_records: int | None) -> tuple[FitContext, Fit]:
     """Calibrate the full file, with all candidates, and add its ratios to the context."""
-    objective, problem = context.objective, context.problem
+    objective = context.objective
     if n_records is not None:
-        # The bounds are for the chosen records, with ratios of about n / k. Here they are about 1.
-        # Sizes of a draw must be positive, and the conflicts of the full file are no error.
-        reachable = objective.reachable
-        if objective.bounds.active:
-            reachable = unreachable(problem, Bounds(), problem.n_records) == ""
-        objective = replace(
-            objective,
-            bounds=Bounds(),
-            reachable=reachable,
-            distance="raking",
-            exact=False,
-        )
+        objective = objective_of_full_file(objective)
     fit = calibrate_full_file(replace(context, objective=objective))
-    ratios = np.zeros(problem.n_records)
+    return with_full_file(context, fit), fit
+
+
+def objective_of_full_file(objective: Objective) -> Objective:
+    """Change the objective of some records to the one of the full file that they represent."""
+    # The bounds are for the chosen records, with ratios of about n / k. Here they are about 1.
+    # Sizes of a draw must be positive, and the conflicts of the full file are no error.
+    problem, reachable = objective.problem, objective.reachable
+    if objective.bounds.active:
+        reachable = unreachable(problem, Bounds(), problem.n_records) == ""
+    return replace(objective, bounds=Bounds(), reachable=reachable, distance="raking", exact=False)
+
+
+def with_full_file(context: FitContext, fit: Fit) -> FitContext:
+    """Add the ratios of the calibrated full file to the context."""
+    ratios = np.zeros(context.problem.n_records)
     ratios[context.candidates] = fit.ratios
-    return replace(context, reference=ratios), fit
+    return replace(context, reference=ratios)
 
 
 def with_soft_targets(context: FitContext, n_records: int) -> FitContext:
@@ -261,48 +245,62 @@ def with_soft_targets(context: FitContext, n_records: int) -> FitContext:
     return replace(context, objective=replace(objective, soft=soft))
 
 
-def _rounded(context: FitContext, selection: Selection, fit: Fit) -> tuple[Fit, WholeFit | None]:
-    """Round the weights of a fit if they must be whole numbers. The last fit comes with them."""
-    if context.objective.whole is None:
-        return fit, None
-    whole = whole_fit(context, selection, fit)
-    return whole.fit, whole
+def fit_selection(
+    context: FitContext,
+    selection: Selection,
+    full_file: Fit | None,
+    reasons: NDArray[np.str_],
+    together: NDArray[np.str_],
+) -> Solved:
+    """Fit the weights of a selection, after it is made to obey the constraints, and evaluate them.
+
+    Parameters
+    ----------
+    context : FitContext
+        With the soft targets of the budget.
+    selection : Selection
+    full_file : Fit or None
+        The fit of the full file, if there is one.
+    reasons, together : ndarray of str, shape (m,)
+        What `prepare` and `check_joint_reach` found.
+    """
+    selection = obey(context, selection)
+    fit = refit(context, selection)
+    return _concluded(context, selection, fit, full_file, reasons, together)
 
 
 def _concluded(
     context: FitContext,
-    records: NDArray[np.int64],
+    selection: Selection,
     fit: Fit,
     full_file: Fit | None,
     reasons: NDArray[np.str_],
     together: NDArray[np.str_],
-    whole: WholeFit | None = None,
-) -> tuple[Metrics, dict[str, pa.Table], list[str], NDArray[np.str_]]:
+) -> Solved:
     """Check a fit, turn its ratios into weights within the bounds, and evaluate them.
 
-    Returns
-    -------
-    metrics : Metrics
-    tables : dict of str to pyarrow.Table
-    remarks : list of str
-        The notes on the result. They are logged as warnings too.
-    together : ndarray of str, shape (m,)
-        The statements so far, and those that the fit adds (see `check_joint_reach_of_fit`).
+    The notes are logged as warnings too. The fit adds to `together` (`check_joint_reach_of_fit`).
     """
-    objective, problem = context.objective, context.problem
+    objective, problem, records = context.objective, context.problem, selection.records
+    whole = None
+    if objective.whole is not None:
+        whole = whole_fit(context, selection, fit)
+        fit = whole.fit
     together = check_joint_reach_of_fit(context, len(records), fit, together)
     if objective.exact:
         check_exact(objective, records, fit, reasons)
     bounds, w0 = objective.bounds.of(records), problem.design_weights[records]
     # Without bounds, the linear distance may make weights negative.
     weights = bounds.weights(fit.ratios, w0) if bounds.active else fit.ratios * w0
+    # A file with all records is itself what smaller files are compared with.
+    is_reference = full_file is None and whole is None
     quality, tables = evaluate(
         problem,
         records,
         weights if whole is None else whole.weights,
         fit,
         context.candidates,
-        context.reference,
+        None if is_reference else context.reference,
         reasons,
         together,
         context.trained,
@@ -315,7 +313,9 @@ def _concluded(
         remarks += rounding_notes(problem, records, whole, objective.keep_total)
         if whole.changed:
             quality = {**quality, "fit_status": "rounded"}
-    return {**quality, "seconds": context.history.seconds}, tables, remarks, together
+    remarks += constraints_note(context.constraints)
+    metrics: Metrics = {**quality, "seconds": context.history.seconds}
+    return Solved(context, records, fit, metrics, tables, remarks, together)
 
 
 def _arguments(context: FitContext, n_records: int | None, options: Options) -> dict[str, Any]:

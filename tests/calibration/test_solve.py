@@ -192,10 +192,11 @@ def test_modes_of_torch_around_a_solve_change_nothing(mode):
         with MODES[mode]():
             found = CalibrationProblem.from_matrix(**given).solve(n_records, method, epochs=24)
         np.testing.assert_array_equal(found.values, expected.values)
-    with MODES[mode]():
-        front = CalibrationProblem.from_matrix(**given).frontier([60], epochs=24)
-    alone = CalibrationProblem.from_matrix(**given).solve(60, "path", epochs=24)
-    assert front.table["loss"].to_pylist() == [alone.metrics["loss"]]
+    for method in ("hybrid", "path"):
+        with MODES[mode]():
+            front = CalibrationProblem.from_matrix(**given).frontier([60], method, epochs=24)
+        alone = CalibrationProblem.from_matrix(**given).solve(60, method, epochs=24)
+        assert front.table["loss"].to_pylist() == [alone.metrics["loss"]]
 
 
 def test_nothing_is_printed(problem, capfd):
@@ -642,7 +643,7 @@ def test_a_small_total_is_met_whatever_the_budget(method):
     for k in (4, 40, 60, 80, 100, 200):
         result = problem.solve(k, method)
         np.testing.assert_allclose(result.targets["estimate"], problem.values, rtol=1e-6)
-    front = problem.frontier([40, 100, 200]).table
+    front = problem.frontier([40, 100, 200], method).table
     assert max(front["max_error"].to_pylist()) < 1e-6
 
 

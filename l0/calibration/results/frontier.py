@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from html import escape
+from textwrap import fill
 from typing import Any, Generic, cast
 
 import pyarrow as pa
 
-from l0.calibration.results.summary import FOOTNOTE, frontier_rows
+from l0.calibration.results.search import Search, Solve, checked_limits
+from l0.calibration.results.summary import FRONTIER_FOOTNOTE, frontier_notes, frontier_rows
+from l0.common.errors import InputError
 from l0.common.plots import BLUE, matplotlib, save_figure
-from l0.common.text_tables import as_html, as_text
+from l0.common.text_tables import TERMINAL, as_html, as_text
 from l0.data.tables import FrameT, Kind, native
 
 
@@ -24,9 +29,14 @@ class Frontier(Generic[FrameT]):
     ----------
     table : pyarrow.Table
         One row for each budget. The columns are the metrics of :class:`l0.CalibrationResult`.
-        `seconds` is the time since the start of the run, which passes all budgets.
+        `seconds` is the time that a budget added. The largest also has the time of what all
+        budgets share: the checks and the calibration of the full file. Their sum is the time of the
+        run.
     kind : {"pandas", "polars", "pyarrow"}
         The kind of the frame that `to_frame` gives.
+    notes : dict of int to list of str
+        Sentences on what the reader should know, such as what stopped a fit, by budget. `print`
+        shows them, and the logger `l0` warns.
 
     Examples
     --------
@@ -43,6 +53,15 @@ class Frontier(Generic[FrameT]):
 
     table: pa.Table
     kind: Kind = "pyarrow"
+    notes: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    #: Solves other budgets, from the largest to the smallest. It holds the problem, so a copy and a
+    #: pickle of the frontier do not contain it.
+    _solve: Solve | None = None
+    #: Whether each row is what its budget gives alone. In one run of the path it may not be.
+    _alone: bool = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_solve": None}
 
     def to_frame(self) -> FrameT:
         """Return the table as a frame of the kind of the records.
@@ -93,9 +112,77 @@ class Frontier(Generic[FrameT]):
             500     2.1%      91%      97%         46%        310     40.9      4.0
         * On statistics that no fit is trained on, against the file in which all
           records are calibrated. All errors are relative and count at most 100%.
-          A weight ratio is the final over the design weight.
+          A weight ratio is the final over the design weight. Seconds are what a
+          budget added; the largest includes the fit of the full file.
         """
-        return f"{as_text(*frontier_rows(self.table.to_pylist()))}\n{FOOTNOTE}"
+        table = as_text(*frontier_rows(self.table.to_pylist()))
+        below = [fill(note, TERMINAL) for note in frontier_notes(self.notes, self.table.num_rows)]
+        return "\n\n".join([f"{table}\n{FRONTIER_FOOTNOTE}", *below])
+
+    def smallest(
+        self, *, max_untargeted: float | None = None, max_loss: float | None = None
+    ) -> SmallestBudget[FrameT]:
+        """Look for the smallest budget whose errors are within limits, up to 5%.
+
+        Further budgets are solved, with the problem, the method and the options of this frontier.
+        If need be, the search goes up to all records, or down to one. Between a budget that is
+        within the limits and a smaller one that is not, it goes on until they differ by at most 5%.
+
+        Errors depend on which records are chosen, and do not fall at each step. It is certain that
+        the budget found is within the limits, that one which is at most 5% smaller is not, and that
+        no smaller one of the frontier or the search is. Another smaller budget may be, by chance.
+        The rows of one run of the path only tell where to start: the search solves each budget
+        alone, as :meth:`l0.CalibrationProblem.solve` does.
+
+        Parameters
+        ----------
+        max_untargeted : float, optional
+            The largest `untargeted_capped_error`, above 0 and up to 1.
+        max_loss : float, optional
+            The largest `loss`. At least one of the two must be given, and both limits hold.
+
+        Returns
+        -------
+        SmallestBudget
+            `n_records` is the budget, and `frontier` has all budgets that were solved.
+
+        Raises
+        ------
+        InputError
+            If no budget is within the limits. The message has the lowest errors, and the budgets
+            that have them. Also if there are no untargeted statistics; or if the frontier was
+            copied, unpickled or made from a table, and does not contain the problem.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> generator = np.random.default_rng(0)
+        >>> A, others = generator.lognormal(size=(2, 10, 400))
+        >>> problem = CalibrationProblem.from_matrix(
+        ...     A, 1.2 * A.sum(axis=1), np.ones(400), untargeted=others
+        ... )
+        >>> found = problem.frontier([200, 400], epochs=50).smallest(max_untargeted=0.1)
+        >>> found.n_records < 200
+        True
+        >>> bool(found.metrics["untargeted_capped_error"] <= 0.1)
+        True
+        >>> result = problem.solve(found.n_records, epochs=50)  # has these metrics
+        """
+        limits = checked_limits(max_untargeted=max_untargeted, max_loss=max_loss)
+        if self._solve is None:
+            raise InputError(
+                "`smallest` solves further budgets, and this frontier does not contain the problem "
+                "(it was copied, unpickled, or made from a table); compute the frontier again, and "
+                "call `smallest` then"
+            )
+        rows = {row["n_records"]: row for row in self.table.to_pylist()}
+        search = Search(self._solve, limits, rows, dict(self.notes), self._alone)
+        n_records, reason = search.run()
+        largest_first = [search.rows[budget] for budget in sorted(search.rows, reverse=True)]
+        table = pa.Table.from_pylist(largest_first)
+        frontier = replace(self, table=table, notes=search.notes, _alone=True)
+        return SmallestBudget(n_records, reason, frontier)
 
     def __str__(self) -> str:
         return self.summary()
@@ -105,7 +192,9 @@ class Frontier(Generic[FrameT]):
         return f"<Frontier of {budgets} records>"
 
     def _repr_html_(self) -> str:
-        return as_html(*frontier_rows(self.table.to_pylist()))
+        below = frontier_notes(self.notes, self.table.num_rows)
+        paragraphs = "".join(f"<p>{escape(note)}</p>" for note in below)
+        return as_html(*frontier_rows(self.table.to_pylist())) + paragraphs
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Plot the loss, the untargeted error and the effective sample size.
@@ -167,3 +256,48 @@ class Frontier(Generic[FrameT]):
         if path is not None:
             save_figure(figure, path)
         return figure
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SmallestBudget(Generic[FrameT]):
+    """What `Frontier.smallest` found.
+
+    `print` shows the reason.
+
+    Attributes
+    ----------
+    n_records : int
+        The smallest budget of `frontier` that is within the limits.
+    reason : str
+        The errors of the budget, and those of the next smaller one that was solved, or why it
+        cannot be chosen.
+    frontier : Frontier
+        All budgets that were solved: those of the frontier that was asked, and those of the search,
+        or the latter alone if the former are of one run of the path.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration import CalibrationProblem
+    >>> A = np.random.default_rng(0).uniform(size=(3, 40))
+    >>> problem = CalibrationProblem.from_matrix(A, 1.1 * A.sum(axis=1), np.ones(40))
+    >>> found = problem.frontier([40, 20], epochs=50).smallest(max_loss=0.001)
+    >>> found.n_records, found.frontier
+    (3, <Frontier of 40, 20, 10, 5, 3, 2 records>)
+    """
+
+    n_records: int
+    reason: str
+    frontier: Frontier[FrameT]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics of the budget, as in :class:`l0.CalibrationResult`."""
+        rows = self.frontier.table.to_pylist()
+        return next(row for row in rows if row["n_records"] == self.n_records)
+
+    def __str__(self) -> str:
+        return fill(self.reason, TERMINAL)
+
+    def __repr__(self) -> str:
+        return f"<SmallestBudget: {self.n_records:,} records>"

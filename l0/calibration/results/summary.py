@@ -40,6 +40,9 @@ FOOTNOTE = (
     "  records are calibrated. All errors are relative and count at most 100%.\n"
     "  A weight ratio is the final over the design weight."
 )
+FRONTIER_FOOTNOTE = (
+    f"{FOOTNOTE} Seconds are what a\n  budget added; the largest includes the fit of the full file."
+)
 #: The largest number of missed targets in a summary, and of those with the largest shadow prices.
 WORST = 5
 
@@ -66,6 +69,27 @@ def frontier_rows(budgets: Sequence[Mapping[str, Any]]) -> Rows:
     shown = _without_soft_targets()
     head = [title for title, _ in shown.values()]
     return head, [_cells(metrics, shown) for metrics in budgets]
+
+
+def frontier_notes(notes: Mapping[int, Sequence[str]], n_budgets: int) -> list[str]:
+    """List the notes on the budgets of a frontier, each once, with the budgets that it is about.
+
+    Examples
+    --------
+    >>> from l0.calibration.results.summary import frontier_notes
+    >>> frontier_notes({2_000: ["It was stopped", "A warning"], 10: ["A warning"]}, n_budgets=2)
+    ['2,000 records: It was stopped', 'All budgets: A warning']
+    """
+    budgets: dict[str, list[int]] = {}
+    for budget in sorted(notes, reverse=True):
+        for note in notes[budget]:
+            budgets.setdefault(note, []).append(budget)
+    return [
+        f"All budgets: {note}"
+        if 1 < n_budgets == len(of)
+        else f"{' and '.join(f'{k:,}' for k in of)} records: {note}"
+        for note, of in budgets.items()
+    ]
 
 
 def worst_rows(targets: pa.Table) -> Rows:

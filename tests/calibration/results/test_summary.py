@@ -5,6 +5,7 @@ from l0.calibration.results.summary import (
     HEADLINES,
     certificate,
     dearest_rows,
+    frontier_notes,
     frontier_rows,
     known_amount,
     price,
@@ -38,6 +39,14 @@ def test_a_frontier_has_a_row_a_budget():
     head, rows = frontier_rows([{"n_records": 5_000, "loss": 0.1}, {"n_records": 10, "loss": 1}])
     assert head[:2] == ["Records", "Mean error on targets"]
     assert [row[0] for row in rows] == ["5,000", "10"]
+
+
+def test_a_note_on_a_frontier_names_its_budgets_and_stands_once():
+    notes = {10: ["a", "c"], 5_000: ["a", "b"], 400: ["b", "a"]}
+    assert frontier_notes(notes, 3) == [
+        "All budgets: a", "5,000 and 400 records: b", "10 records: c",
+    ]  # fmt: skip
+    assert frontier_notes({10: ["a"]}, 1) == ["10 records: a"]
 
 
 def test_the_worst_are_listed_first_and_those_met_or_out_of_reach_are_not():
