@@ -35,9 +35,7 @@ class BorderedNormalMatrix:
         Of the other rows of the matrix.
     """
 
-    def __init__(
-        self, matrix: sp.csr_array, wide: NDArray[np.bool_], narrow: NormalMatrix
-    ) -> None:
+    def __init__(self, matrix: sp.csr_array, wide: NDArray[np.bool_], narrow: NormalMatrix) -> None:
         self._wide, self._others = np.flatnonzero(wide), np.flatnonzero(~wide)
         self._border = matrix[self._wide].T.tocsr()
         self._records = matrix[self._others].tocsc()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from l0.calibration.fitting.bordered_normal import BorderedNormalMatrix
 from l0.calibration.fitting.dissection import dissect
 from l0.calibration.fitting.nested_normal import NestedNormalMatrix
 from l0.calibration.fitting.normal_matrix import (
@@ -23,6 +24,9 @@ QUICK = 2e9
 MOST = 6e11
 #: With more targets, a dense normal matrix is too large.
 MOST_DENSE = 8_000
+#: A target is wide if it has an entry for more than this share of the records. At most so many
+#: wide targets become a border.
+WIDE, MOST_WIDE = 0.1, 300
 
 
 def normal_matrix(matrix: sp.csr_array) -> NormalMatrix | None:
@@ -34,15 +38,25 @@ def normal_matrix(matrix: sp.csr_array) -> NormalMatrix | None:
         None if the systems are too expensive.
     """
     m, k = matrix.shape
-    lengths = np.bincount(matrix.indices, minlength=k).astype(float)
-    products = float((lengths * (lengths + 1)).sum() / 2)
     dense = (k + m / 3) * float(m) ** 2
-    if products <= MOST_PRODUCTS and LIST_COST * products <= dense:
+    if _suits_a_list(matrix, dense):
         return SparseNormalMatrix(matrix)
     if m <= MOST_DENSE and dense <= QUICK:
         return DenseNormalMatrix(matrix)
+    wide = np.diff(matrix.indptr) > WIDE * k
+    if 0 < np.count_nonzero(wide) <= min(MOST_WIDE, m / 2):
+        narrow = matrix[~wide]
+        if _suits_a_list(narrow, dense):
+            return BorderedNormalMatrix(matrix, wide, SparseNormalMatrix(narrow))
     records = matrix.astype(np.float32).T.tocsr()
     root, nested = dissect(matrix, records)
     if m <= MOST_DENSE and (not root.children or dense <= nested):
         return DenseNormalMatrix(matrix) if dense <= MOST else None
     return NestedNormalMatrix(records, root) if nested <= MOST else None
+
+
+def _suits_a_list(matrix: sp.csr_array, dense: float) -> bool:
+    """Tell whether the list of products is short, and cheaper than a dense array."""
+    lengths = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(float)
+    products = float((lengths * (lengths + 1)).sum() / 2)
+    return products <= MOST_PRODUCTS and LIST_COST * products <= dense

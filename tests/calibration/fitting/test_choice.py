@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from l0.calibration.fitting import choice, dissection
+from l0.calibration.fitting.bordered_normal import BorderedNormalMatrix
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.nested_normal import NestedNormalMatrix
 from l0.calibration.fitting.normal_matrix import DenseNormalMatrix, SparseNormalMatrix
@@ -31,3 +33,13 @@ def test_targets_without_structure_are_dense_or_too_expensive(limit, monkeypatch
     monkeypatch.setattr(choice, "MOST", limit)
     found = normal_matrix(scattered(np.random.default_rng(0), m=100, k=3000))
     assert isinstance(found, DenseNormalMatrix) if limit > 1e6 else found is None
+
+
+def test_a_few_wide_targets_beside_many_narrow_ones_are_a_border(monkeypatch):
+    monkeypatch.setattr(choice, "QUICK", 0)
+    rng = np.random.default_rng(0)
+    narrow = nested(rng, states=20, districts=10, k=20_000)
+    monkeypatch.setattr(choice, "MOST_PRODUCTS", 10 * narrow.nnz)
+    matrix = sp.csr_array(sp.vstack([narrow, np.ones((20, 20_000))], format="csr"))
+    assert isinstance(normal_matrix(narrow), SparseNormalMatrix)
+    assert isinstance(normal_matrix(matrix), BorderedNormalMatrix)
