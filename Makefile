@@ -42,10 +42,12 @@ $(PEER)/.installed: | $(VENV)/.installed
 	$(BIN)/python $(PIP_INSTALL) --no-deps --target $(PEER) l0-python==0.6.2
 	touch $@
 
+# Of the extra `files`, without pyreadstat, which needs a newer narwhals than the oldest one.
 $(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
 	python3 -m venv $(OLDEST)
 	$(OLDEST)/bin/python $(PIP_INSTALL) --constraint constraints-oldest.txt \
-		--editable '.[plot,sklearn]' pandas polars pytest hypothesis
+		--editable '.[plot,sklearn]' pandas polars pytest hypothesis \
+		python-calamine xlsxwriter
 	touch $@
 
 demo: $(VENV)/.installed ## Calibrate the bundled CPS and write l0-demo/report.html

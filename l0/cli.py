@@ -1,4 +1,4 @@
-"""The command line: `l0 demo`, `l0 calibrate`, `l0 frontier` and `l0 report`.
+"""The command line: `l0 demo`, `l0 calibrate`, `l0 frontier`, `l0 select` and `l0 report`.
 
 Commands import slow modules when they need them, so that `l0 --help` is fast.
 """
@@ -80,12 +80,16 @@ def whole_numbers(text: str) -> list[int]:
 
 Records = Annotated[
     Path,
-    typer.Argument(metavar="RECORDS", help="Survey file: .parquet or .csv.", show_default=False),
+    typer.Argument(
+        metavar="RECORDS", help="Survey file, such as .csv, .dta or .sav.", show_default=False
+    ),
 ]
 Targets = Annotated[
     Path,
     typer.Argument(
-        metavar="TARGETS", help="Table of published totals, one in each row.", show_default=False
+        metavar="TARGETS",
+        help="Table of published totals, one in each row, such as totals.csv or book.xlsx#Sheet.",
+        show_default=False,
     ),
 ]
 NRecords = Annotated[
@@ -121,6 +125,14 @@ Out = Annotated[
     typer.Option(
         metavar="FOLDER",
         help="Folder to write: new, empty, or of an earlier run, which is replaced.",
+    ),
+]
+Write = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME=]FILE",
+        help="Also write the chosen rows of RECORDS, or of the member table NAME, with the new "
+        "weights: .csv, .parquet, .feather, .dta, .sav or .xlsx. May be repeated.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no table.")]
@@ -206,7 +218,7 @@ def demo(
 
     tax_units, persons, targets = cps_paths()
     _calibrate(
-        tax_units, targets, out, quiet, as_json,
+        tax_units, targets, out, quiet, as_json, [],
         n_records=n_records, key="tax_unit_id", weight="weight", members={"person": persons},
     )  # fmt: skip
 
@@ -219,13 +231,14 @@ def calibrate(
     n_records: NRecords = None,
     method: Method = "hybrid",
     out: Out = Path("l0-result"),
+    write: Write = None,
     quiet: Quiet = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:
     """Choose exactly K records of RECORDS, and give them weights that hit TARGETS."""
     _calibrate(
-        records, targets, out, quiet, as_json,
+        records, targets, out, quiet, as_json, write or [],
         n_records=n_records, method=method, **_with_members(options),
     )  # fmt: skip
 
@@ -307,6 +320,54 @@ def report(
     _conclude(result.metrics, result.summary(), folder / "report.html", quiet, as_json)
 
 
+@app.command()
+def select(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="RESULT", help="Folder of an earlier run.", show_default=False),
+    ],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TABLE",
+            help="The records, a member table, or any other file with the key.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT",
+            help="File to write: .csv, .parquet, .feather, .dta, .sav or .xlsx.",
+            show_default=False,
+        ),
+    ],
+    weight: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column for the new weights; the default is that of the design weights.",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the rows of TABLE that belong to the chosen records, with the new weights."""
+    from l0.calibration import CalibrationResult
+    from l0.output_files import Output, check_outputs
+
+    check_outputs([Output(table, out)], [table], folder, None, "OUT")
+    notes = CalibrationResult.load(folder).write(table, out, weight)
+    _say(notes)
+    if not quiet:
+        typer.echo(f"Written to {out}")
+
+
+def _say(notes: list[str]) -> None:
+    """Show what a written file could not hold."""
+    for note in notes:
+        typer.echo(f"l0: note: {note}", err=True)
+
+
 def _with_members(options: dict[str, Any]) -> dict[str, Any]:
     """Make a dictionary of the tables that `--members` names one by one."""
     pairs = options["members"] or []
@@ -316,15 +377,27 @@ def _with_members(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _calibrate(
-    records: Path, targets: Path, out: Path, quiet: bool, as_json: bool, **options: Any
+    records: Path,
+    targets: Path,
+    out: Path,
+    quiet: bool,
+    as_json: bool,
+    write: list[str],
+    **options: Any,
 ) -> None:
     from l0.calibration import calibrate
     from l0.calibration.results.storage import RESULT_FILES
+    from l0.output_files import check_outputs, outputs_of
 
     check_replaceable(out, RESULT_FILES)
+    members = options["members"]
+    outputs = outputs_of(write, records, members)
+    check_outputs(outputs, [records, targets, *members.values()], out, options["key"])
     with progress_bar(not quiet) as listener:
         result = calibrate(records, targets, progress=listener, **options)
         result.save(out)
+    for output in outputs:
+        _say(result.write(output.source, output.path))
     _conclude(result.metrics, result.summary(), out / "report.html", quiet, as_json)
 
 

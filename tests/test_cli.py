@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -369,7 +370,7 @@ def test_a_bad_option_is_refused_in_one_line(files, options, message):
         ("empty.csv", "the file '.*empty.csv' is empty"),
         ("notes.txt", "'.*notes.txt' is none of .parquet, .pq, .csv, .csv.gz"),
         ("broken.parquet", "cannot read '.*broken.parquet'"),
-        (".", "is a folder; pass a .parquet or .csv file"),
+        (".", "is a folder that has other files"),
     ],
 )
 def test_a_bad_file_is_refused_in_one_line(files, source, place, name, message):
@@ -504,3 +505,132 @@ def test_records_of_weight_0_can_be_left_out(files, survey):
     assert saved.run["n_dropped"] == 3
     assert saved.metrics["n_candidates"] == len(households) - 3
     assert l0_("frontier", *options, "--n-records", "40,20").exit_code == 0
+
+
+# Files of other programs
+
+#: Stata has no booleans.
+OWNER = {0: "false", 1: "true"}
+
+
+@pytest.fixture
+def programs(survey, source, monkeypatch, tmp_path):
+    """The survey as a file of Stata, one of SPSS and a workbook, with labels and missing codes."""
+    pyreadstat = pytest.importorskip("pyreadstat")
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    monkeypatch.chdir(tmp_path)
+    homes = survey.households.copy()
+    bands = sorted(homes["band"].unique())
+    homes["band"] = homes["band"].map(bands.index).astype("int32")
+    homes["rent"] = pd.Series([100, "a", "b", None] * (len(homes) // 4), dtype=object)
+    pyreadstat.write_dta(
+        homes, "homes.dta", file_label="Homes", column_labels={"weight": "Design weight"},
+        variable_value_labels={"band": dict(enumerate(bands)), "owner": OWNER, "rent": {"a": "refused"}},
+        missing_user_values={"rent": ["a", "b"]},
+    )  # fmt: skip
+    persons = survey.persons.copy()
+    persons["hours"] = [40.0, 98.0, 99.0] * (len(persons) // 3) + [0.0] * (len(persons) % 3)
+    pyreadstat.write_sav(
+        persons, "persons.sav", missing_ranges={"hours": [{"lo": 98, "hi": 99}]},
+        variable_value_labels={"hours": {98.0: "refused", 99.0: "unknown"}},
+    )  # fmt: skip
+    book = xlsxwriter.Workbook("totals.xlsx")
+    book.add_worksheet("Notes").write(0, 0, "Totals of 2020")
+    sheet = book.add_worksheet("Totals")
+    targets = survey.targets.astype(object).where(survey.targets.notna(), None)
+    for row, cells in enumerate([targets.columns, *targets.itertuples(index=False)]):
+        for column, cell in enumerate(cells):
+            if cell is not None:
+                sheet.write(row, column, cell)
+    book.close()
+    return pyreadstat, [
+        "homes.dta", "totals.xlsx#Totals", "--key", "household", "--weight", "weight", "--members",
+        "person=persons.sav", "--epochs", 30, "--n-records", 40,
+    ]  # fmt: skip
+
+
+def test_files_of_stata_spss_and_excel_go_in_and_come_out(programs):
+    pyreadstat, arguments = programs
+    ended = l0_(
+        "calibrate", *arguments, "--out", "result", "--write", "few.dta", "--write",
+        "person=few.sav", "--write", "few.xlsx", "--json",
+    )  # fmt: skip
+    assert ended.exit_code == 0, ended.output
+    assert json.loads(ended.stdout)["n_records"] == 40
+    assert [line[:20] for line in ended.stderr.splitlines()] == ["l0: note: few.xlsx: "] * 2
+    result = CalibrationResult.load("result")
+    weights = dict(zip(*result.weights.to_pydict().values(), strict=True))
+    for read, came, went in (
+        (pyreadstat.read_dta, "homes.dta", "few.dta"),
+        (pyreadstat.read_sav, "persons.sav", "few.sav"),
+    ):
+        (columns, meta), (kept, described) = (
+            read(name, output_format="dict", user_missing=True) for name in (came, went)
+        )
+        rows = [row for row, key in enumerate(columns["household"]) if key in weights]
+        for name in columns.keys() - {"weight"}:
+            assert [columns[name][row] for row in rows] == list(kept[name])
+        assert list(kept["weight"]) == [weights[key] for key in kept["household"]]
+        for name in ("variable_value_labels", "missing_ranges", "file_label"):
+            assert getattr(meta, name) == getattr(described, name)
+        for name, label in meta.column_names_to_labels.items():
+            assert described.column_names_to_labels[name] == label
+            if name != "weight":
+                types = meta.original_variable_types, described.original_variable_types
+                assert types[0][name] == types[1][name]
+    table = l0.data.tables.read_table("few.xlsx", "records")[0]
+    assert table["household"].to_pylist() == list(weights)
+
+
+def test_select_writes_rows_of_any_table_with_the_key(programs):
+    _, arguments = programs
+    assert l0_("calibrate", *arguments, "--out", "result", "--quiet").exit_code == 0
+    ended = l0_("select", "result", "persons.sav", "few.csv", "--weight", "new")
+    assert ended.stdout == "Written to few.csv\n"
+    assert ended.stderr == (
+        "l0: note: few.csv: missing codes of 'hours' are empty cells\n"
+        "l0: note: few.csv: 'hours' have codes, without their value labels\n"
+    )
+    rows = pyarrow.csv.read_csv("few.csv")
+    chosen = set(CalibrationResult.load("result").weights["household"].to_pylist())
+    assert 0 < len(set(rows["household"].to_pylist())) <= len(chosen)  # some have no persons
+    assert set(rows["household"].to_pylist()) <= chosen
+    before = names()
+    for out, why in (("a.xpt", "`OUT`: .*read only"), ("persons.sav", "is a file that is read"),
+                     ("result/a.csv", "is inside of the folder 'result'")):  # fmt: skip
+        ended = l0_("select", "result", "persons.sav", out)
+        assert ended.exit_code == 2
+        assert re.match(f"l0: .*{why}", ended.stderr)
+    assert names() == before
+
+
+def test_a_csv_file_keeps_its_cells_and_its_form(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("homes.csv").write_text("id;w;x\n" + "".join(f"0{i};10,0;{i},50\n" for i in range(9)))
+    Path("t.csv").write_text("variable,value\ncount,95\n")
+    ended = l0_(
+        "calibrate", "homes.csv#separator=semicolon,decimal=comma", "t.csv", "--weight", "w",
+        "--n-records", 4, "--method", "random", "--write", "few.csv", "--quiet",
+    )  # fmt: skip
+    assert ended.exit_code == 0, ended.output
+    head, *lines = Path("few.csv").read_text().splitlines()
+    assert head == "id;w;x"
+    assert len(lines) == 4
+    assert all(re.fullmatch(r"0(\d);\d+(,\d+)?;\1,50", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        ("persn=a.csv", "`--members` names no table 'persn'"),
+        ("a.sas7bdat", ".sas7bdat files are read only"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_any_work(files, write, message):
+    assert message in refused("calibrate", *files, "--write", write)
+
+
+def test_without_a_key_only_the_records_are_written(files):
+    place = files.index("--key")
+    line = refused("calibrate", *files[:place], *files[place + 2 :], "--write", "person=a.csv")
+    assert "needs the key of its records" in line

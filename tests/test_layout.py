@@ -24,6 +24,7 @@ ORDER = [
     ["layers", "gated_linear", "linear_model"],
     ["calibration", "networks"],
     ["datasets", "gates"],
+    ["output_files"],
     ["cli", "distributions", "sparse"],
 ]
 #: Rooms of `l0.calibration`, in the same way.

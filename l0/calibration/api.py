@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, Unpack, overload
 
 import numpy as np
@@ -36,7 +36,7 @@ from l0.common.errors import InputError, first_few
 from l0.common.text_tables import Row, as_html, as_text
 from l0.common.validation import check_length, checked_labels, checked_matrix, checked_vector
 from l0.data.columns import is_key, plain
-from l0.data.tables import FrameT, Kind, checked_kind
+from l0.data.tables import FrameT, Kind, checked_kind, collected
 from l0.sparse_operator import narrow
 
 
@@ -207,6 +207,9 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         array([[1., 1., 0.],
                [0., 0., 1.]])
         """
+        records, targets = collected(records), collected(targets)
+        if isinstance(members := options.get("members"), Mapping):
+            options["members"] = {name: collected(member) for name, member in members.items()}
         survey = read_survey(records, **with_defaults(options, TableOptions))
         kind = checked_kind(kind, survey.kind)
         table = read_targets(targets, survey)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, TypeGuard, TypeVar, cast, get_args
 
 import narwhals as nw
@@ -13,8 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError, closest, first_few
+from l0.data.codings import without_missing_codes
 from l0.data.columns import Unreadable, check_unique, unreadable
-from l0.data.readers import READERS, reader_of
+from l0.data.locations import locate
+from l0.data.readers import AGAIN, READ, reader_of
+from l0.data.readers.parquet_files import read_folder
 
 Kind = Literal["pandas", "polars", "pyarrow"]
 #: The frames of a result, of the kind of the records or of the kind that was asked for.
@@ -48,7 +50,7 @@ def read_table(
     Parameters
     ----------
     source : pandas.DataFrame, polars.DataFrame, pyarrow.Table, str or Path
-        The frame, or the path of a ``.parquet``, ``.csv`` or ``.csv.gz`` file.
+        The frame (see `collected` for others), or the path of a file (see `READERS`).
     argument : str
         The name of the source in error messages.
     column_types : dict, optional
@@ -143,13 +145,31 @@ def wrap_frame(source: Any, argument: str, allow_series: bool = False) -> Any:
         raise
 
 
+def collected(source: Any) -> Any:
+    """Collect a lazy frame: of polars, a relation of DuckDB, or a data set of pyarrow.
+
+    Any other source is returned as it is. A lazy frame of polars becomes one of polars, and all
+    others a pyarrow table.
+    """
+    if is_path(source):
+        return source
+    if type(source).__module__ == "pyarrow._dataset":
+        return source.to_table()
+    try:
+        frame = nw.from_native(source, pass_through=True)
+    except nw.exceptions.DuplicateError:  # an eager frame, whose names are checked when it is read
+        return source
+    return frame.collect().to_native() if isinstance(frame, nw.LazyFrame) else source
+
+
 def _read_frame(source: Any, argument: str) -> tuple[pa.Table, Kind]:
+    source = collected(source)
     try:
         frame = wrap_frame(source, argument)
     except TypeError:
         raise InputError(
-            f"`{argument}` is a {type(source).__name__}; pass a pandas, polars or pyarrow table "
-            "(collect a lazy one first), or the path of a .parquet or .csv file"
+            f"`{argument}` is a {type(source).__name__}; pass a pandas, polars or pyarrow table, "
+            "or the path of a file, such as .parquet, .csv, .dta, .sav or .xlsx"
         ) from None
     table = _as_arrow(nw.maybe_reset_index(frame))  # pandas' index is no column
     implementation = frame.implementation
@@ -253,22 +273,26 @@ def read_file(
     argument: str,
     column_types: dict[str, pa.DataType] | None = None,
     key: str | None = None,
+    keep_codes: bool = False,
 ) -> pa.Table:
-    """Read a file as `read_table` does, without a conversion of its columns."""
-    path = Path(source)
+    """Read a file as `read_table` does, without a conversion of its columns.
+
+    Missing codes of Stata, SPSS and SAS are nulls, unless `keep_codes` is true.
+    """
+    location = locate(source)
+    path, shown = location.path, str(location)
     if not path.exists():
         raise FileNotFoundError(f"`{argument}`: there is no file {str(path)!r}")
-    if path.is_dir():
-        raise InputError(f"`{argument}`: {str(path)!r} is a folder; pass a .parquet or .csv file")
-    if path.stat().st_size == 0:
+    if not path.is_dir() and path.stat().st_size == 0:
         raise InputError(f"`{argument}`: the file {str(path)!r} is empty; write it again")
-    found = reader_of(path)
+    found = (read_folder, AGAIN) if path.is_dir() else reader_of(location)
     if found is None:
         raise InputError(
-            f"`{argument}`: the suffix of {str(path)!r} is none of {', '.join(READERS)}; convert it"
+            f"`{argument}`: the suffix of {str(path)!r} is none of {', '.join(READ)}; convert it"
         )
     read, advice = found
     try:
-        return read(path, argument, column_types, key)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"`{argument}`: cannot read {str(path)!r}: {error}; {advice}") from None
+        table = read(location, argument, column_types, key)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeError) as error:
+        raise InputError(f"`{argument}`: cannot read {shown!r}: {error}; {advice}") from None
+    return table if keep_codes else without_missing_codes(table)

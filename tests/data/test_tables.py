@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -76,15 +77,16 @@ def test_missing_file():
         ("a.parquet", "not parquet", r"`records`: cannot read '.*a.parquet'"),
         ("a.csv.gz", "not gzip", r"`records`: cannot read '.*a.csv.gz'"),
         (
-            "a.xlsx",
+            "a.docx",
             "x",
-            r"`records`: the suffix of '.*a.xlsx' is none of .parquet, .pq, .csv, .csv.gz; conv",
+            r"`records`: the suffix of '.*a.docx' is none of .parquet, .pq, .csv, .csv.gz, .*conv",
         ),
         (
             "a",
             "x",
             r"`records`: the suffix of '.*a' is none of .parquet, .pq, .csv",
         ),
+        ("a.h5", "x", r"`records`: '.*a.h5' is HDF5, which is not read, .*pandas.read_hdf"),
     ],
 )
 def test_bad_files_are_named(tmp_path, name, content, match):
@@ -100,7 +102,7 @@ def test_truncated_parquet_is_named(tmp_path):
 
 
 def test_folder_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"`records`: .* is a folder; pass a .parquet or .csv"):
+    with pytest.raises(InputError, match=r"`records`: .* is a folder that has no parquet files"):
         read_table(tmp_path, "records")
 
 
@@ -111,7 +113,6 @@ def test_folder_is_named(tmp_path):
         ({"x": [1]}, "dict"),
         (np.ones((2, 2)), "ndarray"),
         (pd.Series([1]), "Series"),
-        (pl.LazyFrame({"x": [1]}), "LazyFrame"),
     ],
 )
 def test_what_is_no_table_is_named(source, kind):
@@ -211,3 +212,21 @@ def test_a_kind_that_is_not_installed_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr("narwhals.from_arrow", missing)
     with pytest.raises(ImportError, match="polars frames need polars: pip install polars"):
         native(pa.table({"x": [1]}), "polars")
+
+
+# Lazy frames
+
+
+def lazy_frames(frame):
+    """The same rows as lazy frames of several kinds, with the kind that they become."""
+    yield pl.from_pandas(frame).lazy(), "polars"
+    yield ds.dataset(pa.Table.from_pandas(frame)), "pyarrow"
+    duckdb = pytest.importorskip("duckdb")
+    yield duckdb.connect().from_arrow(pa.Table.from_pandas(frame)), "pyarrow"
+
+
+def test_lazy_frames_are_collected():
+    for lazy, kind in lazy_frames(FRAME):
+        table, came_as = read_table(lazy, "records")
+        assert table.to_pydict() == FRAME.to_dict("list")
+        assert came_as == kind

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.refit import Fit
 from l0.calibration.fitting.whole_fit import WholeFit
+from l0.calibration.inputs.survey import Survey
 from l0.calibration.problem.constraints import Constraints
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.losses import score
 from l0.common.errors import first_few
 from l0.common.formatting import percent
+from l0.data.codings import coding_of
 
 #: What to do about a fit that stopped, by what stopped it.
 REMEDIES = {
@@ -65,6 +67,8 @@ def notes(
     if problem.n_dropped:
         were = "1 record was" if problem.n_dropped == 1 else f"{problem.n_dropped:,} records were"
         found.append(f"{were} left out because of a design weight of 0 (`zero_weights='drop'`)")
+    if problem.survey is not None:
+        found += missing_codes(problem.survey)
     if n_forced_out:
         have = "1 record has" if n_forced_out == 1 else f"{n_forced_out:,} records have"
         what = "a target of value 0"
@@ -152,3 +156,20 @@ def _stopped(what: str, fit: Fit) -> str:
         f"{what} was stopped by {by} before it reached its gap: its objective is certainly within "
         f"{percent(fit.solution.gap)} of the best possible one; {REMEDIES[by]}"
     )
+
+
+def missing_codes(survey: Survey) -> list[str]:
+    """Say which cells of the tables are empty because they have a missing code of their file."""
+    notes = []
+    for entity in (survey.records, *survey.members.values()):
+        columns = []
+        for column in entity.table.schema:
+            coding = coding_of(column)
+            if coding is not None and coding.found:
+                columns.append(f"{column.name} ({', '.join(coding.found)})")
+        if columns:
+            notes.append(
+                f"`{entity.argument}` have missing codes, which count as empty cells, in the "
+                f"columns {first_few(columns)}"
+            )
+    return notes

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.inputs.kinds import COUNT
 from l0.calibration.inputs.survey import Survey
+from l0.data.codings import is_labelled
 from l0.data.columns import encode_with_null, is_label, is_number
 
 #: An integer column with more levels than this is an amount, unless a target uses it as a label.
@@ -44,8 +45,9 @@ class ColumnTypes:
     Attributes
     ----------
     labels : list of Labels
-        Text, categorical, date and boolean columns, integers with few levels, and all columns that
-        a target uses as a label. A column with one level is left out.
+        Text, categorical, date and boolean columns, integers with few levels, numbers that all
+        have a value label, and all columns that a target uses as a label. A column with one level
+        is left out.
     amounts : list of str
         All other numeric columns, except one with the name ``count``.
     """
@@ -69,7 +71,7 @@ def classify(survey: Survey, used_as_labels: Collection[str], entity: str = "") 
             few = (
                 pa.types.is_integer(column.type)
                 and pc.count_distinct(column).as_py() <= INTEGER_LEVELS
-            )
+            ) or is_labelled(table.schema.field(name), column)
             if not few:
                 # A statistic of an amount with this name would look like a count of records.
                 amounts += [name] if name != COUNT else []

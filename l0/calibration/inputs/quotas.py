@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from l0.calibration.inputs.survey import Survey
 from l0.calibration.inputs.targets import check_merged, label_texts
 from l0.common.errors import SHOWN, InputError, closest, first_few
+from l0.data.codings import level_of
 from l0.data.columns import (
-    as_level,
     as_numbers,
     folded,
     is_label,
@@ -83,10 +83,10 @@ def read_quotas(source: Any, survey: Survey) -> list[Quota]:
     check_merged(columns, "quotas", (survey.records,))
     labels: list[list[tuple[str, str]]] = [[] for _ in range(table.num_rows)]
     for name in columns:
-        kind = survey.records.table.schema.field(name).type
         for row, text in enumerate(label_texts(table, name, "quotas")):
             if text is not None:
-                labels[row].append((name, as_level(text, kind)))
+                level = level_of(text, survey.records.table, name, "records")
+                labels[row].append((name, level))
     names = [", ".join(f"{name}={level}" for name, level in row) or ALL for row in labels]
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from l0.common.errors import SHOWN, InputError, first_few
+from l0.data.codings import coding_of
 from l0.data.columns import as_numbers, as_text, is_key, is_number, is_text, not_a_number, plain
+from l0.data.locations import Location
 from l0.data.readers.csv_files import csv_file
 from l0.data.tables import Kind, checked_name, column, read_table
 
@@ -37,14 +38,14 @@ class Entity:
         The position of each unit's record. For the records themselves it is 0, 1, 2, ...
     argument : str
         The name of the table in error messages.
-    file : Path or None
+    file : Location or None
         The CSV file that the table was read from.
     """
 
     table: pa.Table
     record: NDArray[np.int64]
     argument: str
-    file: Path | None
+    file: Location | None
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,15 @@ class Survey:
         if bad.size:
             lost = np.unique(entity.record[bad])
             where = self.keys.take(pa.array(lost[:5])).to_pylist()
+            coding = coding_of(entity.table.schema.field(name))
+            codes = (
+                f", with the missing codes {first_few(coding.found)} of the file"
+                if (coding and coding.found)
+                else ""
+            )
             raise InputError(
                 f"`{entity.argument}` column {name!r} has {bad.size:,} null, NaN or infinite "
-                f"values (records {first_few(where, lost.size)}); fill them or drop the rows"
+                f"values (records {first_few(where, lost.size)}{codes}); fill them or drop the rows"
             )
         return numbers
 

@@ -31,6 +31,7 @@ from l0.calibration.inputs.kinds import (
 )
 from l0.calibration.inputs.survey import Entity, Survey
 from l0.common.errors import SHOWN, InputError, closest, first_few
+from l0.data.codings import level_of
 from l0.data.columns import (
     as_level,
     as_numbers,
@@ -484,7 +485,7 @@ def _labels(
                 units = survey.members[entity] if entity else survey.records
                 holder = survey.holder(units, name)
                 written[entity, text] = (
-                    as_level(text, holder.table.schema.field(name).type) if holder else text
+                    level_of(text, holder.table, name, holder.argument) if holder else text
                 )
             row_labels.append((name, written[entity, text]))
     return [tuple(row_labels) for row_labels in labels]

@@ -7,7 +7,7 @@ import math
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,15 +18,29 @@ import torch
 
 from l0.calibration.problem.core import Problem
 from l0.calibration.selection import SELECTORS, Selector
+from l0.data.locations import locate
+from l0.data.readers.parquet_files import parts_of
 
 
 def describe_source(source: Any) -> dict[str, Any]:
     """Describe an input: the path and digest of a file, or the kind and shape of a frame."""
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source).resolve()
-        with path.open("rb") as file:
-            return {"path": str(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        location = locate(source)
+        path = location.path.resolve()
+        return {"path": str(replace(location, path=path)), "sha256": _digest_of_files(path)}
     return {"frame": type(source).__module__.split(".")[0], "shape": list(source.shape)}
+
+
+def _digest_of_files(path: Path) -> str:
+    """Compute the digest of a file, or of the digests and names of the parts in a folder."""
+    if path.is_dir():
+        parts = (
+            f"{_digest_of_files(part)} {part.relative_to(path).as_posix()}"
+            for part in parts_of(path)
+        )
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def describe_inputs(

@@ -33,18 +33,21 @@ from l0.common.formatting import percent
 from l0.common.text_tables import TERMINAL, as_html, as_text
 from l0.common.validation import whole_number
 from l0.data.columns import plain
+from l0.data.rewriting import reweighted, source_of
 from l0.data.tables import (
     FrameT,
     Kind,
     TableT,
     checked_kind,
     checked_name,
+    collected,
     is_path,
     native,
     read_file,
     read_table,
     take_weighted_rows,
 )
+from l0.data.writers import write_table, writer_of
 
 #: The column of `expand` with the number of a copy, and the largest number of rows by default.
 COPY, MAX_ROWS = "copy", 10_000_000
@@ -245,6 +248,58 @@ class CalibrationResult(Generic[FrameT]):
         chosen = take_weighted_rows(source, places, name, calibrated)
         return native(chosen, self.kind) if is_path(table) else chosen
 
+    def write(
+        self, table: Any, path: str | os.PathLike[str], weight: str | None = None
+    ) -> list[str]:
+        """Write the rows of the chosen records to a file, as `select` takes them.
+
+        Parameters
+        ----------
+        table : frame or path
+            The records themselves, their members, or another table with the key column.
+        path : str or Path
+            Where to write: ``.csv``, ``.tsv``, ``.parquet``, ``.feather``, ``.dta``, ``.sav``,
+            ``.zsav`` or ``.xlsx``. An existing file is replaced. The cells of a CSV file are
+            written to another CSV file as they are, with the same signs and encoding. Files of
+            Stata and SPSS keep labels, formats and missing codes in files of the same program.
+        weight : str, optional
+            The column for the calibrated weights (see `select`).
+
+        Returns
+        -------
+        list of str
+            Sentences on what the file cannot hold: value labels, or missing codes.
+
+        Raises
+        ------
+        InputError
+            As in `select`; if the suffix is unknown or is one of files that are only read, if a
+            package is missing, or if the file cannot hold a column.
+        OSError
+            If there is no room or no permission. Then an existing file does not change.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> import pyarrow as pa
+        >>> from l0.calibration import CalibrationProblem
+        >>> homes = pa.table({"id": [1, 2], "wgt": [10.0, 10.0]})
+        >>> targets = pa.table({"variable": ["count"], "value": [22.0]})
+        >>> problem = CalibrationProblem.from_frames(homes, targets, key="id", weight="wgt")
+        >>> result = problem.solve()
+        >>> with TemporaryDirectory() as folder:
+        ...     result.write(homes, f"{folder}/homes.csv")
+        ...     print((Path(folder) / "homes.csv").read_text().split())
+        []
+        ['id,wgt', '1,11', '2,11']
+        """
+        writer_of(path, "path")
+        source, rows, form = source_of(table, "table", self.run["key"])
+        name = self._weight_column(rows, weight)
+        places, calibrated = self._chosen_rows(rows)
+        return write_table(reweighted(source, places, name, calibrated), path, "path", form)
+
     @overload
     def expand(self, table: str | os.PathLike[str], *, max_rows: int = MAX_ROWS) -> FrameT: ...
     @overload
@@ -323,7 +378,8 @@ class CalibrationResult(Generic[FrameT]):
 
     def _read(self, table: Any) -> tuple[Any, pa.Table]:
         """Read a table with the key column: as it came, and as an Arrow table."""
-        source = read_file(table, "table", key=self.run["key"]) if is_path(table) else table
+        key = self.run["key"]
+        source = read_file(table, "table", key=key) if is_path(table) else collected(table)
         rows, _ = read_table(source, "table")
         return source, rows
 

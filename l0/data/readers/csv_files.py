@@ -1,9 +1,8 @@
-"""CSV files: their form, and which of their columns are codes and not numbers."""
+"""CSV files: which of their columns are codes and not numbers, and what is wrong with them."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -11,23 +10,27 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from l0.common.errors import InputError, first_few
-from l0.data.columns import check_unique, is_number, is_plain_number
+from l0.data.columns import check_unique, is_number
+from l0.data.locations import Location, locate
+from l0.data.readers.csv_encoding import check_encoding
+from l0.data.readers.csv_form import AS_CSV, UTF8, CsvForm, form_of
 
-#: The remedy for a wrong CSV file.
-AS_CSV = "save it as comma-separated UTF-8 text"
 #: The number of bytes that are checked before a CSV file is read.
 HEAD = 1 << 16
+#: The ends of the names of CSV files.
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
-def csv_file(source: Any) -> Path | None:
-    """Return the path of a CSV file, or None if `source` is something else."""
-    if not isinstance(source, (str, os.PathLike)):
+def csv_file(source: Any) -> Location | None:
+    """Return the location of a CSV file, or None if `source` is something else."""
+    try:
+        location = locate(source)
+    except TypeError:
         return None
-    path = Path(source)
-    return path if path.name.lower().endswith((".csv", ".csv.gz")) else None
+    return location if location.name.endswith(SUFFIXES) else None
 
 
-def merged_cells(path: Path, name: str) -> list[str]:
+def merged_cells(location: Location, name: str) -> list[str]:
     """Find different cells of a CSV column that `read_table` reads as the same number.
 
     Returns
@@ -35,10 +38,12 @@ def merged_cells(path: Path, name: str) -> list[str]:
     list of str
         The first such cells, for example ``["5.1", "5.10"]``. 5 and 5.0 are not different.
     """
-    only = pa.csv.ConvertOptions(include_columns=[name])
-    numbers = pa.csv.read_csv(path, convert_options=only)[name]
-    cells = pc.utf8_trim_whitespace(_read_typed(path, {name: pa.string()})[name])
-    pairs = pa.table({"number": numbers, "cell": pc.replace_substring_regex(cells, r"\.0*$", "")})
+    form = form_of(location, name)
+    cells = _read_typed(location, form, {name: pa.string()})[name]
+    plain = form.plain(cells)
+    nulls = pa.array(pa.csv.ConvertOptions().null_values)
+    numbers = pc.if_else(pc.is_in(plain, value_set=nulls), None, plain).cast(pa.float64())
+    pairs = pa.table({"number": numbers, "cell": pc.replace_substring_regex(plain, r"\.0*$", "")})
     same = (
         pairs.filter(numbers.is_valid())
         .group_by("number", use_threads=False)
@@ -48,37 +53,69 @@ def merged_cells(path: Path, name: str) -> list[str]:
 
 
 def read_csv(
-    path: Path, argument: str, column_types: dict[str, pa.DataType] | None, key: str | None
+    location: Location, argument: str, column_types: dict[str, pa.DataType] | None, key: str | None
 ) -> pa.Table:
     """Read a CSV file. Codes that a number would change stay text (see `read_table`)."""
-    _check_head(path, argument)
-    with pa.csv.open_csv(path) as head:
+    form = form_of(location, argument)
+    _check_head(location, form, argument)
+    try:
+        return _read(location, form, argument, column_types, key)
+    except (UnicodeError, pa.ArrowInvalid):
+        check_encoding(location, form, argument)
+        raise
+
+
+def _read(
+    location: Location,
+    form: CsvForm,
+    argument: str,
+    column_types: dict[str, pa.DataType] | None,
+    key: str | None,
+) -> pa.Table:
+    with pa.csv.open_csv(
+        location.path, read_options=form.reading, parse_options=form.parsing
+    ) as head:
         names = head.schema.names
     check_unique(names, argument)
     if column_types is not None:
-        types = {name: column_types.get(name, pa.string()) for name in names}
-        try:
-            return _read_typed(path, types)
-        except pa.ArrowInvalid:
-            _check_numbers(path, argument, [name for name in names if is_number(types[name])])
-            raise
-    table = pa.csv.read_csv(path)
-    not_text = [field.name for field in table.schema if pa.types.is_binary(field.type)]
-    if not_text:
-        raise InputError(
-            f"`{argument}`: columns {first_few(not_text)} of {str(path)!r} are not UTF-8 text; "
-            f"{AS_CSV}"
-        )
-    numbers = {
+        texts = _read_typed(location, form, dict.fromkeys(names, pa.string()))
+        for name in names:
+            if name in column_types and is_number(column_types[name]):
+                numbers = _as_numbers(texts[name], form, f"`{argument}` column {name!r}", location)
+                texts = texts.set_column(names.index(name), name, numbers)
+        return texts
+    table = _infer(location, form, argument, names)
+    numeric = {
         field.name: pa.types.is_floating(field.type)
         for field in table.schema
         if is_number(field.type) and not pa.types.is_boolean(field.type)
     }
-    if numbers:
-        texts = _read_typed(path, dict.fromkeys(numbers, pa.string()))
-        for name, floating in numbers.items():
-            if _are_codes(texts[name], floating, name == key):
+    if numeric:
+        texts = _read_typed(location, form, dict.fromkeys(numeric, pa.string()))
+        for name, floating in numeric.items():
+            if _are_codes(form.plain(texts[name]), floating, name == key):
                 table = table.set_column(names.index(name), name, texts[name])
+    if form.thousands:
+        for place, field in enumerate(table.schema):
+            if pa.types.is_string(field.type) and field.name not in numeric and field.name != key:
+                table = table.set_column(place, field.name, form.ungrouped(table[place]))
+    return table
+
+
+def _infer(location: Location, form: CsvForm, argument: str, names: list[str]) -> pa.Table:
+    """Read all columns with the types that Arrow infers."""
+    try:
+        table = pa.csv.read_csv(
+            location.path,
+            read_options=form.reading,
+            parse_options=form.parsing,
+            convert_options=pa.csv.ConvertOptions(decimal_point=form.decimal),
+        )
+    except pa.ArrowInvalid as error:
+        _check_change(error, location, form, argument, names)
+        raise
+    if any(pa.types.is_binary(field.type) for field in table.schema):  # bytes that are no UTF-8
+        check_encoding(location, form, argument)
     return table
 
 
@@ -94,38 +131,68 @@ def _are_codes(cells: pa.ChunkedArray, floating: bool, is_key: bool) -> bool:
     return any(int(cell) != float(cell) for cell in long.to_pylist())
 
 
-def _check_head(path: Path, argument: str) -> None:
-    """Refuse a file whose first bytes are not comma-separated UTF-8."""
-    with pa.input_stream(path) as stream:
+def _check_head(location: Location, form: CsvForm, argument: str) -> None:
+    """Refuse a file whose first bytes do not have its form."""
+    if form.encoding != UTF8:
+        return
+    shown = str(location)
+    with pa.input_stream(location.path) as stream:
         head = stream.read(HEAD)
     if b"\0" in head:
-        raise InputError(f"`{argument}`: {str(path)!r} is UTF-16 or not text; {AS_CSV}")
+        raise InputError(f"`{argument}`: {shown!r} is UTF-16 or not text; {AS_CSV}")
     names = head.partition(b"\n")[0]
-    for separator in (";", "\t"):
-        if separator.encode() in names and b"," not in names:
+    for separator in (";", "\t", ","):
+        if separator.encode() in names and form.separator.encode() not in names:
+            sign = "comma" if form.separator == "," else repr(form.separator)
             raise InputError(
-                f"`{argument}`: {str(path)!r} has no comma in its first line, and seems to be "
+                f"`{argument}`: {shown!r} has no {sign} in its first line, and seems to be "
                 f"separated by {separator!r}; {AS_CSV}"
             )
 
 
-def _check_numbers(path: Path, argument: str, names: list[str]) -> None:
-    """Name the cells of numeric columns that are not numbers."""
-    texts = _read_typed(path, dict.fromkeys(names, pa.string()))
-    for name in names:
-        cells = texts[name].to_pylist()
-        rows = [
-            row for row, cell in enumerate(cells) if cell is not None and not is_plain_number(cell)
-        ]
-        if rows:
-            raise InputError(
-                f"`{argument}` column {name!r} of {str(path)!r} has {len(rows):,} cells that are "
-                f"not plain numbers ({first_few(cells[row] for row in rows)} in rows "
-                f"{first_few(rows)}); write them like 28717.16"
-            )
+def _check_change(
+    error: pa.ArrowInvalid, location: Location, form: CsvForm, argument: str, names: list[str]
+) -> None:
+    """Name the cell where a column changes its type. Arrow infers types from the first rows."""
+    found = re.search(r"In CSV column #(\d+): .*conversion error to (\w+)", str(error))
+    if found is None:
+        return
+    name = names[int(found[1])]
+    cells = _read_typed(location, form, {name: pa.string()})[name].to_pylist()
+    first = next((cell for cell in cells if cell is not None), "")
+    whole = re.compile(r"[+-]?\d+")
+    rows = [
+        row
+        for row, cell in enumerate(cells)
+        if cell is not None
+        and not (whole.fullmatch(cell.strip()) if found[2] == "int64" else form.is_number(cell))
+    ]
+    if rows:
+        raise InputError(
+            f"`{argument}` column {name!r} of {str(location)!r} changes its type: it is "
+            f"{found[2]} ({first!r} in row 0) until row {rows[0]}, which has {cells[rows[0]]!r}; "
+            "write all its cells alike, or save the table as .parquet, which has types"
+        )
 
 
-def _read_typed(path: Path, types: dict[str, pa.DataType]) -> pa.Table:
+def _as_numbers(
+    cells: pa.ChunkedArray, form: CsvForm, what: str, location: Location
+) -> pa.ChunkedArray:
+    """Convert cells to numbers, and name those that are none."""
+    plain = form.plain(cells)
+    try:
+        return plain.cast(pa.float64())
+    except pa.ArrowInvalid:
+        texts = cells.to_pylist()
+    rows = [row for row, cell in enumerate(texts) if cell is not None and not form.is_number(cell)]
+    raise InputError(
+        f"{what} of {str(location)!r} has {len(rows):,} cells that are not plain numbers "
+        f"({first_few(texts[row] for row in rows)} in rows {first_few(rows)}); write them like "
+        "28717.16, or say how numbers are written, as in 'file.csv#decimal=comma,thousands=point'"
+    )
+
+
+def _read_typed(location: Location, form: CsvForm, types: dict[str, pa.DataType]) -> pa.Table:
     """Read some columns with given types. Only an empty cell is null, because NA may be a code."""
     options = pa.csv.ConvertOptions(
         column_types=types,
@@ -133,4 +200,9 @@ def _read_typed(path: Path, types: dict[str, pa.DataType]) -> pa.Table:
         null_values=[""],
         strings_can_be_null=True,
     )
-    return pa.csv.read_csv(path, convert_options=options)
+    return pa.csv.read_csv(
+        location.path,
+        read_options=form.reading,
+        parse_options=form.parsing,
+        convert_options=options,
+    )

@@ -1,4 +1,4 @@
-"""Parquet files, which contain the types of their columns."""
+"""Parquet files and folders of them, which contain the types of their columns."""
 
 from __future__ import annotations
 
@@ -7,9 +7,80 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
+from l0.common.errors import InputError, first_few
+from l0.data.locations import Location, options_of
+
+#: Parts of a folder whose names begin with one of these are no data, such as ``_SUCCESS``.
+HIDDEN = ("_", ".")
+
 
 def read_parquet(
-    path: Path, argument: str, column_types: dict[str, pa.DataType] | None, key: str | None
+    location: Location, argument: str, column_types: dict[str, pa.DataType] | None, key: str | None
 ) -> pa.Table:
     """Read a parquet file. It contains the types of its columns."""
-    return pa.parquet.ParquetFile(path).read()
+    options_of(location, argument, ())
+    return pa.parquet.ParquetFile(location.path).read()
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """List the files of a folder of parquet parts, in the order of their names."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not any(part.startswith(HIDDEN) for part in path.relative_to(folder).parts)
+    )
+
+
+def read_folder(
+    location: Location, argument: str, column_types: dict[str, pa.DataType] | None, key: str | None
+) -> pa.Table:
+    """Read a folder of parquet parts as one table, in the order of the names of the parts.
+
+    A folder inside that is named like ``year=2020`` is a column of text.
+
+    Raises
+    ------
+    InputError
+        If there are no parts, if other files are among them, or if a part has other columns or
+        another type of a column than the first part.
+    """
+    options_of(location, argument, ())
+    folder = location.path
+    paths = parts_of(folder)
+    others = [path.name for path in paths if path.suffix.lower() not in (".parquet", ".pq")]
+    if others or not paths:
+        has = f"has other files ({first_few(others)})" if others else "has no parquet files"
+        raise InputError(
+            f"`{argument}`: {str(folder)!r} is a folder that {has}; name a file, or a folder of "
+            ".parquet files alone"
+        )
+    parts = [_read_part(path, folder) for path in paths]
+    first = parts[0].schema
+    for path, part in zip(paths, parts, strict=True):
+        names = sorted(set(first.names) ^ set(part.schema.names))
+        changed = [
+            f"{field.name} ({field.type}, then {part.schema.field(field.name).type})"
+            for field in first
+            if not names and field.type != part.schema.field(field.name).type
+        ]
+        if names or changed:
+            what = (
+                f"lacks or adds the columns {first_few(names)}"
+                if names
+                else (f"changes the type of the columns {first_few(changed)}")
+            )
+            raise InputError(
+                f"`{argument}`: the part {path.name!r} of {str(folder)!r} {what}, compared with "
+                f"{paths[0].name!r}; write all parts alike"
+            )
+    return pa.concat_tables([part.select(first.names) for part in parts])
+
+
+def _read_part(path: Path, folder: Path) -> pa.Table:
+    table = pa.parquet.ParquetFile(path).read()
+    for parent in path.relative_to(folder).parts[:-1]:
+        name, equals, value = parent.partition("=")
+        if equals:
+            table = table.append_column(name, pa.array([value] * len(table), pa.string()))
+    return table

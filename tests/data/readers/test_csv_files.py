@@ -29,7 +29,9 @@ def test_typed_csv_reads_all_other_columns_as_text(tmp_path):
 
 def test_csv_that_is_not_utf8_is_named(tmp_path):
     path = write(tmp_path / "a.csv", "town,n\nOrléans,1\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"`records`: columns 'town' of .* are not UTF-8 text"):
+    with pytest.raises(
+        InputError, match=r"a.csv' is not UTF-8 text in row 0, column 'town' .*#encoding=latin-1"
+    ):
         read_table(path, "records")
 
 
@@ -97,8 +99,6 @@ def test_a_key_is_text_unless_it_is_whole_numbers(tmp_path, cells, kept):
         ("variable\tvalue\nx\t1\n", r"has no comma in its first line, and .*'\\t'"),
         ("variable,value\nx,1\n".encode("utf-16"), r"is UTF-16"),
         ("variable,value\nx,1\n".encode("utf-16-le"), r"is UTF-16"),
-        ("variable,value\ncafé,1\n".encode("latin-1"), r"UTF-?8"),
-        ("café,value\nx,1\n".encode("latin-1"), r"utf-8"),
         ("variable,value\nx,1,234\n", r"Expected 2 columns, got 3"),
     ],
 )
@@ -118,6 +118,7 @@ def test_cells_that_are_no_plain_numbers_are_named(tmp_path):
     with pytest.raises(
         InputError,
         match=r"`targets` column 'value' of '.*t.csv' has 2 cells that are not plain numbers "
-        r"\('28,717.16', '\$5' in rows 0, 2\); write them like 28717.16",
+        r"\('28,717.16', '\$5' in rows 0, 2\); write them like 28717.16, or say "
+        r"how numbers are written, as in 'file.csv#decimal=comma,thousands=point'",
     ):
         read_table(path, "targets", types)

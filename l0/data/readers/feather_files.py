@@ -1,0 +1,16 @@
+"""Feather files, which contain the types of their columns."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.feather
+
+from l0.data.locations import Location, options_of
+
+
+def read_feather(
+    location: Location, argument: str, column_types: dict[str, pa.DataType] | None, key: str | None
+) -> pa.Table:
+    """Read a feather file (Arrow IPC). It contains the types of its columns."""
+    options_of(location, argument, ())
+    return pa.feather.read_table(location.path)

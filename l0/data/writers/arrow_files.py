@@ -1,0 +1,31 @@
+"""Parquet and feather files, which hold every Arrow table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
+
+from l0.data.locations import Location
+from l0.data.readers.csv_form import CsvForm
+from l0.data.writers.unwritable import check_readable
+
+
+def write_parquet(
+    table: pa.Table, location: Location, draft: Path, form: CsvForm | None
+) -> list[str]:
+    """Write a parquet file, in which the descriptions of columns are metadata."""
+    check_readable(table, location)
+    pa.parquet.write_table(table, draft)
+    return []
+
+
+def write_feather(
+    table: pa.Table, location: Location, draft: Path, form: CsvForm | None
+) -> list[str]:
+    """Write a feather file, in which the descriptions of columns are metadata."""
+    check_readable(table, location)
+    pa.feather.write_feather(table, draft)
+    return []

@@ -1,0 +1,20 @@
+import pyarrow as pa
+import pyarrow.feather
+import pytest
+
+from l0.common.errors import InputError
+from l0.data.locations import Location
+from l0.data.readers.feather_files import read_feather
+from l0.data.tables import read_table
+
+
+def test_columns_come_back_as_they_were_written(tmp_path):
+    table = pa.table({"id": ["01", "1"], "x": [1.5, None], "big": [2**60, 1]})
+    pa.feather.write_feather(table, tmp_path / "a.feather")
+    assert read_feather(Location(tmp_path / "a.feather"), "records", None, None).equals(table)
+
+
+def test_a_broken_file_is_named(tmp_path):
+    (tmp_path / "a.feather").write_text("no feather")
+    with pytest.raises(InputError, match=r"`records`: cannot read '.*a.feather': .*write it again"):
+        read_table(tmp_path / "a.feather", "records")

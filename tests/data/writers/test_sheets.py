@@ -1,0 +1,58 @@
+import datetime as dt
+
+import pyarrow as pa
+import pytest
+
+from l0.common.errors import InputError
+from l0.data.tables import read_table
+from l0.data.writers import sheets, write_table
+
+pytest.importorskip("python_calamine")
+pytest.importorskip("xlsxwriter")
+
+TABLE = pa.table(
+    {
+        "code": ["01", None], "x": [1.5, float("nan")], "n": [7, None], "ok": [True, False],
+        "day": [dt.date(2020, 1, 2), None], "at": [dt.datetime(2020, 1, 2, 3, 4), None],
+        "formula": ["=1+1", "https://a.b"], "kind": pa.array(["u", "v"]).dictionary_encode(),
+    }
+)  # fmt: skip
+
+
+def test_cells_come_back(tmp_path):
+    assert write_table(TABLE, f"{tmp_path}/a.xlsx#Chosen", "path") == []
+    table, _ = read_table(f"{tmp_path}/a.xlsx#Chosen", "records")
+    assert table.to_pydict() == {**TABLE.to_pydict(), "x": [1.5, None]}
+
+
+def test_many_rows_come_back(tmp_path):
+    table = pa.table({"n": range(25_000)})
+    write_table(pa.concat_tables([table.slice(0, 7), table.slice(7)]), tmp_path / "a.xlsx", "path")
+    assert read_table(tmp_path / "a.xlsx", "records")[0].equals(table)
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ([10**15], "more than 15 digits"),
+        ([float("inf")], "infinite numbers"),
+        (["a" * 40_000], "texts of more than 32,767 signs"),
+        ([[1]], "list<"),
+    ],
+)
+def test_columns_that_excel_would_change_are_refused(tmp_path, values, why):
+    with pytest.raises(InputError, match=rf"a.xlsx' cannot hold the columns 'x \({why}.*write .*p"):
+        write_table(pa.table({"x": values}), tmp_path / "a.xlsx", "path")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_rows_than_a_sheet_has_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sheets, "ROWS", 3)
+    with pytest.raises(InputError, match=r"would have 3 rows and 1 columns, and a sheet has 3 and"):
+        write_table(pa.table({"x": [1, 2, 3]}), tmp_path / "a.xlsx", "path")
+
+
+def test_a_wrong_name_of_a_sheet_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"names no sheet that Excel allows: .*31"):
+        write_table(pa.table({"x": [1]}), f"{tmp_path}/a.xlsx#{'a' * 40}", "path")
+    assert list(tmp_path.iterdir()) == []

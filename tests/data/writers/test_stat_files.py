@@ -1,0 +1,164 @@
+import datetime as dt
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from l0.common.errors import InputError
+from l0.data.codings import Coding, coding_of
+from l0.data.tables import read_file, read_table
+from l0.data.writers import write_table
+from tests.data.readers.test_stat_files import pyreadstat, write_homes, write_persons
+
+#: What two files may differ in: the time of writing, and the names of sets of labels.
+OF_THE_FILE = {"creation_time", "modification_time", "variable_to_label", "value_labels"}
+
+
+def content(path):
+    """Everything in a file, as pyreadstat has it."""
+    read = pyreadstat.read_dta if path.suffix == ".dta" else pyreadstat.read_sav
+    columns, meta = read(str(path), output_format="dict", user_missing=True)
+    described = {name: value for name, value in vars(meta).items() if name not in OF_THE_FILE}
+    return dict(columns), described
+
+
+def rewritten(path):
+    """Read a file and write it again."""
+    again = path.with_name(f"again{path.suffix}")
+    assert write_table(read_file(path, "records", keep_codes=True), again, "path") == []
+    return again
+
+
+@pytest.mark.parametrize(
+    ("write", "name"), [(write_homes, "a.dta"), (write_persons, "a.sav"), (write_persons, "a.zsav")]
+)
+def test_a_file_is_the_same_after_reading_and_writing(tmp_path, write, name):
+    path = write(tmp_path / name)
+    assert content(rewritten(path)) == content(path)
+
+
+def cells(values, missing):
+    return st.one_of(values, st.none(), st.sampled_from(missing))
+
+
+STATA = st.lists(
+    st.tuples(
+        cells(st.integers(-(2**31) + 1, 2_147_483_620), ["a", "z"]),
+        cells(st.floats(-1e300, 1e300, allow_subnormal=False), ["a", "m"]),
+        st.text(st.characters(codec="utf-8", categories=["L", "N"]), max_size=20),
+        st.one_of(st.none(), st.dates(dt.date(1900, 1, 1), dt.date(2100, 1, 1))),
+    ),
+    min_size=1, max_size=20,
+)  # fmt: skip
+SPSS = st.lists(
+    st.tuples(
+        st.one_of(st.none(), st.integers(-(2**53), 2**53).map(float)),
+        st.one_of(st.none(), st.floats(-1e300, 1e300, allow_subnormal=False)),
+        st.text(st.characters(codec="utf-8", categories=["L", "N"]), max_size=20),
+        st.one_of(st.none(), st.dates(dt.date(1900, 1, 1), dt.date(2100, 1, 1))),
+    ),
+    min_size=1, max_size=20,
+)  # fmt: skip
+LABELS = st.dictionaries(st.integers(-99, 999), st.text("abcé ", min_size=1, max_size=20))
+
+
+def frame_of(rows):
+    rows = [(1, 0.5, "x", dt.date(2020, 1, 1)), *rows]  # they say of what type the columns are
+    names = ("whole", "real", "text", "day")
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    return pd.DataFrame({name: pd.Series(cells, dtype=object) for name, cells in columns.items()})
+
+
+@settings(deadline=None, max_examples=40)
+@given(rows=STATA, labels=LABELS)
+def test_any_file_of_stata_is_the_same_after_reading_and_writing(rows, labels):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.dta"
+        pyreadstat.write_dta(
+            frame_of(rows), str(path), variable_value_labels={"whole": labels} if labels else None,
+            missing_user_values={"whole": ["a", "z"], "real": ["a", "m"]},
+            column_labels={"real": "Real", "day": "Day"}, variable_format={"day": "%td"},
+        )  # fmt: skip
+        assert content(rewritten(path)) == content(path)
+
+
+@settings(deadline=None, max_examples=40)
+@given(rows=SPSS, labels=LABELS, low=st.integers(-9, 9), span=st.integers(0, 9))
+def test_any_file_of_spss_is_the_same_after_reading_and_writing(rows, labels, low, span):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.sav"
+        codes = {float(code): text.strip() or "x" for code, text in labels.items()}
+        frame = frame_of(rows).astype({"whole": "float64", "real": "float64"})
+        pyreadstat.write_sav(
+            frame, str(path), variable_value_labels={"whole": codes} if codes else None,
+            missing_ranges={"whole": [{"lo": low, "hi": low + span}, 99.0]},
+            column_labels={"real": "Real"}, variable_format={"day": "DATE11"},
+        )  # fmt: skip
+        assert content(rewritten(path)) == content(path)
+
+
+def test_missing_codes_and_labels_that_another_program_lacks_are_said(tmp_path):
+    homes = read_file(write_homes(tmp_path / "a.dta"), "records", keep_codes=True)
+    assert write_table(homes, tmp_path / "b.sav", "path") == [
+        "b.sav: missing codes of 'income', 'rooms', 'only' are empty cells",
+        "b.sav: SPSS has no value labels like some of 'rooms'",
+    ]
+    table = read_file(tmp_path / "b.sav", "records")
+    assert coding_of(table.schema.field("rooms")).values == [[1.0, "one"], [2.0, "two"]]
+    assert table.to_pydict() == read_table(tmp_path / "a.dta", "records")[0].to_pydict()
+
+
+@pytest.mark.parametrize("name", ["a.dta", "a.sav"])
+def test_columns_of_other_files_are_written(tmp_path, name):
+    table = pa.table(
+        {
+            "n": pa.array([1, None], pa.int8()), "big": [2**40, 1], "x": pa.array([1.5, 2], "f4"),
+            "ok": [True, None], "kind": pa.array(["u", None]).dictionary_encode(),
+            "at": [dt.datetime(2020, 1, 2, 3, 4, 5), None], "time": [dt.time(3, 4, 5), None],
+            "none": pa.array([None, None], pa.date32()), "null": pa.nulls(2),
+        }
+    )  # fmt: skip
+    assert write_table(table, tmp_path / name, "path") == [
+        f"{name}: 'ok' have 1 for true and 0 for false"
+    ]
+    back = read_table(tmp_path / name, "records")[0].to_pydict()
+    assert back == {**table.to_pydict(), "ok": [1, None], "kind": ["u", ""]}
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        (pa.table({"x": [[1]]}), r"the columns 'x \(list<"),
+        (pa.table({"x": pa.array([1], pa.decimal128(5))}), r"the columns 'x \(decimal"),
+        (pa.table({"x": pa.array([1], pa.timestamp("s", "UTC"))}), r"the columns 'x \(timestamp"),
+        (pa.table({"x": [2**60]}), r"the columns 'x \(more than 15 digits\)'; write .csv or"),
+        (pa.table({"x": [float("inf")]}), r"the columns 'x \(infinite numbers\)'"),
+        (pa.table({"a b": [1], "x" * 33: [1]}), r"the columns 'a b', 'xx*': a name in Stata has"),
+    ],
+)
+def test_columns_that_stata_cannot_hold_are_refused(tmp_path, table, why):
+    with pytest.raises(InputError, match=rf"'.*a.dta' cannot hold {why}"):
+        write_table(table, tmp_path / "a.dta", "path")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_package_refuses_is_said(tmp_path):
+    with pytest.raises(InputError, match=r"cannot write '.*a.sav': .*; leave out the column, or"):
+        write_table(pa.table({"a b": [1]}), tmp_path / "a.sav", "path")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_codes_of_dates_are_said_to_be_lost(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        coding = Coding("stata", found={"a": 1})
+        day = coding.on(pa.field("day", pa.date32()))
+        table = pa.table([[dt.date(2020, 1, 2), None]], schema=pa.schema([day]))
+        assert write_table(table, tmp_path / "a.dta", "path") == [
+            "a.dta: missing codes of 'day' are empty cells"
+        ]
