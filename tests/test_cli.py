@@ -525,7 +525,9 @@ def programs(survey, source, monkeypatch, tmp_path):
     homes["rent"] = pd.Series([100, "a", "b", None] * (len(homes) // 4), dtype=object)
     pyreadstat.write_dta(
         homes, "homes.dta", file_label="Homes", column_labels={"weight": "Design weight"},
-        variable_value_labels={"band": dict(enumerate(bands)), "owner": OWNER, "rent": {"a": "refused"}},
+        variable_value_labels={
+            "band": dict(enumerate(bands)), "owner": OWNER, "rent": {"a": "refused"},
+        },
         missing_user_values={"rent": ["a", "b"]},
     )  # fmt: skip
     persons = survey.persons.copy()

@@ -1,13 +1,22 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from l0.calibration.evaluation.metrics import fit_metrics
-from l0.calibration.evaluation.notes import REMEDIES, constraints_note, notes, rounding_notes
+from l0.calibration.evaluation.notes import (
+    REMEDIES,
+    constraints_note,
+    missing_codes,
+    notes,
+    rounding_notes,
+)
 from l0.calibration.fitting.whole_fit import WholeFit
 from l0.calibration.inputs.quotas import Quota
+from l0.calibration.inputs.survey import read_survey
 from l0.calibration.problem.constraints import group_records
+from l0.data.codings import Coding
 from tests.calibration import problems
 from tests.calibration.evaluation.test_evaluate import fit_of
 
@@ -118,4 +127,13 @@ def test_a_total_that_is_no_whole_number_is_told():
     assert note == (
         "The weights add up to 15, the whole number nearest to the sum of all design weights, "
         f"{problem.design_weights.sum():.10g}."
+    )
+
+
+def test_missing_codes_of_a_file_are_named_by_table():
+    income = Coding("stata", found={"a": 2, "b": 1}).on(pa.field("income", pa.int64()))
+    table = pa.table([[1, 2], [None, 5]], schema=pa.schema([("id", pa.int64()), income]))
+    (note,) = missing_codes(read_survey(table, key="id", members={"person": table.drop("income")}))
+    assert note == (
+        "`records` have missing codes, which count as empty cells, in the columns 'income (a, b)'"
     )

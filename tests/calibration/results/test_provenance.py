@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 import l0
@@ -136,3 +138,18 @@ def test_records_left_out_are_in_the_call_of_a_run():
     assert run["n_dropped"] == 1
     assert "    zero_weights='drop'," in run["call"].splitlines()
     assert "n_dropped" not in describe_run(problems.problem(), "pps", {})
+
+
+def test_a_location_keeps_its_form_and_a_folder_has_the_digest_of_its_parts(tmp_path):
+    (tmp_path / "a.csv").write_text("x;y\n1;2\n")
+    plain = describe_source(tmp_path / "a.csv")
+    formed = describe_source(f"{tmp_path}/a.csv#separator=semicolon")
+    assert formed == {**plain, "path": f"{plain['path']}#separator=semicolon"}
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    pa.parquet.write_table(pa.table({"x": [1]}), folder / "a.parquet")
+    before = describe_source(folder)
+    (folder / "_SUCCESS").touch()
+    assert describe_source(folder) == before
+    pa.parquet.write_table(pa.table({"x": [2]}), folder / "b.parquet")
+    assert describe_source(folder) != before

@@ -101,6 +101,28 @@ def test_select_keeps_columns_that_arrow_cannot_hold(result, kind):
         assert chosen.schema == frame.schema
 
 
+def test_write_writes_what_select_takes(result, tmp_path):
+    frame = pd.DataFrame({"key": np.arange(1000, 1120), "x": np.linspace(0, 1, 120)})
+    assert result.write(frame, tmp_path / "a.csv", "w") == []
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "a.csv"), result.select(frame, "w"))
+    result.write(tmp_path / "a.csv", tmp_path / "b.parquet")
+    assert pa.parquet.read_table(tmp_path / "b.parquet").column_names == ["key", "x", "w", "weight"]
+
+
+def test_write_leaves_nothing_behind_if_it_fails(result, tmp_path):
+    frame = pl.DataFrame({"key": np.arange(1000, 1120), "x": [[1]] * 120})
+    with pytest.raises(InputError, match=r"cannot hold the columns 'x \(.*list<"):
+        result.write(frame, tmp_path / "a.csv")
+    with pytest.raises(InputError, match="`path`: cannot write 'a.xpt': .xpt files are read only"):
+        result.write(frame, "a.xpt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_select_takes_lazy_frames(result):
+    frame = pl.DataFrame({"key": np.arange(1000, 1120)})
+    assert result.select(frame.lazy()).equals(result.select(frame))
+
+
 def test_select_numbers_the_rows_of_pandas_anew_and_leaves_the_frame_alone(result):
     frame = pd.DataFrame({"key": np.arange(1000, 1120), "w": 1.0}, index=np.arange(120)[::-1] % 7)
     before = frame.copy()
