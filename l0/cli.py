@@ -1,4 +1,4 @@
-"""The command line: `l0 demo`, `l0 calibrate`, `l0 frontier`, `l0 select` and `l0 report`.
+"""The command line: `l0 demo`, `l0 calibrate`, `l0 frontier`, `l0 report`, `l0 select`, `l0 rerun`.
 
 Commands import slow modules when they need them, so that `l0 --help` is fast.
 """
@@ -21,7 +21,7 @@ from l0.calibration.progress import progress_bar
 from l0.common.atomic_files import check_replaceable, whole_folder
 from l0.common.errors import InputError
 
-BAD_INPUT, INTERRUPTED = 2, 130
+DIFFERENT, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 #: All files that `l0 frontier` writes.
 FRONTIER_FILES = ("frontier.csv", "frontier.png")
@@ -135,6 +135,14 @@ Write = Annotated[
         "weights: .csv, .parquet, .feather, .dta, .sav or .xlsx. May be repeated.",
     ),
 ]
+Log = Annotated[
+    str | None,
+    typer.Option(
+        metavar="all|none",
+        help="Whether to write calibration_log.csv, a row for each target and snapshot; by "
+        "default it is written up to 10 MB.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no table.")]
 Json = Annotated[
     bool, typer.Option("--json", help="Print the metrics as one JSON object, and nothing else.")
@@ -218,7 +226,7 @@ def demo(
 
     tax_units, persons, targets = cps_paths()
     _calibrate(
-        tax_units, targets, out, quiet, as_json, [],
+        tax_units, targets, out, quiet, as_json, [], None,
         n_records=n_records, key="tax_unit_id", weight="weight", members={"person": persons},
     )  # fmt: skip
 
@@ -232,13 +240,14 @@ def calibrate(
     method: Method = "hybrid",
     out: Out = Path("l0-result"),
     write: Write = None,
+    log: Log = None,
     quiet: Quiet = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:
     """Choose exactly K records of RECORDS, and give them weights that hit TARGETS."""
     _calibrate(
-        records, targets, out, quiet, as_json, write or [],
+        records, targets, out, quiet, as_json, write or [], log,
         n_records=n_records, method=method, **_with_members(options),
     )  # fmt: skip
 
@@ -362,6 +371,35 @@ def select(
         typer.echo(f"Written to {out}")
 
 
+@app.command()
+def rerun(
+    saved: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RESULT", help="Folder of an earlier run, or its run.json.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Also write the new result.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Repeat a run that was made from files, and compare. The exit status is 1 if they differ."""
+    from l0.calibration.rerun import rerun as run_again
+    from l0.calibration.results.storage import RESULT_FILES
+
+    if out is not None:
+        check_replaceable(out, RESULT_FILES)
+    with progress_bar(not quiet) as listener:
+        result, comparison = run_again(saved, listener)
+        if out is not None:
+            result.save(out)
+    if not quiet:
+        typer.echo("\n".join(comparison.sentences))
+    if not comparison.same:
+        raise typer.Exit(DIFFERENT)
+
+
 def _say(notes: list[str]) -> None:
     """Show what a written file could not hold."""
     for note in notes:
@@ -383,19 +421,21 @@ def _calibrate(
     quiet: bool,
     as_json: bool,
     write: list[str],
+    log: str | None,
     **options: Any,
 ) -> None:
     from l0.calibration import calibrate
-    from l0.calibration.results.storage import RESULT_FILES
+    from l0.calibration.results.storage import RESULT_FILES, check_log
     from l0.output_files import check_outputs, outputs_of
 
     check_replaceable(out, RESULT_FILES)
+    check_log(log)
     members = options["members"]
     outputs = outputs_of(write, records, members)
     check_outputs(outputs, [records, targets, *members.values()], out, options["key"])
     with progress_bar(not quiet) as listener:
         result = calibrate(records, targets, progress=listener, **options)
-        result.save(out)
+        result.save(out, log)
     for output in outputs:
         _say(result.write(output.source, output.path))
     _conclude(result.metrics, result.summary(), out / "report.html", quiet, as_json)

@@ -636,3 +636,26 @@ def test_without_a_key_only_the_records_are_written(files):
     place = files.index("--key")
     line = refused("calibrate", *files[:place], *files[place + 2 :], "--write", "person=a.csv")
     assert "needs the key of its records" in line
+
+
+def test_rerun_repeats_a_run_and_its_status_says_whether_it_is_the_same(files, source):
+    assert l0_("calibrate", *files, "--n-records", 40, "--quiet", "--log", "none").exit_code == 0
+    assert names("l0-result") == RESULT_FILES - {"calibration_log.csv"}
+    ended = l0_("rerun", "l0-result/run.json", "--out", "again")
+    assert (ended.exit_code, ended.stdout) == (0, "All 40 records and weights are the same.\n")
+    run = json.loads(Path("l0-result/run.json").read_text())
+    run["arguments"]["seed"] = 7
+    Path("l0-result/run.json").write_text(json.dumps(run))
+    ended = l0_("rerun", "l0-result")
+    assert ended.exit_code == 1
+    assert ended.stdout.startswith("Of 40 chosen records, ")
+    (source / "targets.csv").write_text("changed")
+    ended = l0_("rerun", "l0-result")
+    assert ended.exit_code == 2
+    assert "targets.csv' have changed since the run" in ended.stderr
+
+
+def test_a_wrong_word_for_the_log_is_refused_before_any_work(files):
+    assert "`log` is 'some'; it must be one of 'all', 'none'" in refused(
+        "calibrate", *files, "--log", "some"
+    )

@@ -43,6 +43,7 @@ CALIBRATION = [
     ["trace"],
     ["api"],
     ["calibrate", "frontier", "sparse_weights"],
+    ["rerun"],
 ]
 
 

@@ -128,8 +128,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         ----------
         records : frame or path
             The survey file, with one record in each row: pandas, polars, pyarrow, or the path of
-            a ``.parquet`` or ``.csv`` file. Columns that no argument or target names may have any
-            type.
+            a file, such as ``.parquet``, ``.csv``, ``.dta``, ``.sav`` or ``book.xlsx#Sheet``.
+            Columns that no argument or target names may have any type.
         targets : frame or path
             One target in each row. Its columns are described in the notes.
         kind : {"pyarrow", "pandas", "polars"}, optional

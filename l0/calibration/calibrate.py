@@ -57,7 +57,8 @@ def calibrate(
     Parameters
     ----------
     records : frame or path
-        The survey file: pandas, polars, pyarrow, or the path of a ``.parquet`` or ``.csv`` file.
+        The survey file: pandas, polars, pyarrow, or the path of a file, such as ``.parquet``,
+        ``.csv``, ``.dta``, ``.sav`` or ``book.xlsx#Sheet``.
     targets : frame or path
         The published totals, one in each row (see :meth:`l0.CalibrationProblem.from_frames`).
     n_records : int, optional

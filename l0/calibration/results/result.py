@@ -75,7 +75,8 @@ class CalibrationResult(Generic[FrameT]):
         Its ``notes`` are sentences on what the reader should know, such as what stopped a fit.
     tables : dict of str to pyarrow.Table
         The tables behind the frames: ``weights`` (key, `weight`, `design_weight`), ``targets``,
-        ``untargeted`` (if there are such statistics), ``history`` and ``calibration_log``.
+        ``untargeted`` (if there are such statistics), ``history`` and ``calibration_log`` (a loaded
+        result has it if its folder does).
     kind : {"pandas", "polars", "pyarrow"}
         The kind of the frames.
 
@@ -510,7 +511,7 @@ class CalibrationResult(Generic[FrameT]):
         with whole_file(path) as draft:
             draft.write_text(render(self.metrics, self.run, self.tables), encoding="utf-8")
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, folder: str | os.PathLike[str], log: str | None = None) -> None:
         """Write the result to a folder.
 
         The files are ``weights.parquet``, ``targets.csv``, ``untargeted.csv`` (if there are such
@@ -521,11 +522,13 @@ class CalibrationResult(Generic[FrameT]):
         ----------
         folder : str or Path
             A new or empty folder, or the folder of an earlier result, which is replaced.
+        log : {"all", "none"}, optional
+            Whether ``calibration_log.csv`` is written. The default is to write it up to 10 MB.
 
         Raises
         ------
         InputError
-            If the folder contains other files.
+            If the folder contains other files, or if `log` is something else.
         OSError
             If there is no room or no permission. Then an existing folder does not change.
 
@@ -544,7 +547,7 @@ class CalibrationResult(Generic[FrameT]):
         """
         write_result(
             folder, indices=self.indices, metrics=self.metrics, run=self.run, tables=self.tables,
-            page=render(self.metrics, self.run, self.tables),
+            page=render(self.metrics, self.run, self.tables), log=log,
         )  # fmt: skip
 
     @classmethod

@@ -41,6 +41,9 @@ LAYOUT = {
         "key", "weight", "arguments", "call", "problem_sha256", "threads", "versions", "notes",
     ),
 }  # fmt: skip
+#: The table that need not be written, what to do with it, and up to how many bytes it is written if
+#: nobody says.
+LOG, LOGS, LARGEST_LOG = "calibration_log", ("all", "none"), 10_000_000
 CSV_TABLES = tuple(name.removesuffix(".csv") for name in LAYOUT if name.endswith(".csv"))
 #: All files that `write_result` writes.
 RESULT_FILES = (*LAYOUT, "report.html")
@@ -64,18 +67,29 @@ def write_result(
     run: Mapping[str, Any],
     tables: Mapping[str, pa.Table],
     page: str,
+    log: str | None = None,
 ) -> None:
     """Write the parts of a result and its report (see `CalibrationResult.save`)."""
+    check_log(log)
     with whole_folder(folder, RESULT_FILES) as draft:
         weights = tables["weights"].append_column("row", pa.array(indices))
         pa.parquet.write_table(weights, draft / "weights.parquet")
         for name in CSV_TABLES:
-            if name in tables:
+            if name in tables and not (name == LOG and log == "none"):
                 _write_csv(tables[name], draft / f"{name}.csv")
+        written = draft / f"{LOG}.csv"
+        if log is None and written.exists() and written.stat().st_size > LARGEST_LOG:
+            written.unlink()
         for name, content in (("metrics.json", metrics), ("run.json", run)):
             text = json.dumps(content, indent=2, allow_nan=False) + "\n"
             (draft / name).write_text(text, encoding="utf-8")
         (draft / "report.html").write_text(page, encoding="utf-8")
+
+
+def check_log(log: str | None) -> None:
+    """Check what to do with the log. None means that its size decides."""
+    if log is not None and log not in LOGS:
+        raise InputError(f"`log` is {log!r}; it must be one of {first_few(LOGS)}")
 
 
 def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -97,6 +111,8 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
     metrics = content.get("metrics.json", {})
     if "untargeted.csv" in missing and metrics.get("untargeted_capped_error") is None:
         missing.remove("untargeted.csv")  # the result has no untargeted statistics
+    if f"{LOG}.csv" in missing:  # it was too large, or nobody wanted it
+        missing.remove(f"{LOG}.csv")
     if missing:
         raise InputError(
             f"{str(path)!r} lacks {first_few(missing)}; restore them or calibrate again"

@@ -70,6 +70,28 @@ def test_the_folder_holds_what_is_promised(result, tmp_path):
     assert pd.read_csv(tmp_path / "out" / "targets.csv").shape == (8, 13)
 
 
+@pytest.mark.parametrize(
+    ("log", "largest", "written"),
+    [(None, 10**9, True), (None, 10, False), ("all", 10, True), ("none", 10**9, False)],
+)
+def test_the_log_is_written_unless_it_is_large(
+    result, tmp_path, monkeypatch, log, largest, written
+):
+    monkeypatch.setattr(storage, "LARGEST_LOG", largest)
+    result.save(tmp_path / "out", log=log)
+    assert (tmp_path / "out" / "calibration_log.csv").exists() == written
+    loaded = CalibrationResult.load(tmp_path / "out")
+    assert ("calibration_log" in loaded.tables) == written
+    loaded.save(tmp_path / "again")
+    assert loaded.summary()
+
+
+def test_a_wrong_word_for_the_log_is_named(result, tmp_path):
+    with pytest.raises(InputError, match="`log` is 'some'; it must be one of 'all', 'none'"):
+        result.save(tmp_path / "out", log="some")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_untargeted_there_is_no_file_of_untargeted_statistics(tmp_path):
     result = solve(untargeted=None)
     result.save(tmp_path / "out")

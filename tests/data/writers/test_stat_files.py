@@ -13,7 +13,10 @@ from l0.common.errors import InputError
 from l0.data.codings import Coding, coding_of
 from l0.data.tables import read_file, read_table
 from l0.data.writers import write_table
-from tests.data.readers.test_stat_files import pyreadstat, write_homes, write_persons
+
+pyreadstat = pytest.importorskip("pyreadstat")
+
+from tests.data.readers.test_stat_files import write_homes, write_persons  # noqa: E402
 
 #: What two files may differ in: the time of writing, and the names of sets of labels.
 OF_THE_FILE = {"creation_time", "modification_time", "variable_to_label", "value_labels"}
