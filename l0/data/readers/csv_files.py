@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pyarrow as pa
@@ -84,7 +83,7 @@ def _read(
                 numbers = _as_numbers(texts[name], form, f"`{argument}` column {name!r}", location)
                 texts = texts.set_column(names.index(name), name, numbers)
         return texts
-    table = _infer(location, form, argument, names)
+    table = _infer(location, form, argument)
     numeric = {
         field.name: pa.types.is_floating(field.type)
         for field in table.schema
@@ -102,18 +101,14 @@ def _read(
     return table
 
 
-def _infer(location: Location, form: CsvForm, argument: str, names: list[str]) -> pa.Table:
+def _infer(location: Location, form: CsvForm, argument: str) -> pa.Table:
     """Read all columns with the types that Arrow infers."""
-    try:
-        table = pa.csv.read_csv(
-            location.path,
-            read_options=form.reading,
-            parse_options=form.parsing,
-            convert_options=pa.csv.ConvertOptions(decimal_point=form.decimal),
-        )
-    except pa.ArrowInvalid as error:
-        _check_change(error, location, form, argument, names)
-        raise
+    table = pa.csv.read_csv(
+        location.path,
+        read_options=form.reading,
+        parse_options=form.parsing,
+        convert_options=pa.csv.ConvertOptions(decimal_point=form.decimal),
+    )
     if any(pa.types.is_binary(field.type) for field in table.schema):  # bytes that are no UTF-8
         check_encoding(location, form, argument)
     return table
@@ -148,31 +143,6 @@ def _check_head(location: Location, form: CsvForm, argument: str) -> None:
                 f"`{argument}`: {shown!r} has no {sign} in its first line, and seems to be "
                 f"separated by {separator!r}; {AS_CSV}"
             )
-
-
-def _check_change(
-    error: pa.ArrowInvalid, location: Location, form: CsvForm, argument: str, names: list[str]
-) -> None:
-    """Name the cell where a column changes its type. Arrow infers types from the first rows."""
-    found = re.search(r"In CSV column #(\d+): .*conversion error to (\w+)", str(error))
-    if found is None:
-        return
-    name = names[int(found[1])]
-    cells = _read_typed(location, form, {name: pa.string()})[name].to_pylist()
-    first = next((cell for cell in cells if cell is not None), "")
-    whole = re.compile(r"[+-]?\d+")
-    rows = [
-        row
-        for row, cell in enumerate(cells)
-        if cell is not None
-        and not (whole.fullmatch(cell.strip()) if found[2] == "int64" else form.is_number(cell))
-    ]
-    if rows:
-        raise InputError(
-            f"`{argument}` column {name!r} of {str(location)!r} changes its type: it is "
-            f"{found[2]} ({first!r} in row 0) until row {rows[0]}, which has {cells[rows[0]]!r}; "
-            "write all its cells alike, or save the table as .parquet, which has types"
-        )
 
 
 def _as_numbers(

@@ -122,3 +122,12 @@ def test_cells_that_are_no_plain_numbers_are_named(tmp_path):
         r"how numbers are written, as in 'file.csv#decimal=comma,thousands=point'",
     ):
         read_table(path, "targets", types)
+
+
+@pytest.mark.parametrize("after", ["abc", "1.5"])
+def test_the_type_of_a_column_is_that_of_all_its_cells(tmp_path, after):
+    rows = ["12,some more text"] * 200_000  # several blocks of Arrow
+    path = write(tmp_path / "a.csv", "\n".join(["x,y", *rows, f"{after},b", *rows[:5]]))
+    values = read_table(path, "records")[0]["x"]
+    assert values.type == (pa.string() if after == "abc" else pa.float64())
+    assert values[200_000].as_py() == (after if after == "abc" else 1.5)
