@@ -19,8 +19,8 @@ from l0.data.readers.csv_form import CsvForm
 from l0.data.writers.unwritable import check_types
 
 PROGRAMS = {".dta": "stata", ".sav": "spss", ".zsav": "spss"}
-#: The largest integer of Stata; larger whole numbers are its doubles.
-LONG = 2_147_483_620
+#: The smallest and the largest integer of Stata; other whole numbers are its doubles.
+LONG = -2_147_483_647, 2_147_483_620
 #: The formats of dates and times that have no value from which the type could be inferred.
 MOMENTS = {
     "stata": {"date": "%td", "timestamp": "%tc", "time": "%tcHH:MM:SS"},
@@ -144,7 +144,7 @@ def _cells(values: pa.ChunkedArray, coding: Coding, program: str, moment: str) -
     numbers = as_numbers(pa.chunked_array([values]))
     letters = letters_of(numbers) if coding.program == program == "stata" else []
     coded = any(letters)
-    small = not (np.abs(numbers[~np.isnan(numbers)]) > LONG).any()
+    small = not ((numbers < LONG[0]) | (numbers > LONG[1])).any()
     integer = coding.integer if pa.types.is_floating(values.type) else small
     if program == "spss" or not (integer or coded):
         return numbers
