@@ -35,6 +35,9 @@ class NormalMatrix(Protocol):
     def factor(self, d: Array, e: Array) -> Solve:
         """Give a function that solves a system, up to the rounding errors of the factor.
 
+        Its argument has shape (m,). Those of `SparseNormalMatrix` and `DenseNormalMatrix` take
+        several right sides too, of shape (m, p).
+
         Parameters
         ----------
         d : ndarray of float64, shape (k,)
@@ -95,7 +98,7 @@ class SparseNormalMatrix:
             raise np.linalg.LinAlgError(str(error)) from None
 
         def solve(right: Array) -> Array:
-            solution = np.empty(m)
+            solution = np.empty_like(right)
             solution[self._order] = factor.solve(right[self._order])
             return solution
 
