@@ -630,7 +630,10 @@ class CalibrationResult(Generic[FrameT]):
 
         The files are ``weights.parquet``, ``targets.csv``, ``untargeted.csv`` (if there are such
         statistics), ``history.csv``, ``calibration_log.csv`` (a row for each target and snapshot),
-        ``metrics.json``, ``run.json`` and ``report.html``. All files are written, or none.
+        ``metrics.json``, ``run.json`` and ``report.html``. With replicate weights, there are also
+        ``replicates.parquet``, ``replicates.csv``, ``how_to_read_replicates.md`` (for R, Python,
+        Stata and SAS), and ``replicates_jk1.csv`` for software that takes no `rscales`, if repeated
+        columns can replace them. All files are written, or none.
 
         Parameters
         ----------

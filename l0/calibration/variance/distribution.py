@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from l0.calibration.variance.replicates import Replicates
 from l0.calibration.variance.statistics import Estimates, Sample, divided, effective_n
 
-#: A distribution function that misses a share by no more than rounding reaches it.
+#: A distribution function that misses a share by at most this part of it reaches it.
 ROUNDING = 1e-12
 
 

@@ -8,6 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+#: A sum of squares that is at most this share of its parts is a rounding error.
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -93,8 +96,7 @@ def total(sample: Sample, amounts: NDArray[np.float64]) -> Estimates:
     weights = sample.weights[:, 0]
     n, k = weights.sum(), len(weights)
     squares = np.asarray(sums.multiply(sums) @ weights)
-    spread = np.maximum(squares / n - (values[:, 0] / n) ** 2, 0.0)
-    simple = n**2 * spread / (k - 1) if k > 1 else np.full(sample.size, np.nan)
+    simple = _beyond_rounding(n * squares - values[:, 0] ** 2, n * squares) / max(k - 1, 1)
     contributions = sp.csr_array(sums.multiply(weights))
     return Estimates(values, effective_n(contributions), _n_records(sums), simple)
 
@@ -137,9 +139,8 @@ def share(sample: Sample, amounts: NDArray[np.float64], larger: NDArray[np.int64
     pair = larger[entries.row] * len(weights) + entries.col
     _, place = np.unique(pair, return_inverse=True)
     in_larger = np.bincount(place.reshape(-1), entries.data)[place.reshape(-1)]
-    cross: NDArray[np.float64] = np.bincount(
-        entries.row, weights[entries.col] * entries.data * in_larger, minlength=sample.size
-    )
+    products = weights[entries.col] * entries.data * in_larger
+    cross = np.bincount(entries.row, products, minlength=sample.size).astype(np.float64)
     squares = np.asarray(whole.multiply(whole) @ weights)[larger]
     return _ratio(sample, sums, (tops, bottoms), (cross, squares), None)
 
@@ -157,15 +158,22 @@ def _ratio(
     n, k = weights.sum(), len(weights)
     values = divided(tops, bottoms)
     main = values[:, 0]
-    residual = np.asarray(above.multiply(above) @ weights) - 2 * main * cross + main**2 * squares
-    variance = n * divided(np.maximum(residual, 0.0), bottoms[:, 0] ** 2)
-    simple = variance / (k - 1) if k > 1 else np.full(sample.size, np.nan)
+    own = np.asarray(above.multiply(above) @ weights)
+    residual = _beyond_rounding(own - 2 * main * cross + main**2 * squares, own)
+    simple = n * divided(residual, bottoms[:, 0] ** 2) / max(k - 1, 1)
     support = effective_n(sp.csr_array(above.multiply(weights)))
     n_records = _n_records(above)
     if below is not None:
         support = np.fmin(support, effective_n(sp.csr_array(below.multiply(weights))))
         n_records = _n_records(abs(above) + abs(below))
     return Estimates(values, support, n_records, simple)
+
+
+def _beyond_rounding(
+    difference: NDArray[np.float64], size: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Set differences of two numbers of this size that are rounding errors to 0."""
+    return np.where(difference > ROUNDING * size, difference, 0.0)
 
 
 def _n_records(sums: sp.csr_array) -> NDArray[np.int64]:
