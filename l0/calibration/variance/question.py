@@ -113,6 +113,10 @@ def read_question(
         raise InputError("a ratio needs `denominator`; name a column, or 'count' for rows")
     if statistic == QUANTILE and q is None:
         raise InputError("a quantile needs `q`; pass 0.5 for the median, for example")
+    if compared_with is not None and not isinstance(compared_with, Mapping):
+        raise InputError(
+            f"`compared_with` is {compared_with!r}; pass a dictionary, such as {{'state': 'VT'}}"
+        )
     compared = dict(compared_with or {})
     kept = _names(within or (), "within")
     for argument, names in (("within", kept), ("compared_with", tuple(compared))):
