@@ -125,7 +125,8 @@ def combine_imputations(
 
 def _degrees(share: NDArray[np.float64], m: int, whole: float | None) -> NDArray[np.float64]:
     """Compute the degrees of freedom, from the share that the imputations have of the variance."""
-    rubin = np.divide(m - 1, share**2, out=np.full(len(share), np.inf), where=share != 0)
+    rubin = np.full(len(share), np.inf)
+    np.divide(m - 1, share**2, out=rubin, where=share != 0)
     if whole is None:
         return rubin
     observed = (whole + 1) / (whole + 3) * whole * (1 - share)
