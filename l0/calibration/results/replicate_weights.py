@@ -1,26 +1,18 @@
-"""The replicate weights of a result: a table, and what its run says of them."""
+"""The replicate weights of a result: a table, and what its run says about them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from l0.calibration.variance.replicates import Replicates
 from l0.common.errors import InputError
 
 ResultT = TypeVar("ResultT", bound=Any)
-Trim = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
-#: What a result says after its replicates were trimmed with its weights.
-TRIMMED = (
-    "The replicate weights were trimmed in the same way as the weights. The coverage of intervals "
-    "from trimmed weights was not measured."
-)
 
 
 def column_names(n: int) -> list[str]:
@@ -83,28 +75,6 @@ def replicates_of(tables: Mapping[str, pa.Table], run: Mapping[str, Any]) -> Rep
         )
     columns = [table.column(name).to_numpy() for name in column_names(len(of["rscales"]))]
     return Replicates(np.column_stack(columns), np.array(of["rscales"]), of["method"], of["gap"])
-
-
-def trim_replicates(result: ResultT, trim: Trim) -> ResultT:
-    """Trim each column of a result's replicate weights, if it has any, as its weights were trimmed.
-
-    A weight of 0 stays 0: the replicate does not have this record.
-    """
-    if "replicates" not in result.tables:
-        return result
-    replicates = replicates_of(result.tables, result.run)
-    columns = replicates.weights.copy()
-    for place, name in enumerate(column_names(replicates.size)):
-        inside = columns[:, place] != 0
-        try:
-            columns[inside, place] = trim(columns[inside, place])
-        except InputError as error:
-            raise InputError(f"column {name!r} of the replicate weights: {error}") from None
-    more = {name: value for name, value in result.run["replicates"].items()
-            if name not in ("method", "rscales", "gap")}  # fmt: skip
-    notes = [note for note in result.run["notes"] if note != TRIMMED]
-    kept = replace(result, run={**result.run, "notes": [*notes, TRIMMED]})
-    return attach(kept, replace(replicates, weights=columns), **more)
 
 
 def key_columns(weights: pa.Table) -> list[str]:

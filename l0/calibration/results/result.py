@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from l0.calibration.evaluation.metrics import Metrics, Quality
 from l0.calibration.inputs.survey import find_keys, key_column
 from l0.calibration.results.provenance import add_trimming
-from l0.calibration.results.replicate_weights import replicates_of, trim_replicates
+from l0.calibration.results.replicate_weights import replicates_of
 from l0.calibration.results.report import render
 from l0.calibration.results.storage import read_result, write_result
 from l0.calibration.results.summary import (
@@ -390,17 +390,16 @@ class CalibrationResult(Generic[FrameT]):
             The same records with the trimmed weights. The estimates, the errors and the metrics are
             those of these weights, and `fit_status` is ``trimmed``; `gap`, the history and the
             columns `shadow_price` and `at_limit` of the targets are those of the fit. The limits
-            are in ``run["arguments"]["trim"]``. Each column of replicate weights is trimmed in the
-            same way, except for its weights of 0, and a note says so.
+            are in ``run["arguments"]["trim"]``. It has no replicate weights, because they were
+            fitted and not trimmed; a note says so if there were any.
 
         Raises
         ------
         InputError
             If there is no limit; if a limit is negative or NaN; if the limits cross, or if the mean
             of the weights is outside; if some weights are negative, and `lower` is not above 0; if
-            a column of replicate weights cannot be trimmed; if the weights are whole numbers, which
-            trimming does not keep; or if the result was loaded from a folder, which does not
-            contain the problem.
+            the weights are whole numbers, which trimming does not keep; or if the result was loaded
+            from a folder, which does not contain the problem.
 
         Examples
         --------
@@ -424,14 +423,14 @@ class CalibrationResult(Generic[FrameT]):
             )
         low, high = checked_limits(lower, upper, self.values)
         quality, tables = self._evaluate(weights=trimmed(self.values, low, high))
-        result = replace(
+        without_replicates = {
+            name: table for name, table in self.tables.items() if name != "replicates"
+        }
+        return replace(
             self,
             metrics={**quality, "fit_status": "trimmed", "seconds": self.metrics["seconds"]},
             run=add_trimming(self.run, lower, upper),
-            tables={**self.tables, **tables},
-        )
-        return trim_replicates(
-            result, lambda column: trimmed(column, *checked_limits(lower, upper, column))
+            tables={**without_replicates, **tables},
         )
 
     @property
