@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from l0.calibration.results.standard_errors import with_standard_errors
 from l0.calibration.variance.replicates import Replicates
 from l0.common.errors import InputError
 
@@ -22,6 +23,8 @@ def column_names(n: int) -> list[str]:
 
 def attach(result: ResultT, replicates: Replicates, **more: Any) -> ResultT:
     """Give a result its replicate weights.
+
+    Its targets and untargeted statistics get standard errors, if the result has its problem.
 
     Parameters
     ----------
@@ -56,6 +59,9 @@ def attach(result: ResultT, replicates: Replicates, **more: Any) -> ResultT:
         },
     }
     tables = {**result.tables, "replicates": pa.table({**keys, **columns})}
+    if result._statistics is not None:
+        under = result._statistics(columns=replicates.weights)
+        tables = with_standard_errors(tables, replicates, under)
     return replace(result, tables=tables, run=run)
 
 

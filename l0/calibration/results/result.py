@@ -18,6 +18,7 @@ from l0.calibration.inputs.survey import find_keys, key_column
 from l0.calibration.results.provenance import add_trimming
 from l0.calibration.results.replicate_weights import replicates_of
 from l0.calibration.results.report import render
+from l0.calibration.results.standard_errors import standard_error_rows
 from l0.calibration.results.storage import read_result, write_result
 from l0.calibration.results.summary import (
     FOOTNOTE,
@@ -136,8 +137,12 @@ class CalibrationResult(Generic[FrameT]):
     #: pickle of the result do not contain it.
     _evaluate: Callable[..., tuple[Quality, dict[str, pa.Table]]] | None = None
 
+    #: Computes the targets and the untargeted statistics under columns of weights. It holds the
+    #: problem too.
+    _statistics: Callable[..., dict[str, NDArray[np.float64]]] | None = None
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_evaluate": None}
+        return {**self.__dict__, "_evaluate": None, "_statistics": None}
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -172,6 +177,8 @@ class CalibrationResult(Generic[FrameT]):
         targets have limits, there are the columns `at_least` and `at_most`. Their `value` is null,
         their `error` is how far the estimate is outside of the limits (0 between them), and
         `relative_error` is a share of the larger limit.
+
+        With replicate weights, there is a column `standard_error`, of the estimates.
         """
         return self._frame(self.tables["targets"])
 
@@ -183,7 +190,8 @@ class CalibrationResult(Generic[FrameT]):
         the calibrated full file), `estimate`, `relative_error`, `effective_n` (the effective number
         of records behind the reference), `held_out` (whether the statistic counts in
         `untargeted_capped_error`: no fit trains on it) and `trained` (whether this fit was trained
-        on it). With ``represent=False``, counts and totals by one label column are neither.
+        on it). With ``represent=False``, counts and totals by one label column are neither. With
+        replicate weights, there is a column `standard_error`, of the estimates.
         """
         table = self.tables.get("untargeted")
         return None if table is None else self._frame(table)
@@ -710,7 +718,9 @@ class CalibrationResult(Generic[FrameT]):
         str
             What `print` shows, and below it up to five targets that are missed, the largest errors
             first, the five targets with the largest shadow prices, and the number of unreachable
-            targets with the first of them. The command line prints it.
+            targets with the first of them. With replicate weights, there is also a table of the
+            standard errors, as shares of the estimates, by family of targets and of untargeted
+            statistics. The command line prints it.
 
         Examples
         --------
@@ -740,6 +750,9 @@ class CalibrationResult(Generic[FrameT]):
             parts.append(f"{many} out of reach: {first['name']} ({first['reason']})")
         if "trim" in self.run["arguments"]:
             parts.append("The weights were trimmed after the fit")
+        head, rows = standard_error_rows(self.tables)
+        if rows:
+            parts.append(as_text(head, rows))
         parts += joint_reasons(targets)
         return "\n\n".join(parts)
 
