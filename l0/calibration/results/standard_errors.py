@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from l0.calibration.results.summary import Rows
 from l0.calibration.variance.replicates import Replicates
 from l0.common.formatting import percent
+from l0.common.text_tables import Row
 from l0.data.columns import as_numbers
 
 STANDARD_ERROR = "standard_error"
@@ -63,7 +64,7 @@ def standard_error_rows(tables: Mapping[str, pa.Table]) -> Rows:
         n_labels = np.array([names.count(",") + bool(names) for names in by], dtype=np.int64)
         for number, title in enumerate(LABELS):
             parts.append((f"Held out, {title}", held_out.filter(pa.array(n_labels == number))))
-    rows = []
+    rows: list[Row] = []
     for title, table in parts:
         error, estimate = (as_numbers(table.column(name)) for name in (STANDARD_ERROR, "estimate"))
         known = np.isfinite(error) & np.isfinite(estimate) & (estimate != 0)
