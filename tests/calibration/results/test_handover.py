@@ -26,7 +26,7 @@ def test_a_result_without_replicates_has_no_files_of_them(tmp_path):
 def test_the_files_have_the_weights_and_the_replicates(result, tmp_path):
     result.save(tmp_path / "out")
     for frame in (
-        pd.read_csv(tmp_path / "out" / "replicates.csv"),
+        pd.read_csv(tmp_path / "out" / "replicates.csv", float_precision="round_trip"),
         pd.read_parquet(tmp_path / "out" / "replicates.parquet"),
     ):
         assert list(frame) == ["key", "weight", *(f"rw{column}" for column in range(1, 82))]
