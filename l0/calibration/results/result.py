@@ -136,7 +136,6 @@ class CalibrationResult(Generic[FrameT]):
     #: Evaluates other weights of the same records. It holds the problem, so a file, a copy and a
     #: pickle of the result do not contain it.
     _evaluate: Callable[..., tuple[Quality, dict[str, pa.Table]]] | None = None
-
     #: Computes the targets and the untargeted statistics under columns of weights. It holds the
     #: problem too.
     _statistics: Callable[..., dict[str, NDArray[np.float64]]] | None = None
@@ -330,118 +329,6 @@ class CalibrationResult(Generic[FrameT]):
         return native(repeated, self.kind) if is_path(table) else repeated
 
     @property
-    def _is_whole(self) -> bool:
-        """Whether the weights are whole numbers because the user asked for it."""
-        return bool(pa.types.is_integer(self.tables["weights"].schema.field("weight").type))
-
-    def _read(self, table: Any) -> tuple[Any, pa.Table, Kind]:
-        """Read a table: as it came, as an Arrow table, and the kind of frame to return."""
-        source = read_file(table, "table", key=self.run["key"]) if is_path(table) else table
-        rows, kind = read_table(source, "table")
-        return source, rows, self.kind if is_path(table) else kind
-
-    def _chosen_rows(self, rows: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Find the rows of chosen records in a table, and the position of each record's weight."""
-        key, weights = self.run["key"], self.tables["weights"]
-        if key is None:
-            return self._by_row_number(rows), np.arange(weights.num_rows)
-        own = key_column(rows, key, "table", "the key")
-        found = find_keys(own, plain(weights.column(key)))
-        if found.null_count == len(found):
-            raise InputError(
-                f"`table` has no row of a chosen record in {key!r} ({own.type}; the result has "
-                f"{weights.column(key).type}); pass a table with the same keys"
-            )
-        places = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
-        return places, found.drop_null().to_numpy().astype(np.int64)
-
-    def _weight_column(self, rows: pa.Table, asked: str | None) -> str:
-        if asked is not None:
-            if checked_name(asked, "weight") == self.run["key"]:
-                raise InputError(f"`weight` is {asked!r}, the key column; pass another name")
-            return asked
-        named: str | None = self.run["weight"]
-        if named is None and "weight" in rows.column_names:
-            raise InputError(
-                "`table` has a column 'weight', and the calibration had no column of design "
-                "weights; pass `weight='weight'` to replace it, or another name"
-            )
-        return named or "weight"
-
-    def _by_row_number(self, rows: pa.Table) -> NDArray[np.int64]:
-        n = self.metrics["n_candidates"] + self.run.get("n_dropped", 0)
-        if rows.num_rows != n:
-            raise InputError(
-                f"`table` has {rows.num_rows:,} rows, and a result without a key needs the table "
-                f"of the {n:,} records; pass that, or calibrate with `key`"
-            )
-        return self.indices
-
-    def trim(
-        self, lower: float | None = None, upper: float | None = None
-    ) -> CalibrationResult[FrameT]:
-        """Trim the weights: set those outside the limits to the limits, and keep the sum.
-
-        The other weights share equally what the trimming takes away or adds, until no weight is
-        outside. This is ``trimWeights`` of R's package survey, with ``strict=TRUE``. Trimmed
-        weights meet the targets less well, and need not keep `bounds`. The options `bounds` and
-        `weight_bounds` limit the weights of the fit itself.
-
-        Parameters
-        ----------
-        lower, upper : float, optional
-            The limits of the weights. None means no limit.
-
-        Returns
-        -------
-        CalibrationResult
-            The same records with the trimmed weights. The estimates, the errors and the metrics are
-            those of these weights, and `fit_status` is ``trimmed``; `gap`, the history and the
-            columns `shadow_price` and `at_limit` of the targets are those of the fit. The limits
-            are in ``run["arguments"]["trim"]``. It has no replicate weights, because they were
-            fitted and not trimmed; a note says so if there were any.
-
-        Raises
-        ------
-        InputError
-            If there is no limit; if a limit is negative or NaN; if the limits cross, or if the mean
-            of the weights is outside; if some weights are negative, and `lower` is not above 0; if
-            the weights are whole numbers, which trimming does not keep; or if the result was loaded
-            from a folder, which does not contain the problem.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from l0.calibration import CalibrationProblem
-        >>> A = np.random.default_rng(0).uniform(size=(2, 100))
-        >>> problem = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100))
-        >>> result = problem.solve(20)
-        >>> float(result.trim(upper=4.5).values.max())
-        4.5
-        """
-        if self._is_whole:
-            raise InputError(
-                "`trim` does not keep whole weights; calibrate with `weight_bounds=(lower, upper)` "
-                "and `integer_weights=True`"
-            )
-        if self._evaluate is None:
-            raise InputError(
-                "`trim` evaluates the targets again, and this result does not contain the problem "
-                "any more (it was loaded, copied or unpickled); calibrate again, and trim then"
-            )
-        low, high = checked_limits(lower, upper, self.values)
-        quality, tables = self._evaluate(weights=trimmed(self.values, low, high))
-        without_replicates = {
-            name: table for name, table in self.tables.items() if name != "replicates"
-        }
-        return replace(
-            self,
-            metrics={**quality, "fit_status": "trimmed", "seconds": self.metrics["seconds"]},
-            run=add_trimming(self.run, lower, upper),
-            tables={**without_replicates, **tables},
-        )
-
-    @property
     def replicate_weights(self) -> FrameT:
         """A frame of the replicate weights: the key, and the columns `rw1`, `rw2`, ...
 
@@ -602,6 +489,118 @@ class CalibrationResult(Generic[FrameT]):
         (1.504, 0.393)
         """
         return variance_of(function, self.values, replicates_of(self.tables, self.run))
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether the weights are whole numbers because the user asked for it."""
+        return bool(pa.types.is_integer(self.tables["weights"].schema.field("weight").type))
+
+    def _read(self, table: Any) -> tuple[Any, pa.Table, Kind]:
+        """Read a table: as it came, as an Arrow table, and the kind of frame to return."""
+        source = read_file(table, "table", key=self.run["key"]) if is_path(table) else table
+        rows, kind = read_table(source, "table")
+        return source, rows, self.kind if is_path(table) else kind
+
+    def _chosen_rows(self, rows: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Find the rows of chosen records in a table, and the position of each record's weight."""
+        key, weights = self.run["key"], self.tables["weights"]
+        if key is None:
+            return self._by_row_number(rows), np.arange(weights.num_rows)
+        own = key_column(rows, key, "table", "the key")
+        found = find_keys(own, plain(weights.column(key)))
+        if found.null_count == len(found):
+            raise InputError(
+                f"`table` has no row of a chosen record in {key!r} ({own.type}; the result has "
+                f"{weights.column(key).type}); pass a table with the same keys"
+            )
+        places = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+        return places, found.drop_null().to_numpy().astype(np.int64)
+
+    def _weight_column(self, rows: pa.Table, asked: str | None) -> str:
+        if asked is not None:
+            if checked_name(asked, "weight") == self.run["key"]:
+                raise InputError(f"`weight` is {asked!r}, the key column; pass another name")
+            return asked
+        named: str | None = self.run["weight"]
+        if named is None and "weight" in rows.column_names:
+            raise InputError(
+                "`table` has a column 'weight', and the calibration had no column of design "
+                "weights; pass `weight='weight'` to replace it, or another name"
+            )
+        return named or "weight"
+
+    def _by_row_number(self, rows: pa.Table) -> NDArray[np.int64]:
+        n = self.metrics["n_candidates"] + self.run.get("n_dropped", 0)
+        if rows.num_rows != n:
+            raise InputError(
+                f"`table` has {rows.num_rows:,} rows, and a result without a key needs the table "
+                f"of the {n:,} records; pass that, or calibrate with `key`"
+            )
+        return self.indices
+
+    def trim(
+        self, lower: float | None = None, upper: float | None = None
+    ) -> CalibrationResult[FrameT]:
+        """Trim the weights: set those outside the limits to the limits, and keep the sum.
+
+        The other weights share equally what the trimming takes away or adds, until no weight is
+        outside. This is ``trimWeights`` of R's package survey, with ``strict=TRUE``. Trimmed
+        weights meet the targets less well, and need not keep `bounds`. The options `bounds` and
+        `weight_bounds` limit the weights of the fit itself.
+
+        Parameters
+        ----------
+        lower, upper : float, optional
+            The limits of the weights. None means no limit.
+
+        Returns
+        -------
+        CalibrationResult
+            The same records with the trimmed weights. The estimates, the errors and the metrics are
+            those of these weights, and `fit_status` is ``trimmed``; `gap`, the history and the
+            columns `shadow_price` and `at_limit` of the targets are those of the fit. The limits
+            are in ``run["arguments"]["trim"]``. It has no replicate weights, because they were
+            fitted and not trimmed; a note says so if there were any.
+
+        Raises
+        ------
+        InputError
+            If there is no limit; if a limit is negative or NaN; if the limits cross, or if the mean
+            of the weights is outside; if some weights are negative, and `lower` is not above 0; if
+            the weights are whole numbers, which trimming does not keep; or if the result was loaded
+            from a folder, which does not contain the problem.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.random.default_rng(0).uniform(size=(2, 100))
+        >>> problem = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100))
+        >>> result = problem.solve(20)
+        >>> float(result.trim(upper=4.5).values.max())
+        4.5
+        """
+        if self._is_whole:
+            raise InputError(
+                "`trim` does not keep whole weights; calibrate with `weight_bounds=(lower, upper)` "
+                "and `integer_weights=True`"
+            )
+        if self._evaluate is None:
+            raise InputError(
+                "`trim` evaluates the targets again, and this result does not contain the problem "
+                "any more (it was loaded, copied or unpickled); calibrate again, and trim then"
+            )
+        low, high = checked_limits(lower, upper, self.values)
+        quality, tables = self._evaluate(weights=trimmed(self.values, low, high))
+        without_replicates = {
+            name: table for name, table in self.tables.items() if name != "replicates"
+        }
+        return replace(
+            self,
+            metrics={**quality, "fit_status": "trimmed", "seconds": self.metrics["seconds"]},
+            run=add_trimming(self.run, lower, upper),
+            tables={**without_replicates, **tables},
+        )
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report: one HTML file that needs no network.
