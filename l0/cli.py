@@ -1,4 +1,4 @@
-"""The command line: `l0 demo`, `l0 calibrate`, `l0 frontier` and `l0 report`.
+"""The command line: `l0 demo`, `l0 calibrate`, `l0 frontier`, `l0 estimate` and `l0 report`.
 
 Commands import slow modules when they need them, so that `l0 --help` is fast.
 """
@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 import l0
 from l0.calibration.options import SurveyOptions, known
 from l0.calibration.progress import progress_bar
-from l0.common.atomic_files import check_replaceable, whole_folder
+from l0.common.atomic_files import check_replaceable, whole_file, whole_folder
 from l0.common.errors import InputError
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -78,6 +78,35 @@ def whole_numbers(text: str) -> list[int]:
         ) from None
 
 
+def names(text: str) -> list[str]:
+    """Read an option of the form NAME,NAME,...
+
+    Examples
+    --------
+    >>> from l0.cli import names
+    >>> names("state, year")
+    ['state', 'year']
+    """
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def labels(text: str) -> dict[str, str]:
+    """Read an option of the form COLUMN=LABEL,...
+
+    Examples
+    --------
+    >>> from l0.cli import labels
+    >>> labels("state=VT,year=2020")
+    {'state': 'VT', 'year': '2020'}
+    """
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(column and equals for column, equals, _ in pairs):
+        raise typer.BadParameter(
+            f"{text!r} is not of the form COLUMN=LABEL; write state=VT, for example"
+        )
+    return {column.strip(): label.strip() for column, _, label in pairs}
+
+
 Records = Annotated[
     Path,
     typer.Argument(metavar="RECORDS", help="Survey file: .parquet or .csv.", show_default=False),
@@ -124,9 +153,7 @@ Out = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no table.")]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print the metrics as one JSON object, and nothing else.")
-]
+Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON, and nothing else.")]
 
 
 def _parser(read: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -288,6 +315,87 @@ def _write_frontier(result: Any, out: Path) -> Path:
         except ImportError:
             return out / FRONTIER_FILES[0]
     return out / FRONTIER_FILES[1]
+
+
+@app.command()
+def estimate(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="RESULT", help="Folder of an earlier run.", show_default=False),
+    ],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TABLE",
+            help="Records, members, or another file with the key.",
+            show_default=False,
+        ),
+    ],
+    of: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The amount. Without it, rows are counted.")
+    ] = None,
+    by: Annotated[
+        Any, typer.Option(parser=names, metavar="COLUMN,...", help="Label columns of the domains.")
+    ] = None,
+    statistic: Annotated[
+        str, typer.Option(help="total, mean, share, ratio, quantile or gini.")
+    ] = "total",
+    denominator: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The denominator of a ratio.")
+    ] = None,
+    within: Annotated[
+        Any,
+        typer.Option(
+            parser=names, metavar="COLUMN,...", help="Those of --by that a share adds up within."
+        ),
+    ] = None,
+    q: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="The share below a quantile.")
+    ] = None,
+    level: Annotated[float, typer.Option(help="The level of the intervals.")] = 0.95,
+    compared_with: Annotated[
+        Any,
+        typer.Option(
+            parser=labels,
+            metavar="COLUMN=LABEL,...",
+            help="Show differences from the domain with these labels.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table: .csv or .parquet.")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Estimate a statistic from a saved result, with standard errors.
+
+    The result needs replicate weights.
+    """
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    from l0.calibration import CalibrationResult
+    from l0.calibration.results.summary import FEW_RECORDS, estimate_rows
+    from l0.common.text_tables import as_text
+
+    writers = {".csv": pyarrow.csv.write_csv, ".parquet": pyarrow.parquet.write_table}
+    if out is not None and out.suffix not in writers:
+        raise InputError(f"`--out` is {str(out)!r}; name a .csv or .parquet file")
+    found = CalibrationResult.load(folder).estimate(
+        table, of, by=by or (), statistic=statistic, denominator=denominator, within=within, q=q,
+        level=level, compared_with=compared_with,
+    )  # fmt: skip
+    if out is not None:
+        with whole_file(out) as draft:
+            writers[out.suffix](found, draft)
+    if as_json:
+        typer.echo(json.dumps(found.to_pylist(), allow_nan=False, default=str))
+    elif not quiet:
+        typer.echo(as_text(*estimate_rows(found)))
+        if any(found.column("few_records").to_pylist()):
+            typer.echo(FEW_RECORDS)
+        if out is not None:
+            typer.echo(f"\nWritten to {out}")
 
 
 @app.command()

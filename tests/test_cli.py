@@ -23,6 +23,7 @@ from l0.calibration import SELECTORS, CalibrationProblem, CalibrationResult
 from l0.calibration.problem.losses import LOSSES
 from l0.cli import app
 from l0.common.formatting import percent
+from tests.calibration.variance.samples import with_replicates
 
 RESULT_FILES = {
     "calibration_log.csv", "history.csv", "metrics.json", "report.html", "run.json",
@@ -504,3 +505,71 @@ def test_records_of_weight_0_can_be_left_out(files, survey):
     assert saved.run["n_dropped"] == 3
     assert saved.metrics["n_candidates"] == len(households) - 3
     assert l0_("frontier", *options, "--n-records", "40,20").exit_code == 0
+
+
+# Estimates of a saved result
+
+
+@pytest.fixture
+def saved(files, survey):
+    """A saved result with replicate weights, and the file of the records."""
+    of = with_replicates(l0.calibrate(**survey.options(), n_records=120, epochs=8))
+    of.save("result")
+    return ["result", files[0]]
+
+
+def test_estimate_shows_a_table(saved, survey):
+    ended = l0_("estimate", *saved, "--of", "income", "--by", "state,owner", "--statistic", "mean")
+    assert ended.exit_code == 0, ended.output
+    lines = ended.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len([line for line in lines if re.match(r" *\d\d +(true|false) ", line)]) == 8
+    assert lines[-1] == "* Fewer than 30 records: the interval is less reliable."
+    assert ended.stderr == ""
+
+
+def test_estimate_writes_what_the_library_says(saved, survey):
+    asked = ["--of", "income", "--by", "state", "--statistic", "quantile", "--q", 0.25, "--level"]
+    ended = l0_("estimate", *saved, *asked, 0.9, "--out", "q.parquet", "--json")
+    assert ended.exit_code == 0, ended.output
+    expected = CalibrationResult.load("result").estimate(
+        pa.Table.from_pandas(survey.households), "income", by="state", statistic="quantile",
+        q=0.25, level=0.9,
+    )  # fmt: skip
+    assert json.loads(ended.stdout) == expected.to_pylist()
+    assert pa.parquet.read_table("q.parquet").equals(expected)
+    ended = l0_(
+        "estimate", *saved, "--by", "state", "--compared-with", "state=06", "--out", "d.csv"
+    )
+    assert ended.stdout.endswith("Written to d.csv\n")
+    assert pa.csv.read_csv("d.csv").num_rows == 3
+    shares = l0_("estimate", *saved, "--by", "state,band", "--statistic", "share",
+                 "--within", "state", "--json")  # fmt: skip
+    assert sum(row["estimate"] for row in json.loads(shares.stdout)) == pytest.approx(4)
+    ratio = l0_("estimate", *saved, "--of", "income", "--statistic", "ratio", "--denominator",
+                "count", "--quiet")  # fmt: skip
+    assert (ratio.exit_code, ratio.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        (["--of", "incom"], "closest: 'income'"),
+        (["--statistic", "men"], "`statistic` is 'men'; closest: 'mean'"),
+        (["--by", "state", "--compared-with", "VT"], "'VT' is not of the form COLUMN=LABEL; write"),
+        (["--out", "table.xlsx"], "`--out` is 'table.xlsx'; name a .csv or .parquet file"),
+    ],
+)
+def test_a_wrong_question_is_refused_in_one_line(saved, asked, text):
+    ended = l0_("estimate", *saved, *asked)
+    assert ended.exit_code == 2 and ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert text in line
+    assert names() == {"result"}
+
+
+def test_a_result_without_replicates_has_no_estimates(files):
+    l0_("calibrate", *files, "--n-records", 40, "--quiet")
+    ended = l0_("estimate", "l0-result", files[0])
+    assert ended.exit_code == 2
+    assert "calibrate with `replicates=80`" in ended.stderr

@@ -36,6 +36,7 @@ CALIBRATION = [
     ["fitting"],
     ["selection"],
     ["evaluation"],
+    ["variance"],
     ["results"],
     ["checks"],
     ["solve"],

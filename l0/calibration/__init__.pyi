@@ -15,3 +15,5 @@ from .selection import Random as Random
 from .selection import Selector as Selector
 from .solver_settings import Solver as Solver
 from .sparse_weights import SparseCalibrationWeights as SparseCalibrationWeights
+from .variance.functions import Variance as Variance
+from .variance.imputations import combine_imputations as combine_imputations

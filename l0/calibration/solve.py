@@ -27,6 +27,7 @@ from l0.calibration.checks import (
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.evaluation.notes import constraints_note, notes, rounding_notes
+from l0.calibration.evaluation.replicated import statistics_under
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
@@ -127,6 +128,12 @@ def solve(
                 trained=context.trained,
                 reasons=reasons,
                 together=solved.together,
+            ),
+            _statistics=partial(
+                statistics_under,
+                problem,
+                records[np.argsort(problem.record_order[records])],
+                context.reference,
             ),
         )
 

@@ -77,6 +77,29 @@ class UntargetedStatistics(Protocol):
         """
         ...
 
+    def estimates(
+        self,
+        reference: NDArray[np.float64],
+        records: NDArray[np.int64],
+        columns: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Compute the statistics under other weights of some records.
+
+        Parameters
+        ----------
+        reference : ndarray, shape (n,)
+            The weights of the calibrated full file.
+        records : ndarray of int64, shape (k,)
+        columns : ndarray, shape (k, C)
+            A column for each set of weights of these records. All others have the weight 0.
+
+        Returns
+        -------
+        ndarray, shape (p, C)
+            In the order of the rows of `compare`. A ratio with a denominator of 0 is 0, as there.
+        """
+        ...
+
     def soft_targets(
         self, reference: NDArray[np.float64], represent: Represent, most: int
     ) -> SoftTargets | None:

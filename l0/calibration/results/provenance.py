@@ -19,6 +19,11 @@ import torch
 from l0.calibration.problem.core import Problem
 from l0.calibration.selection import SELECTORS, Selector
 
+UNTRIMMED = (
+    "The replicate weights were left out, because they belong to the weights before the trimming; "
+    "calibrate with `weight_bounds` in place of it"
+)
+
 
 def describe_source(source: Any) -> dict[str, Any]:
     """Describe an input: the path and digest of a file, or the kind and shape of a frame."""
@@ -128,12 +133,22 @@ def add_trimming(
         for name, limit in (("lower", lower), ("upper", upper))
     }
     arguments = run["arguments"]
+    notes = _other_notes(run)
+    if "replicates" in run:
+        notes.append(UNTRIMMED)
     written = ", ".join(f"{name}={limit!r}" for name, limit in limits.items())
     return {
-        **run,
+        **{name: value for name, value in run.items() if name != "replicates"},
+        "notes": notes,
         "arguments": {**arguments, "trim": [*arguments.get("trim", []), limits]},
         "call": f"{run['call']}\nresult = result.trim({written})",
     }
+
+
+def _other_notes(run: Mapping[str, Any]) -> list[str]:
+    """List the notes that are not on replicate weights."""
+    own = run.get("replicates", {}).get("notes", [])
+    return [note for note in run["notes"] if note not in own]
 
 
 def digest(problem: Problem) -> str:
