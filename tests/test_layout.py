@@ -28,7 +28,7 @@ ORDER = [
 ]
 #: Rooms of `l0.calibration`, in the same way.
 CALIBRATION = [
-    ["progress", "solver_settings"],
+    ["progress", "solver_settings", "replicate_settings"],
     ["options"],
     ["inputs"],
     ["problem"],
@@ -36,8 +36,10 @@ CALIBRATION = [
     ["fitting"],
     ["selection"],
     ["evaluation"],
+    ["variance"],
     ["results"],
     ["checks"],
+    ["replicate"],
     ["solve"],
     ["api"],
     ["calibrate", "frontier", "sparse_weights"],

@@ -42,6 +42,8 @@ from l0.calibration.problem.limits import read_bounds, whole_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.problem.representation import PER_RECORD, checked_represent, price
 from l0.calibration.progress import Listener, progress_bar
+from l0.calibration.replicate import Replicator
+from l0.calibration.replicate_settings import checked_replicates, describe_replicates
 from l0.calibration.results.frontier import Frontier
 from l0.calibration.results.provenance import describe_constraints, describe_limits, describe_run
 from l0.calibration.results.result import CalibrationResult
@@ -84,12 +86,13 @@ def solve(
                 selection = obey(context, selector.select(context, budget))
                 fit = refit(context, selection)
             records = selection.records
-            fit, whole = _rounded(context, selection, fit)
+            first, (fit, whole) = fit, _rounded(context, selection, fit)
         metrics, tables, remarks, together = _concluded(
             context, records, fit, full_file, reasons, together, whole
         )
         run = describe_run(problem, method, _arguments(context, budget, options))
-        return CalibrationResult(
+        replicator = Replicator(context, selection, first, whole, metrics["loss"], options["seed"])
+        result: CalibrationResult[Any] = CalibrationResult(
             indices=np.sort(problem.record_order[records]),
             metrics=metrics,
             run={**run, "notes": [*remarks, *constraints_note(context.constraints)]},
@@ -110,7 +113,12 @@ def solve(
                 reasons=reasons,
                 together=together,
             ),
+            _replicate=replicator,
         )
+        settings = checked_replicates(options["replicates"])
+        if settings is not None:
+            result = result.replicate(settings)
+        return result if options["keep_problem"] else replace(result, _replicate=None)
 
 
 @torch.inference_mode(False)
@@ -123,6 +131,11 @@ def trace(problem: Problem, n_records: Sequence[int], options: Options) -> Front
     if not budgets:
         raise InputError("`n_records` is empty; name at least one budget")
     options = with_defaults(options, Options)
+    if options["replicates"] is not None:
+        raise InputError(
+            "`replicates`: a frontier has no weights; leave it out, and calibrate with the budget "
+            "that you choose"
+        )
     rows = []
     with progress_bar(options["progress"]) as listener:
         context, widest = prepare(problem, budgets[0], options, listener)
@@ -170,6 +183,8 @@ def prepare(
     exact = flag(options["exact"], "exact")
     is_whole = flag(options["integer_weights"], "integer_weights")
     check_exact_is_possible(exact, is_whole)
+    checked_replicates(options["replicates"])
+    flag(options["keep_problem"], "keep_problem")
     objective = Objective(
         problem,
         checked_device(options["device"]),
@@ -330,5 +345,6 @@ def _arguments(context: FitContext, n_records: int | None, options: Options) -> 
         "keep_total": bool(options["keep_total"]),
         "exact": bool(options["exact"]),
         "integer_weights": bool(options["integer_weights"]),
+        "replicates": describe_replicates(options["replicates"]),
         "check_scale": bool(options["check_scale"]),
     }

@@ -95,7 +95,7 @@ class SparseNormalMatrix:
             raise np.linalg.LinAlgError(str(error)) from None
 
         def solve(right: Array) -> Array:
-            solution = np.empty(m)
+            solution = np.empty_like(right)
             solution[self._order] = factor.solve(right[self._order])
             return solution
 

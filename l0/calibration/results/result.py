@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics, Quality
 from l0.calibration.inputs.survey import find_keys, key_column
-from l0.calibration.results.provenance import add_trimming
+from l0.calibration.replicate_settings import (
+    Jackknife,
+    SurveyReplicates,
+    checked_replicates,
+    describe_replicates,
+)
+from l0.calibration.results.provenance import add_replicates, add_trimming
 from l0.calibration.results.report import render
 from l0.calibration.results.storage import read_result, write_result
 from l0.calibration.results.summary import (
@@ -129,9 +135,11 @@ class CalibrationResult(Generic[FrameT]):
     #: Evaluates other weights of the same records. It holds the problem, so a file, a copy and a
     #: pickle of the result do not contain it.
     _evaluate: Callable[..., tuple[Quality, dict[str, pa.Table]]] | None = None
+    #: Makes replicate weights of the fit. It holds the problem too.
+    _replicate: Callable[[Any], Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_evaluate": None}
+        return {**self.__dict__, "_evaluate": None, "_replicate": None}
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -383,7 +391,8 @@ class CalibrationResult(Generic[FrameT]):
             The same records with the trimmed weights. The estimates, the errors and the metrics are
             those of these weights, and `fit_status` is ``trimmed``; `gap`, the history and the
             columns `shadow_price` and `at_limit` of the targets are those of the fit. The limits
-            are in ``run["arguments"]["trim"]``.
+            are in ``run["arguments"]["trim"]``. It has no replicate weights, because they were
+            fitted and not trimmed; a note says so if there were any.
 
         Raises
         ------
@@ -415,12 +424,71 @@ class CalibrationResult(Generic[FrameT]):
             )
         low, high = checked_limits(lower, upper, self.values)
         quality, tables = self._evaluate(weights=trimmed(self.values, low, high))
+        without_replicates = {
+            name: table for name, table in self.tables.items() if name != "replicates"
+        }
         return replace(
             self,
             metrics={**quality, "fit_status": "trimmed", "seconds": self.metrics["seconds"]},
             run=add_trimming(self.run, lower, upper),
-            tables={**self.tables, **tables},
+            tables={**without_replicates, **tables},
         )
+
+    def replicate(
+        self, replicates: int | Jackknife | SurveyReplicates = 80
+    ) -> CalibrationResult[FrameT]:
+        """Make replicate weights, as the option `replicates` of a calibration does.
+
+        Parameters
+        ----------
+        replicates : int, Jackknife or SurveyReplicates
+            A number is the number of groups of a `Jackknife`.
+
+        Returns
+        -------
+        CalibrationResult
+            The same weights, with the table ``replicates`` (the key, and the columns ``rw1``,
+            ``rw2``, ...). ``run["replicates"]`` has the method, what the squared deviations of the
+            columns count (`rscales`), and the largest duality gap of a column (`gap`). They are
+            those that a calibration with this option makes at once.
+
+        Raises
+        ------
+        InputError
+            If the calibration was without ``keep_problem=True``, if the result was loaded, copied
+            or trimmed, or if the settings do not suit the records.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.random.default_rng(0).uniform(size=(2, 100))
+        >>> problem = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100))
+        >>> result = problem.solve(50, keep_problem=True).replicate(10)
+        >>> result.run["replicates"]["method"]
+        'Jackknife(10)'
+        """
+        asked = describe_replicates(replicates)
+        settings = checked_replicates(replicates)
+        if settings is None or asked is None:
+            raise InputError("`replicates` is None; pass a number of groups, such as 80")
+        if "trim" in self.run["arguments"]:
+            raise InputError(
+                "`replicate` fits weights, and these were trimmed after their fit; calibrate with "
+                "`weight_bounds` in place of the trimming"
+            )
+        if self._replicate is None:
+            raise InputError(
+                "`replicate` needs the problem, and this result does not contain it (it was made "
+                "without `keep_problem=True`, or loaded, copied or unpickled); calibrate again, "
+                "with `replicates=80`, for example"
+            )
+        found = self._replicate(settings)
+        weights = self.tables["weights"]
+        columns = {f"rw{place}": column for place, column in enumerate(found.weights.T, 1)}
+        table = pa.table({weights.column_names[0]: weights.column(0), **columns})
+        run = add_replicates(self.run, asked, found.description, found.notes)
+        return replace(self, run=run, tables={**self.tables, "replicates": table})
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report: one HTML file that needs no network.

@@ -1,0 +1,1 @@
+"""Variances by replicate weights: how they are made, and what they give. It works on arrays."""
