@@ -47,7 +47,7 @@ WORK, FEWEST, MOST = 12_000_000, 25, 500
 DONE = 1e-9
 #: The penalty of a target, as a share of what the records do to it, if it is met in the program
 #: and if it gives way there.
-HELD, GIVEN_WAY = 0.01, 1.0
+HELD, GIVEN_WAY = 0.03, 1.0
 #: Over-relaxation, from 1 to 2.
 RELAXATION = 1.7
 #: Steps of Newton's method for each record and iteration, and the longest of them in D'(q).
@@ -56,6 +56,8 @@ NEWTON, LONGEST = 2, 2.0
 AT_LIMIT = 0.01
 #: Where the program meets all targets, to miss one costs so many times the largest multiplier.
 DEARER = 10.0
+#: Shares are at least this where a product divides by them.
+LEAST = 1e-300
 #: The multipliers of the certificate are the best of these multiples.
 FACTORS = (1.0, 0.999, 0.99, 0.95, 0.9, 0.7, 0.4)
 
@@ -145,6 +147,12 @@ class _Method:
             )
         self._solve: Solve = normal.factor(1 / self._s, self._e)
         self._transpose = program.matrix.T.tocsr()
+        self._absolute = abs(program.matrix)
+        # The multiplier of a target that no record moves is that of its miss.
+        nearest = np.clip(0.0, program.low, program.high)
+        size = 2 * np.abs(nearest) if program.squared else 1.0
+        self._lost = np.where(np.isfinite(program.share), program.share, 0.0)
+        self._lost *= size * np.sign(nearest)
 
     def fit(self, f: Array) -> tuple[Array, Array, Array]:
         """Fit a block of columns, shape (k, C): their weights, estimates and gaps."""
@@ -157,8 +165,10 @@ class _Method:
         slope = repeated(program.distance.gradient(program.inside(self._q)))
         r = self._q[:, None] * f
         z = repeated(program.matrix @ self._q)
-        price = repeated(-e[:, 0] * self._start)
-        pull = repeated(self._transpose @ self._start / s[:, 0])
+        # A target without records in a column does not count there.
+        share = np.where(self._absolute @ (f > 0) > 0, program.share[:, None], 0.0)
+        start = np.where(share > 0, self._start[:, None], 0.0)
+        price, pull = -e * start, (self._transpose @ start) / s
         rounds = min(max(FEWEST, WORK // f.size), MOST)
         for _ in range(rounds):
             right = r - pull
@@ -170,11 +180,11 @@ class _Method:
             aim = RELAXATION * reached + (1 - RELAXATION) * z + price
             before = r
             r, slope = self._closest(wanted, f, slope)
-            z = self._settled(aim)
+            z = self._settled(aim, share)
             pull, price = wanted - r, aim - z
             if max(_change(r, before), _change(r, v)) <= DONE:
                 break
-        return self._finished(r, f, -price / e)
+        return self._finished(r, f, np.where(share > 0, -price / e, self._lost[:, None]))
 
     def _closest(self, wanted: Array, f: Array, slope: Array) -> tuple[Array, Array]:
         """Minimise c f D(r / f) + s / 2 (r - wanted)^2 within the bounds, by Newton's method.
@@ -199,14 +209,12 @@ class _Method:
         q = distance.inverse_gradient(slope.T)
         return q.T, distance.curvature(q).T
 
-    def _settled(self, aim: Array) -> Array:
+    def _settled(self, aim: Array, share: Array) -> Array:
         """Minimise p rho(z) + (z - aim)^2 / (2 e) over z."""
-        program = self._program
-        e, share = self._e[:, None], program.share[:, None]
+        program, e = self._program, self._e[:, None]
         outside = aim - np.clip(aim, program.low[:, None], program.high[:, None])
         if program.squared:
-            part = 2 * e * share
-            return aim - outside * (part / (1 + part))
+            return aim - outside / (1 + 1 / (2 * e * np.maximum(share, LEAST)))
         return aim - np.clip(outside, -e * share, e * share)
 
     def _finished(self, r: Array, f: Array, multipliers: Array) -> tuple[Array, Array, Array]:
