@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -215,7 +214,7 @@ def _rank(
     """Give the place of each record in the order of the draw, shape (k,)."""
     if selection.order is None:
         return generator.permutation(len(selection.records))
-    place = np.empty(context.problem.n_records, dtype=np.int64)
+    place = np.full(context.problem.n_records, len(selection.order))
     place[selection.order] = np.arange(len(selection.order))
     return place[selection.records]
 
@@ -257,20 +256,22 @@ def _missed(
     beyond = fitted.estimates[:n_published]
     low, high = (side[:n_published, None] for side in (program.low, program.high))
     missed = (np.abs(beyond - np.clip(beyond, low, high)) > MISSED) & inside[:, None] & ~bare
-    names = [context.problem.names[row] for row in rows[:n_published]]
     notes = []
-    for found, what in (
-        (bare, "have no record left"),
-        (missed, "are missed by more than 1%, and the result meets them"),
-    ):
-        if n_columns := int(found.any(axis=0).sum()):
-            which = first_few(list(compress(names, found.any(axis=1))))
-            notes.append(
-                f"In {n_columns:,} of {factors.shape[1]:,} columns of replicate weights, targets "
-                f"{what}: {which}"
-            )
+    n_columns = factors.shape[1]
+    if n_bare := int(bare.any(axis=0).sum()):
+        lost = rows[:n_published][bare.any(axis=1)]
+        names = first_few([context.problem.names[row] for row in lost])
+        notes.append(
+            f"In {n_bare:,} of {n_columns:,} columns of replicate weights, targets have no record "
+            f"left: {names}"
+        )
+    if missed.any():
+        notes.append(
+            f"Of {int(inside.sum()):,} targets that the weights meet within 1%, a column of "
+            f"replicate weights misses {missed.sum() / n_columns:,.2g} on average"
+        )
     counts = {
-        "n_columns_without_records": int(bare.any(axis=0).sum()),
+        "n_columns_without_records": n_bare,
         "n_columns_missing_targets": int(missed.any(axis=0).sum()),
     }
     return notes, counts

@@ -68,7 +68,10 @@ def test_the_description_has_what_is_not_the_default():
     assert describe_replicates(None) is None
     assert describe_replicates(80) == 80
     assert describe_replicates(Jackknife(12)) == 12
-    assert describe_replicates(Jackknife(clusters="psu")) == {"kind": "Jackknife", "clusters": "psu"}
+    assert describe_replicates(Jackknife(clusters="psu")) == {
+        "kind": "Jackknife",
+        "clusters": "psu",
+    }
     assert describe_replicates(Jackknife(9, strata=np.arange(4))) == {
         "kind": "Jackknife", "n": 9, "strata": {"shape": [4]},
     }  # fmt: skip

@@ -18,9 +18,10 @@ and no column changes it. It is factored once, at the solution of the program, f
 all iterations, and an iteration is two products of the sparse matrix with a block and one solution
 of a system with a block on the right. The columns start from the solution of the program.
 
-On the bundled CPS (5,545 records, 2,280 rows, 80 columns), 25 iterations end 10% of the way from
-the start, which 100 steps of Adam on log q do not halve, and 200 of the primal-dual hybrid
-gradient method (`first_order`) bring to 12%.
+On the bundled CPS (5,545 records, 2,280 rows, 81 columns), the standard errors after 25 iterations
+are those of optimal columns less 2%, and after 50 less 1%. The weights are a tenth of the way from
+the optimum that they were at the start. In the same time, Adam on log q gets half of the way, and
+the primal-dual hybrid gradient method (`first_order`) four fifths. The penalties were chosen there.
 """
 
 from __future__ import annotations
@@ -110,20 +111,23 @@ def fit_columns(program: Program, solution: Solution, factors: Array) -> Columns
 
 
 def _dearer(program: Program, solution: Solution) -> Program:
-    """Make it dear, but not impossible, to miss targets that the solution meets because it must.
+    """Make it dear to miss a target, if the solution meets all of them.
 
-    A column may have lost the records that meet them.
+    The shares of such a program need not be what made the solution meet them. The price is finite,
+    because a column may have lost the records that meet a target. Squared errors have no such
+    price, so that these targets must be met as well as the column can.
     """
     must = np.isinf(program.share)
-    if solution.status == "exact":
+    if not (program.missed(program.times(solution.q)) & ~program.soft).any():
         must |= ~program.soft
     if not must.any():
         return program
-    largest = float(np.abs(solution.multipliers).max())
-    paid = program.share[np.isfinite(program.share)].max(initial=0.0)
-    price = max(DEARER * largest, paid, float(program.cost.mean()))
-    share = np.where(must, np.maximum(price, np.where(must, 0.0, program.share)), program.share)
-    return replace(program, share=share, squared=program.squared and not must.any(), passes=0)
+    price = np.inf
+    if not program.squared:
+        paid = program.share[np.isfinite(program.share)].max(initial=0.0)
+        largest = float(np.abs(solution.multipliers).max())
+        price = max(DEARER * largest, paid, float(program.cost.mean()))
+    return replace(program, share=np.where(must, price, program.share), passes=0)
 
 
 class _Method:

@@ -6,6 +6,7 @@ import torch
 from l0.calibration.fitting.columns import fit_columns
 from l0.calibration.fitting.solver import solve_program
 from l0.calibration.solver_settings import Solver
+from l0.common.errors import InputError
 from tests.calibration.fitting.programs import program
 
 CPU = torch.device("cpu")
@@ -130,3 +131,21 @@ def test_a_target_that_lost_its_records_is_missed_and_the_others_are_met():
     np.testing.assert_allclose(found.estimates[:, 1], of.low, rtol=1e-6)
     assert (found.weights[:3, 0] == 0).all()
     assert np.isfinite(found.weights).all()
+
+
+def test_squared_errors_meet_targets_that_the_solution_meets():
+    of = program(squared=True, pull=1e-9)
+    solution = solved(of)
+    assert solution.status == "exact"
+    found = fit_columns(of, solution, factors())
+    np.testing.assert_allclose(found.estimates, np.tile(of.low[:, None], 6), rtol=1e-6)
+
+
+def test_programs_whose_systems_are_too_large_are_refused(monkeypatch):
+    of = program()
+    solution = solved(of)
+    monkeypatch.setattr("l0.calibration.fitting.columns.normal_matrix", lambda matrix: None)
+    with pytest.raises(
+        InputError, match="`replicates`: the systems of these targets are too large"
+    ):
+        fit_columns(of, solution, factors())

@@ -17,6 +17,4 @@ def test_fay_divides_by_the_square_of_what_is_moved():
 
 def test_scale_and_rscales_multiply():
     np.testing.assert_allclose(survey_rscales("JKn", 2, rscales=[0.5, 0.8]), [0.5, 0.8])
-    np.testing.assert_allclose(
-        survey_rscales("BRR", 2, scale=0.1, rscales=[1.0, 2.0]), [0.1, 0.2]
-    )
+    np.testing.assert_allclose(survey_rscales("BRR", 2, scale=0.1, rscales=[1.0, 2.0]), [0.1, 0.2])
