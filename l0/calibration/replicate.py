@@ -22,6 +22,8 @@ from l0.calibration.variance.jackknife import (
     halved_factors,
     jackknife_factors,
     jackknife_rscales,
+    paired_factors,
+    paired_rscales,
 )
 from l0.calibration.variance.survey_replicates import survey_rscales
 from l0.common.errors import InputError, first_few
@@ -200,8 +202,11 @@ def _jackknife(
     if settings.selection_error_only:
         full = np.ones(k) if context.reference is None else context.reference[records]
         units = np.where(full >= NEARLY_CERTAIN * fit.ratios, -1, units)
-    factors = jackknife_factors(units, strata, settings.n, generator)
-    rscales = jackknife_rscales(settings.n)
+        factors = paired_factors(units, settings.n, generator)
+        rscales = paired_rscales(settings.n)
+    else:
+        factors = jackknife_factors(units, strata, settings.n, generator)
+        rscales = jackknife_rscales(settings.n)
     if drawn is None or drawn.all() or not drawn.any():
         return factors, rscales
     halved = halved_factors(selection.base * context.problem.design_weights[records], drawn)

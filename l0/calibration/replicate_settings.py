@@ -45,8 +45,9 @@ class Jackknife:
         of clusters may be used again in another stratum.
     selection_error_only : bool
         Whether to leave out the error of the survey itself, and measure how far the small file is
-        from the calibrated full file. Records that have at least half of their final weight in the
-        full file are then never left out.
+        from the calibrated full file. A record that is left out then gives its weight to its
+        neighbour in the order of the draw alone, and records that have at least half of their final
+        weight in the full file are never left out.
 
     Examples
     --------

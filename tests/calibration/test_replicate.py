@@ -207,7 +207,7 @@ def test_the_replicate_weights_of_the_survey_are_calibrated_on_the_chosen_record
     assert found.shape[1] in (16, 17)
     assert described["method"] == "SurveyReplicates(BRR, 6 columns)"
     np.testing.assert_allclose(described["rscales"][:6], 1 / 6)
-    np.testing.assert_allclose(described["rscales"][6:16], 0.9)
+    np.testing.assert_allclose(described["rscales"][6:16], 0.5)
     given = options["records"].iloc[result.indices][names].to_numpy()
     np.testing.assert_array_equal(found[:, :6] == 0, given == 0)
     everyone = l0.calibrate(**options, replicates=settings)

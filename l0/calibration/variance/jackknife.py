@@ -83,6 +83,60 @@ def jackknife_factors(
     return factors
 
 
+def paired_factors(
+    units: NDArray[np.int64], n_groups: int, generator: np.random.Generator
+) -> Array:
+    """Compute factors that leave records out and double their neighbours in the order of the draw.
+
+    A systematic sample takes a record from each stretch of the order. Two neighbours make a
+    stratum, as if two were drawn from both of their stretches (collapsed strata: Wolter 2007,
+    Introduction to Variance Estimation, section 2.5). Each record of a pair is left out of one
+    column, and the columns leave out many records at once. A last record without a neighbour joins
+    the pair before it.
+
+    Parameters
+    ----------
+    units : ndarray of int64, shape (k,)
+        The place of each record in the order of the draw, or -1 for a record that is never left
+        out. Places may be left empty.
+    n_groups : int
+        R.
+    generator : numpy.random.Generator
+        Permutes the groups.
+
+    Returns
+    -------
+    ndarray of float64, shape (k, R)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration.variance.jackknife import paired_factors
+    >>> paired_factors(np.array([0, 1, -1]), 2, np.random.default_rng(1))
+    array([[0., 2.],
+           [2., 0.],
+           [1., 1.]])
+    """
+    left_out = np.flatnonzero(units >= 0)
+    factors = np.ones((len(units), n_groups))
+    if len(left_out) < 2:
+        return factors
+    place = np.argsort(np.argsort(units[left_out]))
+    pair = np.minimum(place // 2, len(left_out) // 2 - 1)
+    group = generator.permutation(n_groups)[place % n_groups]
+    sizes = np.bincount(pair).astype(float)[:, None]
+    inside = np.zeros((len(sizes), n_groups))
+    np.add.at(inside, (pair, group), 1.0)
+    factors[left_out] = (sizes / (sizes - inside))[pair]
+    factors[left_out, group] = 0.0
+    return factors
+
+
+def paired_rscales(n_groups: int) -> Array:
+    """Give what the squared deviations of paired columns count, shape (R,)."""
+    return np.full(n_groups, 0.5)
+
+
 def jackknife_rscales(n_groups: int) -> Array:
     """Give what the squared deviations of the columns count, shape (R,)."""
     return np.full(n_groups, (n_groups - 1) / n_groups)

@@ -6,6 +6,8 @@ from l0.calibration.variance.jackknife import (
     halved_factors,
     jackknife_factors,
     jackknife_rscales,
+    paired_factors,
+    paired_rscales,
 )
 
 
@@ -133,3 +135,27 @@ def test_the_halved_column_keeps_the_total():
     assert factors.shape == (3, 1)
     assert factors[2, 0] == 0.5
     assert base @ factors[:, 0] == pytest.approx(base.sum())
+
+
+def test_pairs_give_the_variance_between_neighbours():
+    rng = np.random.default_rng(2)
+    values = rng.normal(10, 3, 40)
+    order = rng.permutation(40)
+    units = np.argsort(order)  # the place of each record
+    factors = paired_factors(units, 8, rng)
+    deviation = values @ factors - values.sum()
+    # A column leaves out records of many pairs, whose products cancel in the mean alone.
+    assert (factors.sum(axis=0) == 40).all()
+    assert ((factors == 0).sum(axis=0) == 5).all()
+    one_by_one = paired_factors(units, 40, rng)
+    deviation = values @ one_by_one - values.sum()
+    expected = (np.diff(values[order].reshape(20, 2), axis=1) ** 2).sum()
+    assert paired_rscales(40) @ deviation**2 == pytest.approx(expected)
+
+
+def test_a_record_without_a_neighbour_joins_a_pair():
+    factors = paired_factors(np.array([4, 0, 2, -1]), 5, np.random.default_rng(0))
+    np.testing.assert_array_equal(factors[3], 1.0)
+    np.testing.assert_allclose(factors[:3].sum(axis=0), 3.0)
+    alone = paired_factors(np.array([0, -1]), 5, np.random.default_rng(0))
+    np.testing.assert_array_equal(alone, 1.0)
