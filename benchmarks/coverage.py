@@ -337,7 +337,8 @@ class Population:
             rows = np.flatnonzero(np.isin(cluster, chosen))
             of = cluster[rows]
             weight = np.bincount(strata)[strata[of]] / 2
-            columns = {"psu": of, "stratum": strata[of]}
+            # A selection may leave one cluster of a stratum, so that two strata are joined.
+            columns = {"psu": of, "stratum": strata[of] // 2}
         else:
             given = self.survey.column("weight").to_numpy()
             q = inclusion_probabilities(1 / np.maximum(given, np.median(given) / 10), self.size)

@@ -234,14 +234,15 @@ def _check_enough(
     what = "cluster" if clustered else "record"
     if alone.size and levels:
         names = first_few([levels[stratum] for stratum in alone])
+        have = "1 stratum has" if alone.size == 1 else f"{alone.size:,} strata have"
         raise InputError(
-            f"`strata`: {alone.size:,} strata have only one {what} among the chosen records "
-            f"({names}), and no variance can be computed from one; join each with another stratum"
+            f"`strata`: {have} only one {what} among the chosen records ({names}), and no variance "
+            "can be computed from one; join each with another stratum"
         )
     if alone.size:
         raise InputError(
             f"`replicates`: the chosen records are one {what}, and no variance can be computed "
-            f"from one; keep more records"
+            "from one; keep more records"
         )
 
 
