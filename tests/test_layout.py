@@ -28,7 +28,7 @@ ORDER = [
 ]
 #: Rooms of `l0.calibration`, in the same way.
 CALIBRATION = [
-    ["progress", "solver_settings"],
+    ["progress", "solver_settings", "replicate_settings"],
     ["options"],
     ["inputs"],
     ["problem"],
@@ -39,6 +39,7 @@ CALIBRATION = [
     ["variance"],
     ["results"],
     ["checks"],
+    ["replicate"],
     ["solve"],
     ["trace"],
     ["api"],

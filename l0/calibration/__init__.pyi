@@ -2,6 +2,8 @@ from .api import CalibrationProblem as CalibrationProblem
 from .calibrate import calibrate as calibrate
 from .frontier import frontier as frontier
 from .progress import Progress as Progress
+from .replicate_settings import Jackknife as Jackknife
+from .replicate_settings import SurveyReplicates as SurveyReplicates
 from .results.frontier import Frontier as Frontier
 from .results.frontier import SmallestBudget as SmallestBudget
 from .results.result import CalibrationResult as CalibrationResult

@@ -48,7 +48,13 @@ def trace(
     budgets = sorted({check_n_records(k, problem) for k in n_records}, reverse=True)
     if not budgets:
         raise InputError("`n_records` is empty; name at least one budget")
-    run = Run(problem, get_selector(method), with_defaults(options, Options))
+    options = with_defaults(options, Options)
+    if options["replicates"] is not None:
+        raise InputError(
+            "`replicates`: a frontier has no weights; leave it out, and calibrate with the budget "
+            "that you choose"
+        )
+    run = Run(problem, get_selector(method), options)
     solved = run.solve(budgets)
     notes = {metrics["n_records"]: of_budget for metrics, of_budget in solved if of_budget}
     table = pa.Table.from_pylist([metrics for metrics, _ in solved])

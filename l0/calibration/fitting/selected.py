@@ -23,11 +23,18 @@ class Selection:
         The base ratios g > 0. The refit starts from them and stays close to them.
     mu : float
         The factor of the distance to the base weights in the refit.
+    drawn : ndarray of bool, shape (k,), optional
+        Which records a probability design drew. Targets chose the others. None means all.
+    order : ndarray of int64, optional
+        The positions of all records that could be drawn, in the order of the draw. None means that
+        the order was random.
     """
 
     records: NDArray[np.int64]
     base: NDArray[np.float64]
     mu: float
+    drawn: NDArray[np.bool_] | None = None
+    order: NDArray[np.int64] | None = None
 
 
 class SelectedRatios:

@@ -6,7 +6,8 @@ import hashlib
 import math
 import os
 import platform
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -145,10 +146,43 @@ def add_trimming(
     }
 
 
+def add_replicates(
+    run: Mapping[str, Any],
+    asked: int | Mapping[str, Any],
+    found: Mapping[str, Any],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """Add replicate weights that were made later to the description of a run.
+
+    The call makes them at once, which gives the same ones. Earlier replicate weights are replaced.
+    """
+    others = _other_notes(run)
+    line = f"    replicates={written_replicates(asked)},"
+    return {
+        **run,
+        "arguments": {**run["arguments"], "replicates": asked},
+        "call": re.sub(r"^    replicates=.*$", lambda _: line, run["call"], flags=re.MULTILINE),
+        "replicates": {**found, "notes": list(notes)},
+        "notes": [*others, *notes],
+    }
+
+
 def _other_notes(run: Mapping[str, Any]) -> list[str]:
     """List the notes that are not on replicate weights."""
     own = run.get("replicates", {}).get("notes", [])
     return [note for note in run["notes"] if note not in own]
+
+
+def written_replicates(described: int | Mapping[str, Any] | None) -> str:
+    """Write the option `replicates` (see `describe_replicates`). An array is a variable."""
+    if not isinstance(described, Mapping):
+        return repr(described)
+    settings = ", ".join(
+        f"{name}={name if isinstance(value, Mapping) else repr(value)}"
+        for name, value in described.items()
+        if name != "kind"
+    )
+    return f"l0.calibration.{described['kind']}({settings})"
 
 
 def digest(problem: Problem) -> str:
@@ -219,6 +253,8 @@ def _written(name: str, value: Any) -> str:
     """Write an option. An array or a frame is a variable, also in a pair of limits."""
     if name == "solver":
         return f"Solver({', '.join(f'{setting}={each!r}' for setting, each in value.items())})"
+    if name == "replicates":
+        return written_replicates(value)
     if isinstance(value, Mapping):
         return _source(value, name)
     if not isinstance(value, tuple):

@@ -15,8 +15,14 @@ from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics, Quality
 from l0.calibration.inputs.survey import find_keys, key_column
-from l0.calibration.results.provenance import add_trimming
-from l0.calibration.results.replicate_weights import replicates_of
+from l0.calibration.replicate_settings import (
+    Jackknife,
+    SurveyReplicates,
+    checked_replicates,
+    describe_replicates,
+)
+from l0.calibration.results.provenance import add_replicates, add_trimming
+from l0.calibration.results.replicate_weights import attach, replicates_of
 from l0.calibration.results.report import render
 from l0.calibration.results.standard_errors import standard_error_rows
 from l0.calibration.results.storage import read_result, write_result
@@ -32,6 +38,7 @@ from l0.calibration.results.trimming import checked_limits, trimmed
 from l0.calibration.variance.estimate import ChosenRows, estimate
 from l0.calibration.variance.functions import Variance, variance_of
 from l0.calibration.variance.question import Asked, read_question
+from l0.calibration.variance.replicates import Replicates
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError
 from l0.common.formatting import percent
@@ -140,9 +147,11 @@ class CalibrationResult(Generic[FrameT]):
     #: Computes the targets and the untargeted statistics under columns of weights. It holds the
     #: problem too.
     _statistics: Callable[..., dict[str, NDArray[np.float64]]] | None = None
+    #: Makes replicate weights of the fit. It holds the problem too.
+    _replicate: Callable[[Any], Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_evaluate": None, "_statistics": None}
+        return {**self.__dict__, "_evaluate": None, "_statistics": None, "_replicate": None}
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -604,6 +613,61 @@ class CalibrationResult(Generic[FrameT]):
             run=add_trimming(self.run, lower, upper),
             tables={**without_replicates, **tables},
         )
+
+    def replicate(
+        self, replicates: int | Jackknife | SurveyReplicates = 80
+    ) -> CalibrationResult[FrameT]:
+        """Make replicate weights, as the option `replicates` of a calibration does.
+
+        Parameters
+        ----------
+        replicates : int, Jackknife or SurveyReplicates
+            A number is the number of groups of a `Jackknife`.
+
+        Returns
+        -------
+        CalibrationResult
+            The same weights, with the table ``replicates`` (the key, and the columns ``rw1``,
+            ``rw2``, ...). ``run["replicates"]`` has the method, what the squared deviations of the
+            columns count (`rscales`), and the largest duality gap of a column (`gap`). They are
+            those that a calibration with this option makes at once.
+
+        Raises
+        ------
+        InputError
+            If the calibration was without ``keep_problem=True``, if the result was loaded, copied
+            or trimmed, or if the settings do not suit the records.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.random.default_rng(0).uniform(size=(2, 100))
+        >>> problem = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100))
+        >>> result = problem.solve(50, keep_problem=True).replicate(10)
+        >>> result.run["replicates"]["method"]
+        'Jackknife(10)'
+        """
+        asked = describe_replicates(replicates)
+        settings = checked_replicates(replicates)
+        if settings is None or asked is None:
+            raise InputError("`replicates` is None; pass a number of groups, such as 80")
+        if "trim" in self.run["arguments"]:
+            raise InputError(
+                "`replicate` fits weights, and these were trimmed after their fit; calibrate with "
+                "`weight_bounds` in place of the trimming"
+            )
+        if self._replicate is None:
+            raise InputError(
+                "`replicate` needs the problem, and this result does not contain it (it was made "
+                "without `keep_problem=True`, or loaded, copied or unpickled); calibrate again, "
+                "with `replicates=80`, for example"
+            )
+        found = self._replicate(settings)
+        of = found.description
+        columns = Replicates(found.weights, np.array(of["rscales"]), of["method"], of["gap"])
+        run = add_replicates(self.run, asked, of, found.notes)
+        return replace(attach(self, columns), run=run)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report: one HTML file that needs no network.

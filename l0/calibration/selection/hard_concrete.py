@@ -120,4 +120,5 @@ class HardConcreteGates:
         probability = gates.get_active_prob().detach().cpu().double().numpy()
         places = np.sort(np.argsort(-probability, kind="stable")[:n_records])
         ratios = (gates.eval()() * log_ratios.exp()).detach().cpu().double().numpy()
-        return Selection(candidates[places], np.maximum(ratios[places], LEAST_BASE), self.mu)
+        base = np.maximum(ratios[places], LEAST_BASE)
+        return Selection(candidates[places], base, self.mu, np.zeros(n_records, dtype=bool))

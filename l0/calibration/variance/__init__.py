@@ -1,1 +1,1 @@
-"""How far estimates vary: statistics of weights, under the weights and under their replicates."""
+"""How far estimates vary: replicate weights, and statistics under them."""
