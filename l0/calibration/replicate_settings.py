@@ -31,9 +31,8 @@ class Jackknife:
     by targets (`method="hybrid"`), a last column halves the base weights of the latter.
 
     Without `clusters` and `strata`, the records are the units that are left out (Kott 2001,
-    Journal of Official Statistics 17(4)). With them, whole clusters are, and a stratum with fewer
-    clusters than groups gets the weights of the extended jackknife (there too). The column
-    with half of the base weights is ours.
+    Journal of Official Statistics 17(4)). With them, whole clusters are, and their weight goes to
+    the other clusters of the stratum. The column with half of the base weights is ours.
 
     Attributes
     ----------
