@@ -22,9 +22,10 @@ from cps import compile_cps, weights_of
 from numpy.typing import NDArray
 from reforms import LEVELS as TAXED
 from reforms import Totals, codes_of, read_taxes, taxes_file
+from scipy.linalg import hadamard
 from scipy.stats import t as student
 
-from l0.calibration import CalibrationProblem, CalibrationResult, Jackknife
+from l0.calibration import CalibrationProblem, CalibrationResult, Jackknife, SurveyReplicates
 from l0.calibration.evaluation.units import Measure, Units
 from l0.calibration.evaluation.untargeted import LEAST_EFFECTIVE_N, QUANTILES
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
@@ -38,7 +39,10 @@ NOMINAL = 0.95
 SUPPORTED = 30
 #: Groups of statistics. The last three are by pairs and by triples of labels, and of persons.
 #: Error of the selection; of survey and selection; the same with a survey of clusters.
-PARTS = ("S", "S+D", "clusters")
+#: The last is the survey of clusters with its own replicate weights.
+PARTS = ("S", "S+D", "clusters", "halves")
+#: The half-samples of the survey's own replicate weights: a power of 2.
+N_HALVES = 64
 LEVELS = (
     "taxes, nation", "taxes, state", "taxes, agi_band", "taxes, filing_status",
     "nation", "state", "agi_band", "filing_status", "pair", "triple", "person",
@@ -339,6 +343,11 @@ class Population:
             weight = np.bincount(strata)[strata[of]] / 2
             # A selection may leave one cluster of a stratum, so that two strata are joined.
             columns = {"psu": of, "stratum": strata[of] // 2}
+            # Half-samples of the two clusters of each stratum: neighbouring strata share a sign.
+            signs = hadamard(N_HALVES)[:, 1 + strata[of] * (N_HALVES - 1) // (self.size // 40)]
+            second = np.searchsorted(chosen, of) % 2
+            for place, sign in enumerate(signs):
+                columns[f"half{place}"] = weight * np.where((sign > 0) == (second > 0), 2.0, 0.0)
         else:
             given = self.survey.column("weight").to_numpy()
             q = inclusion_probabilities(1 / np.maximum(given, np.median(given) / 10), self.size)
@@ -360,12 +369,13 @@ class Population:
 
 
 def measure_population(
-    population: Population, k: int | None, draws: int, **options: Any
+    population: Population,
+    k: int | None,
+    draws: int,
+    settings: Jackknife | SurveyReplicates,
+    **options: Any,
 ) -> dict[str, Any]:
     """Measure how well intervals cover the truth about the population (S + D)."""
-    settings = Jackknife()
-    if population.clustered:
-        settings = Jackknife(clusters="psu", strata="stratum")
     keys = population.problem.keys.to_numpy()
     runs, seconds = [], []
     for seed in range(draws):
@@ -377,7 +387,8 @@ def measure_population(
         runs.append(errors_of(np.searchsorted(keys, chosen), result, population.blocks))
     what = "all" if k is None else f"{k:,}"
     design = "clusters of 20, two a stratum" if population.clustered else "elements"
-    title = f"S + D, {what} of {population.size:,} records, {design}, {options}"
+    method = type(settings).__name__
+    title = f"S + D, {what} of {population.size:,} records, {design}, {method}, {options}"
     return print_errors(title, runs, seconds)
 
 
@@ -445,14 +456,20 @@ def main() -> int:
                     )  # fmt: skip
                     if represent and only:
                         passed.append(check_selection(k, found))
-    for part, clustered in (("S+D", False), ("clusters", True)):
+    of_clusters = Jackknife(clusters="psu", strata="stratum")
+    halves = SurveyReplicates([f"half{place}" for place in range(N_HALVES)], "BRR")
+    for part, clustered, settings in (
+        ("S+D", False, Jackknife()), ("clusters", True, of_clusters), ("halves", True, halves),
+    ):  # fmt: skip
         if part not in options.parts:
             continue
         population = Population(clustered=clustered)
         for k in options.n_records or ((5_545,) if clustered else (2_000, 5_545, None)):
             for represent in represents if k else [True]:
-                found = measure_population(population, k, options.draws, represent=represent)
-                if represent:
+                found = measure_population(
+                    population, k, options.draws, settings, represent=represent
+                )
+                if represent and part != "halves":
                     passed.append(check_population(k, clustered, found))
     return 0 if all(passed) else 1
 

@@ -21,7 +21,6 @@ from l0.calibration.variance.jackknife import (
     dealt,
     halved_factors,
     jackknife_factors,
-    jackknife_rscales,
     paired_factors,
     paired_rscales,
 )
@@ -205,8 +204,7 @@ def _jackknife(
         factors = paired_factors(units, settings.n, generator)
         rscales = paired_rscales(settings.n)
     else:
-        factors = jackknife_factors(units, strata, settings.n, generator)
-        rscales = jackknife_rscales(settings.n)
+        factors, rscales = jackknife_factors(units, strata, settings.n, generator)
     if drawn is None or drawn.all() or not drawn.any():
         return factors, rscales
     halved = halved_factors(selection.base * context.problem.design_weights[records], drawn)
