@@ -147,7 +147,7 @@ def solve(
                 statistics_under,
                 problem,
                 as_came,
-                context.reference,
+                context.reference if "untargeted" in solved.tables else None,
             ),
             _replicate=Replicator(
                 context,

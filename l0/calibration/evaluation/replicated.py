@@ -22,7 +22,7 @@ def statistics_under(
     records : ndarray of int64, shape (k,)
         The positions of the records that have these weights.
     reference : ndarray of float64, shape (n,), or None
-        The ratios of the calibrated full file.
+        The ratios of the calibrated full file, or None if the result is not compared with it.
     columns : ndarray of float64, shape (k, C)
 
     Returns
