@@ -33,11 +33,11 @@ from l0.calibration.selection import Selector
 from l0.calibration.solve import solve
 from l0.calibration.trace import trace
 from l0.common.errors import InputError, first_few
+from l0.common.sparse_rows import narrow
 from l0.common.text_tables import Row, as_html, as_text
 from l0.common.validation import check_length, checked_labels, checked_matrix, checked_vector
 from l0.data.columns import is_key, plain
 from l0.data.tables import FrameT, Kind, checked_kind
-from l0.sparse_operator import narrow
 
 
 class CalibrationProblem(Problem, Generic[FrameT]):

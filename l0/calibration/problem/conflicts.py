@@ -95,8 +95,12 @@ def conflict(
     Returns
     -------
     Conflict or None
-        None if all targets can be met together up to a relative error of 1e-6, or if the time is
-        over.
+        None if all targets can be met together up to a relative error of 1e-6.
+
+    Raises
+    ------
+    TimeoutError
+        If the time is over before it is known.
 
     Examples
     --------
@@ -117,19 +121,16 @@ def conflict(
     free = np.broadcast_to(np.asarray(upper - lower, dtype=np.float64), n)
     relative = sp.csr_array(sp.diags_array(1 / scales) @ A.astype(np.float64))
     rows = np.arange(A.shape[0])
-    try:
-        tau, multipliers = _System(relative, low, high, free, deadline).relax(rows)
-        if tau <= PRECISION:
-            return None
-        rows = np.flatnonzero(np.abs(multipliers) > ZERO)
-        few = _System(relative[rows], low[rows], high[rows], free, deadline)
-        irreducible = few.filter(np.argsort(np.abs(multipliers[rows]), kind="stable"))
-        _, multipliers = few.relax(irreducible)
-        order = np.argsort(-np.abs(multipliers[irreducible]), kind="stable")
-        irreducible = irreducible[order]
-        errors = [few.relax(irreducible, alone)[0] for alone in irreducible]
-    except TimeoutError:
+    tau, multipliers = _System(relative, low, high, free, deadline).relax(rows)
+    if tau <= PRECISION:
         return None
+    rows = np.flatnonzero(np.abs(multipliers) > ZERO)
+    few = _System(relative[rows], low[rows], high[rows], free, deadline)
+    irreducible = few.filter(np.argsort(np.abs(multipliers[rows]), kind="stable"))
+    _, multipliers = few.relax(irreducible)
+    order = np.argsort(-np.abs(multipliers[irreducible]), kind="stable")
+    irreducible = irreducible[order]
+    errors = [few.relax(irreducible, alone)[0] for alone in irreducible]
     # A target that is tiny beside its entries may seem to give way at no cost.
     return Conflict(rows[irreducible], min([error for error in errors if error > 0], default=tau))
 
