@@ -140,6 +140,18 @@ def check_reachable(
     return reasons
 
 
+def telling_targets(problem: Problem, reachable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Find the totals whose ratio to the design-weighted total says something, shape (m,)."""
+    own = problem.design_totals
+    # If positive and negative amounts cancel, their sum says nothing about the scale.
+    telling = reachable & (problem.importance > 0) & (np.abs(own) >= 0.5 * problem.absolute_totals)
+    telling &= np.sign(own) * np.sign(problem.goals) > 0
+    if problem.kinds is not None:
+        # A mean does not depend on the unit of the weights, and a limit may be far from its total.
+        telling &= problem.kinds.is_total & (problem.low == problem.high)
+    return np.asarray(telling)
+
+
 def check_scale(
     problem: Problem, reachable: NDArray[np.bool_], complain: Complain = refuse
 ) -> None:
@@ -149,16 +161,10 @@ def check_scale(
     targets must agree, by their number and by the number of records behind them, because a few
     targets with few records may have any ratio.
     """
-    own = problem.design_totals
-    # If positive and negative amounts cancel, their sum says nothing about the scale.
-    telling = reachable & (problem.importance > 0) & (np.abs(own) >= 0.5 * problem.absolute_totals)
-    telling &= np.sign(own) * np.sign(problem.goals) > 0
-    if problem.kinds is not None:
-        # A mean does not depend on the unit of the weights, and a limit may be far from its total.
-        telling &= problem.kinds.is_total & (problem.low == problem.high)
+    telling = telling_targets(problem, reachable)
     if not telling.any():
         return
-    factors = np.log(problem.goals[telling] / own[telling])
+    factors = np.log(problem.goals[telling] / problem.design_totals[telling])
     agree = np.abs(factors - np.median(factors)) <= math.log(ALIKE)
     records = np.diff(problem.matrix.indptr)[telling]
     if min(agree.mean(), records[agree].sum() / records.sum()) < MOST:
