@@ -41,6 +41,8 @@ def contradictions(
     low, high = problem.low - width, problem.high + width
     contributions = problem.matrix.multiply(problem.design_weights).tocsr()
     for found_so_far in range(MOST):
+        if not len(rows):
+            return
         try:
             found = conflict(
                 contributions[rows],
@@ -53,7 +55,7 @@ def contradictions(
             )
         except TimeoutError:
             yield _unfinished(
-                f"the search for {'further ' if found_so_far else ''}contradictions between "
+                f"The search for {'further ' if found_so_far else ''}contradictions between "
                 f"targets was stopped after {seconds:g} s, and is not complete",
                 "allow it more time with `max_seconds` (on the command line --max-seconds)",
             )
@@ -71,7 +73,7 @@ def contradictions(
         )
         rows = np.delete(rows, found.rows[0])
     yield _unfinished(
-        f"the search for contradictions ended after {MOST}, and there may be more",
+        f"The search for contradictions ended after {MOST}, and there may be more",
         "correct these, and check again",
     )
 

@@ -75,7 +75,7 @@ def _otherwise(problem: Problem, variable: str, level: float, rows: NDArray[np.i
     return Finding(
         WARNING,
         "measured otherwise",
-        f"the targets of {variable!r} are {math.exp(level):.3g} times the design-weighted "
+        f"The targets of {variable!r} are {math.exp(level):.3g} times the design-weighted "
         f"estimates (median of {len(rows):,})",
         "check the unit and the definition; a survey that under-reports an amount needs it "
         "corrected before weights are fitted to it, or a lower `importance` of these targets",

@@ -123,9 +123,7 @@ class CheckReport(Generic[FrameT]):
             lines[-1] += f"\nand {self.group_table.num_rows - GROUPS:,} more groups"
         for row in self.table.to_pylist():
             title = f"{row['severity'].upper()} ({row['about']})"
-            lines.append(
-                "\n".join([title, _indented(_sentence(row["what"])), _indented(_remedy(row))])
-            )
+            lines.append("\n".join([title, _indented(f"{row['what']}."), _indented(_remedy(row))]))
         return "\n\n".join(lines)
 
     def __str__(self) -> str:
@@ -136,7 +134,7 @@ class CheckReport(Generic[FrameT]):
 
     def _repr_html_(self) -> str:
         rows: list[Row] = [
-            (row["severity"], row["about"], _sentence(row["what"]), _remedy(row))
+            (row["severity"], row["about"], f"{row['what']}.", _remedy(row))
             for row in self.table.to_pylist()
         ]
         found = as_html(("Severity", "About", "Finding", "What to do"), rows) if rows else ""
@@ -177,10 +175,6 @@ def findings_table(findings: Sequence[Finding]) -> pa.Table:
 
 def _remedy(row: dict[str, Any]) -> str:
     return f"What to do: {row['remedy']}."
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}." if text[0].islower() else f"{text}."
 
 
 def _indented(text: str) -> str:
