@@ -62,13 +62,13 @@ def contradictions(
             return
         if found is None:
             return
-        names = [problem.names[row] for row in rows]
+        names = [problem.names[row] for row in rows.tolist()]
         yield Finding(
             WARNING,
             "contradictions",
             conflict_message(names, found),
             "correct one of them, or give them a `tolerance`; a fit shares the error among them",
-            tuple(names[row] for row in found.rows[:SHOWN]),
+            tuple(names[row] for row in found.rows[:SHOWN].tolist()),
             len(found.rows),
         )
         rows = np.delete(rows, found.rows[0])

@@ -22,7 +22,7 @@ from l0.calibration.problem.core import Problem
 from l0.common.errors import SHOWN, first_few
 
 #: A variable is measured otherwise if its level is beyond this factor.
-LEVEL = 1.5
+LEVEL = 4 / 3
 #: A target is far from its level beyond this factor, more than `SPREADS` robust standard deviations
 #: of its variable, and `ERRORS` standard errors.
 FACTOR, SPREADS, ERRORS = 2.0, 4.0, 3.0
@@ -76,7 +76,7 @@ def _otherwise(problem: Problem, variable: str, level: float, rows: NDArray[np.i
         WARNING,
         "measured otherwise",
         f"The targets of {variable!r} are {math.exp(level):.3g} times the design-weighted "
-        f"estimates (median of {len(rows):,})",
+        f"estimates ({'1 target' if len(rows) == 1 else f'median of {len(rows):,}'})",
         "check the unit and the definition; a survey that under-reports an amount needs it "
         "corrected before weights are fitted to it, or a lower `importance` of these targets",
         tuple(problem.names[row] for row in rows[:SHOWN].tolist()),
