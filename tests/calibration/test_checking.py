@@ -183,3 +183,21 @@ def test_neither_a_check_nor_a_template_imports_torch(homes, tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr
+
+
+def test_means_shares_and_limits_are_checked_in_their_own_terms(homes):
+    mean = np.average(homes["income"], weights=homes["w"])
+    table = pd.DataFrame(
+        {
+            "statistic": ["mean", "share", "total", "mean"],
+            "variable": ["income", "count", "count", "income"],
+            "area": [None, "A", "B", "C"],
+            "value": [mean, 0.3, None, 1e9],
+            "at_most": [None, None, 2e4, None],
+        }
+    )
+    report = check(homes, table, weight="w", max_seconds=60)
+    found = about(report)
+    assert found.keys() == {"unreachable"}
+    assert "mean income by area=C': it is at most" in found["unreachable"]["what"]
+    assert report.group_table.column("n_unreachable").to_pylist().count(1) == 1

@@ -64,7 +64,7 @@ class CheckReport(Generic[FrameT]):
     >>> report.ok
     False
     >>> report.table.column("what")[0].as_py()
-    'all, women and men contradict each other by 11.1%'
+    'all, women and men contradict each other by 12.5%'
     """
 
     table: pa.Table
