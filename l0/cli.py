@@ -325,7 +325,7 @@ def check(
     n_records: NRecords = None,
     max_seconds: Annotated[
         float, typer.Option(metavar="S", help="Seconds for the search for contradictions.")
-    ] = 2.0,
+    ] = 1.5,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the findings as one JSON object.")

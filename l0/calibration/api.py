@@ -435,7 +435,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             The budget. Without it, all records are kept.
         bounds, weight_bounds, must_keep, quotas
             As in `solve`.
-        max_seconds : float, default 2
+        max_seconds : float, default 1.5
             The limit of time for the search for contradictions. The report says if it was reached.
 
         Returns

@@ -23,7 +23,7 @@ from l0.common.validation import positive
 from l0.data.tables import FrameT, Kind, checked_kind
 
 #: The seconds that the search for contradictions may take.
-MAX_SECONDS = 2.0
+MAX_SECONDS = 1.5
 
 
 @overload
@@ -97,7 +97,7 @@ def check(
         The budget. Without it, all records are kept.
     bounds, weight_bounds, must_keep, quotas
         As in `l0.calibrate`.
-    max_seconds : float, default 2
+    max_seconds : float, default 1.5
         The limit of time for the search for contradictions. The report says if it was reached.
     kind : {"pyarrow", "pandas", "polars"}, optional
         The kind of the frames in the report. The default is the kind of `records`, and pyarrow for

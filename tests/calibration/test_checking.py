@@ -201,3 +201,54 @@ def test_means_shares_and_limits_are_checked_in_their_own_terms(homes):
     assert found.keys() == {"unreachable"}
     assert "mean income by area=C': it is at most" in found["unreachable"]["what"]
     assert report.group_table.column("n_unreachable").to_pylist().count(1) == 1
+
+
+def rare_area(tax_units, targets):
+    """S5: one record in an area, with a total of ten million."""
+    tax_units.loc[tax_units.index[0], "state"] = "ZZ"
+    row = {"entity": "tax_unit", "variable": "count", "state": "ZZ", "value": 1e7, "name": "zz"}
+    return tax_units, pd.concat([targets, pd.DataFrame([row])]), {}
+
+
+def blanks(tax_units, targets):
+    """S7: half of a state is written with a blank."""
+    tax_units.loc[tax_units.index[tax_units["state"] == "VT"][::2], "state"] = "VT "
+    return tax_units, targets, {}
+
+
+def bounded(tax_units, targets):
+    """S8: a thousand records whose weights may grow to four times."""
+    return tax_units, targets, {"n_records": 1_000, "bounds": (None, 4)}
+
+
+def empty_level(tax_units, targets):
+    """S10: a level without records, and a total of 0."""
+    row = {"entity": "tax_unit", "variable": "count", "state": "ZZ", "value": 0.0, "name": "zz"}
+    return tax_units, pd.concat([targets, pd.DataFrame([row])]), {}
+
+
+def odd_column(tax_units, targets):
+    """S11: a column of huge integers."""
+    return tax_units.assign(odd=[10**30] * len(tax_units)), targets, {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variant", "subject", "severity", "text"),
+    [
+        (rare_area, "suspect values", "warning", "zz: "),
+        (blanks, "levels", "error", "'VT ' in "),
+        (bounded, "joint reach", "warning", "1,000 records within these bounds"),
+        (empty_level, "no records", "note", "'zz'"),
+        (odd_column, "columns", "note", "odd ("),
+    ],
+)
+def test_variants_of_the_bundled_survey(variant, subject, severity, text):
+    tax_units, persons, targets = l0.datasets.load_cps("pandas")
+    tax_units["state"] = tax_units["state"].astype(str)
+    tax_units, targets, options = variant(tax_units, targets)
+    keys = {"key": "tax_unit_id", "weight": "weight", "members": {"person": persons}}
+    report = check(tax_units, targets, **keys, **options)
+    assert text in about(report, [severity])[subject]["what"]
+    with pytest.raises(InputError, match="pass `members=` with the table of"):  # S14
+        check(tax_units, targets, key="tax_unit_id", weight="weight")
