@@ -1,4 +1,4 @@
-"""The command line: `l0 demo`, `l0 calibrate`, `l0 frontier`, `l0 estimate` and `l0 report`.
+"""The command line: `l0 demo`, `calibrate`, `frontier`, `estimate`, `report`, `check`, `targets`.
 
 Commands import slow modules when they need them, so that `l0 --help` is fast.
 """
@@ -16,12 +16,12 @@ import typer
 from typer.core import TyperGroup
 
 import l0
-from l0.calibration.options import SurveyOptions, known
+from l0.calibration.options import Option, Options, SurveyOptions, TableOptions, known
 from l0.calibration.progress import progress_bar
 from l0.common.atomic_files import check_replaceable, whole_file, whole_folder
 from l0.common.errors import InputError
 
-BAD_INPUT, INTERRUPTED = 2, 130
+FOUND_SOMETHING, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 #: All files that `l0 frontier` writes.
 FRONTIER_FILES = ("frontier.csv", "frontier.png")
@@ -173,9 +173,19 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 def takes_options(command: Command) -> Command:
     """Give a command the options of a calibration in place of ``**options``."""
+    return _with_options(command, known(SurveyOptions))
+
+
+def takes_some(*names: str) -> Callable[[Command], Command]:
+    """Give a command the options of tables, and those of a fit with these names."""
+    asked = known(TableOptions) | {name: known(Options)[name] for name in names}
+    return lambda command: _with_options(command, asked)
+
+
+def _with_options(command: Command, options: Mapping[str, Option]) -> Command:
     signature = inspect.signature(command, eval_str=True)
     parameters = [each for each in signature.parameters.values() if each.name != "options"]
-    for name, option in known(SurveyOptions).items():
+    for name, option in options.items():
         if option.read is None:
             continue
         plain = option.read in (int, str, bool)
@@ -413,6 +423,89 @@ def report(
     result = CalibrationResult.load(folder)
     result.to_html(folder / "report.html")
     _conclude(result.metrics, result.summary(), folder / "report.html", quiet, as_json)
+
+
+@app.command()
+@takes_some("bounds", "weight_bounds", "must_keep", "quotas")
+def check(
+    records: Records,
+    targets: Targets,
+    n_records: NRecords = None,
+    max_seconds: Annotated[
+        float, typer.Option(metavar="S", help="Seconds for the search for contradictions.")
+    ] = 1.5,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as one JSON object.")
+    ] = False,
+    **options: Any,
+) -> None:
+    """Say before a fit what would stop or spoil it.
+
+    The exit status is 0 if there is nothing but notes, 1 if there are errors or warnings, and 2 if
+    the tables cannot be read.
+    """
+    from l0.calibration import check as run_check
+
+    found = run_check(
+        records, targets, n_records=n_records, max_seconds=max_seconds, **_with_members(options)
+    )
+    if as_json:
+        tables = {"findings": found.table.to_pylist(), "groups": found.group_table.to_pylist()}
+        sizes = {"n_records": found.n_records, "n_targets": found.n_targets}
+        typer.echo(json.dumps({"ok": found.ok, **sizes, **tables}, allow_nan=False))
+    elif not quiet:
+        typer.echo(found.summary())
+    if not found.ok:
+        raise typer.Exit(FOUND_SOMETHING)
+
+
+@app.command("targets")
+@takes_some()
+def write_targets(
+    records: Records,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN,...",
+            help="Label columns of a margin. Repeat it for several margins. Without it, the "
+            "totals are over all rows.",
+        ),
+    ] = None,
+    variable: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column to add up, or count, the default, for the number of rows. May be "
+            "repeated.",
+        ),
+    ] = None,
+    entity: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Table of --members to count. Default: the records."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="File to write: a new .csv or .parquet file.")
+    ] = Path("targets.csv"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing.")] = False,
+    **options: Any,
+) -> None:
+    """Write a table of targets to fill in, with the totals of RECORDS under the design weights."""
+    from l0.calibration import targets_template
+    from l0.data.writing import check_new_file, write_new_file
+
+    check_new_file(out, "out")
+    table = targets_template(
+        records,
+        by=[[name.strip() for name in margin.split(",")] for margin in by or []],
+        variables=variable or ["count"],
+        entity=entity,
+        kind="pyarrow",
+        **_with_members(options),
+    )
+    write_new_file(table, out)
+    if not quiet:
+        typer.echo(f"{table.num_rows:,} targets to fill in\n\nWritten to {out}")
 
 
 def _with_members(options: dict[str, Any]) -> dict[str, Any]:

@@ -28,11 +28,14 @@ ORDER = [
 ]
 #: Rooms of `l0.calibration`, in the same way.
 CALIBRATION = [
-    ["progress", "solver_settings", "replicate_settings"],
+    ["progress", "solver_settings", "replicate_settings", "findings"],
     ["options"],
     ["inputs"],
     ["problem"],
+    ["reading", "preconditions"],
+    ["diagnosis"],
     ["sampling"],
+    ["checking", "template"],
     ["fitting"],
     ["selection"],
     ["evaluation"],

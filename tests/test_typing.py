@@ -8,7 +8,7 @@ SNIPPET = """
 import os
 import polars as pl
 import l0
-from l0.calibration import CalibrationProblem, CalibrationResult
+from l0.calibration import CalibrationProblem, CalibrationResult, check, targets_template
 
 def use(frame: pl.DataFrame, path: str) -> None:
     result = l0.calibrate(frame, path, n_records=10, seed=3)
@@ -22,6 +22,9 @@ def use(frame: pl.DataFrame, path: str) -> None:
     reveal_type(result.variance(lambda w: w.sum()).standard_error)
     reveal_type(l0.frontier(frame, path, n_records=[3]).to_frame())
     reveal_type(CalibrationProblem.from_frames(frame, path).solve(3).history)
+    reveal_type(check(frame, path, n_records=3).groups)
+    reveal_type(CalibrationProblem.from_frames(frame, path).check(3).to_frame())
+    reveal_type(targets_template(frame, by=["area"], weight="w"))
     result.metrics["los"]
     l0.calibrat(frame, path)
     result.estimate(frame, statistc="mean")
@@ -31,7 +34,7 @@ def use(frame: pl.DataFrame, path: str) -> None:
 """
 REVEALED = [
     "float", "float | None", "int", "DataFrame", "DataFrame | None", "DataFrame", "DataFrame",
-    "Any", "DataFrame", "DataFrame",
+    "Any", "DataFrame", "DataFrame", "DataFrame", "DataFrame", "DataFrame",
 ]  # fmt: skip
 ERRORS = [
     'has no key "los"',

@@ -17,12 +17,7 @@ from l0.calibration.checks import (
     check_exact_is_possible,
     check_joint_reach,
     check_joint_reach_of_fit,
-    check_n_records,
     check_possible,
-    check_reachable,
-    check_scale,
-    find_candidates,
-    read_constraints,
 )
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Metrics
@@ -36,6 +31,13 @@ from l0.calibration.fitting.refit import Fit, all_candidates, calibrate_full_fil
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.fitting.whole_fit import WholeFit, whole_fit
 from l0.calibration.options import Options, known, with_defaults
+from l0.calibration.preconditions import (
+    check_n_records,
+    check_reachable,
+    check_scale,
+    find_candidates,
+    read_constraints,
+)
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.limits import read_bounds, whole_bounds

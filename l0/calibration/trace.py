@@ -12,12 +12,13 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from l0.calibration.checks import check_joint_reach, check_n_records
+from l0.calibration.checks import check_joint_reach
 from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Fit, calibrate_full_file
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.options import Options, with_defaults
+from l0.calibration.preconditions import check_n_records
 from l0.calibration.problem.core import Problem
 from l0.calibration.progress import Listener, progress_bar
 from l0.calibration.results.frontier import Frontier

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from l0.calibration.fitting.objective import Objective
+from l0.calibration.problem.bounds import Bounds
 
 
 @dataclass(frozen=True)
@@ -71,4 +73,12 @@ class SelectedRatios:
 
     def clamp_(self) -> None:
         """Clamp the ratios to the bounds of these records, in place and outside of autograd."""
-        self._bounds.clamp_log_(self.log_ratios)
+        clamp_log_(self.log_ratios, self._bounds)
+
+
+def clamp_log_(log_ratios: Tensor, bounds: Bounds) -> None:
+    """Clamp the logarithms of ratios to the bounds, in place and outside of autograd."""
+    if bounds.active:
+        low, high = map(torch.as_tensor, bounds.logarithms)
+        with torch.no_grad():
+            log_ratios.clamp_(low.to(log_ratios), high.to(log_ratios))

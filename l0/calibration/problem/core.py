@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from l0.calibration.inputs.survey import Survey
 from l0.calibration.problem.kinds import Kinds, record_ratios
 from l0.calibration.problem.representation import Represent, SoftTargets
+from l0.common.sparse_rows import BLOCK, row_blocks
 from l0.data.tables import Kind
-from l0.sparse_operator import BLOCK, row_blocks
 
 #: The scale of a target is at least this share of its absolute total. A small net total of large
 #: amounts is published with the rounding error of the amounts, and the fit adds the amounts up in
