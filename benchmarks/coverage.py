@@ -285,11 +285,11 @@ def print_errors(title: str, runs: list[Errors], seconds: list[float]) -> dict[s
 
 
 def measure_selection(
-    problem: CalibrationProblem, blocks: list[Block | Taxes], k: int, seeds: int, **options: Any
+    problem: CalibrationProblem, blocks: list[Block | Taxes], k: int, seeds: range, **options: Any
 ) -> dict[str, Any]:
     """Measure how well intervals cover the calibrated full file (S)."""
     runs, seconds = [], []
-    for seed in range(seeds):
+    for seed in seeds:
         started = time.process_time()
         result = problem.solve(k, seed=seed, **options)
         seconds.append(time.process_time() - started)
@@ -434,13 +434,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--n-records", nargs="+", type=int, help="in place of those of each part")
-    parser.add_argument("--seeds", type=int, default=8, help="of the part S: how many, from 0")
+    parser.add_argument("--seeds", type=int, default=8, help="of the part S: how many")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the part S")
     parser.add_argument("--draws", type=int, default=10, help="of S + D: how many samples")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--represent", nargs="+", choices=["yes", "no"], default=["yes", "no"])
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     represents = [each == "yes" for each in options.represent]
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
     passed = []
     if "S" in options.parts:
         problem = compile_cps()
@@ -451,7 +453,7 @@ def main() -> int:
             for represent in represents:
                 for only in (True, False):
                     found = measure_selection(
-                        problem, blocks, k, options.seeds, represent=represent,
+                        problem, blocks, k, seeds, represent=represent,
                         replicates=Jackknife(selection_error_only=only),
                     )  # fmt: skip
                     if represent and only:
