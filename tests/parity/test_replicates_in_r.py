@@ -3,12 +3,14 @@
 import shutil
 import subprocess
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import l0
+from l0.calibration import Jackknife
 from tests.calibration.variance.samples import with_replicates
 
 #: What `how_to_read_replicates.md` says for R is run as it stands, and the estimates after it.
@@ -121,3 +123,35 @@ def test_the_form_without_factors_is_close_in_r(result, survey, tmp_path):
     table["digit"] = table["household"] % 10
     assert columns == 24
     assert np.isclose(error, result.estimate(table, "digit")["standard_error"].iloc[0], rtol=0.02)
+
+
+#: The delete-one jackknife of R on the schools of `api`, each replicate calibrated to the totals.
+JACKKNIFE = """
+suppressPackageStartupMessages(library(survey))
+options(digits = 15)
+schools <- read.csv("records.csv.gz")
+for (label in c("stype", "sch.wide")) schools[[label]] <- factor(schools[[label]])
+totals <- read.csv("totals.csv", check.names = FALSE)
+population <- setNames(totals$value, totals$name)
+unit <- mean(schools$api99)  # grake fails if one column is 1e3 times another
+schools$api99 <- schools$api99 / unit
+amounts <- grepl("api99", names(population))
+population[amounts] <- population[amounts] / unit
+design <- as.svrepdesign(svydesign(~1, weights = ~pw, data = schools), type = "JK1", mse = TRUE)
+of <- calibrate(design, ~0 + stype + sch.wide + stype:api99, population, calfun = "raking",
+                epsilon = 1e-12, maxit = 1000)
+cat(SE(svytotal(~api00, of)), SE(svymean(~api00, of)))
+"""
+
+
+def test_the_jackknife_of_all_records_is_r_s():
+    data = Path(__file__).parent / "data" / "api"
+    of_r = [float(number) for number in in_r(JACKKNIFE, data).split()]
+    schools = pd.read_csv(data / "records.csv.gz")
+    options = {"weight": "pw", "replicates": Jackknife(len(schools))}
+    result = l0.calibrate(schools, data / "totals.csv", **options)
+    ours = [
+        result.estimate(schools, "api00", statistic=statistic)["standard_error"].item()
+        for statistic in ("total", "mean")
+    ]
+    np.testing.assert_allclose(ours, of_r, rtol=1e-6)
