@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from l0.calibration.evaluation.untargeted import SurveyStatistics
 from l0.calibration.fitting.columns import Columns, fit_columns
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.program import Program
 from l0.calibration.fitting.refit import Fit, program_of
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.fitting.whole_fit import WholeFit
+from l0.calibration.problem.core import Problem
 from l0.calibration.problem.survey_design import read_labels, read_replicate_columns
-from l0.calibration.replicate_settings import Jackknife, Replication
+from l0.calibration.replicate_settings import Jackknife, Replication, design_columns
+from l0.calibration.sampling.stratification import SurveyStratification
 from l0.calibration.variance.jackknife import (
     HALVED_RSCALE,
     dealt,
@@ -48,6 +51,10 @@ MISSED_DRAW = (
 ROUNDED = (
     "The replicate weights are those of the weights before rounding, times what the rounding did "
     "to each record: they measure no error of the rounding itself"
+)
+COUNTED = (
+    "The columns {} tell how the survey was drawn, and counted as labels or amounts in this "
+    "calibration; name them in its `replicates` to leave them out"
 )
 
 
@@ -116,6 +123,8 @@ class Replicator:
             bounds = context.objective.bounds.of(records)
             weights *= (whole.weights / bounds.weights(fit.ratios, design_weights))[:, None]
             notes.append(ROUNDED)
+        if counted := _counted(context.problem, settings):
+            notes.append(COUNTED.format(first_few(counted)))
         known = fitted.gaps[np.isfinite(fitted.gaps)]
         description = {
             "method": named(settings),
@@ -136,6 +145,32 @@ class Replicator:
         if selection.drawn is None and self.loss > MEAN_ERROR:
             return [MISSED_DRAW.format(percent(self.loss))]
         return []
+
+
+def without_design_columns(problem: Problem, settings: Replication | None) -> Problem:
+    """Leave columns that only tell how the survey was drawn out of all labels and amounts.
+
+    Else replicate weights would be amounts whose totals the chosen records keep.
+    """
+    names = design_columns(settings)
+    statistics, survey = problem.untargeted, problem.survey
+    if not names or survey is None or not isinstance(statistics, SurveyStatistics):
+        return problem
+    types = {**statistics.column_types, "": statistics.column_types[""].without(names)}
+    return replace(
+        problem,
+        untargeted=replace(statistics, column_types=types),
+        stratification=SurveyStratification(survey, types[""]),
+    )
+
+
+def _counted(problem: Problem, settings: Replication) -> list[str]:
+    """List the columns of the survey's design that are labels or amounts of a problem."""
+    if not isinstance(problem.untargeted, SurveyStatistics):
+        return []
+    types = problem.untargeted.column_types[""]
+    known = {*types.amounts, *(column.name for column in types.labels)}
+    return [name for name in design_columns(settings) if name in known]
 
 
 def named(settings: Replication) -> str:

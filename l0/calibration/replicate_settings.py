@@ -178,6 +178,14 @@ class SurveyReplicates:
 Replication = Jackknife | SurveyReplicates
 
 
+def design_columns(settings: Replication | None) -> list[str]:
+    """List the columns that only tell how the survey was drawn: they are no subject of it."""
+    if isinstance(settings, SurveyReplicates):
+        return list(settings.columns)
+    clusters = None if settings is None else settings.clusters
+    return [clusters] if isinstance(clusters, str) else []
+
+
 def checked_replicates(given: object) -> Replication | None:
     """Check the option `replicates`. A number is the groups of a jackknife."""
     if given is None or isinstance(given, (Jackknife, SurveyReplicates)):

@@ -44,7 +44,7 @@ from l0.calibration.problem.limits import read_bounds, whole_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.problem.representation import PER_RECORD, checked_represent, price
 from l0.calibration.progress import Listener, progress_bar
-from l0.calibration.replicate import Replicator
+from l0.calibration.replicate import Replicator, without_design_columns
 from l0.calibration.replicate_settings import checked_replicates, describe_replicates
 from l0.calibration.results.provenance import describe_constraints, describe_limits, describe_run
 from l0.calibration.results.result import CalibrationResult
@@ -106,6 +106,8 @@ def solve(
     selector = get_selector(method)
     options = with_defaults(options, Options)
     budget = None if n_records is None else check_n_records(n_records, problem)
+    replication = checked_replicates(options["replicates"])
+    problem = without_design_columns(problem, replication)
     with progress_bar(options["progress"]) as listener:
         context, reasons = prepare(problem, budget, options, listener)
         together = check_joint_reach(context, budget or problem.n_records, reasons)
@@ -160,9 +162,8 @@ def solve(
                 options["seed"],
             ),
         )
-        settings = checked_replicates(options["replicates"])
-        if settings is not None:
-            result = result.replicate(settings)
+        if replication is not None:
+            result = result.replicate(replication)
         return result if options["keep_problem"] else replace(result, _replicate=None)
 
 

@@ -292,3 +292,15 @@ def test_a_target_without_a_record_in_a_column_is_told():
     note = "In 1 of 10 columns of replicate weights, targets have no record left: 'one'"
     assert note in result.run["notes"]
     np.testing.assert_allclose(A[0] @ columns(result), A[0].sum(), rtol=1e-4)
+
+
+def test_replicate_weights_are_no_amounts_of_the_survey(survey):
+    options, names = with_replicates(survey)
+    plain = l0.calibrate(**survey.options(), n_records=60, epochs=20)
+    settings = SurveyReplicates(names, "bootstrap")
+    result = l0.calibrate(**options, n_records=60, epochs=20, replicates=settings)
+    np.testing.assert_array_equal(result.values, plain.values)
+    assert result.tables["untargeted"].num_rows == plain.tables["untargeted"].num_rows
+    assert "tell how the survey was drawn" not in str(result)
+    later = l0.calibrate(**options, n_records=60, epochs=20, keep_problem=True).replicate(settings)
+    assert "tell how the survey was drawn" in str(later).replace("\n", " ")
