@@ -555,7 +555,7 @@ def test_estimate_writes_what_the_library_says(saved, survey):
     ("asked", "text"),
     [
         (["--of", "incom"], "closest: 'income'"),
-        (["--statistic", "men"], "`statistic` is 'men'; closest: 'mean'"),
+        (["--statistic", "men"], "`statistic` is 'men'; it must be total, mean,"),
         (["--by", "state", "--compared-with", "VT"], "'VT' is not of the form COLUMN=LABEL; write"),
         (["--out", "table.xlsx"], "`--out` is 'table.xlsx'; name a .csv or .parquet file"),
     ],

@@ -78,7 +78,8 @@ def jackknife_factors(
     left_out = np.bincount(group, minlength=n_groups)
     total = np.bincount(group, n / (n - 1), n_groups)
     rscales = np.divide(left_out, total, out=np.ones(n_groups), where=left_out > 0)
-    return factors, rscales
+    # Columns whose scales differ by rounding alone have one scale in what other software reads.
+    return factors, rscales.round(12)
 
 
 def paired_factors(

@@ -83,12 +83,15 @@ def read_question(
     Examples
     --------
     >>> from l0.calibration.variance.question import read_question
-    >>> read_question("income", "state", "quartile", None, None, 0.5, 0.95, None)
+    >>> read_question("income", "state", "gini", None, None, None, 1.5, None)
     Traceback (most recent call last):
-    l0.common.errors.InputError: `statistic` is 'quartile'; closest: 'quantile'
+    l0.common.errors.InputError: `level` must be a number above 0 and below 1, got 1.5
     """
     if statistic not in STATISTICS:
-        raise InputError(f"`statistic` is {statistic!r}; {closest(statistic, STATISTICS)}")
+        raise InputError(
+            f"`statistic` is {statistic!r}; it must be {', '.join(STATISTICS[:-1])} or "
+            f"{STATISTICS[-1]} (the median is the quantile with q=0.5)"
+        )
     variable = COUNT if of is None else checked_name(of, "of")
     if variable == COUNT and statistic in (MEAN, QUANTILE, GINI):
         raise InputError(

@@ -22,7 +22,7 @@ def test_none_and_count_ask_for_the_number_of_rows():
 @pytest.mark.parametrize(
     ("asked", "text"),
     [
-        ({"statistic": "men"}, "`statistic` is 'men'; closest: 'mean'"),
+        ({"statistic": "men"}, "`statistic` is 'men'; it must be total, mean,"),
         ({"statistic": "median"}, "`statistic` is 'median'; "),
         ({"of": 3}, "`of` is a int; pass the name of a column"),
         ({"of": None, "statistic": "mean"}, "`of` is None, the number of rows, which has no mean"),
