@@ -61,7 +61,7 @@ test-slow: $(VENV)/.test-installed $(PEER)/.installed ## Run the tests of scale,
 
 test-oldest: $(OLDEST)/.installed ## Run the tests of calibration, gates and command line on the oldest supported versions
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -m "not slow" \
-		tests/calibration tests/common tests/data tests/gates tests/test_cli.py
+		tests/calibration tests/cli tests/common tests/data tests/gates
 
 check: $(VENV)/.dev-installed ## Check lint, format and types
 	$(BIN)/ruff check .

@@ -94,11 +94,14 @@ def print_titles(columns: Columns = COLUMNS) -> None:
 
 
 def print_row(name: str, budget: int, runs: Iterable[Metrics], columns: Columns = COLUMNS) -> None:
-    """Print medians, and ranges where there are several runs."""
+    """Print medians, and ranges where there are several runs. An unknown metric stays empty."""
     cells = []
     runs = list(runs)
     for metric, (_, show) in columns.items():
         values = [run[metric] for run in runs]
+        if None in values:  # the full file is what all others are compared with
+            cells.append("")
+            continue
         spread = f" ({show(min(values))}-{show(max(values))})" if len(values) > 1 else ""
         cells.append(show(statistics.median(values)) + spread)
     print(f"| {name} | {budget:,} | " + " | ".join(cells) + " |", flush=True)

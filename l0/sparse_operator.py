@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from bisect import bisect_right
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -15,10 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from l0.common.dtypes import without_autocast
+from l0.common.sparse_rows import BLOCK, row_blocks
 
-#: How many entries to copy at a time. Copies of all of them in float64 would double the peak of
-#: memory.
-BLOCK = 1 << 20
 #: Rows are laid out in this many lots of equal work, for up to as many threads.
 LOTS = 16
 
@@ -177,42 +173,6 @@ def scale(
         of_row = np.repeat(row_factor[rows], lengths[rows])
         data[entries] = matrix.data[entries] * of_row * column_factor[matrix.indices[entries]]
     return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
-
-
-def row_blocks(indptr: NDArray[np.integer], most_entries: int) -> Iterator[tuple[slice, slice]]:
-    """Cut the rows of a CSR matrix into blocks, to work on a bounded number of entries at a time.
-
-    Parameters
-    ----------
-    indptr : ndarray of int, shape (m + 1,)
-        Where each row begins among the entries, and where the last one ends.
-    most_entries : int
-        A row that holds more is a block of its own.
-
-    Yields
-    ------
-    rows, entries : slice
-        Positions of a block's rows, and of its entries.
-    """
-    first, m = 0, len(indptr) - 1
-    while first < m:
-        start = int(indptr[first])
-        # The search begins after the first row, which is taken whatever its length.
-        last = bisect_right(indptr, start + most_entries, lo=first + 2) - 1
-        yield slice(first, last), slice(start, int(indptr[last]))
-        first = last
-
-
-def narrow(matrix: sp.csr_array) -> sp.csr_array:
-    """Sort the entries and index them by int32 where it suffices, in place.
-
-    A product reads half as much memory as with int64.
-    """
-    matrix.sort_indices()
-    if max(matrix.nnz, *matrix.shape) < np.iinfo(np.int32).max:
-        matrix.indices = matrix.indices.astype(np.int32, copy=False)
-        matrix.indptr = matrix.indptr.astype(np.int32, copy=False)
-    return matrix
 
 
 def _deal(lengths: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -29,16 +29,21 @@ ORDER = [
 ]
 #: Rooms of `l0.calibration`, in the same way.
 CALIBRATION = [
-    ["progress", "solver_settings"],
+    ["progress", "solver_settings", "replicate_settings", "findings"],
     ["options"],
     ["inputs"],
     ["problem"],
+    ["reading", "preconditions"],
+    ["diagnosis"],
     ["sampling"],
+    ["checking", "template"],
     ["fitting"],
     ["selection"],
     ["evaluation"],
+    ["variance"],
     ["results"],
     ["checks"],
+    ["replicate"],
     ["solve"],
     ["trace"],
     ["api"],

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from l0.sparse_operator import SparseOperator, row_blocks
+from l0.sparse_operator import SparseOperator
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -100,30 +100,6 @@ def test_columns_without_entries_have_no_largest(monkeypatch, block):
     np.testing.assert_array_equal(operator.largest_entries(factor), [0, 6, 0, 0, 0, 4, 0, 0, 0])
     nobody = operator.subset(np.array([0, 2, 3]))
     np.testing.assert_array_equal(nobody.largest_entries(factor), [0, 0, 0])
-
-
-@given(
-    lengths=hnp.arrays(np.int64, st.integers(0, 12), elements=st.sampled_from([0, 0, 1, 2, 5, 30])),
-    most=st.integers(1, 40),
-    kind=st.sampled_from([np.int32, np.int64]),
-)
-def test_blocks_hold_every_row_once_and_as_many_as_fit(lengths, most, kind):
-    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(kind)
-    blocks = list(row_blocks(indptr, most))
-    assert [row for rows, _ in blocks for row in range(len(lengths))[rows]] == [
-        *range(len(lengths))
-    ]
-    for rows, entries in blocks:
-        assert (entries.start, entries.stop) == (indptr[rows.start], indptr[rows.stop])
-        held = entries.stop - entries.start
-        assert held <= most or rows.stop - rows.start == 1
-        if rows.stop < len(lengths):
-            assert held + lengths[rows.stop] > most
-
-
-def test_blocks_end_beyond_the_largest_int32():
-    indptr = np.array([0, 2**31 - 5, 2**31 - 2], dtype=np.int32)
-    assert [rows for rows, _ in row_blocks(indptr, 100)] == [slice(0, 1), slice(1, 2)]
 
 
 @given(lengths=hnp.arrays(np.int64, 9, elements=st.sampled_from([0, 0, 1, 3, 8])), block=blocks)

@@ -8,7 +8,7 @@ SNIPPET = """
 import os
 import polars as pl
 import l0
-from l0.calibration import CalibrationProblem, CalibrationResult
+from l0.calibration import CalibrationProblem, CalibrationResult, check, targets_template
 
 def use(frame: pl.DataFrame, path: str) -> None:
     result = l0.calibrate(frame, path, n_records=10, seed=3)
@@ -18,19 +18,33 @@ def use(frame: pl.DataFrame, path: str) -> None:
     reveal_type(result.weights)
     reveal_type(result.untargeted)
     reveal_type(result.select(frame))
+    reveal_type(result.estimate(frame, "income", by="state", statistic="mean"))
+    reveal_type(result.variance(lambda w: w.sum()).standard_error)
     reveal_type(l0.frontier(frame, path, n_records=[3]).to_frame())
     reveal_type(CalibrationProblem.from_frames(frame, path).solve(3).history)
+    reveal_type(check(frame, path, n_records=3).groups)
+    reveal_type(CalibrationProblem.from_frames(frame, path).check(3).to_frame())
+    reveal_type(targets_template(frame, by=["area"], weight="w"))
     result.metrics["los"]
     l0.calibrat(frame, path)
+    result.estimate(frame, statistc="mean")
     l0.calibrate(frame, path, sed=3)
     l0.calibrate(frame, path, seed="3")
     l0.calibrate(path, path, kind="numpy")
 """
 REVEALED = [
     "float", "float | None", "int", "DataFrame", "DataFrame | None", "DataFrame", "DataFrame",
-    "DataFrame",
+    "Any", "DataFrame", "DataFrame", "DataFrame", "DataFrame", "DataFrame",
 ]  # fmt: skip
-ERRORS = ['has no key "los"', 'no attribute "calibrat"', "sed", "seed|str", "kind|numpy|overload"]
+ERRORS = [
+    'has no key "los"',
+    'no attribute "calibrat"',
+    "statistc",
+    "estimate",
+    "sed",
+    "seed|str",
+    "kind|numpy|overload",
+]
 
 
 @pytest.mark.slow  # a type checker reads much

@@ -1,7 +1,11 @@
 from .api import CalibrationProblem as CalibrationProblem
 from .calibrate import calibrate as calibrate
+from .checking import check as check
+from .diagnosis.report import CheckReport as CheckReport
 from .frontier import frontier as frontier
 from .progress import Progress as Progress
+from .replicate_settings import Jackknife as Jackknife
+from .replicate_settings import SurveyReplicates as SurveyReplicates
 from .results.frontier import Frontier as Frontier
 from .results.frontier import SmallestBudget as SmallestBudget
 from .results.result import CalibrationResult as CalibrationResult
@@ -15,3 +19,6 @@ from .selection import Random as Random
 from .selection import Selector as Selector
 from .solver_settings import Solver as Solver
 from .sparse_weights import SparseCalibrationWeights as SparseCalibrationWeights
+from .template import targets_template as targets_template
+from .variance.functions import Variance as Variance
+from .variance.imputations import combine_imputations as combine_imputations

@@ -10,18 +10,18 @@ from typing import Any, Generic, Unpack, overload
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import scipy.sparse as sp
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from l0.calibration.checking import MAX_SECONDS, check_problem
+from l0.calibration.diagnosis.report import CheckReport
 from l0.calibration.evaluation.untargeted import MatrixStatistics, SurveyStatistics
 from l0.calibration.inputs.column_types import classify
-from l0.calibration.inputs.kinds import describe, subject
-from l0.calibration.inputs.survey import check_keys, check_weights, read_survey
-from l0.calibration.inputs.targets import Targets, read_targets, shares
-from l0.calibration.options import Options, TableOptions, takes, with_defaults
+from l0.calibration.inputs.survey import check_keys, check_weights
+from l0.calibration.inputs.targets import shares
+from l0.calibration.options import Options, TableOptions, takes
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
-from l0.calibration.problem.matrix import compile_kinds, compile_targets
+from l0.calibration.reading import read_tables
 from l0.calibration.results.frontier import Frontier
 from l0.calibration.results.provenance import describe_inputs
 from l0.calibration.results.result import CalibrationResult
@@ -33,11 +33,11 @@ from l0.calibration.selection import Selector
 from l0.calibration.solve import solve
 from l0.calibration.trace import trace
 from l0.common.errors import InputError, first_few
+from l0.common.sparse_rows import narrow
 from l0.common.text_tables import Row, as_html, as_text
 from l0.common.validation import check_length, checked_labels, checked_matrix, checked_vector
 from l0.data.columns import is_key, plain
 from l0.data.tables import FrameT, Kind, checked_kind, collected
-from l0.sparse_operator import narrow
 
 
 class CalibrationProblem(Problem, Generic[FrameT]):
@@ -210,37 +210,12 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         records, targets = collected(records), collected(targets)
         if isinstance(members := options.get("members"), Mapping):
             options["members"] = {name: collected(member) for name, member in members.items()}
-        survey = read_survey(records, **with_defaults(options, TableOptions))
-        kind = checked_kind(kind, survey.kind)
-        table = read_targets(targets, survey)
-        matrix = compile_targets(table, survey)
-        used = {name for labels in table.labels for name, _ in labels}
+        tables = read_tables(records, targets, options)
+        survey = tables.survey
+        used = {name for labels in tables.targets.labels for name, _ in labels}
         column_types = classify(survey, used)
-        weights = survey.weights
-        if weights is None:
-            weights = _even_weights(matrix, table)
-        kinds = None
-        if not all(map(table.is_published, range(len(table.names)))):
-            matrix, kinds = compile_kinds(table, matrix, survey, weights)
-        by_name = np.array(sorted(range(len(table.names)), key=table.sort_key))
-        matrix = narrow(matrix[by_name])
         return cls(
-            matrix=matrix,
-            values=table.values[by_name],
-            design_weights=weights,
-            names=[table.names[row] for row in by_name],
-            groups=[table.groups[row] for row in by_name],
-            variables=[
-                describe(of.entity, subject(of.statistic, of.variable, of.denominator), ())
-                for of in (table.statements[row] for row in by_name)
-            ],
-            importance=table.importance[by_name],
-            tolerance=table.tolerance[by_name],
-            keys=survey.keys,
-            key=survey.key,
-            weight=survey.weight,
-            record_order=survey.order,
-            target_order=by_name,
+            **tables.fields,
             stratification=SurveyStratification(survey, column_types),
             untargeted=SurveyStatistics(
                 survey,
@@ -248,13 +223,10 @@ class CalibrationProblem(Problem, Generic[FrameT]):
                     "": column_types,
                     **{name: classify(survey, used, name) for name in survey.members},
                 },
-                table,
+                tables.targets,
             ),
-            kind=kind,
+            kind=checked_kind(kind, survey.kind),
             inputs=describe_inputs(records, targets, options.get("members")),
-            survey=survey,
-            kinds=None if kinds is None else kinds.of(by_name),
-            n_dropped=survey.n_dropped,
         )
 
     @classmethod
@@ -445,6 +417,55 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         """
         return trace(self, n_records, method, options)
 
+    def check(
+        self,
+        n_records: int | None = None,
+        *,
+        bounds: Any = None,
+        weight_bounds: Any = None,
+        must_keep: Any = None,
+        quotas: Any = None,
+        max_seconds: float = MAX_SECONDS,
+    ) -> CheckReport[FrameT]:
+        """Say before a fit what would stop or spoil it.
+
+        `l0.calibration.check` says more: it also collects what `from_frames` refuses, such as
+        levels that differ only in blanks or members without a record.
+
+        Parameters
+        ----------
+        n_records : int, optional
+            The budget. Without it, all records are kept.
+        bounds, weight_bounds, must_keep, quotas
+            As in `solve`.
+        max_seconds : float, default 1.5
+            The limit of time for the search for contradictions. The report says if it was reached.
+
+        Returns
+        -------
+        CheckReport
+
+        Raises
+        ------
+        InputError
+            If an option is wrong.
+
+        Examples
+        --------
+        Within these bounds, 2 of 4 records are too few:
+
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.array([[1.0, 1.0, 0, 0], [0, 0, 1, 1]])
+        >>> problem = CalibrationProblem.from_matrix(A, [20, 20], np.full(4, 10.0))
+        >>> report = problem.check(2, bounds=(None, 1.5))
+        >>> print(report.table.column("what")[0].as_py().partition(" (")[0])
+        2 records within these bounds reach together at most about 30 of 40
+        """
+        return check_problem(
+            self, n_records, bounds, weight_bounds, must_keep, quotas, max_seconds, []
+        )
+
     def summary(self) -> str:
         """Return the size of the problem and a table of its targets, as text.
 
@@ -506,15 +527,3 @@ def _texts(labels: Any, m: int, argument: str) -> list[str]:
     if isinstance(labels, (pa.Array, pa.ChunkedArray)):
         labels = labels.to_pylist()  # Python values in place of Arrow scalars
     return list(map(str, checked_labels(labels, m, argument, "rows of `A`")))
-
-
-def _even_weights(matrix: sp.csr_array, table: Targets) -> NDArray[np.float64]:
-    published = np.array([table.is_published(row) for row in range(len(table.names))])
-    unweighted = np.asarray(matrix.sum(axis=1)).ravel()
-    usable = published & (unweighted * table.values > 0)
-    if not usable.any():
-        raise InputError(
-            "`weight` is not given, and no target says how many units a record represents; "
-            "name a column of design weights"
-        )
-    return np.full(matrix.shape[1], np.median(table.values[usable] / unweighted[usable]))

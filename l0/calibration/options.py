@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import ArrayLike
 
+    from l0.calibration.replicate_settings import Jackknife, SurveyReplicates
     from l0.calibration.solver_settings import Solver
 
     #: One side of bounds: a number, the name of a column, a number for each record, or no limit.
@@ -321,6 +322,27 @@ class Options(TypedDict, total=False):
             "none. If all records are kept, it does nothing.",
             read_represent,
             "yes|no|COLUMNS",
+        ),
+    ]
+    replicates: Annotated[
+        "int | Jackknife | SurveyReplicates | None",
+        Option(
+            "int, Jackknife or SurveyReplicates",
+            None,
+            "Make replicate weights for standard errors. A number is short for Jackknife(number), "
+            "a delete-a-group jackknife with so many groups; 80 is a good one. Every column is "
+            "fitted to the targets like the weights. The table of the result is `replicates`.",
+            int,
+        ),
+    ]
+    keep_problem: Annotated[
+        bool,
+        Option(
+            "bool",
+            False,
+            "Whether the result keeps the problem in memory, so that its method `replicate` can "
+            "make replicate weights later.",
+            None,
         ),
     ]
     check_scale: Annotated[

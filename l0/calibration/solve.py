@@ -17,30 +17,35 @@ from l0.calibration.checks import (
     check_exact_is_possible,
     check_joint_reach,
     check_joint_reach_of_fit,
-    check_n_records,
     check_possible,
-    check_reachable,
-    check_scale,
-    find_candidates,
-    read_constraints,
 )
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.evaluation.notes import constraints_note, notes, rounding_notes
+from l0.calibration.evaluation.replicated import statistics_under
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.refit import Fit, all_candidates, calibrate_full_file, refit
 from l0.calibration.fitting.selected import Selection
-from l0.calibration.fitting.whole_fit import whole_fit
+from l0.calibration.fitting.whole_fit import WholeFit, whole_fit
 from l0.calibration.options import Options, known, with_defaults
+from l0.calibration.preconditions import (
+    check_n_records,
+    check_reachable,
+    check_scale,
+    find_candidates,
+    read_constraints,
+)
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.limits import read_bounds, whole_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.problem.representation import PER_RECORD, checked_represent, price
 from l0.calibration.progress import Listener, progress_bar
+from l0.calibration.replicate import Replicator, without_design_columns
+from l0.calibration.replicate_settings import checked_replicates, describe_replicates
 from l0.calibration.results.provenance import describe_constraints, describe_limits, describe_run
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Selector, get_selector
@@ -63,8 +68,12 @@ class Solved:
     Attributes
     ----------
     context : FitContext
-    records : ndarray of int64, shape (k,)
-    fit : Fit
+    selection : Selection
+        It obeys the constraints.
+    first : Fit
+        Of the selection, before any rounding.
+    whole : WholeFit or None
+        The rounded weights, if whole weights were asked for.
     metrics : Metrics
     tables : dict of str to pyarrow.Table
     notes : list of str
@@ -74,12 +83,18 @@ class Solved:
     """
 
     context: FitContext
-    records: NDArray[np.int64]
-    fit: Fit
+    selection: Selection
+    first: Fit
+    whole: WholeFit | None
     metrics: Metrics
     tables: dict[str, pa.Table]
     notes: list[str]
     together: NDArray[np.str_]
+
+    @property
+    def fit(self) -> Fit:
+        """The last fit: the rounded one if whole weights were asked for."""
+        return self.first if self.whole is None else self.whole.fit
 
 
 @torch.inference_mode(False)
@@ -91,6 +106,8 @@ def solve(
     selector = get_selector(method)
     options = with_defaults(options, Options)
     budget = None if n_records is None else check_n_records(n_records, problem)
+    replication = checked_replicates(options["replicates"])
+    problem = without_design_columns(problem, replication)
     with progress_bar(options["progress"]) as listener:
         context, reasons = prepare(problem, budget, options, listener)
         together = check_joint_reach(context, budget or problem.n_records, reasons)
@@ -105,9 +122,11 @@ def solve(
                 context = with_soft_targets(context, budget)
                 selection = selector.select(context, budget)
                 solved = fit_selection(context, selection, full_file, reasons, together)
-        context, records = solved.context, solved.records
+        context = solved.context
+        records = solved.selection.records
+        as_came = records[np.argsort(problem.record_order[records])]
         run = describe_run(problem, method, _arguments(context, budget, options))
-        return CalibrationResult(
+        result: CalibrationResult[Any] = CalibrationResult(
             indices=np.sort(problem.record_order[records]),
             metrics=solved.metrics,
             run={**run, "notes": solved.notes},
@@ -120,7 +139,7 @@ def solve(
             _evaluate=partial(
                 evaluate,
                 problem,
-                records[np.argsort(problem.record_order[records])],
+                as_came,
                 fit=solved.fit,
                 candidates=context.candidates,
                 reference=context.reference,
@@ -128,7 +147,24 @@ def solve(
                 reasons=reasons,
                 together=solved.together,
             ),
+            _statistics=partial(
+                statistics_under,
+                problem,
+                as_came,
+                context.reference if "untargeted" in solved.tables else None,
+            ),
+            _replicate=Replicator(
+                context,
+                solved.selection,
+                solved.first,
+                solved.whole,
+                solved.metrics["loss"],
+                options["seed"],
+            ),
         )
+        if replication is not None:
+            result = result.replicate(replication)
+        return result if options["keep_problem"] else replace(result, _replicate=None)
 
 
 def prepare(
@@ -152,6 +188,8 @@ def prepare(
     exact = flag(options["exact"], "exact")
     is_whole = flag(options["integer_weights"], "integer_weights")
     check_exact_is_possible(exact, is_whole)
+    checked_replicates(options["replicates"])
+    flag(options["keep_problem"], "keep_problem")
     objective = Objective(
         problem,
         checked_device(options["device"]),
@@ -282,7 +320,7 @@ def _concluded(
     The notes are logged as warnings too. The fit adds to `together` (`check_joint_reach_of_fit`).
     """
     objective, problem, records = context.objective, context.problem, selection.records
-    whole = None
+    first, whole = fit, None
     if objective.whole is not None:
         whole = whole_fit(context, selection, fit)
         fit = whole.fit
@@ -315,7 +353,7 @@ def _concluded(
             quality = {**quality, "fit_status": "rounded"}
     remarks += constraints_note(context.constraints)
     metrics: Metrics = {**quality, "seconds": context.history.seconds}
-    return Solved(context, records, fit, metrics, tables, remarks, together)
+    return Solved(context, selection, first, whole, metrics, tables, remarks, together)
 
 
 def _arguments(context: FitContext, n_records: int | None, options: Options) -> dict[str, Any]:
@@ -338,5 +376,6 @@ def _arguments(context: FitContext, n_records: int | None, options: Options) -> 
         "keep_total": bool(options["keep_total"]),
         "exact": bool(options["exact"]),
         "integer_weights": bool(options["integer_weights"]),
+        "replicates": describe_replicates(options["replicates"]),
         "check_scale": bool(options["check_scale"]),
     }

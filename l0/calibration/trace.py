@@ -12,12 +12,13 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from l0.calibration.checks import check_joint_reach, check_n_records
+from l0.calibration.checks import check_joint_reach
 from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Fit, calibrate_full_file
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.options import Options, with_defaults
+from l0.calibration.preconditions import check_n_records
 from l0.calibration.problem.core import Problem
 from l0.calibration.progress import Listener, progress_bar
 from l0.calibration.results.frontier import Frontier
@@ -48,7 +49,13 @@ def trace(
     budgets = sorted({check_n_records(k, problem) for k in n_records}, reverse=True)
     if not budgets:
         raise InputError("`n_records` is empty; name at least one budget")
-    run = Run(problem, get_selector(method), with_defaults(options, Options))
+    options = with_defaults(options, Options)
+    if options["replicates"] is not None:
+        raise InputError(
+            "`replicates`: a frontier has no weights; leave it out, and calibrate with the budget "
+            "that you choose"
+        )
+    run = Run(problem, get_selector(method), options)
     solved = run.solve(budgets)
     notes = {metrics["n_records"]: of_budget for metrics, of_budget in solved if of_budget}
     table = pa.Table.from_pylist([metrics for metrics, _ in solved])

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from l0.common.devices import checked_device
 from l0.common.dtypes import at_least_float32, without_autocast
 from l0.common.errors import InputError
+from l0.common.sparse_rows import narrow
 from l0.common.validation import (
     as_csr,
     checked_matrix,
@@ -25,7 +26,7 @@ from l0.common.validation import (
     whole_number,
 )
 from l0.hard_concrete import hard_concrete, logistic_noise, open_probability
-from l0.sparse_operator import SparseOperator, narrow
+from l0.sparse_operator import SparseOperator
 
 #: The sigmoid of log alpha starts at least this far from 0 and 1, where its logit is infinite.
 EDGE = 1e-6

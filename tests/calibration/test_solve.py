@@ -116,6 +116,7 @@ def test_the_run_says_how_to_repeat_it(problem):
         "keep_total": False,
         "integer_weights": False,
         "solver": {"gap": 1e-3, "max_seconds": None},
+        "replicates": None,
         "check_scale": True,
     }
     arguments["solver"] = Solver(**arguments["solver"])

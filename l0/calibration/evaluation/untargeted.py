@@ -104,11 +104,27 @@ class SurveyStatistics:
     ) -> pa.Table:
         """See `UntargetedStatistics.compare`."""
         parts = [
-            part
+            _rows(units, found)
             for units in self.units
-            for part in self._compared(units, units.spread(reference), units.spread(weights))
+            for found in self._found(units, units.spread(reference), units.spread(weights))
         ]
         return _flagged(pa.concat_tables(parts), trained)
+
+    def estimates(
+        self,
+        reference: NDArray[np.float64],
+        records: NDArray[np.int64],
+        columns: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """See `UntargetedStatistics.estimates`."""
+        chosen, place = np.zeros(len(reference)), np.zeros(len(reference), dtype=np.int64)
+        chosen[records], place[records] = 1.0, np.arange(len(records))
+        parts = [
+            found.estimates(place[units.record], columns)
+            for units in self.units
+            for found in self._found(units, units.spread(reference), units.spread(chosen))
+        ]
+        return np.vstack(parts)
 
     def soft_targets(
         self, reference: NDArray[np.float64], represent: Represent, most: int
@@ -201,12 +217,13 @@ class SurveyStatistics:
             if np.prod([len(column.levels) for column in columns], dtype=float) <= units.size:
                 yield columns, True
 
-    def _compared(
+    def _found(
         self, units: Units, reference: NDArray[np.float64], weights: NDArray[np.float64]
-    ) -> Iterator[pa.Table]:
+    ) -> Iterator[_Found]:
+        """Find the statistics of a table, in their order."""
         sums = [_Sums.of(measure, reference, weights) for measure in units.measures]
         ratios = [_Ratios.of(measure, reference, weights) for measure in units.measures[1:]]
-        parts: list[list[pa.Table]] = [[] for _ in sums]
+        parts: list[list[_Found]] = [[] for _ in sums]
         # The loop over measures is inside, so that the cells are computed once for all of them.
         for columns, held_out in self._groups(units):
             cells = units.cells(columns)
@@ -215,14 +232,11 @@ class SurveyStatistics:
             for part, measure, of in zip(parts, units.measures, sums, strict=True):
                 total, effective_n = of.totals(cells)
                 shown = np.flatnonzero(self._shown(units, cells, measure, effective_n))
-                estimate = of.estimates(cells)
-                part.append(
-                    _rows(units, measure.name, cells, shown, total, estimate, effective_n, held_out)
-                )
+                part.append(_Found(measure.name, cells, shown, total, effective_n, held_out, of))
             if held_out:
                 continue
             for part, of_ratios in zip(parts[1:], ratios, strict=True):
-                part.extend(of_ratios.compared(units, cells))
+                part.extend(of_ratios.found(cells))
         for of_measure in parts:
             yield from of_measure
 
@@ -282,6 +296,15 @@ class MatrixStatistics:
         effective_n = _effective_n(total, squares)
         table = _table(names, none, none, total, estimate, effective_n, held_out=everyone)
         return _flagged(table, trained)
+
+    def estimates(
+        self,
+        reference: NDArray[np.float64],
+        records: NDArray[np.int64],
+        columns: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """See `UntargetedStatistics.estimates`."""
+        return np.asarray(self.matrix[:, records] @ columns)
 
     def soft_targets(
         self, reference: NDArray[np.float64], represent: Represent, most: int
@@ -374,6 +397,23 @@ class _Sums:
         """Compute the totals of the result."""
         return _add_up(cells.codes[self.places_now], self.contributions_now, cells.size)
 
+    def under(
+        self,
+        cells: Cells,
+        shown: NDArray[np.int64],
+        record: NDArray[np.int64],
+        columns: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Compute the totals of some cells, where the units have these weights beside their own."""
+        row = np.full(cells.size, -1)
+        row[shown] = np.arange(len(shown))
+        row = row[cells.codes[self.places_now]]
+        inside = row >= 0
+        entries = (row[inside], record[self.places_now[inside]])
+        shape = (len(shown), len(columns))
+        sums = sp.coo_array((self.contributions_now[inside], entries), shape=shape).tocsr()
+        return np.asarray(sums @ columns)
+
 
 @dataclass(frozen=True, eq=False)
 class _Ratios:
@@ -402,23 +442,57 @@ class _Ratios:
             numerators.append((name, _Sums.of(part, reference, weights)))
         return cls(_Sums.of(everyone, reference, weights), numerators)
 
-    def compared(self, units: Units, cells: Cells) -> Iterator[pa.Table]:
-        """Compare the ratios in some cells."""
+    def found(self, cells: Cells) -> Iterator[_Found]:
+        """Find the ratios in some cells."""
         total, least_n = self.holders.totals(cells)
-        estimate = self.holders.estimates(cells)
         for name, numerator in self.numerators:
             of_numerator, effective_n = numerator.totals(cells)
             effective_n = np.minimum(effective_n, least_n)
-            yield _rows(
-                units,
-                name,
-                cells,
-                np.flatnonzero(effective_n >= LEAST_EFFECTIVE_N),
-                _divided(of_numerator, total),
-                _divided(numerator.estimates(cells), estimate),
-                effective_n,
-                held_out=True,
-            )
+            shown = np.flatnonzero(effective_n >= LEAST_EFFECTIVE_N)
+            reference = _divided(of_numerator, total)
+            yield _Found(name, cells, shown, reference, effective_n, True, numerator, self.holders)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A statistic in cells of the same label columns.
+
+    Attributes
+    ----------
+    name : str
+    cells : Cells
+    shown : ndarray of int64, shape (c,)
+        The cells that count.
+    reference, effective_n : ndarray of float64, shape (cells.size,)
+    held_out : bool
+    numerator : _Sums
+    denominator : _Sums or None
+    """
+
+    name: str
+    cells: Cells
+    shown: NDArray[np.int64]
+    reference: NDArray[np.float64]
+    effective_n: NDArray[np.float64]
+    held_out: bool
+    numerator: _Sums
+    denominator: _Sums | None = None
+
+    def estimate(self) -> NDArray[np.float64]:
+        """Compute the statistic of the result in each cell that counts, shape (c,)."""
+        top = self.numerator.estimates(self.cells)[self.shown]
+        if self.denominator is None:
+            return top
+        return _divided(top, self.denominator.estimates(self.cells)[self.shown])
+
+    def estimates(
+        self, record: NDArray[np.int64], columns: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Compute it under columns of weights, shape (k, C), which a unit has by its record."""
+        top = self.numerator.under(self.cells, self.shown, record, columns)
+        if self.denominator is None:
+            return top
+        return _divided(top, self.denominator.under(self.cells, self.shown, record, columns))
 
 
 def _thresholds(measure: Measure, reference: NDArray[np.float64]) -> list[float]:
@@ -435,7 +509,7 @@ def _thresholds(measure: Measure, reference: NDArray[np.float64]) -> list[float]
 def _divided(
     numerator: NDArray[np.float64], denominator: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator != 0)
+    return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
 
 
 def _first(items: list[T], wanted: Callable[[T], bool], most: int) -> list[T]:
@@ -464,24 +538,16 @@ def _flagged(table: pa.Table, trained: AbstractSet[str]) -> pa.Table:
     return table.append_column("trained", pa.array(is_trained))
 
 
-def _rows(
-    units: Units,
-    variable: str,
-    cells: Cells,
-    shown: NDArray[np.int64],
-    reference: NDArray[np.float64],
-    estimate: NDArray[np.float64],
-    effective_n: NDArray[np.float64],
-    held_out: bool,
-) -> pa.Table:
+def _rows(units: Units, found: _Found) -> pa.Table:
+    shown = found.shown
     return _table(
-        [describe(units.entity, variable, cell) for cell in cells.labels(shown)],
-        [variable] * len(shown),
-        [cells.by] * len(shown),
-        reference[shown],
-        estimate[shown],
-        effective_n[shown],
-        np.full(len(shown), held_out),
+        [describe(units.entity, found.name, cell) for cell in found.cells.labels(shown)],
+        [found.name] * len(shown),
+        [found.cells.by] * len(shown),
+        found.reference[shown],
+        found.estimate(),
+        found.effective_n[shown],
+        np.full(len(shown), found.held_out),
     )
 
 

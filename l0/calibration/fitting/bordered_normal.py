@@ -16,7 +16,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.distances import Array
-from l0.calibration.fitting.normal_matrix import BLOCK, NormalMatrix, Solve
+from l0.calibration.fitting.normal_matrix import (
+    BLOCK,
+    DenseNormalMatrix,
+    Solve,
+    SparseNormalMatrix,
+)
 
 #: Directions of the border count as dependent on the other targets if less than this part of them
 #: is left after elimination. The multipliers stay as they are in these directions.
@@ -31,11 +36,16 @@ class BorderedNormalMatrix:
     matrix : scipy.sparse.csr_array of float64, shape (m, k)
     wide : ndarray of bool, shape (m,)
         The wide targets.
-    narrow : NormalMatrix
+    narrow : SparseNormalMatrix or DenseNormalMatrix
         Of the other rows of the matrix.
     """
 
-    def __init__(self, matrix: sp.csr_array, wide: NDArray[np.bool_], narrow: NormalMatrix) -> None:
+    def __init__(
+        self,
+        matrix: sp.csr_array,
+        wide: NDArray[np.bool_],
+        narrow: SparseNormalMatrix | DenseNormalMatrix,
+    ) -> None:
         self._wide, self._others = np.flatnonzero(wide), np.flatnonzero(~wide)
         self._border = matrix[self._wide].T.tocsr()
         self._records = matrix[self._others].tocsc()
@@ -54,7 +64,7 @@ class BorderedNormalMatrix:
             moved = d[part, None] * border
             corner += border.T @ moved
             side += self._records[:, part] @ moved
-        inner = np.column_stack([solve_narrow(column) for column in side.T])
+        inner = solve_narrow(side)
         size = np.sqrt(np.where(corner.diagonal() > 0, corner.diagonal(), 1.0))
         left = (corner - side.T @ inner) / np.outer(size, size)
         values, vectors = np.linalg.eigh((left + left.T) / 2)

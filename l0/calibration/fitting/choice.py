@@ -14,10 +14,11 @@ from l0.calibration.fitting.normal_matrix import (
     SparseNormalMatrix,
 )
 
-#: The largest number of listed products, of 12 bytes each.
-MOST_PRODUCTS = 10_000_000
+#: The largest number of listed products, of 12 bytes each. A dense factor takes more than a sparse
+#: one: the normal matrix is probably dense if there are more products than cells.
+MOST_PRODUCTS, MOST_OF_FULL = 10_000_000, 30_000_000
 #: All systems of a fit cost this many multiplications of dense arrays for each listed product.
-LIST_COST = 150
+LIST_COST = 250
 #: Up to this number of multiplications, no dissection is tried.
 QUICK = 2e9
 #: With more multiplications, a system is too expensive.
@@ -59,4 +60,7 @@ def _suits_a_list(matrix: sp.csr_array, dense: float) -> bool:
     """Tell whether the list of products is short, and cheaper than a dense array."""
     lengths = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(float)
     products = float((lengths * (lengths + 1)).sum() / 2)
-    return products <= MOST_PRODUCTS and LIST_COST * products <= dense
+    m = matrix.shape[0]
+    full = products >= m**2 and m <= MOST_DENSE
+    most = max(MOST_PRODUCTS, MOST_OF_FULL if full else 0)
+    return products <= most and LIST_COST * products <= dense

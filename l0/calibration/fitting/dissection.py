@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from l0.sparse_operator import BLOCK, row_blocks
+from l0.common.sparse_rows import BLOCK, row_blocks
 
 Ints = NDArray[np.int64]
 

@@ -46,6 +46,10 @@ class Distance(Protocol):
         """Compute the q with D'(q) = y, which Deville & Särndal call F(y)."""
         ...
 
+    def of(self, records: NDArray[np.int64]) -> Distance:
+        """Give the distance of some of the records."""
+        ...
+
 
 @dataclass(frozen=True)
 class Raking:
@@ -73,6 +77,10 @@ class Raking:
         # Products of larger numbers would be infinite, and q must be above 0.
         return np.exp(np.clip(y, -MOST_LOG, MOST_LOG))
 
+    def of(self, records: NDArray[np.int64]) -> Raking:
+        """See `Distance.of`."""
+        return self
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -99,6 +107,10 @@ class Linear:
     def inverse_gradient(self, y: Array) -> Array:
         """See `Distance.inverse_gradient`."""
         return 1 + y
+
+    def of(self, records: NDArray[np.int64]) -> Linear:
+        """See `Distance.of`."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -157,6 +169,10 @@ class Logit:
         start = np.log((self.centre - self.low) / (self.high - self.centre))
         share = expit(self._steepness * y + start)
         return np.asarray(self.low + (self.high - self.low) * share)
+
+    def of(self, records: NDArray[np.int64]) -> Logit:
+        """See `Distance.of`."""
+        return Logit(self.low[records], self.high[records], self.centre[records])
 
 
 #: The names of the distances.

@@ -1,9 +1,10 @@
 """The normal matrix B diag(d) B' + diag(e) of a sparse matrix B, and its factor, for many d and e.
 
 Which entries of B meet in which cell never changes. If records have few entries, the products of
-their entries are listed once, cell by cell. Each normal matrix is then that list times d. It is
-sparse, and rows that meet few others come first in its factor, so that a nested geography fills in
-next to nothing. Otherwise the normal matrix is a dense array.
+their entries are listed once, cell by cell. Each normal matrix is then that list times d. If it is
+sparse, rows that meet few others come first in its factor, so that a nested geography fills in next
+to nothing. If most targets meet, its factor is dense. If the list would be too long, the normal
+matrix is a product of dense arrays.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ Solve = Callable[[Array], Array]
 MOST_TABLED = 10_000
 #: Entries of a dense block of records.
 BLOCK = 4_000_000
+#: A normal matrix with more than this share of its cells in use has a dense factor.
+FULL = 0.4
 #: The diagonal grows by this share, so that dependent rows have a factor too.
 RIDGE = 1e-13
 
@@ -34,6 +37,9 @@ class NormalMatrix(Protocol):
 
     def factor(self, d: Array, e: Array) -> Solve:
         """Give a function that solves a system, up to the rounding errors of the factor.
+
+        Its argument has shape (m,). Those of `SparseNormalMatrix` and `DenseNormalMatrix` take
+        several right sides too, of shape (m, p).
 
         Parameters
         ----------
@@ -67,7 +73,7 @@ class SparseNormalMatrix:
         self._diagonal = np.flatnonzero(~below)
         met = np.bincount(row[below], minlength=m) + np.bincount(column[below], minlength=m)
         self._order = np.argsort(met, kind="stable")
-        place = np.argsort(self._order)
+        place = self._place = np.argsort(self._order)
         row, column, cell = place[row], place[column], np.arange(len(codes))
         places = (np.concatenate([row, column[below]]), np.concatenate([column, row[below]]))
         numbered = sp.csc_array(
@@ -76,6 +82,7 @@ class SparseNormalMatrix:
         numbered.sort_indices()  # SuperLU would sort them in place
         self._cell = numbered.data.astype(np.int64)
         self._pattern = numbered.indices, numbered.indptr
+        self._is_full = numbered.nnz > FULL * m**2
 
     def factor(self, d: Array, e: Array) -> Solve:
         """See `NormalMatrix.factor`."""
@@ -84,6 +91,9 @@ class SparseNormalMatrix:
         cells[self._diagonal] = np.where(diagonal > 0, diagonal * (1 + RIDGE), 1.0)
         m = len(e)
         normal = sp.csc_array((cells[self._cell], *self._pattern), shape=(m, m))
+        if self._is_full:
+            solve_dense = _dense_factor(normal.toarray())
+            return lambda right: solve_dense(right[self._order])[self._place]
         try:
             factor = splu(
                 normal,
@@ -95,7 +105,7 @@ class SparseNormalMatrix:
             raise np.linalg.LinAlgError(str(error)) from None
 
         def solve(right: Array) -> Array:
-            solution = np.empty(m)
+            solution = np.empty_like(right)
             solution[self._order] = factor.solve(right[self._order])
             return solution
 
@@ -124,12 +134,17 @@ class DenseNormalMatrix:
             normal += block @ block.T
         diagonal = normal.diagonal() + e
         np.fill_diagonal(normal, np.where(diagonal > 0, diagonal * (1 + RIDGE), 1.0))
-        try:
-            factor = sl.cho_factor(normal, lower=True, overwrite_a=True, check_finite=False)
-        except np.linalg.LinAlgError:  # dependent rows, and rounding
-            lu = sl.lu_factor(normal + RIDGE * np.diag(diagonal), check_finite=False)
-            return lambda right: sl.lu_solve(lu, right, check_finite=False)
-        return lambda right: sl.cho_solve(factor, right, check_finite=False)
+        return _dense_factor(normal)
+
+
+def _dense_factor(normal: Array) -> Solve:
+    """Factor a symmetric array by Cholesky's method."""
+    try:
+        factor = sl.cho_factor(normal, lower=True, check_finite=False)
+    except np.linalg.LinAlgError:  # dependent rows, and rounding
+        lu = sl.lu_factor(normal + RIDGE * np.diag(normal.diagonal()), check_finite=False)
+        return lambda right: sl.lu_solve(lu, right, check_finite=False)
+    return lambda right: sl.cho_solve(factor, right, check_finite=False)
 
 
 def _products(matrix: sp.csr_array) -> tuple[NDArray[np.int64], sp.csc_array]:

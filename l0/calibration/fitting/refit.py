@@ -88,12 +88,7 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
         If the distance does not suit the bounds.
     """
     objective, problem = context.objective, context.problem
-    scaled = _scaled(objective, selection)
-    all_moved = np.diff(scaled.indptr) > 0
-    rows = np.flatnonzero((objective.rows.shares > 0) & all_moved)
-    program = build_program(
-        objective, selection, scaled[rows] if len(rows) < len(all_moved) else scaled, rows
-    )
+    program, rows, all_moved = program_of(objective, selection)
     estimates = np.zeros(len(all_moved))
 
     def watch(certificate: Certificate, fitted: Array) -> None:
@@ -120,6 +115,28 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
     signed = bool((program.least < 0).any())
     solution = replace(solution, status=status)
     return Fit(solution.q * selection.base, multipliers, at_limit, signed, solution)
+
+
+def program_of(
+    objective: Objective, selection: Selection
+) -> tuple[Program, NDArray[np.int64], NDArray[np.bool_]]:
+    """Write the fit of the selected records as a program.
+
+    Returns
+    -------
+    program : Program
+    rows : ndarray of int64, shape (r,)
+        The rows of the objective that the program has: those that count, and that these records
+        move.
+    moved : ndarray of bool
+        Which of all rows these records move.
+    """
+    scaled = _scaled(objective, selection)
+    moved = np.diff(scaled.indptr) > 0
+    rows = np.flatnonzero((objective.rows.shares > 0) & moved)
+    if len(rows) < len(moved):
+        scaled = scaled[rows]
+    return build_program(objective, selection, scaled, rows), rows, moved
 
 
 def calibrate_full_file(context: FitContext) -> Fit:

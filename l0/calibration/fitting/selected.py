@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from l0.calibration.fitting.objective import Objective
+from l0.calibration.problem.bounds import Bounds
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,18 @@ class Selection:
         The base ratios g > 0. The refit starts from them and stays close to them.
     mu : float
         The factor of the distance to the base weights in the refit.
+    drawn : ndarray of bool, shape (k,), optional
+        Which records a probability design drew. Targets chose the others. None means all.
+    order : ndarray of int64, optional
+        The positions of all records that could be drawn, in the order of the draw. None means that
+        the order was random.
     """
 
     records: NDArray[np.int64]
     base: NDArray[np.float64]
     mu: float
+    drawn: NDArray[np.bool_] | None = None
+    order: NDArray[np.int64] | None = None
 
 
 class SelectedRatios:
@@ -64,4 +73,12 @@ class SelectedRatios:
 
     def clamp_(self) -> None:
         """Clamp the ratios to the bounds of these records, in place and outside of autograd."""
-        self._bounds.clamp_log_(self.log_ratios)
+        clamp_log_(self.log_ratios, self._bounds)
+
+
+def clamp_log_(log_ratios: Tensor, bounds: Bounds) -> None:
+    """Clamp the logarithms of ratios to the bounds, in place and outside of autograd."""
+    if bounds.active:
+        low, high = map(torch.as_tensor, bounds.logarithms)
+        with torch.no_grad():
+            log_ratios.clamp_(low.to(log_ratios), high.to(log_ratios))

@@ -24,7 +24,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.distances import Array
-from l0.sparse_operator import BLOCK, row_blocks
+from l0.common.sparse_rows import BLOCK, row_blocks
 
 #: How many records are searched at a time for those to round up, and as many to round down.
 LISTED = 128

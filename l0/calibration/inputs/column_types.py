@@ -55,6 +55,13 @@ class ColumnTypes:
     labels: list[Labels]
     amounts: list[str]
 
+    def without(self, names: Collection[str]) -> ColumnTypes:
+        """Leave columns out."""
+        return ColumnTypes(
+            [column for column in self.labels if column.name not in names],
+            [name for name in self.amounts if name not in names],
+        )
+
 
 def classify(survey: Survey, used_as_labels: Collection[str], entity: str = "") -> ColumnTypes:
     """Sort the columns of the records, or of a member table, into labels and amounts."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from l0.calibration.findings import ERROR, Complain, Finding, refuse
 from l0.common.errors import SHOWN, InputError, first_few
 from l0.data.codings import coding_of
 from l0.data.columns import as_numbers, as_text, is_key, is_number, is_text, not_a_number, plain
@@ -149,8 +150,12 @@ def read_survey(
     weight: str | None = None,
     members: Mapping[str, Any] | None = None,
     zero_weights: str = "error",
+    complain: Complain = refuse,
 ) -> Survey:
-    """Read and check the records and their members (see `CalibrationProblem.from_frames`)."""
+    """Read and check the records and their members (see `CalibrationProblem.from_frames`).
+
+    If `complain` returns, members without a record are left out.
+    """
     if zero_weights not in ZERO_WEIGHTS:
         raise InputError(
             f"`zero_weights` is {zero_weights!r}; it must be one of {first_few(ZERO_WEIGHTS)}"
@@ -189,7 +194,7 @@ def read_survey(
     survey = Survey(
         records=Entity(table, np.arange(table.num_rows), "records", csv_file(records)),
         members={
-            name: _tie(member, name, key, keys)
+            name: _tie(member, name, key, keys, complain)
             for name, member in (members or {}).items()
             if key is not None
         },
@@ -352,7 +357,7 @@ def check_weights(
     return np.ascontiguousarray(weights, dtype=np.float64)
 
 
-def _tie(member: Any, name: str, key: str, keys: pa.Array) -> Entity:
+def _tie(member: Any, name: str, key: str, keys: pa.Array, complain: Complain) -> Entity:
     argument = f"members[{name!r}]"
     table, _ = read_table(member, argument, key=key)
     own = key_column(table, key, argument, "the `key`")
@@ -366,11 +371,19 @@ def _tie(member: Any, name: str, key: str, keys: pa.Array) -> Entity:
     if found.null_count:
         lost = pc.unique(own.filter(found.is_null()))
         types = "" if own.type == keys.type else f", {own.type} where `records` have {keys.type}"
-        raise InputError(
-            f"`{argument}` has {found.null_count:,} rows whose record is missing from `records` "
-            f"(keys {first_few(lost.slice(0, 5).to_pylist(), len(lost))}{types}); "
-            "add these records or drop the rows"
+        shown = lost.slice(0, SHOWN).to_pylist()
+        complain(
+            Finding(
+                ERROR,
+                "members",
+                f"`{argument}` has {found.null_count:,} rows whose record is missing from "
+                f"`records` (keys {first_few(shown, len(lost))}{types})",
+                "add these records or drop the rows",
+                tuple(map(str, shown)),
+                len(lost),
+            )
         )
+        table, found = table.filter(found.is_valid()), found.drop_null()
     return Entity(table, found.to_numpy().astype(np.int64), argument, csv_file(member))
 
 

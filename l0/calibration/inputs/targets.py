@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from l0.calibration.findings import ERROR, Complain, Finding, refuse
 from l0.calibration.inputs.kinds import (
     COUNT,
     TOTAL,
@@ -137,7 +138,7 @@ class Targets:
         )
 
 
-def read_targets(source: Any, survey: Survey) -> Targets:
+def read_targets(source: Any, survey: Survey, complain: Complain = refuse) -> Targets:
     """Read the table of targets and check its rows against the survey.
 
     Parameters
@@ -145,6 +146,8 @@ def read_targets(source: Any, survey: Survey) -> Targets:
     source : frame or path
         The table (see `CalibrationProblem.from_frames`).
     survey : Survey
+    complain : callable
+        Is told of targets that have two values. If it returns, both are kept.
 
     Returns
     -------
@@ -222,7 +225,7 @@ def read_targets(source: Any, survey: Survey) -> Targets:
         for name, text, of in zip(names, given, statements, strict=True)
     ]
     rows, statements, named = _split_limits(statements, names, named)
-    _check_unique(statements, named)
+    _check_unique(statements, named, complain)
     groups = [groups[row] for row in rows]
     return Targets(
         names=named,
@@ -491,7 +494,7 @@ def _labels(
     return [tuple(row_labels) for row_labels in labels]
 
 
-def _check_unique(statements: list[Statement], names: list[str]) -> None:
+def _check_unique(statements: list[Statement], names: list[str], complain: Complain) -> None:
     row_of: dict[Any, int] = {}
     twice = [
         f"{_described(of)}: {statements[first].numbers} ({names[first]}), {of.numbers} "
@@ -500,8 +503,15 @@ def _check_unique(statements: list[Statement], names: list[str]) -> None:
         if _numbers(statements[first := row_of.setdefault(of.definition, row)]) != _numbers(of)
     ]
     if twice:
-        raise InputError(
-            f"`targets` have different values for one target ({first_few(twice)}); keep one"
+        complain(
+            Finding(
+                ERROR,
+                "duplicates",
+                f"`targets` have different values for one target ({first_few(twice)})",
+                "keep one",
+                tuple(twice[:SHOWN]),
+                len(twice),
+            )
         )
     definition_of: dict[str, Any] = {}
     reused = [

@@ -9,9 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from l0.calibration.problem.core import Problem
 
@@ -59,17 +57,11 @@ class Bounds:
             _at(self.weight_high, records),
         )
 
-    def clamp_log_(self, log_ratios: Tensor) -> None:
-        """Clamp the logarithms of the ratios to the bounds, in place and outside of autograd."""
-        if self.active:
-            low, high = self._logarithms
-            with torch.no_grad():
-                log_ratios.clamp_(low.to(log_ratios), high.to(log_ratios))
-
     @cached_property
-    def _logarithms(self) -> tuple[Tensor, Tensor]:
+    def logarithms(self) -> tuple[Limit, Limit]:
+        """The logarithms of the limits of the ratios."""
         with np.errstate(divide="ignore"):  # a low limit of 0
-            return torch.as_tensor(np.log(self.low)), torch.as_tensor(np.log(self.high))
+            return np.log(self.low), np.log(self.high)
 
     def weights(
         self, ratios: NDArray[np.float64], design_weights: NDArray[np.float64]

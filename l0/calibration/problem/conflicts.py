@@ -49,6 +49,8 @@ GAP = 1e-3
 #: The numbers of columns that have a place of their own at the start, and that get one in a round:
 #: in all, and for each target. With 2,018 targets of 300,000 records, one round is enough.
 STARTS, ADDED = (1000, 4), (100, 2)
+#: All columns of a row with at most so many entries start with a place of their own.
+NARROW = 20
 #: A column has a place of its own, or none yet, or the number of its pool.
 OWN, NONE = -2, -1
 
@@ -95,8 +97,12 @@ def conflict(
     Returns
     -------
     Conflict or None
-        None if all targets can be met together up to a relative error of 1e-6, or if the time is
-        over.
+        None if all targets can be met together up to a relative error of 1e-6.
+
+    Raises
+    ------
+    TimeoutError
+        If the time is over before it is known.
 
     Examples
     --------
@@ -117,19 +123,16 @@ def conflict(
     free = np.broadcast_to(np.asarray(upper - lower, dtype=np.float64), n)
     relative = sp.csr_array(sp.diags_array(1 / scales) @ A.astype(np.float64))
     rows = np.arange(A.shape[0])
-    try:
-        tau, multipliers = _System(relative, low, high, free, deadline).relax(rows)
-        if tau <= PRECISION:
-            return None
-        rows = np.flatnonzero(np.abs(multipliers) > ZERO)
-        few = _System(relative[rows], low[rows], high[rows], free, deadline)
-        irreducible = few.filter(np.argsort(np.abs(multipliers[rows]), kind="stable"))
-        _, multipliers = few.relax(irreducible)
-        order = np.argsort(-np.abs(multipliers[irreducible]), kind="stable")
-        irreducible = irreducible[order]
-        errors = [few.relax(irreducible, alone)[0] for alone in irreducible]
-    except TimeoutError:
+    tau, multipliers = _System(relative, low, high, free, deadline).relax(rows)
+    if tau <= PRECISION:
         return None
+    rows = np.flatnonzero(np.abs(multipliers) > ZERO)
+    few = _System(relative[rows], low[rows], high[rows], free, deadline)
+    irreducible = few.filter(np.argsort(np.abs(multipliers[rows]), kind="stable"))
+    _, multipliers = few.relax(irreducible)
+    order = np.argsort(-np.abs(multipliers[irreducible]), kind="stable")
+    irreducible = irreducible[order]
+    errors = [few.relax(irreducible, alone)[0] for alone in irreducible]
     # A target that is tiny beside its entries may seem to give way at no cost.
     return Conflict(rows[irreducible], min([error for error in errors if error > 0], default=tau))
 
@@ -183,9 +186,10 @@ class _System:
         # Entries that only rounding tells apart become equal.
         columns.data = np.round(columns.data / np.repeat(size, np.diff(columns.indptr)), 12)
         generator = np.random.default_rng(0)
-        # Two random sums of a column are its fingerprint.
-        fingerprints = columns.T @ generator.standard_normal((A.shape[0], 2))
-        _, kept, group = np.unique(fingerprints, axis=0, return_index=True, return_inverse=True)
+        # Two random sums of a column are its fingerprint. As one complex number, they are sorted
+        # eight times as fast as a row of two.
+        real, imaginary = (columns.T @ generator.standard_normal((A.shape[0], 2))).T
+        _, kept, group = np.unique(real + 1j * imaginary, return_index=True, return_inverse=True)
         self._A = columns[:, kept]
         self._prices = sp.csr_array(self._A.T)
         self._upper = np.bincount(group.ravel(), upper[useful] * size)
@@ -195,6 +199,8 @@ class _System:
         by_row = sp.csr_array(self._A)
         of_each_row = by_row.indices[by_row.indptr[:-1][np.diff(by_row.indptr) > 0]]
         self._place[of_each_row] = OWN
+        narrow = np.diff(by_row.indptr) <= NARROW
+        self._place[by_row[narrow].indices] = OWN
 
     def relax(
         self, rows: NDArray[np.int64], alone: int | None = None

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from l0.calibration.inputs.survey import Survey
 from l0.calibration.problem.kinds import Kinds, record_ratios
 from l0.calibration.problem.representation import Represent, SoftTargets
+from l0.common.sparse_rows import BLOCK, row_blocks
 from l0.data.tables import Kind
-from l0.sparse_operator import BLOCK, row_blocks
 
 #: The scale of a target is at least this share of its absolute total. A small net total of large
 #: amounts is published with the rounding error of the amounts, and the fit adds the amounts up in
@@ -74,6 +74,29 @@ class UntargetedStatistics(Protocol):
             One row for each statistic: `statistic`, `variable`, `by` (the label columns),
             `reference`, `estimate`, `relative_error`, `effective_n`, `held_out` (no result is ever
             held to it, unless `represent` names it), `trained`.
+        """
+        ...
+
+    def estimates(
+        self,
+        reference: NDArray[np.float64],
+        records: NDArray[np.int64],
+        columns: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Compute the statistics under other weights of some records.
+
+        Parameters
+        ----------
+        reference : ndarray, shape (n,)
+            The weights of the calibrated full file.
+        records : ndarray of int64, shape (k,)
+        columns : ndarray, shape (k, C)
+            A column for each set of weights of these records. All others have the weight 0.
+
+        Returns
+        -------
+        ndarray, shape (p, C)
+            In the order of the rows of `compare`. A ratio with a denominator of 0 is 0, as there.
         """
         ...
 

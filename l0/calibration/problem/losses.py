@@ -7,17 +7,21 @@ for all losses.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from l0.common.errors import InputError, first_few
+
+if TYPE_CHECKING:
+    # A check of a problem needs the score, and must not wait for torch.
+    from torch import Tensor
 
 #: The score counts an error as at most 100%.
 SCORE_CAP = 1.0
 
-Loss = Callable[[Tensor], Tensor]
+Loss = Callable[["Tensor"], "Tensor"]
 
 
 def absolute(error: Tensor) -> Tensor:

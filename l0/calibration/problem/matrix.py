@@ -11,24 +11,34 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l0.calibration.findings import Complain, refuse
 from l0.calibration.inputs.kinds import COUNT
 from l0.calibration.inputs.survey import Entity, Survey
 from l0.calibration.inputs.targets import Targets
 from l0.calibration.problem.kinds import Kinds, fitted_rows
-from l0.common.errors import SHOWN, InputError, closest, first_few
-from l0.data.columns import folded, is_label, is_number, not_a_number, try_encode
-from l0.sparse_operator import narrow
+from l0.calibration.problem.levels import check_levels
+from l0.common.errors import InputError, closest, first_few
+from l0.common.sparse_rows import narrow
+from l0.data.columns import is_label, is_number, not_a_number, try_encode
 
 
-def compile_targets(targets: Targets, survey: Survey) -> sp.csr_array:
+def compile_targets(targets: Targets, survey: Survey, complain: Complain = refuse) -> sp.csr_array:
     """Compile the targets to the rows of a sparse matrix, in their order.
+
+    Parameters
+    ----------
+    targets : Targets
+    survey : Survey
+    complain : callable
+        Is told of levels that no row has, or that some rows have in another spelling (see
+        `levels`). If it returns, such a level has the rows that are spelled in the same way.
 
     Returns
     -------
     scipy.sparse.csr_array of float64, shape (m, n)
         Entry (j, i) is what one unit of the weight of record i adds to target j.
     """
-    _check_written_alike(targets, survey)
+    check_levels(targets, survey, complain)
     return _compiled(targets, survey)
 
 
@@ -118,8 +128,8 @@ def cells(
         codes, levels = _coded(targets, rows, name, entity, survey)
         known = {level: code for code, level in enumerate(levels)}
         wanted = [targets.labels[row][place][1] for row in rows]
-        lost = {row: level for row, level in zip(rows, wanted, strict=True) if level not in known}
-        empty = _empty_levels(lost, levels, name, targets)
+        # No row has these levels. `check_levels` asks for a value of 0 for their targets.
+        empty = sorted({level for level in wanted if level not in known})
         known.update((level, len(levels) + code) for code, level in enumerate(empty))
         # One column at a time. Only cells that a target asks for remain, so that there are never
         # more cells than targets, for any number of columns.
@@ -131,85 +141,6 @@ def cells(
         cell_of_unit = np.full(len(codes), -1, dtype=np.int64)
         cell_of_unit[inside] = np.where(asked[found] == flat, found, -1)
     return cell_of_target, cell_of_unit
-
-
-def _empty_levels(
-    lost: dict[int, str], levels: list[str], name: str, targets: Targets
-) -> list[str]:
-    """Take the levels that no row has, if all their targets are 0.
-
-    A level that differs from an existing level only in blanks or case is a wrong spelling, and an
-    error.
-
-    Parameters
-    ----------
-    lost : dict of int to str
-        The levels of targets, by row, that are not among the `levels` of the column `name`.
-    """
-    ways = _ways(levels) if lost else {}
-    like = {level: ways[folded(level)] for level in lost.values() if folded(level) in ways}
-    wrong = {row: level for row, level in lost.items() if targets.values[row] or level in like}
-    if not wrong:
-        return sorted(set(lost.values()))
-    missing = list(dict.fromkeys(wrong.values()))
-    pairs = [
-        f"{level!r} for {first_few(levels[code] for code in codes)}"
-        for level, codes in like.items()
-    ]
-    nearest = (
-        f"some differ from a level only in blanks or case: {', '.join(pairs[:SHOWN])}"
-        if pairs
-        else f"for {missing[0]!r}, {closest(missing[0], levels)}"
-    )
-    raise InputError(
-        f"`targets` ask for {first_few(missing)} in column {name!r} (targets "
-        f"{first_few([targets.names[row] for row in wrong])}), which no row has; correct or drop "
-        f"them; {nearest}"
-    )
-
-
-def _ways(levels: list[str]) -> dict[str, list[int]]:
-    """Group the codes of levels that differ only in blanks or case."""
-    ways: dict[str, list[int]] = {}
-    for code, level in enumerate(levels):
-        ways.setdefault(folded(level), []).append(code)
-    return ways
-
-
-def _check_written_alike(targets: Targets, survey: Survey) -> None:
-    """Refuse a target for one of several levels that differ only in blanks or case.
-
-    Such a target would leave out the rows of the other levels. It is no error if there is a target
-    for each of these levels.
-    """
-    asked: dict[tuple[str, str], set[str]] = {}
-    holders: dict[str, Entity] = {}
-    for name, row_labels in zip(targets.entities, targets.labels, strict=True):
-        for column, level in row_labels:
-            holder = survey.holder(survey.members[name] if name else survey.records, column)
-            if holder is not None:  # `_coded` raises the error for an unknown column
-                holders[holder.argument] = holder
-                asked.setdefault((holder.argument, column), set()).add(level)
-    for (argument, column), wanted in asked.items():
-        values = holders[argument].table.column(column)
-        coded = try_encode(values) if is_label(values.type) and not is_number(values.type) else None
-        if coded is not None and (mixed := _mixed(*coded, wanted)):
-            raise InputError(
-                f"`targets` use the label {column!r}, and `{argument}` has levels of it that "
-                f"differ only in blanks or case ({'; '.join(mixed[:SHOWN])}); write them in the "
-                "same way, or have a target for each"
-            )
-
-
-def _mixed(codes: NDArray[np.int64], levels: list[str], wanted: set[str]) -> list[str]:
-    """Name levels with several spellings, of which only some are wanted, with their counts."""
-    rows = np.bincount(codes[codes >= 0], minlength=len(levels))
-    mixed = []
-    for alike in _ways(levels).values():
-        found = [levels[code] in wanted for code in alike]
-        if any(found) and not all(found):
-            mixed.append(" and ".join(f"{levels[code]!r} in {rows[code]:,} rows" for code in alike))
-    return mixed
 
 
 def _coded(

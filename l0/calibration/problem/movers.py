@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.problem.core import MET, Problem
-from l0.sparse_operator import BLOCK, row_blocks
+from l0.common.sparse_rows import BLOCK, row_blocks
 
 
 def directions(problem: Problem) -> NDArray[np.float64]:

@@ -6,7 +6,8 @@ import hashlib
 import math
 import os
 import platform
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +21,11 @@ from l0.calibration.problem.core import Problem
 from l0.calibration.selection import SELECTORS, Selector
 from l0.data.locations import locate
 from l0.data.readers.parquet_files import parts_of
+
+UNTRIMMED = (
+    "The replicate weights were left out, because they belong to the weights before the trimming; "
+    "calibrate with `weight_bounds` in place of it"
+)
 
 
 def describe_source(source: Any) -> dict[str, Any]:
@@ -142,12 +148,55 @@ def add_trimming(
         for name, limit in (("lower", lower), ("upper", upper))
     }
     arguments = run["arguments"]
+    notes = _other_notes(run)
+    if "replicates" in run:
+        notes.append(UNTRIMMED)
     written = ", ".join(f"{name}={limit!r}" for name, limit in limits.items())
     return {
-        **run,
+        **{name: value for name, value in run.items() if name != "replicates"},
+        "notes": notes,
         "arguments": {**arguments, "trim": [*arguments.get("trim", []), limits]},
         "call": f"{run['call']}\nresult = result.trim({written})",
     }
+
+
+def add_replicates(
+    run: Mapping[str, Any],
+    asked: int | Mapping[str, Any],
+    found: Mapping[str, Any],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """Add replicate weights that were made later to the description of a run.
+
+    The call makes them at once, which gives the same ones. Earlier replicate weights are replaced.
+    """
+    others = _other_notes(run)
+    line = f"    replicates={written_replicates(asked)},"
+    return {
+        **run,
+        "arguments": {**run["arguments"], "replicates": asked},
+        "call": re.sub(r"^    replicates=.*$", lambda _: line, run["call"], flags=re.MULTILINE),
+        "replicates": {**found, "notes": list(notes)},
+        "notes": [*others, *notes],
+    }
+
+
+def _other_notes(run: Mapping[str, Any]) -> list[str]:
+    """List the notes that are not on replicate weights."""
+    own = run.get("replicates", {}).get("notes", [])
+    return [note for note in run["notes"] if note not in own]
+
+
+def written_replicates(described: int | Mapping[str, Any] | None) -> str:
+    """Write the option `replicates` (see `describe_replicates`). An array is a variable."""
+    if not isinstance(described, Mapping):
+        return repr(described)
+    settings = ", ".join(
+        f"{name}={name if isinstance(value, Mapping) else repr(value)}"
+        for name, value in described.items()
+        if name != "kind"
+    )
+    return f"l0.calibration.{described['kind']}({settings})"
 
 
 def digest(problem: Problem) -> str:
@@ -218,6 +267,8 @@ def _written(name: str, value: Any) -> str:
     """Write an option. An array or a frame is a variable, also in a pair of limits."""
     if name == "solver":
         return f"Solver({', '.join(f'{setting}={each!r}' for setting, each in value.items())})"
+    if name == "replicates":
+        return written_replicates(value)
     if isinstance(value, Mapping):
         return _source(value, name)
     if not isinstance(value, tuple):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from l0.calibration.evaluation.metrics import Metrics, fit_metrics
 from l0.calibration.problem.losses import capped_error
 from l0.calibration.results import charts
+from l0.calibration.results.standard_errors import standard_error_rows
 from l0.calibration.results.summary import certificate, dearest, known_amount, price, stated
 from l0.common.formatting import amount, percent, signed
 from l0.data.columns import as_numbers
@@ -64,6 +65,7 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         untargeted=_untargeted(tables.get("untargeted")),
         n_trained=_n_trained(tables.get("untargeted")),
         missing_reason=_missing_reason(tables.get("untargeted"), full),
+        standard_errors=standard_error_rows(tables),
         weights=_weights(tables["weights"]),
         course=_course(tables["history"]),
         inputs=_inputs(run),

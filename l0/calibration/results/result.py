@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from textwrap import fill
-from typing import Any, Generic, cast, overload
+from typing import Any, Generic, Unpack, cast, overload
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics, Quality
 from l0.calibration.inputs.survey import find_keys, key_column
-from l0.calibration.results.provenance import add_trimming
+from l0.calibration.replicate_settings import (
+    Jackknife,
+    SurveyReplicates,
+    checked_replicates,
+    describe_replicates,
+)
+from l0.calibration.results.provenance import add_replicates, add_trimming
+from l0.calibration.results.replicate_weights import attach, replicates_of
 from l0.calibration.results.report import render
+from l0.calibration.results.standard_errors import standard_error_rows
 from l0.calibration.results.storage import read_result, write_result
 from l0.calibration.results.summary import (
     FOOTNOTE,
@@ -27,6 +35,10 @@ from l0.calibration.results.summary import (
     worst_rows,
 )
 from l0.calibration.results.trimming import checked_limits, trimmed
+from l0.calibration.variance.estimate import ChosenRows, estimate
+from l0.calibration.variance.functions import Variance, variance_of
+from l0.calibration.variance.question import Asked, read_question
+from l0.calibration.variance.replicates import Replicates
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError
 from l0.common.formatting import percent
@@ -73,10 +85,12 @@ class CalibrationResult(Generic[FrameT]):
         What is needed to repeat the run: the call, its arguments, versions, digests of the inputs,
         and the number of records that ``zero_weights="drop"`` left out (``n_dropped``, if any).
         Its ``notes`` are sentences on what the reader should know, such as what stopped a fit.
+        With replicate weights, ``replicates`` has their `method`, `rscales` and `gap`.
     tables : dict of str to pyarrow.Table
         The tables behind the frames: ``weights`` (key, `weight`, `design_weight`), ``targets``,
-        ``untargeted`` (if there are such statistics), ``history`` and ``calibration_log`` (a loaded
-        result has it if its folder does).
+        ``untargeted`` (if there are such statistics), ``history``, ``calibration_log`` (a loaded
+        result has it if its folder does), and ``replicates`` (key, `rw1`, `rw2`, ...) if there are
+        replicate weights.
     kind : {"pandas", "polars", "pyarrow"}
         The kind of the frames.
 
@@ -134,9 +148,14 @@ class CalibrationResult(Generic[FrameT]):
     #: Evaluates other weights of the same records. It holds the problem, so a file, a copy and a
     #: pickle of the result do not contain it.
     _evaluate: Callable[..., tuple[Quality, dict[str, pa.Table]]] | None = None
+    #: Computes the targets and the untargeted statistics under columns of weights. It holds the
+    #: problem too.
+    _statistics: Callable[..., dict[str, NDArray[np.float64]]] | None = None
+    #: Makes replicate weights of the fit. It holds the problem too.
+    _replicate: Callable[[Any], Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_evaluate": None}
+        return {**self.__dict__, "_evaluate": None, "_statistics": None, "_replicate": None}
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -171,6 +190,8 @@ class CalibrationResult(Generic[FrameT]):
         targets have limits, there are the columns `at_least` and `at_most`. Their `value` is null,
         their `error` is how far the estimate is outside of the limits (0 between them), and
         `relative_error` is a share of the larger limit.
+
+        With replicate weights, there is a column `standard_error`, of the estimates.
         """
         return self._frame(self.tables["targets"])
 
@@ -184,7 +205,8 @@ class CalibrationResult(Generic[FrameT]):
         the calibrated full file), `estimate`, `relative_error`, `effective_n` (the effective number
         of records behind the reference), `held_out` (whether the statistic counts in
         `untargeted_capped_error`: no fit trains on it) and `trained` (whether this fit was trained
-        on it). With ``represent=False``, counts and totals by one label column are neither.
+        on it). With ``represent=False``, counts and totals by one label column are neither. With
+        replicate weights, there is a column `standard_error`, of the estimates.
         """
         table = self.tables.get("untargeted")
         return None if table is None else self._frame(table)
@@ -243,9 +265,10 @@ class CalibrationResult(Generic[FrameT]):
         >>> result.select(persons).column_names
         ['id', 'age', 'wgt']
         """
-        source, rows = self._read(table)
+        source, rows, _ = self._read(table)
         name = self._weight_column(rows, weight)
-        places, calibrated = self._chosen_rows(rows)
+        places, of = self._chosen_rows(rows)
+        calibrated = self.tables["weights"].column("weight").to_numpy()[of]
         chosen = take_weighted_rows(source, places, name, calibrated)
         return native(chosen, self.kind) if is_path(table) else chosen
 
@@ -298,7 +321,8 @@ class CalibrationResult(Generic[FrameT]):
         writer_of(path, "path")
         source, rows, form = source_of(table, "table", self.run["key"])
         name = self._weight_column(rows, weight)
-        places, calibrated = self._chosen_rows(rows)
+        places, of = self._chosen_rows(rows)
+        calibrated = self.tables["weights"].column("weight").to_numpy()[of]
         return write_table(reweighted(source, places, name, calibrated), path, "path", form)
 
     @overload
@@ -352,13 +376,14 @@ class CalibrationResult(Generic[FrameT]):
                 "whole numbers; calibrate with `integer_weights=True`"
             )
         most = whole_number(max_rows, "max_rows", 1)
-        source, rows = self._read(table)
+        source, rows, _ = self._read(table)
         if COPY in rows.column_names:
             raise InputError(
                 f"`table` has a column {COPY!r}, the name of the new column with the number of the "
                 "copy; rename it"
             )
-        places, counts = self._chosen_rows(rows)
+        places, of = self._chosen_rows(rows)
+        counts = self.tables["weights"].column("weight").to_numpy()[of]
         if (n_rows := int(counts.sum())) > most:
             raise InputError(
                 f"`expand` would make {n_rows:,} rows, and `max_rows` is {most:,}; raise "
@@ -373,23 +398,184 @@ class CalibrationResult(Generic[FrameT]):
         return native(repeated, self.kind) if is_path(table) else repeated
 
     @property
+    def replicate_weights(self) -> FrameT:
+        """A frame of the replicate weights: the key, and the columns `rw1`, `rw2`, ...
+
+        The rows are those of `weights`. The variance of an estimate is the sum over the columns of
+        `rscales` times the squared difference of the estimates under the column and under
+        `weights`. If there are no replicate weights, this is an `InputError`: calibrate with
+        ``replicates=80``.
+        """
+        replicates_of(self.tables, self.run)
+        return self._frame(self.tables["replicates"])
+
+    @property
+    def rscales(self) -> list[float]:
+        """The factors of the columns of `replicate_weights` in a variance."""
+        return list(map(float, replicates_of(self.tables, self.run).rscales))
+
+    @overload
+    def estimate(
+        self, table: str | os.PathLike[str], of: str | None = None, **question: Unpack[Asked]
+    ) -> FrameT: ...
+    @overload
+    def estimate(
+        self, table: TableT, of: str | None = None, **question: Unpack[Asked]
+    ) -> TableT: ...
+    def estimate(
+        self,
+        table: Any,
+        of: str | None = None,
+        *,
+        by: str | Sequence[str] = (),
+        statistic: str = "total",
+        denominator: str | None = None,
+        within: str | Sequence[str] | None = None,
+        q: float | None = None,
+        level: float = 0.95,
+        compared_with: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Estimate a statistic in domains, with its standard error.
+
+        The standard error is that of the replicate weights. It needs a calibration with
+        `replicates`.
+
+        Parameters
+        ----------
+        table : frame or path
+            The records themselves, their members, or another table with the key column. A row has
+            the weight of its record.
+        of : str, optional
+            A numeric column. None and ``count`` mean the number of rows.
+        by : str or sequence of str
+            Label columns of `table`. The frame has a row for each domain, the rows with the same
+            labels. A null is a label of its own.
+        statistic : {"total", "mean", "share", "ratio", "quantile", "gini"}
+            A share is the total of a domain over that of a larger domain, which `within` names. A
+            ratio is the total over that of `denominator`. A quantile is the smallest amount up to
+            which at least the share `q` of the rows lie.
+        denominator : str, optional
+            The column in the denominator of a ratio, or ``count``.
+        within : str or sequence of str, optional
+            The columns of `by` that make the larger domain of a share. None means all rows.
+        q : float, optional
+            The share below a quantile, above 0 and below 1.
+        level : float
+            The coverage that an interval should have.
+        compared_with : dict of str to object, optional
+            Columns of `by`, each with a label. All estimates are then differences: each domain less
+            the one that has these labels, and otherwise its own. Their standard errors contain the
+            covariance of both.
+
+        Returns
+        -------
+        frame
+            Of the kind of `table`, and of the result's kind for a path: the columns `by`, and
+
+            * `estimate`, `standard_error`,
+            * `low`, `high`: the interval, with Student's t of as many degrees of freedom as there
+              are replicates, less 1. That of a quantile is Woodruff's (1952, JASA 47, 635-646).
+            * `effective_n`: the effective number of records, ``(sum c)^2 / sum c^2`` of what each
+              record contributes to the total (for a ratio and a mean: or to the denominator, if
+              that number is smaller),
+            * `design_effect`: the variance over that in a simple random sample, with replacement,
+              of as many records as were chosen. Null for quantiles, Gini coefficients, and
+              differences, and where the latter variance is 0.
+            * `cv`: the standard error over the size of the estimate,
+            * `n_records`: the number of records (not of rows) with a contribution,
+            * `few_records`: whether it is below 30, where intervals are less reliable.
+
+            The standard error is null if a replicate has no weight in the domain, and if Woodruff's
+            interval of a quantile goes beyond the smallest or the largest amount.
+
+        Raises
+        ------
+        InputError
+            If there are no replicate weights; if an argument or a column is missing or wrong; if a
+            chosen row has no amount; if a domain has no chosen record; if a statistic is not
+            defined in a domain; or if `by` names a column that has the name of one of the above.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pyarrow as pa
+        >>> from l0.calibration import CalibrationProblem
+        >>> from l0.calibration.results.replicate_weights import attach
+        >>> from l0.calibration.variance.replicates import Replicates
+        >>> homes = pa.table({"id": [1, 2, 3, 4], "state": ["A", "A", "B", "B"],
+        ...                   "rooms": [2.0, 4.0, 3.0, 9.0]})
+        >>> targets = pa.table({"variable": ["count"], "value": [4.0]})
+        >>> problem = CalibrationProblem.from_frames(homes, targets, key="id")
+        >>> jackknife = Replicates((1 - np.eye(4)) * 4 / 3, np.full(4, 3 / 4), "Jackknife(4)")
+        >>> result = attach(problem.solve(), jackknife)
+        >>> found = result.estimate(homes, "rooms", by="state", statistic="mean")
+        >>> found.column("estimate").to_pylist()
+        [3.0, 6.0]
+        >>> apart = result.estimate(homes, "rooms", by="state", statistic="mean",
+        ...                         compared_with={"state": "A"})
+        >>> apart.select(["state", "estimate"]).to_pylist()
+        [{'state': 'B', 'estimate': 3.0}]
+        """
+        replicates = replicates_of(self.tables, self.run)
+        question = read_question(of, by, statistic, denominator, within, q, level, compared_with)
+        _, rows, kind = self._read(table)
+        chosen = ChosenRows(rows, *self._chosen_rows(rows))
+        return native(estimate(question, chosen, self.values, replicates), kind)
+
+    def variance(self, function: Callable[[NDArray[np.float64]], Any]) -> Variance:
+        """Compute the standard error of any function of the weights.
+
+        Parameters
+        ----------
+        function : callable
+            It takes weights in the order of `weights`, shape (k,), and returns a number or an
+            array. It is called with the weights, and with each column of `replicate_weights`, in
+            which some records have the weight 0.
+
+        Returns
+        -------
+        Variance
+            `estimate`, `standard_error` and `covariance`, the covariance matrix of the numbers.
+
+        Raises
+        ------
+        InputError
+            If there are no replicate weights, or if `function` does not return finite numbers of
+            one shape.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> from l0.calibration.results.replicate_weights import attach
+        >>> from l0.calibration.variance.replicates import Replicates
+        >>> jackknife = Replicates((1 - np.eye(4)) * 4 / 3, np.full(4, 3 / 4), "Jackknife(4)")
+        >>> problem = CalibrationProblem.from_matrix(np.ones((1, 4)), [4], np.ones(4))
+        >>> result = attach(problem.solve(), jackknife)
+        >>> x = np.array([2.0, 4.0, 3.0, 9.0])
+        >>> found = result.variance(lambda w: np.log(w @ x / w.sum()))
+        >>> round(found.estimate, 3), round(found.standard_error, 3)
+        (1.504, 0.393)
+        """
+        return variance_of(function, self.values, replicates_of(self.tables, self.run))
+
+    @property
     def _is_whole(self) -> bool:
         """Whether the weights are whole numbers because the user asked for it."""
         return bool(pa.types.is_integer(self.tables["weights"].schema.field("weight").type))
 
-    def _read(self, table: Any) -> tuple[Any, pa.Table]:
-        """Read a table with the key column: as it came, and as an Arrow table."""
-        key = self.run["key"]
-        source = read_file(table, "table", key=key) if is_path(table) else collected(table)
-        rows, _ = read_table(source, "table")
-        return source, rows
+    def _read(self, table: Any) -> tuple[Any, pa.Table, Kind]:
+        """Read a table: as it came, as an Arrow table, and the kind of frame to return."""
+        path = is_path(table)
+        source = read_file(table, "table", key=self.run["key"]) if path else collected(table)
+        rows, kind = read_table(source, "table")
+        return source, rows, self.kind if path else kind
 
-    def _chosen_rows(self, rows: pa.Table) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """Find the rows of chosen records in a table, and their weights."""
+    def _chosen_rows(self, rows: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Find the rows of chosen records in a table, and the position of each record's weight."""
         key, weights = self.run["key"], self.tables["weights"]
-        calibrated = weights.column("weight").to_numpy()
         if key is None:
-            return self._by_row_number(rows), calibrated
+            return self._by_row_number(rows), np.arange(weights.num_rows)
         own = key_column(rows, key, "table", "the key")
         found = find_keys(own, plain(weights.column(key)))
         if found.null_count == len(found):
@@ -398,7 +584,7 @@ class CalibrationResult(Generic[FrameT]):
                 f"{weights.column(key).type}); pass a table with the same keys"
             )
         places = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
-        return places, calibrated[found.drop_null().to_numpy()]
+        return places, found.drop_null().to_numpy().astype(np.int64)
 
     def _weight_column(self, rows: pa.Table, asked: str | None) -> str:
         if asked is not None:
@@ -443,7 +629,8 @@ class CalibrationResult(Generic[FrameT]):
             The same records with the trimmed weights. The estimates, the errors and the metrics are
             those of these weights, and `fit_status` is ``trimmed``; `gap`, the history and the
             columns `shadow_price` and `at_limit` of the targets are those of the fit. The limits
-            are in ``run["arguments"]["trim"]``.
+            are in ``run["arguments"]["trim"]``. It has no replicate weights, because they were
+            fitted and not trimmed; a note says so if there were any.
 
         Raises
         ------
@@ -475,12 +662,70 @@ class CalibrationResult(Generic[FrameT]):
             )
         low, high = checked_limits(lower, upper, self.values)
         quality, tables = self._evaluate(weights=trimmed(self.values, low, high))
+        without_replicates = {
+            name: table for name, table in self.tables.items() if name != "replicates"
+        }
         return replace(
             self,
             metrics={**quality, "fit_status": "trimmed", "seconds": self.metrics["seconds"]},
             run=add_trimming(self.run, lower, upper),
-            tables={**self.tables, **tables},
+            tables={**without_replicates, **tables},
         )
+
+    def replicate(
+        self, replicates: int | Jackknife | SurveyReplicates = 80
+    ) -> CalibrationResult[FrameT]:
+        """Make replicate weights, as the option `replicates` of a calibration does.
+
+        Parameters
+        ----------
+        replicates : int, Jackknife or SurveyReplicates
+            A number is the number of groups of a `Jackknife`.
+
+        Returns
+        -------
+        CalibrationResult
+            The same weights, with the table ``replicates`` (the key, and the columns ``rw1``,
+            ``rw2``, ...). ``run["replicates"]`` has the method, what the squared deviations of the
+            columns count (`rscales`), and the largest duality gap of a column (`gap`). They are
+            those that a calibration with this option makes at once.
+
+        Raises
+        ------
+        InputError
+            If the calibration was without ``keep_problem=True``, if the result was loaded, copied
+            or trimmed, or if the settings do not suit the records.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.random.default_rng(0).uniform(size=(2, 100))
+        >>> problem = CalibrationProblem.from_matrix(A, [60, 40], np.ones(100))
+        >>> result = problem.solve(50, keep_problem=True).replicate(10)
+        >>> result.run["replicates"]["method"]
+        'Jackknife(10)'
+        """
+        asked = describe_replicates(replicates)
+        settings = checked_replicates(replicates)
+        if settings is None or asked is None:
+            raise InputError("`replicates` is None; pass a number of groups, such as 80")
+        if "trim" in self.run["arguments"]:
+            raise InputError(
+                "`replicate` fits weights, and these were trimmed after their fit; calibrate with "
+                "`weight_bounds` in place of the trimming"
+            )
+        if self._replicate is None:
+            raise InputError(
+                "`replicate` needs the problem, and this result does not contain it (it was made "
+                "without `keep_problem=True`, or loaded, copied or unpickled); calibrate again, "
+                "with `replicates=80`, for example"
+            )
+        found = self._replicate(settings)
+        of = found.description
+        columns = Replicates(found.weights, np.array(of["rscales"]), of["method"], of["gap"])
+        run = add_replicates(self.run, asked, of, found.notes)
+        return replace(attach(self, columns), run=run)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report: one HTML file that needs no network.
@@ -516,7 +761,10 @@ class CalibrationResult(Generic[FrameT]):
 
         The files are ``weights.parquet``, ``targets.csv``, ``untargeted.csv`` (if there are such
         statistics), ``history.csv``, ``calibration_log.csv`` (a row for each target and snapshot),
-        ``metrics.json``, ``run.json`` and ``report.html``. All files are written, or none.
+        ``metrics.json``, ``run.json`` and ``report.html``. With replicate weights, there are also
+        ``replicates.parquet``, ``replicates.csv``, ``how_to_read_replicates.md`` (for R, Python,
+        Stata and SAS), and ``replicates_jk1.csv`` for software that takes no `rscales`, if repeated
+        columns can replace them. All files are written, or none.
 
         Parameters
         ----------
@@ -596,7 +844,9 @@ class CalibrationResult(Generic[FrameT]):
         str
             What `print` shows, and below it up to five targets that are missed, the largest errors
             first, the five targets with the largest shadow prices, and the number of unreachable
-            targets with the first of them. The command line prints it.
+            targets with the first of them. With replicate weights, there is also a table of the
+            standard errors, as shares of the estimates, by family of targets and of untargeted
+            statistics. The command line prints it.
 
         Examples
         --------
@@ -626,6 +876,9 @@ class CalibrationResult(Generic[FrameT]):
             parts.append(f"{many} out of reach: {first['name']} ({first['reason']})")
         if "trim" in self.run["arguments"]:
             parts.append("The weights were trimmed after the fit")
+        head, rows = standard_error_rows(self.tables)
+        if rows:
+            parts.append(as_text(head, rows))
         parts += joint_reasons(targets)
         return "\n\n".join(parts)
 

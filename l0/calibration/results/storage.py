@@ -6,7 +6,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics
+from l0.calibration.results.handover import REPLICATE_FILES, REPLICATES, replicate_files
+from l0.calibration.results.replicate_weights import column_names, key_columns, replicates_of
 from l0.common.atomic_files import whole_folder
 from l0.common.errors import InputError, first_few
 
@@ -46,7 +48,7 @@ LAYOUT = {
 LOG, LOGS, LARGEST_LOG = "calibration_log", ("all", "none"), 10_000_000
 CSV_TABLES = tuple(name.removesuffix(".csv") for name in LAYOUT if name.endswith(".csv"))
 #: All files that `write_result` writes.
-RESULT_FILES = (*LAYOUT, "report.html")
+RESULT_FILES = (*LAYOUT, *REPLICATE_FILES, "report.html")
 
 #: The types of the columns that are not float64.
 _TYPES = {
@@ -80,6 +82,13 @@ def write_result(
         written = draft / f"{LOG}.csv"
         if log is None and written.exists() and written.stat().st_size > LARGEST_LOG:
             written.unlink()
+        for name, part in replicate_files(tables, run).items():
+            if isinstance(part, str):
+                (draft / name).write_text(part, encoding="utf-8")
+            elif name.endswith(".csv"):
+                _write_csv(part, draft / name)
+            else:
+                pa.parquet.write_table(part, draft / name)
         for name, content in (("metrics.json", metrics), ("run.json", run)):
             text = json.dumps(content, indent=2, allow_nan=False) + "\n"
             (draft / name).write_text(text, encoding="utf-8")
@@ -107,7 +116,7 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
             f"{str(path)!r} has no saved result (no run.json); name a folder that `save` wrote"
         )
     missing = [name for name in LAYOUT if not (path / name).is_file()]
-    content = {name: _read(path / name) for name in LAYOUT if name not in missing}
+    content = {name: _read(path / name, LAYOUT[name]) for name in LAYOUT if name not in missing}
     metrics = content.get("metrics.json", {})
     if "untargeted.csv" in missing and metrics.get("untargeted_capped_error") is None:
         missing.remove("untargeted.csv")  # the result has no untargeted statistics
@@ -132,8 +141,36 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
         "tables": {
             **{name: content[f"{name}.csv"] for name in CSV_TABLES if f"{name}.csv" in content},
             "weights": weights.drop_columns(["row"]),
+            **_read_replicates(path, content["run.json"], weights),
         },
     }
+
+
+def _read_replicates(path: Path, run: Mapping[str, Any], weights: pa.Table) -> dict[str, pa.Table]:
+    """Read the replicate weights, if the result has any, and check them against the weights."""
+    if "replicates" not in run:
+        return {}
+    where = path / REPLICATES
+    if not where.is_file():
+        raise InputError(f"{str(path)!r} lacks {REPLICATES!r}; restore it or calibrate again")
+    try:
+        names = column_names(len(run["replicates"]["rscales"]))
+        table = _read(where, (*key_columns(weights.drop_columns(["row"])), "weight", *names))
+        same = all(table.column(name).equals(weights.column(name)) for name in table.column_names
+                   if name not in names)  # fmt: skip
+        found = {"replicates": table.drop_columns(["weight"])}
+        replicates_of(found, run)
+    except (KeyError, TypeError):
+        raise InputError(
+            f"{str(path / 'run.json')!r} has no method, rscales and gap of the replicate weights; "
+            "restore it or calibrate again"
+        ) from None
+    if not same:
+        raise InputError(
+            f"{str(where)!r} has other records or weights than 'weights.parquet'; restore both or "
+            "calibrate again"
+        )
+    return found
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:
@@ -147,7 +184,7 @@ def _write_csv(table: pa.Table, path: Path) -> None:
         shutil.copyfileobj(quoted, file)
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, needed: Sequence[str]) -> Any:
     """Read a file of a saved result, and check that it has what this version needs."""
     readers: dict[str, Callable[[Path], Any]] = {
         ".parquet": pa.parquet.read_table, ".csv": _read_csv, ".json": _read_json,
@@ -160,7 +197,7 @@ def _read(path: Path) -> Any:
             f"cannot read {str(path)!r} ({reason}); restore it or calibrate again"
         ) from None
     names = content.column_names if isinstance(content, pa.Table) else content
-    lacking = [name for name in LAYOUT[path.name] if name not in names]
+    lacking = [name for name in needed if name not in names]
     if lacking:
         raise InputError(
             f"{str(path)!r} has no {first_few(lacking)}: another version of l0 wrote it; "

@@ -11,6 +11,7 @@ import pyarrow as pa
 from l0.calibration.evaluation.metrics import Metrics, fit_metrics
 from l0.common.formatting import amount, percent, signed
 from l0.common.text_tables import Row
+from l0.data.columns import as_text
 
 #: The head of a table, and its rows.
 Rows = tuple[Row, list[Row]]
@@ -43,6 +44,7 @@ FOOTNOTE = (
 FRONTIER_FOOTNOTE = (
     f"{FOOTNOTE} Seconds are what a\n  budget added; the largest includes the fit of the full file."
 )
+FEW_RECORDS = "* Fewer than 30 records: the interval is less reliable."
 #: The largest number of missed targets in a summary, and of those with the largest shadow prices.
 WORST = 5
 
@@ -128,6 +130,22 @@ def dearest_rows(targets: pa.Table) -> Rows:
         )
         for row in dearest(targets, WORST).to_pylist()
     ]  # fmt: skip
+
+
+def estimate_rows(found: pa.Table) -> Rows:
+    """Make the table of estimates: the label columns, and the main numbers of each domain."""
+    labels = found.column_names[: found.column_names.index("estimate")]
+    columns = [as_text(found.column(name)) for name in labels]
+    rows: list[Row] = [
+        (
+            *(column[place] or "(none)" for column in columns),
+            *(known_amount(row[name]) for name in ("estimate", "standard_error", "low", "high")),
+            "none" if row["cv"] is None else percent(row["cv"]),
+            f"{row['n_records']:,}" + ("*" if row["few_records"] else ""),
+        )
+        for place, row in enumerate(found.to_pylist())
+    ]
+    return (*labels, "Estimate", "Standard error", "Low", "High", "CV", "Records"), rows
 
 
 def stated(row: Mapping[str, Any]) -> str:

@@ -7,6 +7,8 @@ records as possible, and this makes the choice of any selector exact. The rules 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -156,7 +158,11 @@ def obey(context: FitContext, selection: Selection) -> Selection:
                 base[stay] *= weight / (base[stay] @ w0[stay])
         kept.append(stay)
     chosen = np.sort(np.concatenate(kept))
-    return Selection(chosen, base[chosen], selection.mu)
+    drawn = selection.drawn
+    if drawn is not None:
+        # Records that come in are drawn, or represent themselves: no target chose them.
+        drawn = ~np.isin(chosen, selection.records[~drawn])
+    return replace(selection, records=chosen, base=base[chosen], drawn=drawn)
 
 
 def _heaviest(

@@ -7,6 +7,7 @@ total of 10 have tiny ratios, although one of them suffices. No refit can bring 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -104,7 +105,10 @@ def cover(context: FitContext, selection: Selection) -> Selection:
         for sign, count in zip(signs, n_movers, strict=True):
             count[_moved(new, 0, sign)] += 1
     ascending = np.argsort(records)
-    return Selection(records[ascending], base[ascending], selection.mu)
+    drawn = selection.drawn
+    if drawn is not None:
+        drawn = (drawn & (records == selection.records))[ascending]
+    return replace(selection, records=records[ascending], base=base[ascending], drawn=drawn)
 
 
 def _spared(

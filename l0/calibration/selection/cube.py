@@ -57,4 +57,5 @@ class Cube:
         q = draw_probabilities(context, weights, n_records)
         order = group_order(context, stratification(q))
         records = cube(q, stratification.features(q), order, context.generator)
-        return Selection(records, context.full_file[records] / q[records], self.mu)
+        base = context.full_file[records] / q[records]
+        return Selection(records, base, self.mu, order=order)

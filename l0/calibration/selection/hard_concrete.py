@@ -23,7 +23,7 @@ import torch
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import due
-from l0.calibration.fitting.selected import Selection
+from l0.calibration.fitting.selected import Selection, clamp_log_
 from l0.calibration.selection.adam import Adam
 from l0.common.validation import check_settings, inner_share, not_negative, positive, positive_share
 from l0.hard_concrete import HardConcrete
@@ -111,7 +111,7 @@ class HardConcreteGates:
             estimates = operator(gates(generator=generator) * log_ratios.exp())
             violation = gates.get_penalty() / budget - 1
             optimizer.minimize(objective.datafit(estimates) + multiplier * violation)
-            objective.bounds.clamp_log_(log_ratios)
+            clamp_log_(log_ratios, objective.bounds)
             over = float(violation.detach())
             multiplier = multiplier + self.dual_rate * over if over > 0 else 0.0
             if since := due(epoch, epochs, SNAPSHOTS):
@@ -120,4 +120,5 @@ class HardConcreteGates:
         probability = gates.get_active_prob().detach().cpu().double().numpy()
         places = np.sort(np.argsort(-probability, kind="stable")[:n_records])
         ratios = (gates.eval()() * log_ratios.exp()).detach().cpu().double().numpy()
-        return Selection(candidates[places], np.maximum(ratios[places], LEAST_BASE), self.mu)
+        base = np.maximum(ratios[places], LEAST_BASE)
+        return Selection(candidates[places], base, self.mu, np.zeros(n_records, dtype=bool))

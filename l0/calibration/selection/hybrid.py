@@ -124,7 +124,7 @@ class Hybrid:
         of_drawable = draw_probabilities(context, weights, n_drawn, n_left, drawable)
         drawn = systematic(of_drawable, order, context.generator)
         base = self._base(context, drawn, q)
-        companions = Selection(drawn, base, self.mu)
+        companions = Selection(drawn, base, self.mu, order=order)
         if not n_left:
             return cover(context, obey(context, companions))
         others = np.setdiff1d(context.candidates, drawn, assume_unique=True)
@@ -149,7 +149,10 @@ class Hybrid:
             base = self._base(context, drawn, q)
         records, ratios = np.concatenate([drawn, chosen]), np.concatenate([base, ratios])
         ascending = np.argsort(records)
-        selection = Selection(records[ascending], ratios[ascending], self.mu)
+        is_drawn = np.arange(len(records)) < len(drawn)
+        selection = Selection(
+            records[ascending], ratios[ascending], self.mu, is_drawn[ascending], order
+        )
         return cover(context, obey(context, selection))
 
     def _drawable(

@@ -140,7 +140,9 @@ class Path:
             if context.constraints is not None:  # a record that must be kept represents itself
                 least[context.constraints.must[records]] = 0.0
             base = np.maximum(ratios, least)
-            yield cover(context, obey(context, Selection(records, base, self.mu)))
+            nowhere = np.zeros(len(records), dtype=bool)
+            selection = Selection(records, base, self.mu, drawn=nowhere)
+            yield cover(context, obey(context, selection))
 
     def _beside_kept(
         self, context: FitContext, must: NDArray[np.bool_], budgets: Sequence[int]

@@ -49,4 +49,5 @@ class Pps:
         q = draw_probabilities(context, weights, n_records)
         order = group_order(context, context.generator.permutation(len(q)))
         records = systematic(q, order, context.generator)
-        return Selection(records, context.full_file[records] / q[records], self.mu)
+        base = context.full_file[records] / q[records]
+        return Selection(records, base, self.mu, order=order)

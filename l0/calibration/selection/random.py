@@ -49,7 +49,8 @@ class Random:
         order = context.generator.permutation(candidates)
         if context.constraints is not None:
             q = draw_probabilities(context, np.ones(context.problem.n_records), n_records)
-            records = systematic(q, group_order(context, order), context.generator)
-            return Selection(records, 1 / q[records], self.mu)
+            order = group_order(context, order)
+            records = systematic(q, order, context.generator)
+            return Selection(records, 1 / q[records], self.mu, order=order)
         records = np.sort(order[:n_records])
         return Selection(records, np.full(n_records, len(candidates) / n_records), self.mu)

@@ -64,6 +64,15 @@ def writer_of(path: str | os.PathLike[str], argument: str) -> Writer:
     return write
 
 
+def check_new_file(path: str | os.PathLike[str], argument: str) -> None:
+    """Refuse a path that is taken, or for which there is no writer (see `writer_of`)."""
+    writer_of(path, argument)
+    if locate(path).path.exists():
+        raise InputError(
+            f"`{argument}`: there is a file {str(path)!r} already; name another, or move it"
+        )
+
+
 def write_table(
     table: pa.Table,
     path: str | os.PathLike[str],

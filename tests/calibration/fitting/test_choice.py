@@ -20,6 +20,7 @@ def test_large_nested_targets_are_taken_apart_and_what_costs_too_much_is_left(mo
     monkeypatch.setattr(dissection, "SMALL", 0)
     matrix = nested(np.random.default_rng(0), states=5, districts=8, k=20_000)
     monkeypatch.setattr(choice, "MOST_PRODUCTS", 0)
+    monkeypatch.setattr(choice, "MOST_OF_FULL", 0)
     monkeypatch.setattr(choice, "QUICK", 0)
     assert isinstance(normal_matrix(matrix), NestedNormalMatrix)
     monkeypatch.setattr(choice, "MOST", 0)
@@ -29,6 +30,7 @@ def test_large_nested_targets_are_taken_apart_and_what_costs_too_much_is_left(mo
 @pytest.mark.parametrize("limit", [1e3, 1e12])
 def test_targets_without_structure_are_dense_or_too_expensive(limit, monkeypatch):
     monkeypatch.setattr(choice, "MOST_PRODUCTS", 0)
+    monkeypatch.setattr(choice, "MOST_OF_FULL", 0)
     monkeypatch.setattr(choice, "QUICK", 0)
     monkeypatch.setattr(choice, "MOST", limit)
     found = normal_matrix(scattered(np.random.default_rng(0), m=100, k=3000))
@@ -40,6 +42,7 @@ def test_a_few_wide_targets_beside_many_narrow_ones_are_a_border(monkeypatch):
     rng = np.random.default_rng(0)
     narrow = nested(rng, states=20, districts=10, k=20_000)
     monkeypatch.setattr(choice, "MOST_PRODUCTS", 10 * narrow.nnz)
+    monkeypatch.setattr(choice, "MOST_OF_FULL", 0)
     matrix = sp.csr_array(sp.vstack([narrow, np.ones((20, 20_000))], format="csr"))
     assert isinstance(normal_matrix(narrow), SparseNormalMatrix)
     assert isinstance(normal_matrix(matrix), BorderedNormalMatrix)

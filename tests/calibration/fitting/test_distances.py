@@ -86,3 +86,11 @@ def test_an_unknown_distance_lists_the_known_ones(name):
     assert all(checked_distance(known) == known for known in DISTANCES)
     with pytest.raises(InputError, match="`distance` is .*one of 'raking', 'linear', 'logit'"):
         checked_distance(name)
+
+
+def test_the_distance_of_some_records_is_that_of_all():
+    low, high = np.array([0.1, 0.2, 0.3]), np.array([2.0, 3.0, 4.0])
+    some = np.array([2, 0])
+    q = np.array([0.7, 1.1, 1.9])
+    for distance in (Raking(), Linear(), Logit(low, high, np.ones(3))):
+        np.testing.assert_allclose(distance.of(some).value(q[some]), distance.value(q)[some])

@@ -4,6 +4,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from l0.calibration.fitting import normal_matrix
 from l0.calibration.fitting.normal_matrix import DenseNormalMatrix, SparseNormalMatrix
 from tests.calibration.fitting.matrices import nested, scattered
 
@@ -51,3 +52,20 @@ def test_a_single_target_and_a_single_record_are_systems_too():
     for kind in KINDS:
         solve = kind(sp.csr_array(np.array([[2.0]]))).factor(np.array([3.0]), np.array([1.0]))
         np.testing.assert_allclose(solve(np.array([26.0])), [2.0])
+
+
+@pytest.mark.parametrize("full", [0.0, 2.0])
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=10, deadline=None)
+def test_listed_products_have_a_dense_and_a_sparse_factor(full, seed):
+    rng = np.random.default_rng(seed)
+    matrix = nested(rng)
+    m, k = matrix.shape
+    d, e = rng.lognormal(0, 2, k), rng.lognormal(0, 2, m)
+    B = matrix.toarray()
+    expected = rng.normal(size=(m, 3))  # several right sides
+    right = (B * d) @ (B.T @ expected) + e[:, None] * expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(normal_matrix, "FULL", full)
+        solve = SparseNormalMatrix(matrix).factor(d, e)
+    np.testing.assert_allclose(solve(right), expected, rtol=1e-5, atol=1e-6)

@@ -1,8 +1,18 @@
+import math
+
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from l0.calibration.fitting.selected import SelectedRatios, Selection
+from l0.calibration.fitting.selected import SelectedRatios, Selection, clamp_log_
+from l0.calibration.problem.bounds import Bounds
 from tests.calibration import problems
+
+lows = st.just(0.0) | st.floats(1e-3, 1)
+highs = st.just(math.inf) | st.floats(1.001, 1e3)
 
 
 @pytest.fixture
@@ -42,3 +52,23 @@ def test_ratios_are_clamped_to_the_bounds_of_their_records():
     clamped = chosen.log_ratios.detach().exp()
     np.testing.assert_allclose(clamped, [0.5, high[7], 2.0], rtol=1e-6)
     assert chosen.log_ratios.requires_grad
+
+
+@given(
+    low=lows,
+    high=highs,
+    ratios=hnp.arrays(np.float32, 6, elements=st.floats(2**-20, 2**20, width=32)),
+)
+def test_logarithms_are_clamped(low, high, ratios):
+    logs = torch.tensor(ratios).log().requires_grad_()
+    clamp_log_(logs, Bounds(low, high))
+    np.testing.assert_allclose(logs.detach().exp(), np.clip(ratios, low, high), rtol=1e-5)
+    assert logs.requires_grad
+
+
+@given(low=hnp.arrays(float, 6, elements=lows), high=hnp.arrays(float, 6, elements=highs),
+       ratios=hnp.arrays(np.float32, 6, elements=st.floats(2**-20, 2**20, width=32)))  # fmt: skip
+def test_logarithms_are_clamped_to_the_limits_of_their_record(low, high, ratios):
+    logs = torch.tensor(ratios).log().requires_grad_()
+    clamp_log_(logs, Bounds(low, high))
+    np.testing.assert_allclose(logs.detach().exp(), np.clip(ratios, low, high), rtol=1e-5)

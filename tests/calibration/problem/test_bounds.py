@@ -5,7 +5,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -79,26 +78,6 @@ def test_the_bounds_of_some_records():
 )
 def test_bounds_are_active_where_there_is_a_limit(bounds, active):
     assert bounds.active == active
-
-
-@given(
-    low=lows,
-    high=highs,
-    ratios=hnp.arrays(np.float32, 6, elements=st.floats(2**-20, 2**20, width=32)),
-)
-def test_logarithms_are_clamped(low, high, ratios):
-    logs = torch.tensor(ratios).log().requires_grad_()
-    Bounds(low, high).clamp_log_(logs)
-    np.testing.assert_allclose(logs.detach().exp(), np.clip(ratios, low, high), rtol=1e-5)
-    assert logs.requires_grad
-
-
-@given(low=hnp.arrays(float, 6, elements=lows), high=hnp.arrays(float, 6, elements=highs),
-       ratios=hnp.arrays(np.float32, 6, elements=st.floats(2**-20, 2**20, width=32)))  # fmt: skip
-def test_logarithms_are_clamped_to_the_limits_of_their_record(low, high, ratios):
-    logs = torch.tensor(ratios).log().requires_grad_()
-    Bounds(low, high).clamp_log_(logs)
-    np.testing.assert_allclose(logs.detach().exp(), np.clip(ratios, low, high), rtol=1e-5)
 
 
 @st.composite

@@ -13,6 +13,7 @@ from l0.calibration import CalibrationProblem, CalibrationResult
 from l0.calibration.results import storage
 from l0.common.errors import InputError
 from tests.calibration.results.test_result import solve
+from tests.calibration.variance.samples import with_replicates
 
 LOG_HEADER = (
     "target_name,estimate,target,epoch,error,rel_error,abs_error,rel_abs_error,loss"
@@ -224,3 +225,54 @@ def test_another_layout_is_named_with_what_it_lacks(result, tmp_path):
     pa.csv.write_csv(table, tmp_path / "out" / "targets.csv")
     with pytest.raises(InputError, match=r"targets.csv' has no 'design_relative_error': another"):
         CalibrationResult.load(tmp_path / "out")
+
+
+# Replicate weights
+
+
+@pytest.fixture
+def replicated(result):
+    return with_replicates(result)
+
+
+def test_saved_replicates_come_back(replicated, tmp_path):
+    replicated.save(tmp_path / "out")
+    loaded = CalibrationResult.load(tmp_path / "out")
+    assert loaded.tables["replicates"].equals(replicated.tables["replicates"])
+    assert loaded.run == replicated.run
+    loaded.save(tmp_path / "again")
+    for name in ("replicates.parquet", "replicates.csv", "how_to_read_replicates.md"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def test_a_result_without_replicates_replaces_one_that_has_some(replicated, result, tmp_path):
+    replicated.save(tmp_path / "out")
+    result.save(tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+
+
+def test_damaged_replicates_are_named(replicated, tmp_path):
+    folder = tmp_path / "out"
+    replicated.save(folder)
+    path = folder / "replicates.parquet"
+    table = pa.parquet.read_table(path)
+
+    def refused(text):
+        with pytest.raises(InputError, match=text):
+            CalibrationResult.load(folder)
+
+    pa.parquet.write_table(table.drop_columns(["rw7"]), path)
+    refused("has no 'rw7'")
+    pa.parquet.write_table(table.slice(1), path)
+    refused("has other records or weights than 'weights.parquet'; restore both or cal")
+    spoiled = table.set_column(1, "weight", pa.array(np.ones(30)))
+    pa.parquet.write_table(spoiled, path)
+    refused("has other records or weights")
+    path.write_text("no parquet")
+    refused("cannot read .*replicates.parquet")
+    path.unlink()
+    refused("lacks 'replicates.parquet'; restore it or calibrate again")
+    run = json.loads((folder / "run.json").read_text())
+    pa.parquet.write_table(table, path)
+    (folder / "run.json").write_text(json.dumps({**run, "replicates": {"method": "x"}}))
+    refused("run.json' has no method, rscales and gap of the replicate weights")

@@ -406,3 +406,15 @@ def test_the_draw_of_hybrid_takes_all_records_that_must_be_kept():
     must = homes["id"].to_numpy()[:28]
     result = calibrate(homes, targets, 30, Hybrid(share=0.2), must_keep=must)
     assert_obeyed(result, homes, 30, must, QUOTAS[:0])
+
+
+def test_a_record_that_comes_in_was_not_chosen_by_targets():
+    context = constrained(must=(5,))
+    drawn, order = np.array([True, False]), np.arange(60)
+    before = Selection(np.array([0, 3]), np.array([30.0, 20.0]), 0.1, drawn, order)
+    changed = obey(context, before)
+    assert changed.order is order
+    left = changed.drawn[changed.records != 5]
+    assert changed.drawn[changed.records == 5].all()
+    assert left.tolist() == drawn[np.isin(before.records, changed.records)].tolist()
+    assert obey(context, dataclasses.replace(before, drawn=None)).drawn is None

@@ -184,3 +184,13 @@ def test_a_mean_that_is_the_largest_value_needs_no_record_above_it():
     context = dataclasses.replace(problems.context(problem), candidates=np.array([1, 2]))
     selection = Selection(np.array([1]), np.ones(1), 0.1)
     assert cover(context, selection).records.tolist() == [1]
+
+
+def test_a_record_that_comes_in_was_not_drawn():
+    records, order = np.array([0, 1, 4, 5]), np.arange(12)
+    drawn = np.array([True, True, False, True])
+    selection = Selection(records, np.array([3.0, 2, 1, 2]), 0.1, drawn, order)
+    changed = cover(problems.context(cells([40, 40, 2])), selection)
+    assert changed.records.tolist() == [0, 1, 5, 8]
+    assert changed.drawn.tolist() == [True, True, True, False]
+    assert changed.order is order

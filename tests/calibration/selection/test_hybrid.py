@@ -154,3 +154,12 @@ def test_what_the_path_left_under_the_lower_bound_is_not_lifted_but_replaced():
     problem = CalibrationProblem.from_matrix(A, values, w0)
     result = problem.solve(150, "hybrid", bounds=(10, 40), epochs=200)  # n / k is 20
     assert result.metrics["loss"] < 0.01
+
+
+def test_it_says_which_records_were_drawn_and_in_which_order():
+    context = problems.context(problems.problem(n=400, m=5), epochs=60, full_file=True)
+    selection = Hybrid(share=0.5).select(context, 80)
+    assert 40 <= selection.drawn.sum() < 80
+    assert np.sort(selection.order).tolist() == list(range(400))
+    assert Hybrid(share=1.0, per_target=0.0).select(context, 80).drawn is None
+    assert not Path().select(context, 80).drawn.any()

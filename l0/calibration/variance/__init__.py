@@ -1,0 +1,1 @@
+"""How far estimates vary: replicate weights, and statistics under them."""

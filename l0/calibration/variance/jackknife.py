@@ -1,0 +1,206 @@
+r"""Factors of base weights for the delete-a-group jackknife.
+
+Units (records or clusters) are put in order, stratum by stratum, and dealt out to R groups. For a
+stratum h of n_h units, of which n_{hr} are in group r, column r multiplies the base weights by 0 in
+the group, and by
+
+.. math::
+    n_h / (n_h - n_{hr})
+
+elsewhere (Kott 2001, Journal of Official Statistics 17(4)). The squared deviation of a column
+counts (n - 1) / n, where n is n_h, or R in a stratum with more units than groups. If all strata
+have as many units, this is the textbook variance for a total. If they differ, a column has the
+harmonic mean of n / (n - 1) over the units that it leaves out: the variance is then unbiased if
+units of all strata vary alike.
+
+For strata with fewer units than groups, Kott's extended jackknife has weights between 0 and 1 in
+the group instead, which make the variance of a total exact. But a fit to targets undoes a part of
+what is left out by halves: with clusters of 20 records, two a stratum, joined in pairs (four
+samples of 15,000 records of the CPS, 5,545 of them chosen), nominal 95% intervals covered 88% with
+these weights, and 93% with units left out whole.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+#: The deviation of a column with half of some base weights is half of one that leaves them out.
+HALVED_RSCALE = 4.0
+
+
+def jackknife_factors(
+    units: NDArray[np.int64],
+    strata: NDArray[np.int64],
+    n_groups: int,
+    generator: np.random.Generator,
+) -> tuple[Array, Array]:
+    """Compute the factors of the base weights of records, and what the columns count.
+
+    Parameters
+    ----------
+    units : ndarray of int64, shape (k,)
+        The place of the unit of each record in the order in which units are dealt out.
+    strata : ndarray of int64, shape (k,)
+        The number of the stratum of each record, from 0. The places of a stratum are in a row, and
+        a stratum has two units at least.
+    n_groups : int
+        R.
+    generator : numpy.random.Generator
+        Permutes the groups.
+
+    Returns
+    -------
+    factors : ndarray of float64, shape (k, R)
+    rscales : ndarray of float64, shape (R,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration.variance.jackknife import jackknife_factors
+    >>> four = np.arange(4)
+    >>> factors, rscales = jackknife_factors(four, 0 * four, 2, np.random.default_rng(0))
+    >>> factors[:, factors[0] == 0].ravel(), rscales
+    (array([0., 2., 0., 2.]), array([0.5, 0.5]))
+    """
+    k = len(units)
+    _, first, dense = np.unique(units, return_index=True, return_inverse=True)
+    group = generator.permutation(n_groups)[np.arange(len(first)) % n_groups]
+    of_unit = strata[first]
+    sizes = np.bincount(of_unit).astype(float)
+    inside = np.zeros((len(sizes), n_groups))
+    np.add.at(inside, (of_unit, group), 1.0)
+    factors = (sizes[:, None] / np.maximum(sizes[:, None] - inside, 1.0))[strata]
+    factors[np.arange(k), group[dense]] = 0.0
+    n = np.minimum(sizes, n_groups)[of_unit]
+    left_out = np.bincount(group, minlength=n_groups)
+    total = np.bincount(group, n / (n - 1), n_groups)
+    rscales = np.divide(left_out, total, out=np.ones(n_groups), where=left_out > 0)
+    # Columns whose scales differ by rounding alone have one scale in what other software reads.
+    return factors, rscales.round(12)
+
+
+def paired_factors(
+    units: NDArray[np.int64], n_groups: int, generator: np.random.Generator
+) -> Array:
+    """Compute factors that leave records out and double their neighbours in the order of the draw.
+
+    A systematic sample takes a record from each stretch of the order. Two neighbours make a
+    stratum, as if two were drawn from both of their stretches (collapsed strata: Wolter 2007,
+    Introduction to Variance Estimation, section 2.5). Each record of a pair is left out of one
+    column, and the columns leave out many records at once. A last record without a neighbour joins
+    the pair before it.
+
+    Parameters
+    ----------
+    units : ndarray of int64, shape (k,)
+        The place of each record in the order of the draw, or -1 for a record that is never left
+        out. Places may be left empty.
+    n_groups : int
+        R.
+    generator : numpy.random.Generator
+        Permutes the groups.
+
+    Returns
+    -------
+    ndarray of float64, shape (k, R)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration.variance.jackknife import paired_factors
+    >>> paired_factors(np.array([0, 1, -1]), 2, np.random.default_rng(1))
+    array([[0., 2.],
+           [2., 0.],
+           [1., 1.]])
+    """
+    left_out = np.flatnonzero(units >= 0)
+    factors = np.ones((len(units), n_groups))
+    if len(left_out) < 2:
+        return factors
+    place = np.argsort(np.argsort(units[left_out]))
+    pair = np.minimum(place // 2, len(left_out) // 2 - 1)
+    group = generator.permutation(n_groups)[place % n_groups]
+    sizes = np.bincount(pair).astype(float)[:, None]
+    inside = np.zeros((len(sizes), n_groups))
+    np.add.at(inside, (pair, group), 1.0)
+    factors[left_out] = (sizes / (sizes - inside))[pair]
+    factors[left_out, group] = 0.0
+    return factors
+
+
+def paired_rscales(n_groups: int) -> Array:
+    """Give what the squared deviations of paired columns count, shape (R,)."""
+    return np.full(n_groups, 0.5)
+
+
+def halved_factors(base: Array, drawn: NDArray[np.bool_]) -> Array:
+    """Compute the factors of a column with half of the base weight of the records not drawn.
+
+    The drawn records share what is taken away, so that the sum of the base weights stays.
+
+    Parameters
+    ----------
+    base : ndarray of float64, shape (k,)
+        The base weights.
+    drawn : ndarray of bool, shape (k,)
+
+    Returns
+    -------
+    ndarray of float64, shape (k, 1)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration.variance.jackknife import halved_factors
+    >>> halved_factors(np.array([4.0, 4.0, 2.0]), np.array([True, True, False])).ravel()
+    array([1.125, 1.125, 0.5  ])
+    """
+    gained = 1 + 0.5 * base[~drawn].sum() / base[drawn].sum()
+    return np.where(drawn, gained, 0.5)[:, None]
+
+
+def dealt(
+    rank: NDArray[np.int64],
+    strata: NDArray[np.int64],
+    clusters: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """Put units in order: by stratum, and then by the first of their records.
+
+    Parameters
+    ----------
+    rank : ndarray of int64, shape (k,)
+        The place of each record in the order of the draw.
+    strata : ndarray of int64, shape (k,)
+        The number of the stratum of each record.
+    clusters : ndarray of int64, shape (k,), optional
+        The number of the cluster of each record in its stratum. By default, records are units.
+
+    Returns
+    -------
+    ndarray of int64, shape (k,)
+        The place of the unit of each record.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration.variance.jackknife import dealt
+    >>> dealt(np.array([3, 0, 2, 1]), np.zeros(4, int), np.array([5, 7, 7, 5]))
+    array([1, 0, 0, 1])
+    """
+    k = len(rank)
+    of_record = np.arange(k)
+    if clusters is not None:
+        pairs = np.stack([strata, clusters])
+        _, of_record = np.unique(pairs, axis=1, return_inverse=True)
+        of_record = of_record.reshape(k)  # its shape differs between versions of numpy
+    n_units = int(of_record.max()) + 1
+    first = np.full(n_units, np.iinfo(np.int64).max)
+    np.minimum.at(first, of_record, rank)
+    stratum = np.empty(n_units, dtype=np.int64)
+    stratum[of_record] = strata
+    place = np.empty(n_units, dtype=np.int64)
+    place[np.lexsort((first, stratum))] = np.arange(n_units)
+    return place[of_record]

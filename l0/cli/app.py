@@ -1,0 +1,70 @@
+"""The application, and how its errors are shown."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+import l0
+from l0.common.errors import InputError
+
+#: Exit statuses, beside 0 for success. `l0 check` and `l0 rerun` end with the first of them.
+FOUND_SOMETHING, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+class Commands(TyperGroup):
+    """The commands. An error in the input is one line on standard error, and not a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _stop("interrupted", INTERRUPTED)
+        except typer.BadParameter as error:
+            _stop(error.format_message(), BAD_INPUT)
+        except InputError as error:
+            _stop(str(error), BAD_INPUT)
+        except BrokenPipeError:  # the reader of the output has closed it: typer ends quietly
+            raise
+        except OSError as error:
+            where = f": {str(error.filename)!r}" if error.filename else ""
+            _stop(f"{error.strerror or error}{where}", BAD_INPUT)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo("l0: " + " ".join(message.split()), err=True)
+    raise typer.Exit(code)
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Choose few records of a survey, and lose nothing that matters.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"l0 {l0.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Choose few records of a survey, and lose nothing that matters."""
+    # Torch reads this when it is imported, below. By default, OpenMP threads spin while they wait,
+    # and take the cores of other threads: beside one busy process, a fit took five times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

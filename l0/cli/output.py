@@ -1,0 +1,26 @@
+"""What commands print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def conclude(
+    metrics: Mapping[str, Any], text: str, written: Path, quiet: bool, as_json: bool
+) -> None:
+    """Print the metrics as JSON, or a text, or nothing."""
+    if as_json:
+        typer.echo(json.dumps(metrics, allow_nan=False))
+    elif not quiet:
+        typer.echo(f"{text}\n\nWritten to {written}")
+
+
+def say(notes: list[str]) -> None:
+    """Show what a written file could not hold."""
+    for note in notes:
+        typer.echo(f"l0: note: {note}", err=True)

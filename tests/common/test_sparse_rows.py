@@ -1,0 +1,40 @@
+import numpy as np
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from l0.common.sparse_rows import narrow, row_blocks
+
+
+@given(
+    lengths=hnp.arrays(np.int64, st.integers(0, 12), elements=st.sampled_from([0, 0, 1, 2, 5, 30])),
+    most=st.integers(1, 40),
+    kind=st.sampled_from([np.int32, np.int64]),
+)
+def test_blocks_hold_every_row_once_and_as_many_as_fit(lengths, most, kind):
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(kind)
+    blocks = list(row_blocks(indptr, most))
+    assert [row for rows, _ in blocks for row in range(len(lengths))[rows]] == [
+        *range(len(lengths))
+    ]
+    for rows, entries in blocks:
+        assert (entries.start, entries.stop) == (indptr[rows.start], indptr[rows.stop])
+        held = entries.stop - entries.start
+        assert held <= most or rows.stop - rows.start == 1
+        if rows.stop < len(lengths):
+            assert held + lengths[rows.stop] > most
+
+
+def test_blocks_end_beyond_the_largest_int32():
+    indptr = np.array([0, 2**31 - 5, 2**31 - 2], dtype=np.int32)
+    assert [rows for rows, _ in row_blocks(indptr, 100)] == [slice(0, 1), slice(1, 2)]
+
+
+def test_narrow_rows_are_sorted_and_have_small_indices():
+    wide = sp.csr_array((np.array([1.0, 2.0]), np.array([2, 0]), np.array([0, 2])), shape=(1, 3))
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    found = narrow(wide)
+    assert found.indices.dtype == found.indptr.dtype == np.int32
+    np.testing.assert_array_equal(found.indices, [0, 2])
+    np.testing.assert_array_equal(found.toarray(), [[2.0, 0.0, 1.0]])
