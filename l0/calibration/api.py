@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 
 from l0.calibration.checking import MAX_SECONDS, check_problem
 from l0.calibration.diagnosis.report import CheckReport
-from l0.calibration.evaluation.untargeted import MatrixStatistics, SurveyStatistics
+from l0.calibration.evaluation.matrix_statistics import MatrixStatistics
+from l0.calibration.evaluation.untargeted import SurveyStatistics
 from l0.calibration.inputs.column_types import classify
 from l0.calibration.inputs.survey import check_keys, check_weights
 from l0.calibration.inputs.targets import shares

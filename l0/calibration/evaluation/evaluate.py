@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from l0.calibration.evaluation.comparison import untargeted_metrics
 from l0.calibration.evaluation.metrics import Quality, fit_metrics, weight_metrics
-from l0.calibration.evaluation.untargeted import untargeted_metrics
 from l0.calibration.fitting.refit import Fit
 from l0.calibration.problem.core import MET, Problem
 from l0.calibration.problem.kinds import Kinds
