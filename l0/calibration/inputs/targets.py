@@ -32,7 +32,7 @@ from l0.calibration.inputs.kinds import (
 )
 from l0.calibration.inputs.survey import Entity, Survey
 from l0.common.errors import SHOWN, InputError, closest, first_few
-from l0.data.codings import level_of
+from l0.data.codings import coding_of, level_of
 from l0.data.columns import (
     as_level,
     as_numbers,
@@ -375,8 +375,15 @@ def _optional_text(table: pa.Table, name: str) -> list[str]:
 
 
 def label_texts(table: pa.Table, name: str, argument: str) -> list[str | None]:
-    """Take a column of labels as text."""
+    """Take a column of labels as text. An empty cell is None, and a missing code is an error."""
     values = table.column(name)
+    coding = coding_of(table.schema.field(name))
+    if coding is not None and coding.found:
+        raise InputError(
+            f"`{argument}` column {name!r} has the missing codes {first_few(coding.found)} in "
+            f"{sum(coding.found.values()):,} rows; write a label there, or an empty cell for all "
+            "levels"
+        )
     try:
         if is_label(values.type):
             return as_text(values)
@@ -488,7 +495,9 @@ def _labels(
                 units = survey.members[entity] if entity else survey.records
                 holder = survey.holder(units, name)
                 written[entity, text] = (
-                    level_of(text, holder.table, name, holder.argument) if holder else text
+                    level_of(text, holder.table, name, holder.argument, table.schema.field(name))
+                    if holder
+                    else text
                 )
             row_labels.append((name, written[entity, text]))
     return [tuple(row_labels) for row_labels in labels]

@@ -59,7 +59,7 @@ from l0.data.tables import (
     read_table,
     take_weighted_rows,
 )
-from l0.data.writers import write_table, writer_of
+from l0.data.writers import check_apart, write_table, writer_of
 
 #: The column of `expand` with the number of a copy, and the largest number of rows by default.
 COPY, MAX_ROWS = "copy", 10_000_000
@@ -283,7 +283,7 @@ class CalibrationResult(Generic[FrameT]):
             The records themselves, their members, or another table with the key column.
         path : str or Path
             Where to write: ``.csv``, ``.tsv``, ``.parquet``, ``.feather``, ``.dta``, ``.sav``,
-            ``.zsav`` or ``.xlsx``. An existing file is replaced. The cells of a CSV file are
+            ``.zsav`` or ``.xlsx``. An existing file is replaced, but not `table` itself. The cells of a CSV file are
             written to another CSV file as they are, with the same signs and encoding. Files of
             Stata and SPSS keep labels, formats and missing codes in files of the same program.
         weight : str, optional
@@ -297,8 +297,8 @@ class CalibrationResult(Generic[FrameT]):
         Raises
         ------
         InputError
-            As in `select`; if the suffix is unknown or is one of files that are only read, if a
-            package is missing, or if the file cannot hold a column.
+            As in `select`; if the suffix is unknown or is one of files that are only read, if the
+            path is that of `table` or in its folder, if a package is missing, or if the file cannot hold a column.
         OSError
             If there is no room or no permission. Then an existing file does not change.
 
@@ -319,6 +319,8 @@ class CalibrationResult(Generic[FrameT]):
         id,wgt
         """
         writer_of(path, "path")
+        if is_path(table):
+            check_apart(path, [table], "path")
         source, rows, form = source_of(table, "table", self.run["key"])
         name = self._weight_column(rows, weight)
         places, of = self._chosen_rows(rows)

@@ -106,6 +106,8 @@ def test_write_writes_what_select_takes(result, tmp_path):
     assert result.write(frame, tmp_path / "a.csv", "w") == []
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "a.csv"), result.select(frame, "w"))
     result.write(tmp_path / "a.csv", tmp_path / "b.parquet")
+    with pytest.raises(InputError, match=r"`path`: '.*a.csv' is a file that is read; write to ano"):
+        result.write(tmp_path / "a.csv", tmp_path / "a.csv")
     assert pa.parquet.read_table(tmp_path / "b.parquet").column_names == ["key", "x", "w", "weight"]
 
 
