@@ -103,6 +103,21 @@ def test_every_page_is_in_the_table_of_contents_and_runs_its_code(page):
     assert "```python" not in text
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_line_of_code_is_wider_than_a_page(page):
+    fences = re.findall(r"^```(\S+).*?\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.M)
+    code = [text for kind, text in fences if kind not in ("{eval-rst}", "{glossary}", "{image}")]
+    assert [line for text in code for line in text.splitlines() if len(line) > 90] == []
+
+
+def test_the_cookbook_has_twenty_recipes():
+    text = (DOCS / "cookbook.md").read_text(encoding="utf-8")
+    recipes = re.findall(r"^### (\d+)\. .*?\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.M)
+    assert [int(number) for number, _ in recipes] == list(range(1, 21))
+    for _, recipe in recipes:
+        assert "**You have**" in recipe and "**You want**" in recipe and "{code-cell}" in recipe
+
+
 def test_no_page_advises_to_install_an_older_release():
     # PyPI has 0.6.2 under this name, and its extras are others.
     advice = re.compile(r"pip install[^\n]*l0-python(?!==)")
