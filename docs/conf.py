@@ -14,7 +14,14 @@ sys.path.insert(0, EXTENSIONS)
 project = "l0"
 author = "The l0 developers"
 version = release = installed_version("l0-python")
-extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_nb", "mathml"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.githubpages",  # .nojekyll: GitHub Pages would leave out `_static`
+    "numpydoc",
+    "myst_nb",
+    "mathml",
+    "search_check",
+]
 exclude_patterns = ["_build", "mnist_results.md"]  # a table that a page includes
 
 # Cells run in each build, because a cache may have outputs of an older version of the package.
@@ -48,6 +55,7 @@ numpydoc_class_members_toctree = False
 
 html_theme = "furo"
 html_title = "l0"
+html_baseurl = "https://policyengine.github.io/L0/"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_math_renderer = "mathml"

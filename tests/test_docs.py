@@ -83,15 +83,39 @@ def test_every_public_name_has_an_example(module):
     assert without <= PARTS_OF_RESULTS
 
 
+def listed_pages():
+    """Pages that the table of contents of a page lists."""
+    return {
+        page.parent / f"{name}.md"
+        for page in PAGES
+        for contents in re.findall(r"```{toctree}\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+        for name in re.findall(r"^[\w/]+$", contents, re.M)
+    }
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_page_is_in_the_table_of_contents_and_runs_its_code(page):
     text = page.read_text(encoding="utf-8")
-    name = page.relative_to(DOCS).with_suffix("").as_posix()
-    assert name == "index" or re.search(f"^{name}$", (DOCS / "index.md").read_text(), re.M)
+    assert page in listed_pages() | {DOCS / "index.md"}
     # Without this line a page is plain text, and its cells are shown without being run.
     assert ("{code-cell}" in text) == ("file_format: mystnb" in text)
     # A fence that names Python is shown, not run.
     assert "```python" not in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_line_of_code_is_wider_than_a_page(page):
+    fences = re.findall(r"^```(\S+).*?\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.M)
+    code = [text for kind, text in fences if kind not in ("{eval-rst}", "{glossary}", "{image}")]
+    assert [line for text in code for line in text.splitlines() if len(line) > 90] == []
+
+
+def test_the_cookbook_has_twenty_recipes():
+    text = (DOCS / "cookbook.md").read_text(encoding="utf-8")
+    recipes = re.findall(r"^### (\d+)\. .*?\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.M)
+    assert [int(number) for number, _ in recipes] == list(range(1, 21))
+    for _, recipe in recipes:
+        assert "**You have**" in recipe and "**You want**" in recipe and "{code-cell}" in recipe
 
 
 def test_no_page_advises_to_install_an_older_release():

@@ -95,7 +95,9 @@ class SparseCalibrationWeights(GatedColumns):
     >>> from l0 import SparseCalibrationWeights
     >>> M = np.random.default_rng(0).lognormal(size=(2, 50))
     >>> model = SparseCalibrationWeights(n_features=50, seed=0)
-    >>> _ = model.fit(M, M.sum(axis=1), lambda_l0=0.01, lr=0.1, epochs=500, loss_type="relative")
+    >>> _ = model.fit(
+    ...     M, M.sum(axis=1), lambda_l0=0.01, lr=0.1, epochs=500, loss_type="relative"
+    ... )
     >>> model.get_active_weights()["count"] < 20
     True
     >>> error = model.predict(M).numpy() / M.sum(axis=1) - 1

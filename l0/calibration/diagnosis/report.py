@@ -94,7 +94,8 @@ class CheckReport(Generic[FrameT]):
         --------
         >>> import numpy as np
         >>> from l0.calibration import CalibrationProblem
-        >>> problem = CalibrationProblem.from_matrix(np.ones((1, 40)), [400], np.full(40, 10.0))
+        >>> A, weights = np.ones((1, 40)), np.full(40, 10.0)
+        >>> problem = CalibrationProblem.from_matrix(A, [400], weights)
         >>> problem.check().to_frame().num_rows
         0
         """
@@ -111,7 +112,8 @@ class CheckReport(Generic[FrameT]):
         --------
         >>> import numpy as np
         >>> from l0.calibration import CalibrationProblem
-        >>> problem = CalibrationProblem.from_matrix(np.ones((1, 40)), [400], np.full(40, 10.0))
+        >>> A, weights = np.ones((1, 40)), np.full(40, 10.0)
+        >>> problem = CalibrationProblem.from_matrix(A, [400], weights)
         >>> print(problem.check().summary())
         40 records, 1 targets: no findings
         <BLANKLINE>

@@ -127,7 +127,8 @@ class Report:
     --------
     >>> import torch
     >>> import l0
-    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2))
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 2))
     >>> sparsifier = l0.sparsify(model, torch.zeros(2, 8), l0.Units(3))
     >>> report = sparsifier.report(latency=False)
     >>> report.totals["units"]
