@@ -116,6 +116,15 @@ def test_calibrate_does_what_the_library_does(files, source):
     np.testing.assert_array_equal(saved.values, expected.values)
 
 
+def test_holdout_may_be_repeated(files):
+    options = ("--holdout", "wealth*", "--holdout", "group:person earnings by age", "--quiet")
+    ended = l0_("calibrate", *files, "--n-records", 80, *options)
+    assert ended.exit_code == 0, ended.output
+    saved = CalibrationResult.load("l0-result")
+    assert saved.metrics["n_holdout"] == 5
+    assert saved.run["arguments"]["holdout"] == ["wealth*", "group:person earnings by age"]
+
+
 def test_records_that_must_be_kept_and_quotas(files, source, survey):
     households = survey.households.assign(kept=survey.households["income"] > 60_000)
     households.to_parquet(source / "households.parquet")
@@ -339,6 +348,10 @@ def test_demo_calibrates_the_bundled_survey(monkeypatch, files, source, survey):
         (["--bounds", "low,5"], "`records` has no column 'low' to use as a limit of `bounds`"),
         (["--weight-bounds", "1,2,3"], "'--weight-bounds': '1,2,3' is not of the form LOW,HIGH"),
         (["--must-keep", "ownr"], "no column 'ownr' to use as `must_keep`; closest: 'owner'"),
+        (
+            ["--holdout", "wealht*"],
+            "`holdout` has the pattern 'wealht*', which matches the name of",
+        ),
         (["--quotas", "none.csv"], "`quotas`: there is no file 'none.csv'"),
         (["--members", "people.csv"], "'--members': 'people.csv' is not of the form NAME=FILE"),
         (["--members", "person=other.csv"], "`--members` has a name twice"),

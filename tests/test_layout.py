@@ -42,9 +42,9 @@ CALIBRATION = [
     ["variance"],
     ["results"],
     ["checks"],
-    ["replicate"],
+    ["holdout", "replicate"],
     ["solve"],
-    ["trace"],
+    ["cross_validation", "trace"],
     ["api"],
     ["calibrate", "frontier", "sparse_weights"],
 ]
