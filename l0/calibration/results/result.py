@@ -102,7 +102,11 @@ class CalibrationResult(Generic[FrameT]):
     * `n_candidates`: the number of all records, without those of design weight 0.
     * `n_forced_out`: the number of records that must have the weight 0, because they only add to a
       target of value 0.
-    * `n_targets`, `n_unreachable`: the numbers of targets, and of those that no weights can hit.
+    * `n_targets`, `n_unreachable`: the numbers of targets in the fit, and of those that no weights
+      can hit. No metric but the next three counts targets that were held out (`holdout`).
+    * `n_holdout`, `holdout_median_error`, `holdout_capped_error`: the number of targets that were
+      held out, and the median and the mean of their relative errors, as in `median_error` and
+      `loss`. The errors are None if there are no such targets.
     * `loss`: the mean over all targets, also unreachable ones, of the relative error, capped at 1
       and weighted by importance.
     * `median_error`, `max_error`: of the relative errors of all targets.
@@ -177,12 +181,13 @@ class CalibrationResult(Generic[FrameT]):
         Its columns are `name`, `value`, `estimate`, `error` (estimate - value), `relative_error`
         (error over ``|value|``, or over 0.1% of the design-weighted total of the absolute entries
         if that is larger, as it is for a value of 0), `group`, `status` (``met`` if the relative
-        error is within 1% or within the tolerance, else ``missed`` or ``unreachable``), `reason`
-        (why it is unreachable, or why it cannot be met together with others), `importance` (shares
-        that add up to one), `shadow_price` (the change of the fit's objective if the value were 1%
-        larger; negative if the fit would be better), `at_limit` (whether the target gives way in
-        the fit: its price is as high as its importance allows), and `design_estimate` and
-        `design_relative_error` under the design weights.
+        error is within 1% or within the tolerance, else ``missed`` or ``unreachable``; ``held out``
+        of a target that no fit saw), `reason` (why it is unreachable, or why it cannot be met
+        together with others), `importance` (shares that add up to one, over the targets in the fit
+        and over those that were held out), `shadow_price` (the change of the fit's objective if the
+        value were 1% larger; negative if the fit would be better), `at_limit` (whether the target
+        gives way in the fit: its price is as high as its importance allows), and `design_estimate`
+        and `design_relative_error` under the design weights.
 
         If some targets are no totals, there is a column `statistic`, and all numbers of a mean, a
         ratio or a share are in its own terms. `estimate` and `error` are null if the chosen records
@@ -891,9 +896,10 @@ class CalibrationResult(Generic[FrameT]):
 
     def __repr__(self) -> str:
         m = self.metrics
+        held_out = f" ({m['n_holdout']:,} held out)" if m["n_holdout"] else ""
         return (
             f"<CalibrationResult: {m['n_records']:,} of {m['n_candidates']:,} records, "
-            f"{m['n_targets']:,} targets, loss {percent(m['loss'])}>"
+            f"{m['n_targets']:,} targets{held_out}, loss {percent(m['loss'])}>"
         )
 
     def _repr_html_(self) -> str:
