@@ -97,11 +97,7 @@ def _inputs(run: Mapping[str, Any]) -> dict[str, Any]:
             f"the run was made from tables in memory ({first_few(frames)}), and not from files; "
             "repeat it in Python, with the code in run.json under 'call'"
         )
-    lost = [
-        source["path"]
-        for source in named.values()
-        if not locate(source["path"]).path.exists()
-    ]
+    lost = [source["path"] for source in named.values() if not locate(source["path"]).path.exists()]
     if lost:
         raise InputError(
             f"the files {first_few(lost)} are not where the run read them; put them back, or "

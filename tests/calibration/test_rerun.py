@@ -75,7 +75,9 @@ def test_what_differs_is_said_with_what_may_be_the_reason(files, tmp_path):
     assert f"Of 40 chosen records, {common} are the same. The loss was " in text
     assert "Other versions: torch 1.0 -> " in text
     assert "gone 2.0 -> none" in text
-    assert "The matrix, the values or the design weights that the files give are others now." in text
+    assert (
+        "The matrix, the values or the design weights that the files give are others now." in text
+    )
     assert "The run had 99 threads, and this one " in text
 
 

@@ -102,7 +102,9 @@ def test_a_column_is_labelled_if_all_its_values_are():
 
 
 def test_codes_of_another_table_mean_what_it_labels_them():
-    own = Coding("stata", values=[[2, "Men"], [1, "Women"], [3, "Other"]]).on(pa.field("x", pa.int64()))
+    own = Coding("stata", values=[[2, "Men"], [1, "Women"], [3, "Other"]]).on(
+        pa.field("x", pa.int64())
+    )
     assert [level_of(text, SEX, "x", "records", own) for text in ("1", "2", "7", "Men")] == [
         "2", "1", "7", "1",
     ]  # fmt: skip

@@ -423,6 +423,7 @@ def test_a_missing_code_is_no_empty_label(tmp_path):
     table = pa.table({"variable": ["count"] * 2, "value": [20, 10]})
     table = table.append_column(coding.on(pa.field("area", pa.int64())), pa.array([1, 9]))
     with pytest.raises(
-        InputError, match=r"`targets` column 'area' has the missing codes '9' in 1 rows; write a lab"
+        InputError,
+        match=r"`targets` column 'area' has the missing codes '9' in 1 rows; write a lab",
     ):
         read_targets(without_missing_codes(table), read_survey(pa.table({"area": [1, 2]})))
