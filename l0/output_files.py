@@ -84,8 +84,8 @@ def check_outputs(
             raise InputError(f"`{argument}`: {shown!r} is written twice; name another file")
         if folder.resolve() in path.parents:
             raise InputError(
-                f"`{argument}`: {shown!r} is inside of the folder {str(folder)!r} of the result, which holds "
-                "nothing else; write beside it"
+                f"`{argument}`: {shown!r} is inside of the folder {str(folder)!r} of the result, "
+                "which holds nothing else; write beside it"
             )
         parent = next(each for each in path.parents if each.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):

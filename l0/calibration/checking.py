@@ -121,8 +121,8 @@ def check(
 
     >>> import pyarrow as pa
     >>> from l0.calibration import check
-    >>> homes = pa.table({"w": [10.0] * 40, "area": ["A", "A "] * 20})
-    >>> targets = pa.table({"variable": ["count"], "area": ["A"], "value": [390.0]})
+    >>> homes = pa.table({"w": [10.0] * 400, "area": ["A", "A "] * 200})
+    >>> targets = pa.table({"variable": ["count"], "area": ["A"], "value": [3900.0]})
     >>> report = check(homes, targets, weight="w")
     >>> report.table.column("severity").to_pylist(), report.table.column("about").to_pylist()
     (['error', 'warning'], ['levels', 'measured otherwise'])
@@ -171,7 +171,9 @@ def check_problem(
     off_scale = any(finding.about == "scale" for finding in found)
     found += excluded_records(problem, reachable, budget, must_keep, quotas)
     found += out_of_joint_reach(problem, limits, k, reachable)
-    found += contradictions(problem, limits, reachable, seconds)
+    # A record that is not chosen has the weight 0, whatever the lower limit.
+    chosen = limits if k == problem.n_records else limits.without_low()
+    found += contradictions(problem, chosen, reachable, seconds)
     if not off_scale:  # else all targets are far from the survey
         found += discrepancies(problem, reachable)
     found += without_records(problem, reasons)

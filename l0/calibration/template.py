@@ -111,6 +111,7 @@ def targets_template(
         survey = replace(survey, weights=np.ones(len(survey.keys)))
     margins = _checked_margins(by, survey, entity)
     variables = list(dict.fromkeys([variables] if isinstance(variables, str) else variables))
+    _check_variables(variables, survey, entity)
     cells = [cell for margin in margins for cell in _cells(survey, margin, entity or "")]
     labels = list(dict.fromkeys(name for margin in margins for name in margin))
     table = pa.table(
@@ -161,6 +162,16 @@ def _checked_margins(
                 f"rename it in `{holder.argument}`"
             )
     return list(margins.values()) or [()]
+
+
+def _check_variables(variables: list[str], survey: Survey, entity: str | None) -> None:
+    units = survey.members[entity] if entity else survey.records
+    for name in variables:
+        if name != COUNT and name not in units.table.column_names:
+            raise InputError(
+                f"`variables` names the column {name!r}, which `{units.argument}` does not have; "
+                f"{closest(name, [*units.table.column_names, COUNT])}"
+            )
 
 
 def _cells(survey: Survey, margin: tuple[str, ...], entity: str) -> list[dict[str, str]]:

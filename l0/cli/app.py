@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 import l0
+from l0.cli.wording import as_options, options_of
 from l0.common.errors import InputError
 
 #: Exit statuses, beside 0 for success. `l0 check` and `l0 rerun` end with the first of them.
@@ -27,12 +28,16 @@ class Commands(TyperGroup):
         except typer.BadParameter as error:
             _stop(error.format_message(), BAD_INPUT)
         except InputError as error:
-            _stop(str(error), BAD_INPUT)
+            _stop(as_options(str(error), self._options(ctx)), BAD_INPUT)
         except BrokenPipeError:  # the reader of the output has closed it: typer ends quietly
             raise
         except OSError as error:
             where = f": {str(error.filename)!r}" if error.filename else ""
-            _stop(f"{error.strerror or error}{where}", BAD_INPUT)
+            _stop(as_options(f"{error.strerror or error}{where}", self._options(ctx)), BAD_INPUT)
+
+    def _options(self, ctx: Any) -> dict[str, str]:
+        """List the options that an error can mean: those of the command, and those of a fit."""
+        return options_of(self.commands[ctx.invoked_subcommand], self.commands["calibrate"])
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -61,9 +61,10 @@ def write_targets(
             "totals are over all rows.",
         ),
     ] = None,
-    variable: Annotated[
+    variables: Annotated[
         list[str] | None,
         typer.Option(
+            "--variable",
             metavar="COLUMN",
             help="Column to add up, or count, the default, for the number of rows. May be "
             "repeated.",
@@ -89,7 +90,7 @@ def write_targets(
     table = targets_template(
         records,
         by=[[name.strip() for name in margin.split(",")] for margin in by or []],
-        variables=variable or ["count"],
+        variables=variables or ["count"],
         entity=entity,
         kind="pyarrow",
         **asked,

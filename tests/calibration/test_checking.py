@@ -8,6 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import l0
 from l0.calibration import CalibrationProblem, check
@@ -252,3 +254,19 @@ def test_variants_of_the_bundled_survey(variant, subject, severity, text):
     assert text in about(report, [severity])[subject]["what"]
     with pytest.raises(InputError, match="pass `members=` with the table of"):  # S14
         check(tax_units, targets, key="tax_unit_id", weight="weight")
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), ends=st.sampled_from(["bounds", "weight_bounds", None]))
+def test_targets_that_a_choice_of_k_records_meets_are_no_contradiction(seed, ends):
+    """Lower limits hold for the chosen records only."""
+    rng = np.random.default_rng(seed)
+    n, k = 60, int(rng.integers(3, 50))
+    weights, ratios = rng.uniform(50, 150, n), np.zeros(n)
+    ratios[rng.choice(n, k, replace=False)] = rng.uniform(0.8, 1.25, k) * n / k
+    A = np.vstack([np.ones(n), rng.lognormal(0, 1, n), rng.normal(0, 1, n), rng.random(n) < 0.5])
+    kept = {"bounds": ratios, "weight_bounds": ratios * weights, None: ratios}[ends]
+    limits = {ends: (kept[kept > 0].min() * 0.99, kept.max() * 1.01)} if ends else {}
+    problem = CalibrationProblem.from_matrix(A, A @ (weights * ratios), weights)
+    found = about(problem.check(k, **limits), ("error", "warning"))
+    assert found.keys() <= {"measured otherwise", "suspect values"}

@@ -154,7 +154,7 @@ def test_units_without_a_label_are_in_no_cell_and_it_says_so(caplog):
         ({"by": ["group"]}, "'group', which has another meaning in a table of targets; rename"),
         ({"by": ["empty"]}, "`by` names the columns 'empty', which leave no cell"),
         ({"by": ["pets"]}, "'pets', which is list<.*; convert it to text"),
-        ({"variables": ["incme"]}, "the variable 'incme' .* closest: 'income'"),
+        ({"variables": ["incme"]}, "`variables` names the column 'incme'.* closest: 'income'"),
         ({"variables": ["area"]}, "the variable 'area' .* not a number"),
         ({"entity": "person"}, "`entity` is 'person', and no table in `members` has this name"),
         ({"kind": "numpy"}, "`kind` is 'numpy'"),

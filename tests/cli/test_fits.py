@@ -115,13 +115,13 @@ def test_a_limit_out_of_reach_is_one_line_and_the_frontier_is_written(files):
     ended = l0_("frontier", *files, *options)
     assert ended.exit_code == 2 and ended.stdout == ""
     (line,) = ended.stderr.splitlines()
-    assert line.startswith("l0: no budget up to 400 records is within `max_loss=1e-09`")
+    assert line.startswith("l0: no budget up to 400 records is within `--max-loss 1e-09`")
     assert pa.csv.read_csv("l0-frontier/frontier.csv").num_rows == 1
 
 
 def test_a_wrong_limit_is_refused_before_any_work(files):
     line = refused("frontier", *files, "--n-records", "60", "--max-untargeted", 15)
-    assert "`max_untargeted` must be a number above 0 and up to 1, got 15.0" in line
+    assert "`--max-untargeted` must be a number above 0 and up to 1, got 15.0" in line
     assert not Path("l0-frontier").exists()
 
 
@@ -242,6 +242,6 @@ def test_rerun_repeats_a_run_and_its_status_says_whether_it_is_the_same(files, s
 
 
 def test_a_wrong_word_for_the_log_is_refused_before_any_work(files):
-    assert "`log` is 'some'; it must be one of 'all', 'none'" in refused(
+    assert "`--log` is 'some'; it must be one of 'all', 'none'" in refused(
         "calibrate", *files, "--log", "some"
     )

@@ -32,7 +32,7 @@ def test_records_that_must_be_kept_and_quotas(files, source, survey):
     exec(saved.run["call"], room)  # noqa: S102
     np.testing.assert_array_equal(room["result"].values, saved.values)
     ended = l0_("frontier", *files, "--n-records", "80,10", *options)
-    assert ended.exit_code == 2 and "`n_records` is 10" in ended.stderr
+    assert ended.exit_code == 2 and "`--n-records` is 10" in ended.stderr
 
 
 def test_whole_weights_are_asked_for_and_written_as_whole_numbers(files):
@@ -109,33 +109,33 @@ def test_records_of_weight_0_can_be_left_out(files, survey):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--method", "magic"], "`method` is 'magic'; it must be one of 'hybrid', 'path'"),
-        (["--loss", "lost"], "`loss` is 'lost'; it must be one of 'capped', 'relative'"),
-        (["--bounds", "5,1"], "`bounds` cross: low 5 is above high 1"),
+        (["--method", "magic"], "`--method` is 'magic'; it must be one of 'hybrid', 'path'"),
+        (["--loss", "lost"], "`--loss` is 'lost'; it must be one of 'capped', 'relative'"),
+        (["--bounds", "5,1"], "`--bounds` cross: low 5 is above high 1"),
         (["--bounds", "5"], "'--bounds': '5' is not of the form LOW,HIGH; write 0.1,10"),
-        (["--bounds", "low,5"], "`records` has no column 'low' to use as a limit of `bounds`"),
+        (["--bounds", "low,5"], "`records` has no column 'low' to use as a limit of `--bounds`"),
         (["--weight-bounds", "1,2,3"], "'--weight-bounds': '1,2,3' is not of the form LOW,HIGH"),
-        (["--must-keep", "ownr"], "no column 'ownr' to use as `must_keep`; closest: 'owner'"),
-        (["--quotas", "none.csv"], "`quotas`: there is no file 'none.csv'"),
+        (["--must-keep", "ownr"], "no column 'ownr' to use as `--must-keep`; closest: 'owner'"),
+        (["--quotas", "none.csv"], "`--quotas`: there is no file 'none.csv'"),
         (["--members", "people.csv"], "'--members': 'people.csv' is not of the form NAME=FILE"),
         (["--members", "person=other.csv"], "`--members` has a name twice"),
         (
             ["--n-records", "0"],
-            "`n_records` must be an integer from 1 to the number of records, 400, got 0",
+            "`--n-records` must be an integer from 1 to the number of records, 400, got 0",
         ),
         (
             ["--n-records", "401"],
-            "`n_records` must be an integer from 1 to the number of records, 400, got 401",
+            "`--n-records` must be an integer from 1 to the number of records, 400, got 401",
         ),
         (["--n-records", "many"], "'--n-records'"),
-        (["--key", "hosehold"], "no column 'hosehold' to use as the `key`; closest: 'household'"),
-        (["--weight", "weights"], "no column 'weights' to use as the design `weight`"),
-        (["--seed", "-1"], "`seed` must be an integer of at least 0, got -1"),
-        (["--epochs", "0"], "`epochs` must be an integer of at least 1, got 0"),
-        (["--device", "abacus"], "`device` 'abacus' cannot be used here"),
+        (["--key", "hosehold"], "no column 'hosehold' to use as the `--key`; closest: 'household'"),
+        (["--weight", "weights"], "no column 'weights' to use as the design `--weight`"),
+        (["--seed", "-1"], "`--seed` must be an integer of at least 0, got -1"),
+        (["--epochs", "0"], "`--epochs` must be an integer of at least 1, got 0"),
+        (["--device", "abacus"], "`--device` 'abacus' cannot be used here"),
         (
             ["--holdout", "wealht*"],
-            "`holdout` has the pattern 'wealht*', which matches the name of",
+            "`--holdout` has the pattern 'wealht*', which matches the name of",
         ),
     ],
 )

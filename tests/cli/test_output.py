@@ -15,7 +15,7 @@ def test_quiet_says_nothing(files):
 
 
 def test_quiet_still_says_what_is_wrong(files):
-    assert "`method` is 'magic'" in refused("calibrate", *files, "--method", "magic", "--quiet")
+    assert "`--method` is 'magic'" in refused("calibrate", *files, "--method", "magic", "--quiet")
 
 
 def test_the_table_shows_the_certificate_and_the_dearest_targets(files):

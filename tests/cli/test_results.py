@@ -91,7 +91,7 @@ def test_estimate_writes_what_the_library_says(saved, survey):
     ("asked", "text"),
     [
         (["--of", "incom"], "closest: 'income'"),
-        (["--statistic", "men"], "`statistic` is 'men'; it must be total, mean,"),
+        (["--statistic", "men"], "`--statistic` is 'men'; it must be total, mean,"),
         (["--by", "state", "--compared-with", "VT"], "'VT' is not of the form COLUMN=LABEL; write"),
         (["--out", "table.xpt"], "cannot write 'table.xpt': .xpt files are read only"),
     ],
@@ -108,7 +108,7 @@ def test_a_result_without_replicates_has_no_estimates(files):
     l0_("calibrate", *files, "--n-records", 40, "--quiet")
     ended = l0_("estimate", "l0-result", files[0])
     assert ended.exit_code == 2
-    assert "calibrate with `replicates=80`" in ended.stderr
+    assert "calibrate with `--replicates 80`" in ended.stderr
 
 
 def test_select_writes_rows_of_any_table_with_the_key(programs):

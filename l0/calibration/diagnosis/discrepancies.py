@@ -5,7 +5,7 @@ is the median factor of its targets, in which each target counts with its number
 far from 1 is a variable that the survey measures otherwise, or that its respondents do not report
 in full. A target whose factor is far from its level is probably wrong. Both rules are ours. A
 factor of few records varies by chance: its logarithm has a standard error of about 1 / sqrt(n_eff),
-with Kish's effective number n_eff of the records behind it.
+with Kish's effective number n_eff of the records behind it. A level has that of its best target.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from l0.calibration.preconditions import telling_targets
 from l0.calibration.problem.core import Problem
 from l0.common.errors import SHOWN, first_few
 
-#: A variable is measured otherwise if its level is beyond this factor.
+#: A variable is measured otherwise if its level is beyond this factor, and beyond `ERRORS` standard
+#: errors.
 LEVEL = 4 / 3
 #: A target is far from its level beyond this factor, more than `SPREADS` robust standard deviations
 #: of its variable, and `ERRORS` standard errors.
@@ -54,7 +55,7 @@ def discrepancies(problem: Problem, reachable: NDArray[np.bool_]) -> Iterator[Fi
         for place in np.flatnonzero(deviations > limits).tolist():
             far.append(int(rows[of[place]]))
             size[far[-1]] = float(factors[of[place]])
-        if abs(level) > math.log(LEVEL):
+        if abs(level) > max(math.log(LEVEL), noise.min()):
             yield _otherwise(problem, variable, level, rows[of])
     if far:
         far.sort(key=lambda row: -abs(size[row]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -56,6 +56,10 @@ class Bounds:
             _at(self.weight_low, records),
             _at(self.weight_high, records),
         )
+
+    def without_low(self) -> Bounds:
+        """Drop the lower limits, which only chosen records keep."""
+        return replace(self, low=0.0, weight_low=0.0)
 
     @cached_property
     def logarithms(self) -> tuple[Limit, Limit]:

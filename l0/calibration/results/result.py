@@ -288,9 +288,10 @@ class CalibrationResult(Generic[FrameT]):
             The records themselves, their members, or another table with the key column.
         path : str or Path
             Where to write: ``.csv``, ``.tsv``, ``.parquet``, ``.feather``, ``.dta``, ``.sav``,
-            ``.zsav`` or ``.xlsx``. An existing file is replaced, but not `table` itself. The cells of a CSV file are
-            written to another CSV file as they are, with the same signs and encoding. Files of
-            Stata and SPSS keep labels, formats and missing codes in files of the same program.
+            ``.zsav`` or ``.xlsx``. An existing file is replaced, but not `table` itself. The cells
+            of a CSV file are written to another CSV file as they are, with the same signs and
+            encoding. Files of Stata and SPSS keep labels, formats and missing codes in files of the
+            same program.
         weight : str, optional
             The column for the calibrated weights (see `select`).
 
@@ -303,7 +304,8 @@ class CalibrationResult(Generic[FrameT]):
         ------
         InputError
             As in `select`; if the suffix is unknown or is one of files that are only read, if the
-            path is that of `table` or in its folder, if a package is missing, or if the file cannot hold a column.
+            path is that of `table` or in its folder, if a package is missing, or if the file
+            cannot hold a column.
         OSError
             If there is no room or no permission. Then an existing file does not change.
 

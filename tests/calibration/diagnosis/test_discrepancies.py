@@ -54,3 +54,18 @@ def test_a_cell_of_one_record_varies_by_chance():
     (finding,) = found(CalibrationProblem.from_matrix(A, [40_000, 50_000], weights))
     assert finding.names == ("target 1",)
     assert "target 1: 500 times" in finding.what
+
+
+def test_a_level_that_a_small_sample_has_by_chance_is_no_finding():
+    """Population totals, and samples of 200: no level is measured otherwise."""
+    rng = np.random.default_rng(0)
+    size, n = 20_000, 200
+    amounts = (rng.random((1, size)) < 0.05) * rng.lognormal(8, 1, size)
+    levels = []
+    for _ in range(20):
+        chosen = rng.choice(size, n, replace=False)
+        of = CalibrationProblem.from_matrix(
+            amounts[:, chosen], amounts.sum(axis=1), np.full(n, size / n)
+        )
+        levels += [finding for finding in found(of) if finding.about == "measured otherwise"]
+    assert len(levels) <= 1
