@@ -26,8 +26,8 @@ from scipy.linalg import hadamard
 from scipy.stats import t as student
 
 from l0.calibration import CalibrationProblem, CalibrationResult, Jackknife, SurveyReplicates
+from l0.calibration.evaluation.sums import LEAST_EFFECTIVE_N, QUANTILES
 from l0.calibration.evaluation.units import Measure, Units
-from l0.calibration.evaluation.untargeted import LEAST_EFFECTIVE_N, QUANTILES
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 from l0.datasets import load_cps
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from l0.calibration import SELECTORS, CalibrationProblem, CalibrationResult
 from l0.calibration import solve as solving
+from l0.calibration.evaluation.comparison import untargeted_metrics
 from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
-from l0.calibration.evaluation.untargeted import untargeted_metrics
 from l0.datasets import cps_paths
 
 Metrics = dict[str, float]

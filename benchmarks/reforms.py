@@ -39,7 +39,8 @@ from environments import CACHE, call, python_with
 from numpy.typing import NDArray
 
 from l0.calibration import SELECTORS, CalibrationProblem
-from l0.calibration.evaluation.untargeted import LEAST_EFFECTIVE_N, MatrixStatistics
+from l0.calibration.evaluation.matrix_statistics import MatrixStatistics
+from l0.calibration.evaluation.sums import LEAST_EFFECTIVE_N
 from l0.calibration.problem.losses import capped_error
 from l0.datasets import load_cps
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from l0.common.errors import InputError, closest
 from l0.data.locations import locate
-from l0.data.writers import writer_of
+from l0.data.writers import check_apart, writer_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def check_outputs(
     ----------
     outputs : sequence of Output
     inputs : sequence of Path or str
-        The files that are read, which must not be replaced.
+        The files and folders that are read, which must not change.
     folder : Path
         The folder of the result, which is replaced as a whole.
     key : str or None
@@ -69,7 +69,6 @@ def check_outputs(
     argument : str
         The name of the outputs in error messages.
     """
-    read = {locate(source).path.resolve() for source in inputs}
     written: set[Path] = set()
     for output in outputs:
         shown = str(output.path)
@@ -80,19 +79,18 @@ def check_outputs(
                 f"`--write` asks for the member table in {shown!r}, which needs the key of its "
                 "records; name its column in `--key`"
             )
-        if path in read:
-            raise InputError(f"{shown!r} is a file that is read; write to another one")
+        check_apart(output.path, inputs, argument)
         if path in written:
-            raise InputError(f"{shown!r} is written twice; name another file")
+            raise InputError(f"`{argument}`: {shown!r} is written twice; name another file")
         if folder.resolve() in path.parents:
             raise InputError(
-                f"{shown!r} is inside of the folder {str(folder)!r} of the result, which holds "
+                f"`{argument}`: {shown!r} is inside of the folder {str(folder)!r} of the result, which holds "
                 "nothing else; write beside it"
             )
         parent = next(each for each in path.parents if each.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
             raise InputError(
-                f"{shown!r} cannot be written, because {str(parent)!r} is not a writable folder; "
-                "name another place"
+                f"`{argument}`: {shown!r} cannot be written, because {str(parent)!r} is not a "
+                "writable folder; name another place"
             )
         written.add(path)

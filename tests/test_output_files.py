@@ -37,15 +37,17 @@ def test_an_unknown_table_is_named():
         ("out/a.csv", "id", r"'out/a.csv' is inside of the folder 'out' of the result"),
         ("notes.txt/a.csv", "id", r"'notes.txt/a.csv' cannot be written, because '.*notes.txt' is"),
         ("folder.csv", "id", r"`--write`: 'folder.csv' is a folder; name a file to write"),
+        ("parts/2021/a.parquet", "id", r"is inside of the folder 'parts', which is read as one t"),
     ],
 )
 def test_what_cannot_be_written_is_said_before_any_work(tmp_path, monkeypatch, path, key, match):
     monkeypatch.chdir(tmp_path)
     Path("notes.txt").touch()
+    Path("parts").mkdir()
     Path("folder.csv").mkdir()
     output = Output(RECORDS, Path(path), needs_key=True)
     with pytest.raises(InputError, match=match):
-        check_outputs([output], [RECORDS], Path("out"), key)
+        check_outputs([output], [RECORDS, "parts"], Path("out"), key)
 
 
 def test_a_file_is_written_once(tmp_path, monkeypatch):

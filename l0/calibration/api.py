@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Generic, Unpack, overload
+from typing import Any, Generic, Unpack, cast, overload
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 
 from l0.calibration.checking import MAX_SECONDS, check_problem
+from l0.calibration.cross_validation import cross_validate
 from l0.calibration.diagnosis.report import CheckReport
-from l0.calibration.evaluation.untargeted import MatrixStatistics, SurveyStatistics
+from l0.calibration.evaluation.matrix_statistics import MatrixStatistics
+from l0.calibration.evaluation.untargeted import SurveyStatistics
 from l0.calibration.inputs.column_types import classify
 from l0.calibration.inputs.survey import check_keys, check_weights
 from l0.calibration.inputs.targets import shares
@@ -37,7 +39,7 @@ from l0.common.sparse_rows import narrow
 from l0.common.text_tables import Row, as_html, as_text
 from l0.common.validation import check_length, checked_labels, checked_matrix, checked_vector
 from l0.data.columns import is_key, plain
-from l0.data.tables import FrameT, Kind, checked_kind, collected
+from l0.data.tables import FrameT, Kind, checked_kind, collected, native
 
 
 class CalibrationProblem(Problem, Generic[FrameT]):
@@ -327,6 +329,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             design_weights=w0,
             names=[named[row] for row in by_name],
             groups=["all"] * m if grouped is None else [grouped[row] for row in by_name],
+            grouped=grouped is not None,
             variables=["row of the matrix"] * m,
             importance=importance,
             tolerance=np.zeros(m),
@@ -416,6 +419,61 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         [40, 10]
         """
         return trace(self, n_records, method, options)
+
+    @takes(Options)
+    def cross_validate(
+        self,
+        families: Sequence[str | Sequence[str]],
+        n_records: int | None = None,
+        method: str | Selector = "hybrid",
+        **options: Unpack[Options],
+    ) -> FrameT:
+        """Hold out one family of targets after the other, and see how far each ends.
+
+        The error of a family that was held out says how good the file is for what no target is
+        about. The problem is compiled once. Each row is what `solve` gives with the family as its
+        `holdout`.
+
+        Parameters
+        ----------
+        families : sequence of str, or of sequences of str
+            Each is a pattern, or a list of patterns, as in `holdout` of `solve`.
+        n_records : int, optional
+            The number of records to keep. None keeps and calibrates all records.
+        method : str or Selector, default "hybrid"
+            As in `l0.calibrate`.
+        **options
+
+        Returns
+        -------
+        frame
+            One row for each family: `family` (its patterns), `n_targets`, `held_out_error` (the
+            mean capped relative error of its targets, weighted by importance, if they are held
+            out), `fitted_error` (if all targets are fitted), `design_error` (under the design
+            weights), `n_records` and `seconds` (of the fit without the family).
+
+        Raises
+        ------
+        InputError
+            If a pattern matches no target, if a family has all targets, or as in `solve`.
+
+        Examples
+        --------
+        Women are the persons who are no men, and nothing else says how many pupils there are:
+
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.array([[1.0, 1, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1]])
+        >>> names = ["persons", "men", "women", "pupils"]
+        >>> problem = CalibrationProblem.from_matrix(A, [60, 20, 40, 10], np.full(4, 10.0), names)
+        >>> table = problem.cross_validate(["women", "pupils"])
+        >>> [f"{error:.0%}" for error in table.column("held_out_error").to_pylist()]
+        ['0%', '100%']
+        >>> [f"{error:.0%}" for error in table.column("fitted_error").to_pylist()]
+        ['0%', '0%']
+        """
+        table = cross_validate(self, families, n_records, method, options)
+        return cast(FrameT, native(table, self.kind))
 
     def check(
         self,

@@ -8,7 +8,7 @@ these options. To add an option, add an entry to `TableOptions` (for reading tab
 # No `from __future__ import annotations`: the `Option` of each annotation is read at run time.
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar, cast
 
@@ -227,6 +227,18 @@ class Options(TypedDict, total=False):
             "label means any level, and an empty limit none.",
             str,
             "FILE",
+        ),
+    ]
+    holdout: Annotated[
+        "str | Sequence[str] | None",
+        Option(
+            "list of str",
+            None,
+            "Targets that are left out of the fit and reported: patterns on their names, such as "
+            "snap/*, or on their groups, with group: before them. An asterisk is any text.",
+            str,
+            "PATTERN",
+            repeated=True,
         ),
     ]
     seed: Annotated[

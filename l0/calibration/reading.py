@@ -69,6 +69,7 @@ class Tables:
             "survey": survey,
             "kinds": self.kinds,
             "n_dropped": survey.n_dropped,
+            "grouped": table.grouped,
         }
 
 
@@ -94,7 +95,7 @@ def compile_tables(survey: Survey, targets: Any, complain: Complain = refuse) ->
     matrix = compile_targets(table, survey, complain)
     weights = survey.weights
     if weights is None:
-        weights = _even_weights(matrix, table)
+        weights = even_weights(matrix, table)
     kinds = None
     if not all(map(table.is_published, range(len(table.names)))):
         matrix, kinds = compile_kinds(table, matrix, survey, weights)
@@ -109,7 +110,15 @@ def compile_tables(survey: Survey, targets: Any, complain: Complain = refuse) ->
     )
 
 
-def _even_weights(matrix: sp.csr_array, table: Targets) -> NDArray[np.float64]:
+def even_weights(matrix: sp.csr_array, table: Targets) -> NDArray[np.float64]:
+    """Make one weight for all records: the median of value / unweighted total, shape (n,).
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array, shape (m, n)
+    table : Targets
+        In the order of the rows of the matrix.
+    """
     published = np.array([table.is_published(row) for row in range(len(table.names))])
     unweighted = np.asarray(matrix.sum(axis=1)).ravel()
     usable = published & (unweighted * table.values > 0)

@@ -16,6 +16,7 @@ from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import SELECTORS
 from l0.calibration.solver_settings import Solver
 from l0.common.errors import InputError, first_few
+from l0.data.locations import locate
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def rerun(
     ------
     InputError
         If the run was made from frames or with objects that ``run.json`` does not contain, or if an
-        input file has changed. The message names them.
+        input file has changed or is elsewhere. The message names them.
     """
     earlier = CalibrationResult.load(saved.parent if saved.name == "run.json" else saved)
     run = earlier.run
@@ -96,6 +97,12 @@ def _inputs(run: Mapping[str, Any]) -> dict[str, Any]:
             f"the run was made from tables in memory ({first_few(frames)}), and not from files; "
             "repeat it in Python, with the code in run.json under 'call'"
         )
+    lost = [source["path"] for source in named.values() if not locate(source["path"]).path.exists()]
+    if lost:
+        raise InputError(
+            f"the files {first_few(lost)} are not where the run read them; put them back, or "
+            "calibrate anew with the files where they are now"
+        )
     changed = [
         source["path"]
         for source in named.values()
@@ -138,15 +145,22 @@ def _compare(earlier: CalibrationResult[Any], result: CalibrationResult[Any]) ->
             f"to {furthest:.1e} of a weight."
         )
     if not same:
-        before, after = earlier.metrics["loss"], result.metrics["loss"]
-        sentences += [f"The loss was {before:.4%}, and is {after:.4%}.", *_reasons(earlier, result)]
+        losses = earlier.metrics["loss"], result.metrics["loss"]
+        sentences.append("The loss was {:.4%}, and is {:.4%}.".format(*losses))
+        sentences += _reasons(earlier, result)
     return Comparison(same, sentences)
 
 
 def _reasons(earlier: CalibrationResult[Any], result: CalibrationResult[Any]) -> Iterator[str]:
     """List what can make two runs differ."""
+    if earlier.run["problem_sha256"] != result.run["problem_sha256"]:
+        yield "The matrix, the values or the design weights that the files give are others now."
     old, new = earlier.run["versions"], versions()
-    packages = [f"{name} {old[name]} -> {new.get(name)}" for name in old if old[name] != new[name]]
+    packages = [
+        f"{name} {old.get(name, 'none')} -> {new.get(name, 'none')}"
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
+    ]
     if packages:
         yield f"Other versions: {', '.join(packages)}."
     if (before := earlier.run["threads"]) != (after := result.run["threads"]):

@@ -21,7 +21,12 @@ from l0.calibration.checks import (
 )
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Metrics
-from l0.calibration.evaluation.notes import constraints_note, notes, rounding_notes
+from l0.calibration.evaluation.notes import (
+    constraints_note,
+    holdout_notes,
+    notes,
+    rounding_notes,
+)
 from l0.calibration.evaluation.replicated import statistics_under
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import checked_distance
@@ -30,6 +35,7 @@ from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.refit import Fit, all_candidates, calibrate_full_file, refit
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.fitting.whole_fit import WholeFit, whole_fit
+from l0.calibration.holdout import hold_out
 from l0.calibration.options import Options, known, with_defaults
 from l0.calibration.preconditions import (
     check_n_records,
@@ -107,7 +113,8 @@ def solve(
     options = with_defaults(options, Options)
     budget = None if n_records is None else check_n_records(n_records, problem)
     replication = checked_replicates(options["replicates"])
-    problem = without_design_columns(problem, replication)
+    whole = without_design_columns(problem, replication)
+    problem = hold_out(whole, options["holdout"])
     with progress_bar(options["progress"]) as listener:
         context, reasons = prepare(problem, budget, options, listener)
         together = check_joint_reach(context, budget or problem.n_records, reasons)
@@ -125,7 +132,7 @@ def solve(
         context = solved.context
         records = solved.selection.records
         as_came = records[np.argsort(problem.record_order[records])]
-        run = describe_run(problem, method, _arguments(context, budget, options))
+        run = describe_run(whole, method, _arguments(context, budget, options))
         result: CalibrationResult[Any] = CalibrationResult(
             indices=np.sort(problem.record_order[records]),
             metrics=solved.metrics,
@@ -352,6 +359,7 @@ def _concluded(
         if whole.changed:
             quality = {**quality, "fit_status": "rounded"}
     remarks += constraints_note(context.constraints)
+    remarks += holdout_notes(problem.held_out)
     metrics: Metrics = {**quality, "seconds": context.history.seconds}
     return Solved(context, selection, first, whole, metrics, tables, remarks, together)
 
@@ -366,6 +374,7 @@ def _arguments(context: FitContext, n_records: int | None, options: Options) -> 
     return {
         "n_records": n_records,
         **told,
+        "holdout": _listed(options["holdout"]),
         **describe_constraints(options["must_keep"], options["quotas"]),
         "bounds": describe_limits(options["bounds"]),
         "weight_bounds": describe_limits(options["weight_bounds"]),
@@ -379,3 +388,9 @@ def _arguments(context: FitContext, n_records: int | None, options: Options) -> 
         "replicates": describe_replicates(options["replicates"]),
         "check_scale": bool(options["check_scale"]),
     }
+
+
+def _listed(patterns: Any) -> list[str] | None:
+    if not patterns:
+        return None
+    return [patterns] if isinstance(patterns, str) else list(patterns)

@@ -17,6 +17,7 @@ from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Fit, calibrate_full_file
 from l0.calibration.fitting.selected import Selection
+from l0.calibration.holdout import hold_out
 from l0.calibration.options import Options, with_defaults
 from l0.calibration.preconditions import check_n_records
 from l0.calibration.problem.core import Problem
@@ -55,7 +56,7 @@ def trace(
             "`replicates`: a frontier has no weights; leave it out, and calibrate with the budget "
             "that you choose"
         )
-    run = Run(problem, get_selector(method), options)
+    run = Run(hold_out(problem, options["holdout"]), get_selector(method), options)
     solved = run.solve(budgets)
     notes = {metrics["n_records"]: of_budget for metrics, of_budget in solved if of_budget}
     table = pa.Table.from_pylist([metrics for metrics, _ in solved])

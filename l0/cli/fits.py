@@ -176,7 +176,8 @@ def _calibrate(
     check_log(log)
     members = options["members"]
     outputs = outputs_of(write, records, members)
-    check_outputs(outputs, [records, targets, *members.values()], out, options["key"])
+    quotas = [options["quotas"]] if options.get("quotas") else []
+    check_outputs(outputs, [records, targets, *members.values(), *quotas], out, options["key"])
     with progress_bar(not quiet) as listener:
         result = calibrate(records, targets, progress=listener, **options)
         result.save(out, log)

@@ -81,16 +81,18 @@ def write_targets(
 ) -> None:
     """Write a table of targets to fill in, with the totals of RECORDS under the design weights."""
     from l0.calibration import targets_template
-    from l0.data.writers import check_new_file, write_table
+    from l0.data.writers import check_apart, check_new_file, write_table
 
     check_new_file(out, "--out")
+    asked = with_members(options)
+    check_apart(out, [records, *asked["members"].values()], "--out")
     table = targets_template(
         records,
         by=[[name.strip() for name in margin.split(",")] for margin in by or []],
         variables=variable or ["count"],
         entity=entity,
         kind="pyarrow",
-        **with_members(options),
+        **asked,
     )
     say(write_table(table, out, "--out"))
     if not quiet:

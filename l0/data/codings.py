@@ -136,7 +136,9 @@ def _missing(values: pa.ChunkedArray, coding: Coding) -> dict[str, Any] | None:
     return {"where": where, "codes": codes} if where.any() else None
 
 
-def level_of(text: str, table: pa.Table, name: str, argument: str) -> str:
+def level_of(
+    text: str, table: pa.Table, name: str, argument: str, stated: pa.Field | None = None
+) -> str:
     """Write a label as a column has it. A value label stands for its code.
 
     Parameters
@@ -148,6 +150,9 @@ def level_of(text: str, table: pa.Table, name: str, argument: str) -> str:
         The name of the column.
     argument : str
         The name of the table in error messages.
+    stated : pyarrow.Field, optional
+        The field of another table that the text comes from. If both have value labels, a code means
+        what it is labelled there: programs number the labels of each file anew.
 
     Raises
     ------
@@ -165,18 +170,21 @@ def level_of(text: str, table: pa.Table, name: str, argument: str) -> str:
     ('2', '2')
     """
     column = table.schema.field(name)
-    level = as_level(text, column.type)
     coding = coding_of(column)
     if coding is None or not coding.values:
-        return level
+        return as_level(text, column.type)
+    if stated is not None and (other := coding_of(stated)) is not None:
+        meant = {as_code(code): str(label).strip() for code, label in other.values}
+        text = meant.get(text) or text
+    level = as_level(text, column.type)
     labelled = {as_code(code): str(label).strip() for code, label in coding.values}
     codes = [code for code, label in labelled.items() if label == text.strip()]
     if codes:
         is_code = level in labelled or level in as_text(pc.unique(table.column(name)))
-        if len(meant := {*codes, *([level] if is_code else [])}) > 1:
+        if len(found := {*codes, *([level] if is_code else [])}) > 1:
             raise InputError(
                 f"{text!r} can mean several codes of `{argument}` column {name!r} "
-                f"({first_few(sorted(meant))}), by its value labels; write the code"
+                f"({first_few(sorted(found))}), by its value labels; write the code"
             )
         return codes[0]
     if is_number(column.type) and level not in labelled and not is_plain_number(text):

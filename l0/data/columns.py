@@ -44,7 +44,12 @@ def unreadable(what: str, n_rows: int) -> pa.ExtensionArray:
 
 
 def check_unique(names: list[str], argument: str) -> None:
-    """Refuse columns with the same name."""
+    """Refuse columns with the same name, or without one."""
+    if (unnamed := names.count("")) > 1:
+        raise InputError(
+            f"`{argument}` has {unnamed:,} columns without a name; its first row must name the "
+            "columns: write names there, and delete titles above it"
+        )
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
         raise InputError(

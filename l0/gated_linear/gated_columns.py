@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import zlib
 from collections.abc import Callable, Iterable
@@ -25,8 +26,19 @@ from l0.common.validation import (
     positive,
     whole_number,
 )
+from l0.gated_linear.fit_state import (
+    FIT,
+    Moments,
+    generator_with,
+    give_moments,
+    moments_of,
+    packed,
+    unpacked_moments,
+)
 from l0.hard_concrete import hard_concrete, logistic_noise, open_probability
 from l0.sparse_operator import SparseOperator
+
+logger = logging.getLogger(__name__)
 
 #: The sigmoid of log alpha starts at least this far from 0 and 1, where its logit is infinite.
 EDGE = 1e-6
@@ -88,8 +100,8 @@ class GatedColumns(nn.Module):
         jitter = not_negative(log_alpha_jitter_sd, "log_alpha_jitter_sd")
         log_alpha = torch.logit(probability.to(device), eps=EDGE)
         self.log_alpha = nn.Parameter(log_alpha + jitter * self._normal(log_alpha))
-        #: The state of Adam at the end of the last fit.
-        self._adam: dict[str, Any] | None = None
+        #: The state of Adam at the end of the last fit, or None before the first one.
+        self._adam: Moments | None = None
         self._in_fit = False
         self._map: SparseOperator | None = None
         self._map_of: tuple[object, ...] = ()
@@ -182,9 +194,9 @@ class GatedColumns(nn.Module):
     ) -> None:
         """Take steps of Adam, and begin with the state of the last fit."""
         optimizer = torch.optim.Adam(parameters, lr=lr, fused=True)
+        names: dict[Tensor, str] = {each: name for name, each in self.named_parameters()}
         if self._adam is not None:
-            optimizer.load_state_dict(self._adam)
-            optimizer.param_groups[0]["lr"] = lr
+            give_moments(optimizer, names, self._adam)
         self._in_fit = True
         try:
             with without_autocast(self.device):
@@ -197,12 +209,62 @@ class GatedColumns(nn.Module):
                         report(epoch + 1, float(loss.detach()))
         finally:  # so that an interrupted fit can go on from here
             optimizer.zero_grad()
-            self._adam = optimizer.state_dict()
+            self._adam = {**(self._adam or {}), **moments_of(optimizer, names)}
             self._in_fit = False
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self._adam is not None:
+            generators = {"fitting": self._fitting, "looking": self._looking}
+            for name, tensor in packed(self._adam, generators).items():
+                destination[prefix + name] = tensor
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        # `load_state_dict` hands over a dictionary of its own.
+        of_fit = {
+            key.removeprefix(prefix): state_dict.pop(key)
+            for key in list(state_dict)
+            if key.startswith(prefix + FIT)
+        }
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        self._resume(of_fit, error_msgs)
+        if strict:
+            unexpected_keys += [prefix + key for key in of_fit]
+
+    def _resume(self, of_fit: dict[str, Tensor], error_msgs: list[str]) -> None:
+        """Go on from the state of a fit. What is not known stays in the dictionary."""
         self._adam = None  # its moments belong to the old parameters
+        if not of_fit:
+            return
+        moments, errors = unpacked_moments(of_fit, self.named_parameters())
+        error_msgs += errors
+        if not errors:
+            self._adam = moments
+        for name in ("fitting", "looking"):
+            state = of_fit.pop(f"{FIT}generator.{name}", None)
+            if state is None:
+                continue
+            generator = generator_with(state, self.device)
+            if generator is None:
+                logger.warning(
+                    "the state has random numbers of a device that is not here; the fit goes on "
+                    "with others"
+                )
+            else:
+                setattr(self, f"_{name}", generator)
 
     def __getstate__(self) -> dict[str, Any]:
         # The matrix belongs to the caller: a copy or a pickle of the model does not contain it.

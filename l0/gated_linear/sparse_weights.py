@@ -78,9 +78,13 @@ class SparseCalibrationWeights(GatedColumns):
 
     Notes
     -----
-    `state_dict` holds the two parameters. `copy.deepcopy` and a pickle of the whole module also
-    carry the state of Adam and of the generator, so that a fit continues exactly where it stopped.
-    After `load_state_dict`, Adam starts anew and no noise is added.
+    `state_dict` holds the two parameters and, after a `fit`, the state of Adam and of the
+    generators, so that a fit goes on from a checkpoint as if it had not stopped: with a `seed`,
+    bit for bit on the same machine. (Without one, the noise comes from torch's global generator,
+    whose state is yours to save.) `copy.deepcopy` and a pickle of the module carry the same.
+    `load_state_dict` adds no noise to the weights. It takes the state of l0-python 0.6, which has
+    the parameters alone: then Adam starts anew. l0-python 0.6 takes a state that was saved after a
+    `fit` with ``strict=False``, and leaves out what it does not know.
 
     References
     ----------

@@ -63,7 +63,8 @@ def test_what_differs_is_said_with_what_may_be_the_reason(files, tmp_path):
     first = saved(tmp_path, files)
     description = tmp_path / "out" / "run.json"
     run = json.loads(description.read_text())
-    run["versions"]["torch"] = "1.0"
+    run["versions"] |= {"torch": "1.0", "gone": "2.0"}
+    run["problem_sha256"] = "another"
     run["arguments"]["epochs"] = 5
     run["threads"] = 99
     description.write_text(json.dumps(run))
@@ -73,6 +74,10 @@ def test_what_differs_is_said_with_what_may_be_the_reason(files, tmp_path):
     text = " ".join(comparison.sentences)
     assert f"Of 40 chosen records, {common} are the same. The loss was " in text
     assert "Other versions: torch 1.0 -> " in text
+    assert "gone 2.0 -> none" in text
+    assert (
+        "The matrix, the values or the design weights that the files give are others now." in text
+    )
     assert "The run had 99 threads, and this one " in text
 
 
@@ -93,6 +98,13 @@ def test_a_file_that_has_changed_is_named(files, tmp_path):
     with Path(files["targets"]).open("a") as file:
         file.write("\n")
     with pytest.raises(InputError, match=r"the files '.*targets.csv' have changed since the run"):
+        rerun(tmp_path / "out")
+
+
+def test_a_file_that_was_moved_is_named(files, tmp_path):
+    saved(tmp_path, files)
+    Path(files["targets"]).rename(tmp_path / "elsewhere.csv")
+    with pytest.raises(InputError, match=r"files '.*targets.csv' are not where the run read them"):
         rerun(tmp_path / "out")
 
 

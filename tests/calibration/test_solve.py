@@ -107,6 +107,7 @@ def test_the_run_says_how_to_repeat_it(problem):
         "weight_bounds": None,
         "must_keep": None,
         "quotas": None,
+        "holdout": None,
         "represent": None,
         "seed": 4,
         "device": arguments["device"],
@@ -342,14 +343,15 @@ def test_the_account_agrees_with_weights_applied_by_hand():
         "n_unreachable": 0,
         **fit_metrics(error, np.full(20, 1 / 20)),
         "gap": 0,
+        "n_holdout": 0,
         **weight_metrics(result.values, w0),
         "seconds": result.metrics["seconds"],
     }
     metrics = dict(result.metrics)
     assert metrics.pop("fit_status") == "exact"
-    assert metrics.pop("untargeted_median_error") is None
-    assert metrics.pop("untargeted_capped_error") is None
-    assert metrics.pop("represented_capped_error") is None
+    errors = ("holdout_median_error", "holdout_capped_error", "untargeted_median_error",
+              "untargeted_capped_error", "represented_capped_error")  # fmt: skip
+    assert {metrics.pop(name) for name in errors} == {None}
     assert metrics == pytest.approx(expected, rel=1e-9, abs=1e-12)
     assert result.untargeted is None
 

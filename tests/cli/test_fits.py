@@ -210,6 +210,14 @@ def test_a_file_that_cannot_be_written_is_refused_before_any_work(files, write, 
     assert message in refused("calibrate", *files, "--write", write)
 
 
+def test_no_file_that_is_read_is_replaced(files, source):
+    quotas = source / "quotas.csv"
+    quotas.write_text("state,max_records\n01,12\n")
+    for path in (quotas, source / "persons.csv", source / "targets.csv"):
+        line = refused("calibrate", *files, "--quotas", quotas, "--write", path)
+        assert line == f"l0: `--write`: {str(path)!r} is a file that is read; write to another one"
+
+
 def test_without_a_key_only_the_records_are_written(files):
     place = files.index("--key")
     line = refused("calibrate", *files[:place], *files[place + 2 :], "--write", "person=a.csv")

@@ -133,6 +133,10 @@ def test_records_of_weight_0_can_be_left_out(files, survey):
         (["--seed", "-1"], "`seed` must be an integer of at least 0, got -1"),
         (["--epochs", "0"], "`epochs` must be an integer of at least 1, got 0"),
         (["--device", "abacus"], "`device` 'abacus' cannot be used here"),
+        (
+            ["--holdout", "wealht*"],
+            "`holdout` has the pattern 'wealht*', which matches the name of",
+        ),
     ],
 )
 def test_a_bad_option_is_refused_in_one_line(files, options, message):
@@ -142,3 +146,12 @@ def test_a_bad_option_is_refused_in_one_line(files, options, message):
 def test_a_missing_member_file_is_refused_in_one_line(files):
     line = refused("calibrate", *files[:6], "--members", "person=gone.csv")
     assert "there is no file 'gone.csv'" in line
+
+
+def test_holdout_may_be_repeated(files):
+    options = ("--holdout", "wealth*", "--holdout", "group:person earnings by age", "--quiet")
+    ended = l0_("calibrate", *files, "--n-records", 80, *options)
+    assert ended.exit_code == 0, ended.output
+    saved = CalibrationResult.load("l0-result")
+    assert saved.metrics["n_holdout"] == 5
+    assert saved.run["arguments"]["holdout"] == ["wealth*", "group:person earnings by age"]

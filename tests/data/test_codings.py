@@ -99,3 +99,17 @@ def test_a_column_is_labelled_if_all_its_values_are():
     assert is_labelled(SEX.schema.field("x"), SEX["x"])
     assert not is_labelled(SEX.schema.field("x"), pa.chunked_array([[1, 2, 3]]))
     assert not is_labelled(pa.field("x", pa.int64()), SEX["x"])
+
+
+def test_codes_of_another_table_mean_what_it_labels_them():
+    own = Coding("stata", values=[[2, "Men"], [1, "Women"], [3, "Other"]]).on(
+        pa.field("x", pa.int64())
+    )
+    assert [level_of(text, SEX, "x", "records", own) for text in ("1", "2", "7", "Men")] == [
+        "2", "1", "7", "1",
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"'Other' is neither a code nor a value label"):
+        level_of("3", SEX, "x", "records", own)
+    assert level_of("1", SEX, "x", "records", pa.field("x", pa.int64())) == "1"
+    # A column without labels has nothing to compare them with.
+    assert level_of("1", pa.table({"x": [1, 2]}), "x", "records", own) == "1"

@@ -34,7 +34,7 @@ def data():
 
 
 def values(module):
-    return [value.clone() for value in module.state_dict().values()]
+    return [value.detach().clone() for value in module.parameters()]
 
 
 def same(one, other):
@@ -140,7 +140,7 @@ def test_an_interrupted_fit_goes_on_where_it_was_stopped(model, data, monkeypatc
     monkeypatch.undo()
     # The gates of the fifth epoch had been drawn: one sample is left out, nothing else.
     model.fit(*data, epochs=6)
-    assert model._adam["state"][0]["step"] == long._adam["state"][0]["step"] == 10
+    assert model._adam["log_alpha"]["step"] == long._adam["log_alpha"]["step"] == 10
     assert all(value.isfinite().all() for value in values(model))
 
 
@@ -152,13 +152,97 @@ def test_the_learning_rate_of_a_later_fit_counts(model, data):
         torch.testing.assert_close(old, new, rtol=0, atol=1e-6)
 
 
-def test_a_loaded_state_starts_adam_anew(model, data):
+def through_a_file(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize("seed", [5, 6, None], ids=["the same seed", "another seed", "no seed"])
+def test_a_loaded_state_goes_on_as_if_it_had_not_stopped(model, data, seed):
     model.fit(*data, epochs=10)
-    other = type(model)(N, seed=5)
-    other.load_state_dict(model.state_dict())
-    model.load_state_dict(model.state_dict())
-    assert same(model, other)
+    model(data[0])  # a sample between two fits has a stream of its own, which goes on too
+    resumed = type(model)(N, seed=seed)
+    resumed.load_state_dict(through_a_file(model.state_dict()))
+    for _ in range(2):
+        assert torch.equal(model(data[0]), resumed(data[0]))
+        model.fit(*data, epochs=10, lr=0.02)
+        resumed.fit(*data, epochs=10, lr=0.02)
+        assert same(model, resumed)
+
+
+def test_a_loaded_state_is_a_copy(model, data):
+    model.fit(*data, epochs=5)
+    one, other = (type(model)(N) for _ in range(2))
+    for twin in (one, other):
+        twin.load_state_dict(model.state_dict())
+    long = copy.deepcopy(model).fit(*data, epochs=5)
+    one.fit(*data, epochs=5)
+    other.fit(*data, epochs=5)
+    assert same(one, other) and same(one, long)
+
+
+def test_a_model_inside_another_module_goes_on_too(model, data):
+    class Outer(torch.nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+    model.fit(*data, epochs=5)
+    outer = Outer(type(model)(N))
+    outer.load_state_dict(through_a_file(Outer(model).state_dict()))
+    assert same(model.fit(*data, epochs=5), outer.inner.fit(*data, epochs=5))
+
+
+def test_without_a_seed_the_global_generator_goes_on(model, data):
+    kind = type(model)
+    torch.manual_seed(3)
+    long = kind(N).fit(*data, epochs=10)
+    torch.manual_seed(3)
+    short = kind(N).fit(*data, epochs=5)
+    noise = torch.get_rng_state()
+    resumed = kind(N)
+    resumed.load_state_dict(short.state_dict())
+    torch.set_rng_state(noise)
+    assert same(long, resumed.fit(*data, epochs=5))
+
+
+def test_before_a_fit_there_are_the_parameters_alone(model, data):
+    names = {name for name, _ in model.named_parameters()}
+    assert set(model.state_dict()) == names
+    bare = {name: value.clone() for name, value in model.state_dict().items()}
+    model.fit(*data, epochs=5)
+    assert all(isinstance(value, torch.Tensor) for value in model.state_dict().values())
+    assert {name for name in model.state_dict() if not name.startswith("fit.")} == names
+    model.load_state_dict(bare, strict=True)  # Adam starts anew
     assert model._adam is None
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda state: state.update({"fit.log_alpha.exp_avg": torch.zeros(3)}), "size mismatch for "
+         "fit.log_alpha.exp_avg"),
+        (lambda state: state.pop("fit.log_alpha.step"), "the state of Adam for 'log_alpha' has"),
+        (lambda state: state.update({"fit.other.step": torch.zeros(())}), "Unexpected key"),
+    ],
+)  # fmt: skip
+def test_a_damaged_state_is_refused(model, data, change, text):
+    state = dict(model.fit(*data, epochs=5).state_dict())
+    change(state)
+    with pytest.raises(RuntimeError, match=text):
+        type(model)(N).load_state_dict(state)
+
+
+def test_random_numbers_of_another_device_are_told(model, data, caplog):
+    state = dict(model.fit(*data, epochs=5).state_dict())
+    for name in ("fitting", "looking"):
+        state[f"fit.generator.{name}"] = torch.zeros(7, dtype=torch.uint8)
+    resumed = type(model)(N, seed=5)
+    resumed.load_state_dict(state)
+    assert "random numbers of a device that is not here" in caplog.text
+    assert resumed._adam is not None
 
 
 # Matrices

@@ -47,6 +47,10 @@ CASES = {
     ),
 }
 
+#: Those that can be fitted, with the totals of a fit.
+FITTED = ("SparseL0Linear", "SparseCalibrationWeights")
+TOTALS = np.arange(1.0, 7)
+
 #: What a module can be asked for without an argument.
 QUESTIONS = (
     "get_active_indices",
@@ -108,6 +112,25 @@ def save(folder, seed):
         torch.save(trained(case, seed).state_dict(), folder / f"{case}.pt")
 
 
+def fitted(folder):
+    """Load the states of fits that the other package left, and leave one of its own."""
+    refused = {}
+    for case in FITTED:
+        state = torch.load(folder / f"fitted {case}.pt", weights_only=True)
+        module = build(case)
+        try:
+            module.load_state_dict(state, strict=True)
+        except RuntimeError as error:
+            refused[case] = str(error)
+        left_out = module.load_state_dict(state, strict=False)
+        assert not left_out.missing_keys
+        torch.save(answers(case, module), folder / f"answers {case}.pt")
+        module.fit(MATRIX, TOTALS, epochs=3)
+        torch.save(module.state_dict(), folder / f"theirs fitted {case}.pt")
+        torch.save(answers(case, module), folder / f"their answers {case}.pt")
+    torch.save(refused, folder / "refused.pt")
+
+
 def load(folder):
     """Give the answers of every case with the state found in a folder."""
     given = {}
@@ -121,6 +144,7 @@ def load(folder):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
+    fitted(folder)
     save(folder / "theirs", seed=1)
     given = {state: load(folder / state) for state in ("ours", "theirs")}
     torch.save(given, folder / "answers.pt")

@@ -9,10 +9,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from l0.calibration.evaluation.metrics import Quality, fit_metrics, weight_metrics
-from l0.calibration.evaluation.untargeted import untargeted_metrics
+from l0.calibration.evaluation.comparison import untargeted_metrics
+from l0.calibration.evaluation.metrics import (
+    Quality,
+    fit_metrics,
+    holdout_metrics,
+    weight_metrics,
+)
 from l0.calibration.fitting.refit import Fit
-from l0.calibration.problem.core import MET, Problem
+from l0.calibration.inputs.kinds import TOTAL
+from l0.calibration.problem.bounds import Bounds, unreachable
+from l0.calibration.problem.core import HELD_OUT, MET, Problem
 from l0.calibration.problem.kinds import Kinds
 from l0.common.errors import InputError
 
@@ -36,6 +43,8 @@ def evaluate(
     Parameters
     ----------
     problem : Problem
+        The targets that it holds out are in the table of the targets, and in no other metric than
+        their own.
     records : ndarray of int64, shape (k,)
         The positions of the records in the problem.
     weights : ndarray of float64 or int64, shape (k,)
@@ -74,9 +83,6 @@ def evaluate(
         )
     everyone = np.zeros(problem.n_records)
     everyone[records] = weights
-    estimate = problem.estimate(everyone)
-    error = problem.errors(estimate)
-    relative_error = problem.relative_errors(error)
     as_came = np.argsort(problem.record_order[records])
     tables = {
         "weights": pa.table(
@@ -86,10 +92,17 @@ def evaluate(
                 "design_weight": w0[as_came],
             }
         ),
-        "targets": _target_table(
-            problem, everyone, estimate, error, relative_error, reasons, together, fit
-        ),
     }
+    targets = _target_table(problem, everyone, reasons, together, fit)
+    relative_error = targets.column("relative_error").to_numpy()
+    holdout = holdout_metrics(np.zeros(0), np.zeros(0))
+    order = problem.target_order
+    if (held := problem.held_out) is not None:
+        out = _held_out_table(held, everyone)
+        holdout = holdout_metrics(out.column("relative_error").to_numpy(), held.importance)
+        targets = _together(targets, out)
+        order = np.concatenate([order, held.target_order])
+    tables["targets"] = targets.take(np.argsort(order))
     if problem.untargeted is not None and reference is not None:
         tables["untargeted"] = problem.untargeted.compare(
             reference * problem.design_weights, everyone, trained
@@ -105,6 +118,7 @@ def evaluate(
         **fit_metrics(relative_error, problem.importance),
         "gap": fit.solution.gap,
         "fit_status": "optimal" if exact_in_part else fit.solution.status,
+        **holdout,
         **untargeted_metrics(tables.get("untargeted")),
         **weight_metrics(everyone[records], w0),
     }
@@ -114,40 +128,79 @@ def evaluate(
 def _target_table(
     problem: Problem,
     weights: NDArray[np.float64],
-    estimate: NDArray[np.float64],
-    error: NDArray[np.float64],
-    relative_error: NDArray[np.float64],
     reasons: NDArray[np.str_],
     together: NDArray[np.str_] | None,
     fit: Fit,
 ) -> pa.Table:
+    estimate = problem.estimate(weights)
+    relative_error = problem.relative_errors(problem.errors(estimate))
     met = np.abs(relative_error) <= np.maximum(MET, problem.tolerance)
-    design_estimate = problem.design_estimates
     status = np.where(reasons != "", "unreachable", np.where(met, "met", "missed"))
     if together is not None:
         reasons = np.where(status == "missed", together, reasons)
+    return _table(
+        problem, estimate, relative_error, status, reasons,
+        _shadow_price(problem, weights, fit.multipliers), fit.at_limit,
+    )  # fmt: skip
+
+
+def _held_out_table(problem: Problem, weights: NDArray[np.float64]) -> pa.Table:
+    """Make the table of the targets that were held out. They have no price."""
+    estimate = problem.estimate(weights)
+    m = problem.n_targets
+    return _table(
+        problem,
+        estimate,
+        problem.relative_errors(problem.errors(estimate)),
+        np.full(m, HELD_OUT),
+        unreachable(problem, Bounds(), problem.n_records),
+        np.zeros(m),
+        np.zeros(m, dtype=bool),
+    )
+
+
+def _table(
+    problem: Problem,
+    estimate: NDArray[np.float64],
+    relative_error: NDArray[np.float64],
+    status: NDArray[np.str_],
+    reasons: NDArray[np.str_],
+    shadow_price: NDArray[np.float64],
+    at_limit: NDArray[np.bool_],
+) -> pa.Table:
     reasons = np.where(np.isnan(estimate) & (reasons == ""), NO_ESTIMATE, reasons)
+    design_estimate = problem.design_estimates
     stated = {"value": problem.values}
     if problem.kinds is not None:
         stated = _stated(problem.kinds, problem.values)
-    table = pa.table(
+    return pa.table(
         {
             "name": pa.array(problem.names, pa.string()),
             **stated,
             "estimate": pa.array(estimate, from_pandas=True),  # NaN becomes null
-            "error": pa.array(error, from_pandas=True),
+            "error": pa.array(problem.errors(estimate), from_pandas=True),
             "relative_error": relative_error,
             "group": pa.array(problem.groups, pa.string()),
             "status": pa.array(status.tolist(), pa.string()),
             "reason": pa.array(reasons.tolist(), pa.string()),
             "importance": problem.importance,
-            "shadow_price": _shadow_price(problem, weights, fit.multipliers),
-            "at_limit": fit.at_limit,
+            "shadow_price": shadow_price,
+            "at_limit": at_limit,
             "design_estimate": design_estimate,
             "design_relative_error": problem.relative_errors(problem.errors(design_estimate)),
         }
     )
-    return table.take(np.argsort(problem.target_order))
+
+
+def _together(fitted: pa.Table, held_out: pa.Table) -> pa.Table:
+    """Put two tables of targets together. Only one of them may have means, or limits."""
+    table = pa.concat_tables([fitted, held_out], promote_options="default")
+    names = max(fitted.column_names, held_out.column_names, key=len)
+    names += [name for name in table.column_names if name not in names]
+    if "statistic" in names:
+        place = table.column_names.index("statistic")
+        table = table.set_column(place, "statistic", table.column("statistic").fill_null(TOTAL))
+    return table.select(names)
 
 
 def _stated(kinds: Kinds, values: NDArray[np.float64]) -> dict[str, Any]:

@@ -37,6 +37,14 @@ class FitMetrics(TypedDict):
     within_10pct: float
 
 
+class HoldoutMetrics(TypedDict):
+    """The number and the errors of the targets that were held out; None if there are none."""
+
+    n_holdout: int
+    holdout_median_error: float | None
+    holdout_capped_error: float | None
+
+
 class UntargetedMetrics(TypedDict):
     """The errors of statistics that are held out, and of soft targets; None if there are none."""
 
@@ -54,7 +62,7 @@ class WeightMetrics(TypedDict):
     top_1pct_weight_share: float
 
 
-class Quality(Counts, FitMetrics, Certificate, UntargetedMetrics, WeightMetrics):
+class Quality(Counts, FitMetrics, Certificate, HoldoutMetrics, UntargetedMetrics, WeightMetrics):
     """All metrics of weights."""
 
 
@@ -78,6 +86,21 @@ def fit_metrics(error: NDArray[np.float64], importance: NDArray[np.float64]) -> 
         "max_error": float(size.max()),
         "within_1pct": float((size <= 0.01).mean()),
         "within_10pct": float((size <= 0.10).mean()),
+    }
+
+
+def holdout_metrics(error: NDArray[np.float64], importance: NDArray[np.float64]) -> HoldoutMetrics:
+    """Summarise the relative errors of the targets that were held out.
+
+    Parameters
+    ----------
+    error, importance : ndarray of float64, shape (h,)
+        `importance` are shares that add up to one.
+    """
+    return {
+        "n_holdout": len(error),
+        "holdout_median_error": float(np.median(np.abs(error))) if len(error) else None,
+        "holdout_capped_error": score(error, importance) if len(error) else None,
     }
 
 

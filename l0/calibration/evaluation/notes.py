@@ -94,6 +94,17 @@ def constraints_note(constraints: Constraints | None) -> list[str]:
     return [f"The chosen records obey the constraints: {' and '.join(parts)}"]
 
 
+def holdout_notes(held_out: Problem | None) -> list[str]:
+    """Say which targets were held out. It is no warning."""
+    if held_out is None:
+        return []
+    were = "was" if held_out.n_targets == 1 else "were"
+    return [
+        f"{_many(held_out.n_targets, 'target')} {were} held out of the fit (`holdout`): "
+        f"{first_few(held_out.names)}"
+    ]
+
+
 def _many(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
 

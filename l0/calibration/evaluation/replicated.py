@@ -41,8 +41,15 @@ def statistics_under(
     {'targets': array([[0., 0.],
            [4., 6.]])}
     """
-    targets = np.column_stack([problem.estimate(column, records) for column in columns.T])
-    found = {"targets": targets[np.argsort(problem.target_order)]}
+    parts = [part for part in (problem, problem.held_out) if part is not None]
+    targets = np.vstack(
+        [
+            np.column_stack([part.estimate(column, records) for column in columns.T])
+            for part in parts
+        ]
+    )
+    order = np.concatenate([part.target_order for part in parts])
+    found = {"targets": targets[np.argsort(order)]}
     if problem.untargeted is not None and reference is not None:
         found["untargeted"] = problem.untargeted.estimates(
             reference * problem.design_weights, records, columns

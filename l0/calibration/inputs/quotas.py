@@ -85,7 +85,8 @@ def read_quotas(source: Any, survey: Survey) -> list[Quota]:
     for name in columns:
         for row, text in enumerate(label_texts(table, name, "quotas")):
             if text is not None:
-                level = level_of(text, survey.records.table, name, "records")
+                stated = table.schema.field(name)
+                level = level_of(text, survey.records.table, name, "records", stated)
                 labels[row].append((name, level))
     names = [", ".join(f"{name}={level}" for name, level in row) or ALL for row in labels]
     twice = [name for name, times in Counter(names).items() if times > 1]

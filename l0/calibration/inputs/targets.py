@@ -32,7 +32,7 @@ from l0.calibration.inputs.kinds import (
 )
 from l0.calibration.inputs.survey import Entity, Survey
 from l0.common.errors import SHOWN, InputError, closest, first_few
-from l0.data.codings import level_of
+from l0.data.codings import coding_of, level_of
 from l0.data.columns import (
     as_level,
     as_numbers,
@@ -77,6 +77,9 @@ class Targets:
     importance, tolerance : ndarray of float64, shape (m,)
         `importance` adds up to one. If the table has groups, each of `groups` has the same share,
         times the importance of its targets.
+    grouped : bool
+        Whether the table has groups, which count the same in the loss. Else `groups` are names for
+        the report.
     """
 
     names: list[str]
@@ -84,6 +87,7 @@ class Targets:
     groups: list[str]
     importance: NDArray[np.float64]
     tolerance: NDArray[np.float64]
+    grouped: bool
 
     @cached_property
     def entities(self) -> list[str]:
@@ -135,6 +139,19 @@ class Targets:
             groups=[self.groups[row] for row in self.ratios],
             importance=self.importance[self.ratios],
             tolerance=self.tolerance[self.ratios],
+            grouped=self.grouped,
+        )
+
+    def of(self, rows: NDArray[np.int64]) -> Targets:
+        """Take some targets. Their shares of the loss are those of a table with them alone."""
+        groups, names = ([each[row] for row in rows] for each in (self.groups, self.names))
+        return Targets(
+            names=names,
+            statements=[self.statements[row] for row in rows],
+            groups=groups,
+            importance=shares_among(self.importance, self.groups, self.grouped, rows),
+            tolerance=self.tolerance[rows],
+            grouped=self.grouped,
         )
 
 
@@ -233,6 +250,7 @@ def read_targets(source: Any, survey: Survey, complain: Complain = refuse) -> Ta
         groups=groups,
         importance=shares(importance[rows], groups if any(stated_groups) else None, named),
         tolerance=tolerance[rows],
+        grouped=any(stated_groups),
     )
 
 
@@ -296,6 +314,32 @@ def shares(
         _, group, size = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
         importance = importance / size[group]
     return importance / math.fsum(importance)  # does not depend on the order of the rows
+
+
+def shares_among(
+    importance: NDArray[np.float64], groups: Sequence[str], grouped: bool, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Compute the shares that some targets would have without the others.
+
+    Parameters
+    ----------
+    importance : ndarray of float64, shape (m,)
+        The shares of all targets.
+    groups : sequence of str, length m
+    grouped : bool
+        Whether each group has the same share.
+    rows : ndarray of int64, shape (r,)
+
+    Returns
+    -------
+    ndarray of float64, shape (r,)
+        They add up to one, or all are 0 if all of `importance` are.
+    """
+    if grouped:
+        names, size = np.unique(groups, return_counts=True)
+        importance = importance * size[np.searchsorted(names, groups)]
+    given, of = importance[rows], [groups[row] for row in rows]
+    return shares(given, of if grouped else None, of) if given.any() else given
 
 
 def _check_swallowed(table: pa.Table, survey: Survey) -> None:
@@ -375,8 +419,15 @@ def _optional_text(table: pa.Table, name: str) -> list[str]:
 
 
 def label_texts(table: pa.Table, name: str, argument: str) -> list[str | None]:
-    """Take a column of labels as text."""
+    """Take a column of labels as text. An empty cell is None, and a missing code is an error."""
     values = table.column(name)
+    coding = coding_of(table.schema.field(name))
+    if coding is not None and coding.found:
+        raise InputError(
+            f"`{argument}` column {name!r} has the missing codes {first_few(coding.found)} in "
+            f"{sum(coding.found.values()):,} rows; write a label there, or an empty cell for all "
+            "levels"
+        )
     try:
         if is_label(values.type):
             return as_text(values)
@@ -488,7 +539,9 @@ def _labels(
                 units = survey.members[entity] if entity else survey.records
                 holder = survey.holder(units, name)
                 written[entity, text] = (
-                    level_of(text, holder.table, name, holder.argument) if holder else text
+                    level_of(text, holder.table, name, holder.argument, table.schema.field(name))
+                    if holder
+                    else text
                 )
             row_labels.append((name, written[entity, text]))
     return [tuple(row_labels) for row_labels in labels]

@@ -30,6 +30,10 @@ FLOOR = 1e-3
 MET = 0.01
 
 
+#: The status of a target that no fit sees.
+HELD_OUT = "held out"
+
+
 class Stratification(Protocol):
     """What a probability sample can use to represent the records: their order and their features.
 
@@ -177,6 +181,12 @@ class Problem:
         The kinds of the targets, or None if all of them are totals with a value.
     n_dropped : int
         The number of records of design weight 0 that the problem leaves out.
+    grouped : bool
+        Whether each of `groups` has the same share of the loss, times the importance of its
+        targets.
+    held_out : Problem or None
+        Targets of the same records that no fit sees and that a result reports, or None if there are
+        none.
     """
 
     matrix: sp.csr_array
@@ -200,6 +210,8 @@ class Problem:
     floor: float = FLOOR
     kinds: Kinds | None = None
     n_dropped: int = 0
+    grouped: bool = False
+    held_out: Problem | None = None
 
     @property
     def n_records(self) -> int:

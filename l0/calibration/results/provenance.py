@@ -21,6 +21,7 @@ from l0.calibration.problem.core import Problem
 from l0.calibration.selection import SELECTORS, Selector
 from l0.data.locations import locate
 from l0.data.readers.parquet_files import parts_of
+from l0.data.tables import collected
 
 UNTRIMMED = (
     "The replicate weights were left out, because they belong to the weights before the trimming; "
@@ -88,7 +89,7 @@ def describe_constraints(must_keep: Any, quotas: Any) -> dict[str, Any]:
         sha256 = hashlib.sha256("\n".join(values).encode()).hexdigest()
         found["must_keep"] = {"shape": [len(values)], "sha256": sha256}
     if quotas is not None:
-        found["quotas"] = describe_source(quotas)
+        found["quotas"] = describe_source(collected(quotas))
     return found
 
 

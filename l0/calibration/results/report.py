@@ -20,10 +20,19 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics, fit_metrics
-from l0.calibration.problem.losses import capped_error
+from l0.calibration.problem.losses import capped_error, score
 from l0.calibration.results import charts
 from l0.calibration.results.standard_errors import standard_error_rows
-from l0.calibration.results.summary import certificate, dearest, known_amount, price, stated
+from l0.calibration.results.summary import (
+    before_fit,
+    certificate,
+    dearest,
+    fitted,
+    held_out,
+    known_amount,
+    price,
+    stated,
+)
 from l0.common.formatting import amount, percent, signed
 from l0.data.columns import as_numbers
 
@@ -61,7 +70,8 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         run=run,
         full=full,
         certificate=certificate(metrics),
-        fit=_fit(tables["targets"]),
+        fit=_fit(fitted(tables["targets"])),
+        holdout_before=score(*before_fit(held_out(tables["targets"]))),
         untargeted=_untargeted(tables.get("untargeted")),
         n_trained=_n_trained(tables.get("untargeted")),
         missing_reason=_missing_reason(tables.get("untargeted"), full),

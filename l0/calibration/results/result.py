@@ -59,7 +59,7 @@ from l0.data.tables import (
     read_table,
     take_weighted_rows,
 )
-from l0.data.writers import write_table, writer_of
+from l0.data.writers import check_apart, write_table, writer_of
 
 #: The column of `expand` with the number of a copy, and the largest number of rows by default.
 COPY, MAX_ROWS = "copy", 10_000_000
@@ -102,7 +102,11 @@ class CalibrationResult(Generic[FrameT]):
     * `n_candidates`: the number of all records, without those of design weight 0.
     * `n_forced_out`: the number of records that must have the weight 0, because they only add to a
       target of value 0.
-    * `n_targets`, `n_unreachable`: the numbers of targets, and of those that no weights can hit.
+    * `n_targets`, `n_unreachable`: the numbers of targets in the fit, and of those that no weights
+      can hit. No metric but the next three counts targets that were held out (`holdout`).
+    * `n_holdout`, `holdout_median_error`, `holdout_capped_error`: the number of targets that were
+      held out, and the median and the mean of their relative errors, as in `median_error` and
+      `loss`. The errors are None if there are no such targets.
     * `loss`: the mean over all targets, also unreachable ones, of the relative error, capped at 1
       and weighted by importance.
     * `median_error`, `max_error`: of the relative errors of all targets.
@@ -177,12 +181,13 @@ class CalibrationResult(Generic[FrameT]):
         Its columns are `name`, `value`, `estimate`, `error` (estimate - value), `relative_error`
         (error over ``|value|``, or over 0.1% of the design-weighted total of the absolute entries
         if that is larger, as it is for a value of 0), `group`, `status` (``met`` if the relative
-        error is within 1% or within the tolerance, else ``missed`` or ``unreachable``), `reason`
-        (why it is unreachable, or why it cannot be met together with others), `importance` (shares
-        that add up to one), `shadow_price` (the change of the fit's objective if the value were 1%
-        larger; negative if the fit would be better), `at_limit` (whether the target gives way in
-        the fit: its price is as high as its importance allows), and `design_estimate` and
-        `design_relative_error` under the design weights.
+        error is within 1% or within the tolerance, else ``missed`` or ``unreachable``; ``held out``
+        of a target that no fit saw), `reason` (why it is unreachable, or why it cannot be met
+        together with others), `importance` (shares that add up to one, over the targets in the fit
+        and over those that were held out), `shadow_price` (the change of the fit's objective if the
+        value were 1% larger; negative if the fit would be better), `at_limit` (whether the target
+        gives way in the fit: its price is as high as its importance allows), and `design_estimate`
+        and `design_relative_error` under the design weights.
 
         If some targets are no totals, there is a column `statistic`, and all numbers of a mean, a
         ratio or a share are in its own terms. `estimate` and `error` are null if the chosen records
@@ -283,7 +288,7 @@ class CalibrationResult(Generic[FrameT]):
             The records themselves, their members, or another table with the key column.
         path : str or Path
             Where to write: ``.csv``, ``.tsv``, ``.parquet``, ``.feather``, ``.dta``, ``.sav``,
-            ``.zsav`` or ``.xlsx``. An existing file is replaced. The cells of a CSV file are
+            ``.zsav`` or ``.xlsx``. An existing file is replaced, but not `table` itself. The cells of a CSV file are
             written to another CSV file as they are, with the same signs and encoding. Files of
             Stata and SPSS keep labels, formats and missing codes in files of the same program.
         weight : str, optional
@@ -297,8 +302,8 @@ class CalibrationResult(Generic[FrameT]):
         Raises
         ------
         InputError
-            As in `select`; if the suffix is unknown or is one of files that are only read, if a
-            package is missing, or if the file cannot hold a column.
+            As in `select`; if the suffix is unknown or is one of files that are only read, if the
+            path is that of `table` or in its folder, if a package is missing, or if the file cannot hold a column.
         OSError
             If there is no room or no permission. Then an existing file does not change.
 
@@ -319,6 +324,8 @@ class CalibrationResult(Generic[FrameT]):
         id,wgt
         """
         writer_of(path, "path")
+        if is_path(table):
+            check_apart(path, [table], "path")
         source, rows, form = source_of(table, "table", self.run["key"])
         name = self._weight_column(rows, weight)
         places, of = self._chosen_rows(rows)
@@ -889,9 +896,10 @@ class CalibrationResult(Generic[FrameT]):
 
     def __repr__(self) -> str:
         m = self.metrics
+        held_out = f" ({m['n_holdout']:,} held out)" if m["n_holdout"] else ""
         return (
             f"<CalibrationResult: {m['n_records']:,} of {m['n_candidates']:,} records, "
-            f"{m['n_targets']:,} targets, loss {percent(m['loss'])}>"
+            f"{m['n_targets']:,} targets{held_out}, loss {percent(m['loss'])}>"
         )
 
     def _repr_html_(self) -> str:

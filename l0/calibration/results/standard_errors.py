@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from l0.calibration.results.summary import Rows
+from l0.calibration.results.summary import Rows, fitted
 from l0.calibration.variance.replicates import Replicates
 from l0.common.formatting import percent
 from l0.common.text_tables import Row
@@ -50,7 +50,7 @@ def standard_error_rows(tables: Mapping[str, pa.Table]) -> Rows:
     """Make the table of standard errors: a row for each family, none without replicates."""
     head = ("Standard errors", "Number", "Median", "90% are below")
     parts: list[tuple[str, pa.Table]] = []
-    targets, untargeted = tables["targets"], tables.get("untargeted")
+    targets, untargeted = fitted(tables["targets"]), tables.get("untargeted")
     if STANDARD_ERROR in targets.column_names:
         counts = pc.value_counts(targets.column("group")).to_pylist()
         largest = sorted(counts, key=lambda group: -group["counts"])[:GROUPS]

@@ -126,12 +126,13 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(
             f"{str(path)!r} lacks {first_few(missing)}; restore them or calibrate again"
         )
-    for name, count in (("weights.parquet", "n_records"), ("targets.csv", "n_targets")):
+    n_targets = metrics["n_targets"] + metrics["n_holdout"]
+    for name, count in (("weights.parquet", metrics["n_records"]), ("targets.csv", n_targets)):
         rows = content[name].num_rows
-        if rows != metrics[count]:
+        if rows != count:
             raise InputError(
-                f"{str(path / name)!r} has {rows:,} rows, where metrics.json says "
-                f"{metrics[count]}; restore them or calibrate again"
+                f"{str(path / name)!r} has {rows:,} rows, where metrics.json says {count}; restore "
+                "them or calibrate again"
             )
     weights = content["weights.parquet"]
     return {

@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics, fit_metrics
+from l0.calibration.problem.core import HELD_OUT
+from l0.calibration.problem.losses import score
 from l0.common.formatting import amount, percent, signed
 from l0.common.text_tables import Row
 from l0.data.columns import as_text
@@ -30,12 +34,15 @@ HEADLINES: Headlines = {
     "loss": ("Mean error on targets", percent),
     "within_1pct": ("Targets within 1%", percent),
     "within_10pct": ("Targets within 10%", percent),
+    "holdout_capped_error": ("Mean error on held-out targets", percent),
     "untargeted_capped_error": ("Mean untargeted error*", percent),
     "represented_capped_error": ("Mean error of represented totals", percent),
     "effective_sample_size": ("Effective sample size", _count),
     "max_weight_ratio": ("Largest weight ratio", "{:,.1f}".format),
     "seconds": ("Seconds", "{:,.1f}".format),
 }
+#: Those that some results have not.
+OPTIONAL = ("holdout_capped_error", "represented_capped_error")
 FOOTNOTE = (
     "* On statistics that no fit is trained on, against the file in which all\n"
     "  records are calibrated. All errors are relative and count at most 100%.\n"
@@ -51,15 +58,14 @@ WORST = 5
 
 def result_rows(metrics: Metrics, targets: pa.Table) -> Rows:
     """Make the table of a result: a row for each metric, with the design weights beside it."""
-    error, importance = (
-        targets.column(name).to_numpy() for name in ("design_relative_error", "importance")
-    )
-    before = {
+    before: dict[str, Any] = {
         "n_records": metrics["n_candidates"],
-        **fit_metrics(error, importance),
+        **fit_metrics(*before_fit(fitted(targets))),
         "max_weight_ratio": 1.0,
     }
-    shown = _without_soft_targets() if metrics["represented_capped_error"] is None else HEADLINES
+    if metrics["n_holdout"]:
+        before["holdout_capped_error"] = score(*before_fit(held_out(targets)))
+    shown = _without([name for name in OPTIONAL if metrics[name] is None])  # type: ignore[literal-required]
     titles = [title for title, _ in shown.values()]
     cells = (_cells(of, shown) for of in (before, metrics))
     rows: list[Row] = list(zip(titles, *cells, strict=True))
@@ -68,7 +74,8 @@ def result_rows(metrics: Metrics, targets: pa.Table) -> Rows:
 
 def frontier_rows(budgets: Sequence[Mapping[str, Any]]) -> Rows:
     """Make the table of a frontier: a row for each budget, and a column for each metric."""
-    shown = _without_soft_targets()
+    unknown = all(metrics.get("holdout_capped_error") is None for metrics in budgets)
+    shown = _without(["represented_capped_error", *["holdout_capped_error"] * unknown])
     head = [title for title, _ in shown.values()]
     return head, [_cells(metrics, shown) for metrics in budgets]
 
@@ -201,9 +208,27 @@ def joint_reasons(targets: pa.Table) -> list[str]:
     return list(dict.fromkeys(reasons))[:WORST]
 
 
-def _without_soft_targets() -> Headlines:
-    """Leave out the row of the soft targets."""
-    return {name: of for name, of in HEADLINES.items() if name != "represented_capped_error"}
+def fitted(targets: pa.Table) -> pa.Table:
+    """Take the targets that were in the fit."""
+    return targets.filter(pc.not_equal(targets.column("status"), HELD_OUT))
+
+
+def held_out(targets: pa.Table) -> pa.Table:
+    """Take the targets that were held out of the fit."""
+    return targets.filter(pc.equal(targets.column("status"), HELD_OUT))
+
+
+def before_fit(targets: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the errors under the design weights, and the shares of the targets."""
+    error, importance = (
+        targets.column(name).to_numpy() for name in ("design_relative_error", "importance")
+    )
+    return error, importance
+
+
+def _without(names: Sequence[str]) -> Headlines:
+    """Leave out some rows."""
+    return {name: of for name, of in HEADLINES.items() if name not in names}
 
 
 def _cells(metrics: Mapping[str, Any], shown: Headlines) -> list[str]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from l0.common.errors import InputError, first_few
+from l0.common.errors import SHOWN, InputError, first_few
 from l0.data.columns import check_unique, is_number
 from l0.data.locations import Location, locate
 from l0.data.readers.csv_encoding import check_encoding
-from l0.data.readers.csv_form import AS_CSV, UTF8, CsvForm, form_of
+from l0.data.readers.csv_form import AS_CSV, NULLS, UTF8, CsvForm, form_of
 
 #: The number of bytes that are checked before a CSV file is read.
 HEAD = 1 << 16
@@ -40,8 +41,8 @@ def merged_cells(location: Location, name: str) -> list[str]:
     form = form_of(location, name)
     cells = _read_typed(location, form, {name: pa.string()})[name]
     plain = form.plain(cells)
-    nulls = pa.array(pa.csv.ConvertOptions().null_values)
-    numbers = pc.if_else(pc.is_in(plain, value_set=nulls), None, plain).cast(pa.float64())
+    empty = pc.is_in(plain, value_set=pa.array(NULLS))
+    numbers = pc.if_else(empty, None, plain).cast(pa.float64())
     pairs = pa.table({"number": numbers, "cell": pc.replace_substring_regex(plain, r"\.0*$", "")})
     same = (
         pairs.filter(numbers.is_valid())
@@ -92,6 +93,7 @@ def _read(
     if numeric:
         texts = _read_typed(location, form, dict.fromkeys(numeric, pa.string()))
         for name, floating in numeric.items():
+            form.check_points(texts[name], f"`{argument}` column {name!r}", location)
             if _are_codes(form.plain(texts[name]), floating, name == key):
                 table = table.set_column(names.index(name), name, texts[name])
     if form.thousands:
@@ -149,15 +151,15 @@ def _as_numbers(
     cells: pa.ChunkedArray, form: CsvForm, what: str, location: Location
 ) -> pa.ChunkedArray:
     """Convert cells to numbers, and name those that are none."""
-    plain = form.plain(cells)
-    try:
-        return plain.cast(pa.float64())
-    except pa.ArrowInvalid:
-        texts = cells.to_pylist()
-    rows = [row for row, cell in enumerate(texts) if cell is not None and not form.is_number(cell)]
+    form.check_points(cells, what, location)
+    numbers = form.are_numbers(cells)
+    if not pc.any(pc.invert(numbers)).as_py():
+        return form.plain(cells).cast(pa.float64())
+    rows = np.flatnonzero(~numbers.fill_null(True).to_numpy()).tolist()
+    texts = cells.take(pa.array(rows[:SHOWN])).to_pylist()
     raise InputError(
         f"{what} of {str(location)!r} has {len(rows):,} cells that are not plain numbers "
-        f"({first_few(texts[row] for row in rows)} in rows {first_few(rows)}); write them like "
+        f"({first_few(texts, len(rows))} in rows {first_few(rows)}); write them like "
         "28717.16, or say how numbers are written, as in 'file.csv#decimal=comma,thousands=point'"
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +27,8 @@ SIGNS = {
     "thousands": {"comma": ",", "point": ".", "space": " ", "apostrophe": "'"},
 }
 UTF8 = "utf-8"
+#: Cells that are empty in a column of numbers.
+NULLS = pa.csv.ConvertOptions().null_values
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,15 @@ class CsvForm:
         A sign each. `thousands` is empty if digits are not grouped.
     encoding : str
         A name that Python knows.
+    is_stated : bool
+        Whether somebody named the decimal sign.
     """
 
     separator: str = ","
     decimal: str = "."
     thousands: str = ""
     encoding: str = UTF8
+    is_stated: bool = field(default=False, compare=False)
 
     @property
     def reading(self) -> pa.csv.ReadOptions:
@@ -53,38 +59,77 @@ class CsvForm:
 
     @property
     def parsing(self) -> pa.csv.ParseOptions:
-        """The separator, for Arrow."""
-        return pa.csv.ParseOptions(delimiter=self.separator)
+        """The separator, for Arrow. A cell in quotes may have several lines."""
+        return pa.csv.ParseOptions(delimiter=self.separator, newlines_in_values=True)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether numbers are written as Arrow reads them."""
+        return not self.thousands and self.decimal == "."
 
     @cached_property
-    def _grouped(self) -> str:
-        """The pattern of a number whose digits are in groups."""
+    def _number(self) -> str:
+        """The pattern of a number, with or without groups of digits."""
         thousands, decimal = re.escape(self.thousands), re.escape(self.decimal)
-        return rf"^[+-]?(0|[1-9]\d{{0,2}}({thousands}\d{{3}})+|[1-9]\d*)({decimal}\d*)?$"
+        groups = rf"|[1-9]\d{{0,2}}({thousands}\d{{3}})+" if thousands else ""
+        return rf"^[+-]?((\d+{groups})({decimal}\d*)?|{decimal}\d+)([eE][+-]?\d+)?$"
 
     def plain(self, cells: pa.ChunkedArray) -> pa.ChunkedArray:
         """Write cells that are numbers with a point and without groups. Others do not change."""
         cells = pc.utf8_trim_whitespace(cells)
-        if not self.thousands and self.decimal == ".":
+        if self._is_plain:
             return cells
-        # Without groups, any number with this decimal sign.
-        pattern = self._grouped if self.thousands else r"^[+-]?[\d,]+([eE][+-]?\d+)?$"
         points = pc.replace_substring(cells, self.thousands, "") if self.thousands else cells
         points = pc.replace_substring(points, self.decimal, ".")
-        return pc.if_else(pc.match_substring_regex(cells, pattern), points, cells)
+        return pc.if_else(pc.match_substring_regex(cells, self._number), points, cells)
 
     def ungrouped(self, cells: pa.ChunkedArray) -> pa.ChunkedArray:
         """Convert cells to numbers if all are numbers, with or without groups. Else they stay."""
-        numbers = pc.match_substring_regex(pc.utf8_trim_whitespace(cells), self._grouped)
-        if not len(numbers.drop_null()) or not pc.all(numbers).as_py():
+        empty = pc.is_in(pc.utf8_trim_whitespace(cells), value_set=pa.array(NULLS))
+        known = pc.if_else(empty, None, cells)
+        numbers = self.are_numbers(known)
+        codes = pc.any(pc.match_substring_regex(known, r"^\s*[+-]?0\d")).as_py()
+        if codes or not len(numbers.drop_null()) or not pc.all(numbers).as_py():
             return cells
-        plain = self.plain(cells)
-        floating = pc.any(pc.match_substring(plain, ".")).as_py()
+        plain = self.plain(known)
+        floating = pc.any(pc.match_substring_regex(plain, r"[.eE]")).as_py()
         return plain.cast(pa.float64() if floating else pa.int64())
 
-    def is_number(self, cell: str) -> bool:
-        """Tell whether a cell is a number of this form."""
-        return is_plain_number(self.plain(pa.chunked_array([[cell]]))[0].as_py())
+    def are_numbers(self, cells: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Tell which cells are numbers of this form. Null stays null."""
+        cells = pc.utf8_trim_whitespace(cells)
+        if not self._is_plain:
+            return pc.match_substring_regex(cells, self._number)
+        try:
+            cells.cast(pa.float64())
+            return pc.equal(cells, cells)
+        except pa.ArrowInvalid:
+            found = [None if cell is None else is_plain_number(cell) for cell in cells.to_pylist()]
+        return pa.chunked_array([pa.array(found, pa.bool_())])
+
+    def check_points(self, cells: pa.ChunkedArray, what: str, location: Location) -> None:
+        """Refuse a column in which no cell tells whether a point is decimal or groups digits.
+
+        Where a semicolon separates cells, numbers often have a decimal comma.
+
+        Parameters
+        ----------
+        cells : pyarrow.ChunkedArray of str
+        what : str
+            The beginning of the error message: ``"`targets` column 'value'"``.
+        location : Location
+        """
+        if self.separator != ";" or self.is_stated or self.thousands:
+            return
+        pointed = cells.filter(pc.match_substring(cells, "."))
+        pattern = r"^\s*[+-]?[1-9]\d{0,2}\.\d{3}\s*$"
+        if len(pointed) and pc.all(pc.match_substring_regex(pointed, pattern)).as_py():
+            raise InputError(
+                f"{what} of {str(location)!r} has points that may be decimal or may group digits "
+                f"({first_few(pc.unique(pointed).to_pylist())}); say so, as in "
+                "'file.csv#separator=semicolon,decimal=point' or "
+                "'file.csv#separator=semicolon,decimal=comma,thousands=point'"
+            )
 
 
 def form_of(location: Location, argument: str) -> CsvForm:
@@ -97,7 +142,7 @@ def form_of(location: Location, argument: str) -> CsvForm:
     InputError
         If an option or its value is unknown, or if one sign has two meanings.
     """
-    found = {"separator": "\t"} if ".tsv" in location.name else {}
+    found: dict[str, Any] = {"separator": "\t"} if ".tsv" in location.name else {}
     for name, word in options_of(location, argument, (*SIGNS, "encoding")).items():
         if name == "encoding":
             found[name] = checked_encoding(word, argument)
@@ -108,7 +153,7 @@ def form_of(location: Location, argument: str) -> CsvForm:
             )
         else:
             found[name] = SIGNS[name][word]
-    form = CsvForm(**found)
+    form = CsvForm(**found, is_stated="decimal" in found)
     if form.thousands == form.decimal:
         raise InputError(
             f"`{argument}`: decimal and thousands are both {form.decimal!r} in {str(location)!r}; "

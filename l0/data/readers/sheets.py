@@ -13,6 +13,16 @@ from l0.data.codings import whole
 from l0.data.columns import as_text, check_unique
 from l0.data.locations import Location
 from l0.data.packages import package_for
+from l0.data.readers.sheet_xml import address, lost_cells
+
+#: Cells that are read as empty (see `lost_cells`), in words, and the remedy.
+LOST = (
+    ("errors", "cells with an error", "correct them, or delete what stands there"),
+    ("formulas", "formulas without a value", "open the file in its program and save it again"),
+    ("merged", "merged ranges", "unmerge them, and write the value into each cell"),
+)
+#: Kinds of cells that are one column: a date is also a date with time, that of its midnight.
+DATE, MOMENT = "a date", "a date with time"
 
 
 def read_sheet(
@@ -27,7 +37,8 @@ def read_sheet(
     calamine = package_for("python_calamine", f"`{argument}`: reading", location)
     try:
         book = calamine.CalamineWorkbook.from_path(str(location.path))
-        sheet = book.get_sheet_by_name(_sheet_name(book.sheet_names, location, argument))
+        name = _sheet_name(book.sheet_names, location, argument)
+        sheet = book.get_sheet_by_name(name)
         rows, start = sheet.to_python(), sheet.start or (0, 0)
     except calamine.PasswordError:
         raise _encrypted(location, argument) from None
@@ -38,11 +49,12 @@ def read_sheet(
     if not rows:
         raise InputError(f"`{argument}`: the sheet of {str(location)!r} is empty; name another")
     names = _names(rows[0], start, argument, location)
+    _check_lost(location, name, argument)
     lines = [row for row in enumerate(rows[1:], 1) if any(cell != "" for cell in row[1])]
     columns = {}
     for place, name in enumerate(names):
         cells = [None if row[place] == "" else row[place] for _, row in lines]
-        addresses = [_address(start, line, place) for line, _ in lines]
+        addresses = [address(start[0] + line, start[1] + place) for line, _ in lines]
         as_labels = column_types is not None and name not in column_types
         columns[name] = _column(cells, addresses, f"`{argument}` column {name!r}", as_labels)
     return pa.table(columns)
@@ -73,13 +85,15 @@ def _sheet_name(sheets: Sequence[str], location: Location, argument: str) -> str
     return sheets[0]
 
 
-def _address(start: tuple[int, int], row: int, column: int) -> str:
-    """Write the address of a cell as the program shows it, such as B7."""
-    letters, place = "", start[1] + column + 1
-    while place:
-        place, rest = divmod(place - 1, 26)
-        letters = chr(ord("A") + rest) + letters
-    return f"{letters}{start[0] + row + 1}"
+def _check_lost(location: Location, sheet: str, argument: str) -> None:
+    """Refuse a table with cells that are read as empty, although something stands there."""
+    found = lost_cells(location.path, sheet)
+    for kind, what, remedy in LOST:
+        if cells := found[kind]:
+            raise InputError(
+                f"`{argument}`: {str(location)!r} has {what} ({first_few(cells)}), which would be "
+                f"read as empty; {remedy}"
+            )
 
 
 def _names(
@@ -87,7 +101,7 @@ def _names(
 ) -> list[str]:
     """Check the names of the columns, in the first row that is not empty."""
     odd = [
-        _address(start, 0, place)
+        address(start[0], start[1] + place)
         for place, cell in enumerate(header)
         if not (isinstance(cell, str) and cell.strip())
     ]
@@ -106,6 +120,13 @@ def _column(cells: list[Any], addresses: list[str], what: str, as_labels: bool) 
     """Convert the cells of a column, which must be of one type."""
     kinds = [None if cell is None else _kind(cell) for cell in cells]
     known = {kind: row for row, kind in reversed(list(enumerate(kinds))) if kind is not None}
+    if known.keys() == {DATE, MOMENT}:  # midnight is read as a date
+        midnight = datetime.time()
+        cells = [
+            datetime.datetime.combine(cell, midnight) if kind == DATE else cell
+            for cell, kind in zip(cells, kinds, strict=True)
+        ]
+        return pa.chunked_array([pa.array(cells)])
     if len(known) > 1 and as_labels:
         texts = [None if cell is None else as_text(pa.array([cell]))[0] for cell in cells]
         return pa.chunked_array([pa.array(texts)])
@@ -128,5 +149,5 @@ def _kind(cell: Any) -> str:
     if isinstance(cell, str):
         return "text"
     if isinstance(cell, datetime.datetime):
-        return "a date with time"
-    return "a date" if isinstance(cell, datetime.date) else "a time"
+        return MOMENT
+    return DATE if isinstance(cell, datetime.date) else "a time"

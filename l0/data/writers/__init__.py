@@ -9,7 +9,7 @@ table that it cannot hold at all.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,6 +62,24 @@ def writer_of(path: str | os.PathLike[str], argument: str) -> Writer:
     if location.path.is_dir():
         raise InputError(f"`{argument}`: {str(location)!r} is a folder; name a file to write")
     return write
+
+
+def check_apart(
+    path: str | os.PathLike[str], sources: Iterable[str | os.PathLike[str]], argument: str
+) -> None:
+    """Refuse a path that would replace a file that is read, or join a folder that is read."""
+    wanted = locate(path).path.resolve()
+    for source in sources:
+        read = locate(source).path.resolve()
+        if wanted == read:
+            raise InputError(
+                f"`{argument}`: {str(path)!r} is a file that is read; write to another one"
+            )
+        if read in wanted.parents:
+            raise InputError(
+                f"`{argument}`: {str(path)!r} is inside of the folder {str(source)!r}, which is "
+                "read as one table; write to another place"
+            )
 
 
 def check_new_file(path: str | os.PathLike[str], argument: str) -> None:

@@ -2,17 +2,11 @@ import itertools
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
-import scipy.sparse as sp
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.evaluation import untargeted
-from l0.calibration.evaluation.untargeted import (
-    LEAST_EFFECTIVE_N,
-    MatrixStatistics,
-    untargeted_metrics,
-)
+from l0.calibration.evaluation import sums, untargeted
+from l0.calibration.evaluation.sums import LEAST_EFFECTIVE_N
 
 LABELS = ["state", "band", "owner", "year"]
 AMOUNTS = ["income", "wealth"]
@@ -98,7 +92,7 @@ def assert_is_by_hand(table, expected):
 
 @pytest.mark.parametrize("least", [LEAST_EFFECTIVE_N, 5.0])
 def test_statistics_are_totals_shares_and_means_by_labels(survey, monkeypatch, least):
-    monkeypatch.setattr(untargeted, "LEAST_EFFECTIVE_N", least)
+    monkeypatch.setattr(sums, "LEAST_EFFECTIVE_N", least)
     factor = np.where(np.arange(400) % 3 == 0, 3.3, 0.0)
     table = compare(survey, factor).set_index("statistic")
     table = table[~table.index.str.startswith("person ")]
@@ -283,35 +277,3 @@ def test_a_survey_of_hundreds_of_columns_is_bounded():
     assert triples <= set(itertools.combinations(paired, 3))
     assert triples
     assert {f"code {i}" for i in range(50)} <= set(table["by"])
-
-
-# From a matrix
-
-
-def test_the_rows_of_a_matrix_are_statistics():
-    matrix = sp.csr_array([[1.0, 1.0, 0.0], [0.0, 2.0, -2.0], [0.0, 0.0, 0.0]])
-    table = MatrixStatistics(matrix).compare(np.array([1.0, 2.0, 2.0]), np.array([3.0, 0.0, 1.0]))
-    assert table["statistic"].to_pylist() == ["statistic 0", "statistic 1", "statistic 2"]
-    np.testing.assert_allclose(table["reference"], [3.0, 0.0, 0.0])
-    np.testing.assert_allclose(table["estimate"], [3.0, -2.0, 0.0])
-    np.testing.assert_allclose(table["relative_error"], [0.0, -1.0, 0.0])
-    np.testing.assert_allclose(table["effective_n"], [9 / 5, 0.0, 0.0])
-
-
-def test_metrics_are_the_median_and_the_capped_mean():
-    errors = pa.table(
-        {
-            "relative_error": [0.1, -0.3, 5.0, 0.2, -4.0, 0.7],
-            "held_out": [True, True, True, False, False, False],
-            "trained": [False, False, False, True, True, False],
-        }
-    )
-    assert untargeted_metrics(errors) == {
-        "untargeted_median_error": pytest.approx(0.3),
-        "untargeted_capped_error": pytest.approx(1.4 / 3),
-        "represented_capped_error": pytest.approx(0.6),
-    }
-    assert untargeted_metrics(errors.slice(0, 3))["represented_capped_error"] is None
-    assert untargeted_metrics(errors.slice(3))["untargeted_median_error"] is None
-    for nothing in (None, errors.slice(0, 0)):
-        assert set(untargeted_metrics(nothing).values()) == {None}

@@ -1,10 +1,12 @@
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from l0.calibration.inputs.quotas import read_quotas
 from l0.calibration.inputs.survey import read_survey
 from l0.common.errors import InputError
+from l0.data.codings import Coding
 
 HOMES = pd.DataFrame(
     {
@@ -112,3 +114,13 @@ def test_a_column_that_cannot_be_a_label_is_refused():
     survey = read_survey(homes, key="id", weight="w")
     with pytest.raises(InputError, match="use the label 'parts', and that column of `records` is"):
         read_quotas(pd.DataFrame({"parts": ["1"], "min_records": [1]}), survey)
+
+
+def test_codes_of_a_labelled_table_mean_its_own_labels():
+    homes = pa.table({"area": [1, 2, 2]})
+    field = Coding("stata", values=[[1, "North"], [2, "South"]]).on(homes.schema.field("area"))
+    other = Coding("stata", values=[[1, "South"]]).on(homes.schema.field("area"))
+    table = pa.table({"area": [1], "max_records": [1]})
+    table = table.cast(pa.schema([other, table.schema.field("max_records")]))
+    (quota,) = read_quotas(table, read_survey(homes.cast(pa.schema([field]))))
+    assert (quota.name, len(quota.records)) == ("area=2", 2)

@@ -9,6 +9,7 @@ from l0.calibration.inputs.survey import read_survey
 from l0.calibration.inputs.targets import describe, read_targets, shares
 from l0.calibration.problem.matrix import compile_targets
 from l0.common.errors import InputError
+from l0.data.codings import Coding, without_missing_codes
 
 # Names, groups, importance
 
@@ -400,3 +401,29 @@ def test_labels_that_one_number_would_merge_are_refused(tmp_path, holder):
             labelled(cells, {"code": [cells[0]]})
         assert labelled(cells, {}) == [[1, 1, 1]]  # no label, no harm
     assert labelled(["2.0", "2", "0.50", "NA", ""], {"code": ["2"]}) == [[1, 1, 0, 0, 0]]
+
+
+def labelled(codes, labels):
+    field = Coding("stata", values=labels).on(pa.field("area", pa.int64()))
+    return field, pa.array(codes)
+
+
+def test_codes_of_a_labelled_table_mean_its_own_labels():
+    field, codes = labelled([1, 2, 2], [[1, "North"], [2, "South"]])
+    homes = pa.table([codes], schema=pa.schema([field]))
+    field, codes = labelled([1, 2], [[1, "South"], [2, "North"]])
+    targets = pa.table({"variable": ["count"] * 2, "value": [20, 10]}).append_column(field, codes)
+    found = read_targets(targets, read_survey(homes))
+    assert [dict(of.labels)["area"] for of in found.statements] == ["2", "1"]
+    assert compile_targets(found, read_survey(homes)).toarray().sum(axis=1).tolist() == [2, 1]
+
+
+def test_a_missing_code_is_no_empty_label(tmp_path):
+    coding = Coding("spss", missing=[[9, 9]])
+    table = pa.table({"variable": ["count"] * 2, "value": [20, 10]})
+    table = table.append_column(coding.on(pa.field("area", pa.int64())), pa.array([1, 9]))
+    with pytest.raises(
+        InputError,
+        match=r"`targets` column 'area' has the missing codes '9' in 1 rows; write a lab",
+    ):
+        read_targets(without_missing_codes(table), read_survey(pa.table({"area": [1, 2]})))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -89,6 +90,8 @@ def test_constraints_are_described_as_far_as_they_are_given():
     assert keys == {**describe_constraints([3, 1], None),
                     "quotas": {"frame": "pandas", "shape": [1, 1]}}  # fmt: skip
     assert keys["must_keep"]["shape"] == [2]
+    lazy = pl.LazyFrame({"min_records": [1]})
+    assert describe_constraints(None, lazy)["quotas"] == {"frame": "polars", "shape": [1, 1]}
     assert describe_constraints({3, 1}, None) == describe_constraints([1, 3], None)
 
 

@@ -58,6 +58,7 @@ def test_tables_have_the_columns_that_are_promised(result):
     assert list(result.metrics) == [
         "n_records", "n_candidates", "n_forced_out", "n_targets", "n_unreachable", "loss",
         "median_error", "max_error", "within_1pct", "within_10pct", "gap", "fit_status",
+        "n_holdout", "holdout_median_error", "holdout_capped_error",
         "untargeted_median_error", "untargeted_capped_error", "represented_capped_error",
         "effective_sample_size", "design_effect", "max_weight_ratio", "top_1pct_weight_share",
         "seconds",
@@ -106,6 +107,8 @@ def test_write_writes_what_select_takes(result, tmp_path):
     assert result.write(frame, tmp_path / "a.csv", "w") == []
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "a.csv"), result.select(frame, "w"))
     result.write(tmp_path / "a.csv", tmp_path / "b.parquet")
+    with pytest.raises(InputError, match=r"`path`: '.*a.csv' is a file that is read; write to ano"):
+        result.write(tmp_path / "a.csv", tmp_path / "a.csv")
     assert pa.parquet.read_table(tmp_path / "b.parquet").column_names == ["key", "x", "w", "weight"]
 
 

@@ -13,6 +13,7 @@ from l0.calibration.results.summary import (
     stated,
     worst_rows,
 )
+from l0.common.formatting import percent
 from tests.calibration import problems
 
 
@@ -23,6 +24,7 @@ def test_the_design_weights_stand_beside_the_result():
     assert head == ("", "Design weights", "Calibrated")
     titles = [title for title, _ in HEADLINES.values()]
     titles.remove("Mean error of represented totals")  # there are no soft targets
+    titles.remove("Mean error on held-out targets")
     assert [row[0] for row in rows] == titles
     assert rows[0] == ("Records", "300", "30")
     assert ("Mean untargeted error*", "", "not known") in rows  # a bare matrix says nothing of it
@@ -33,6 +35,15 @@ def test_represented_totals_have_a_row_where_the_fit_was_trained_on_them():
     metrics = {**result.metrics, "represented_capped_error": 0.004}
     rows = result_rows(metrics, result.tables["targets"])[1]
     assert ("Mean error of represented totals", "", "0.4%") in rows
+
+
+def test_held_out_targets_have_a_row_of_their_own():
+    result = problems.problem().solve(30, "random", epochs=4, holdout="t00*")
+    rows = {row[0]: row[1:] for row in result_rows(result.metrics, result.tables["targets"])[1]}
+    error = result.targets.to_pandas()["design_relative_error"].abs()
+    found = percent(result.metrics["holdout_capped_error"])
+    assert rows["Mean error on held-out targets"] == (percent(error[:10].mean()), found)
+    assert rows["Mean error on targets"][0] == percent(error[10:].mean())
 
 
 def test_a_frontier_has_a_row_a_budget():

@@ -131,3 +131,17 @@ def test_the_type_of_a_column_is_that_of_all_its_cells(tmp_path, after):
     values = read_table(path, "records")[0]["x"]
     assert values.type == (pa.string() if after == "abc" else pa.float64())
     assert values[200_000].as_py() == (after if after == "abc" else 1.5)
+
+
+@pytest.mark.parametrize("types", [None, {"x": pa.float64()}])
+def test_cells_of_several_lines_may_stand_anywhere(tmp_path, types):
+    rows = [f'"a\nb, {row}",{row}' for row in range(100_000)]  # several blocks of Arrow
+    path = write(tmp_path / "a.csv", "\n".join(["t,x", *rows]))
+    table, _ = read_table(path, "records", types)
+    assert table.slice(99_999).to_pydict() == {"t": ["a\nb, 99999"], "x": [99_999]}
+
+
+def test_a_title_above_the_names_is_no_header(tmp_path):
+    path = write(tmp_path / "t.csv", "Totals of 2020,,\nvariable,state,value\ncount,A,5\n")
+    with pytest.raises(InputError, match=r"`targets` has 2 columns without a name; .*delete titl"):
+        read_table(path, "targets", {"value": pa.float64()})

@@ -90,3 +90,48 @@ def test_numbers_come_back_from_any_form(numbers, decimal, thousands):
         *(number - 0.5 if f"{number}"[0] == "-" else number + 0.5 for number in numbers),
     ]
     assert form.ungrouped(pa.chunked_array([cells])).to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "cell"),
+    [
+        ("decimal=comma", "1.234"),
+        ("decimal=comma,thousands=point", "1.5"),
+        ("decimal=comma", "1,234,567"),
+        ("thousands=comma", "12,34.5"),
+    ],
+)
+def test_a_number_of_another_form_is_no_number(tmp_path, form, cell):
+    path = tmp_path / "t.csv"
+    path.write_text(f"state;value\n01;5\n02;{cell}\n")
+    where = f"{path}#separator=semicolon,{form}"
+    with pytest.raises(InputError, match=rf"'value' .* 1 cells .*\('{cell}' in rows 1\)"):
+        read_table(where, "targets", {"value": pa.float64()})
+    assert read_table(where, "records")[0]["value"].to_pylist() == ["5", cell]
+
+
+@pytest.mark.parametrize("types", [None, {"value": pa.float64()}])
+@pytest.mark.parametrize("cells", [["1.234"], ["28.717", "950", ""]])
+def test_a_point_that_may_group_digits_must_be_explained(tmp_path, cells, types):
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["x;value", *(f"a;{cell}" for cell in cells), ""]))
+    with pytest.raises(InputError, match=rf"'value' .*may group digits \('{cells[0]}'\).*decimal="):
+        read_table(f"{path}#separator=semicolon", "targets", types)
+    for form, factor in (("decimal=point", 1), ("decimal=comma,thousands=point", 1000)):
+        table, _ = read_table(f"{path}#separator=semicolon,{form}", "targets", types)
+        assert table["value"][0].as_py() == pytest.approx(float(cells[0]) * factor)
+
+
+@pytest.mark.parametrize("cells", [["1.234", "0.5"], ["0.123"], ["1234.567"], ["5"]])
+def test_a_point_that_must_be_decimal_needs_no_word(tmp_path, cells):
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["x;value", *(f"a;{cell}" for cell in cells)]))
+    table, _ = read_table(f"{path}#separator=semicolon", "targets")
+    assert table["value"].to_pylist() == [float(cell) for cell in cells]
+
+
+def test_empty_cells_are_the_same_with_groups_of_digits(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('x,y\n"1,234.5",NA\nNA,1e3\n-2,5\n')
+    table, _ = read_table(f"{path}#thousands=comma", "records")
+    assert table.to_pydict() == {"x": [1234.5, None, -2.0], "y": [None, 1000.0, 5.0]}

@@ -107,3 +107,11 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
         InputError, match=r"needs the package python_calamine; install it: pip inst"
     ):
         read_table(path, "records")
+
+
+def test_a_date_with_time_may_be_midnight(tmp_path):
+    from l0.data.writers import write_table
+
+    moments = [dt.datetime(2020, 1, 1), None, dt.datetime(2020, 1, 1, 5, 6, 7)]
+    write_table(pa.table({"t": moments, "x": [1, 2, 3]}), tmp_path / "a.xlsx", "out")
+    assert read_table(tmp_path / "a.xlsx", "records")[0]["t"].to_pylist() == moments

@@ -1,0 +1,72 @@
+"""Cross-validation: hold out one family of targets after the other, and see how far each ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pyarrow as pa
+
+from l0.calibration.holdout import hold_out
+from l0.calibration.options import Options, with_defaults
+from l0.calibration.problem.core import Problem
+from l0.calibration.problem.losses import score
+from l0.calibration.selection import Selector
+from l0.calibration.solve import solve
+from l0.common.errors import InputError
+
+
+def cross_validate(
+    problem: Problem,
+    families: object,
+    n_records: int | None,
+    method: str | Selector,
+    options: Options,
+) -> pa.Table:
+    """Hold out each family in turn (see `CalibrationProblem.cross_validate`)."""
+    options = with_defaults(options, Options)
+    for name in ("holdout", "replicates"):
+        if options[name] is not None:
+            raise InputError(
+                f"`{name}`: a cross-validation holds out each of `families` in turn, and keeps "
+                "errors alone; leave it out"
+            )
+    # All patterns are checked before the first fit.
+    named = {_name(each): each for each in _checked(families)}
+    parts = {name: hold_out(problem, each, "families").held_out for name, each in named.items()}
+    together = solve(problem, n_records, method, options)
+    error = together.tables["targets"].column("relative_error").to_numpy()
+    rows = []
+    for name, held in parts.items():
+        assert held is not None
+        patterns = named[name]
+        found = solve(problem, n_records, method, {**options, "holdout": patterns})
+        before = held.relative_errors(held.errors(held.design_estimates))
+        rows.append(
+            {
+                "family": name,
+                "n_targets": held.n_targets,
+                "held_out_error": found.metrics["holdout_capped_error"],
+                "fitted_error": score(error[held.target_order], held.importance),
+                "design_error": score(before, held.importance),
+                "n_records": found.metrics["n_records"],
+                "seconds": found.metrics["seconds"],
+            }
+        )
+    return pa.Table.from_pylist(rows)
+
+
+def _checked(families: object) -> Sequence[str | Sequence[str]]:
+    """Check that families are a list, in which each is a pattern or a list of patterns."""
+    if isinstance(families, str) or not isinstance(families, Sequence) or not families:
+        raise InputError(
+            f"`families` is {families!r}; pass a list of patterns, such as ['snap/*', "
+            "'group:income by state'], or of lists of patterns"
+        )
+    if any(not isinstance(each, (str, Sequence)) or not each for each in families):
+        raise InputError(f"`families` is {families!r}; each must be a pattern, or a list of some")
+    return cast("Sequence[str | Sequence[str]]", families)
+
+
+def _name(family: Any) -> str:
+    return family if isinstance(family, str) else ", ".join(map(str, family))
