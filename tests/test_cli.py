@@ -116,6 +116,26 @@ def test_calibrate_does_what_the_library_does(files, source):
     np.testing.assert_array_equal(saved.values, expected.values)
 
 
+def test_compare_prints_what_was_won_and_lost_and_writes_a_page(files):
+    for name, method in (("one", "random"), ("other", "pps")):
+        ended = l0_(
+            "calibrate", *files, "--n-records", 60, "--method", method, "--out", name, "--quiet"
+        )
+        assert ended.exit_code == 0, ended.output
+    ended = l0_("compare", "one", "other")
+    assert ended.exit_code == 0, ended.output
+    assert "common targets, B is nearer to" in " ".join(ended.stdout.split())
+    assert ended.stdout.splitlines()[-1] == "Written to l0-comparison.html"
+    assert Path("l0-comparison.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    as_json = l0_("compare", "one", "other", "--json", "--out", "again.html")
+    found = json.loads(as_json.stdout)
+    assert found["a"] == json.loads(Path("one/metrics.json").read_text())
+    assert found["n_targets"] == found["a"]["n_targets"]
+    assert Path("again.html").is_file()
+    wrong = l0_("compare", "one", "nowhere")
+    assert wrong.exit_code == 2 and "has no saved result" in wrong.stderr
+
+
 def test_holdout_may_be_repeated(files):
     options = ("--holdout", "wealth*", "--holdout", "group:person earnings by age", "--quiet")
     ended = l0_("calibrate", *files, "--n-records", 80, *options)

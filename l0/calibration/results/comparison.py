@@ -78,6 +78,16 @@ class Comparison(Generic[FrameT]):
       records have.
     * `median_weight_ratio`: the median of a weight in B over the one in A, of the common records,
       or None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.calibration import CalibrationProblem, compare
+    >>> A = np.array([[1.0, 1, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1]])
+    >>> loose = CalibrationProblem.from_matrix(A, [60, 40, 60], np.full(4, 10.0))
+    >>> comparison = compare(loose.solve(2, "random"), loose.solve())
+    >>> comparison
+    <Comparison: 3 common targets, 1 won, 0 lost, 2 common records>
     """
 
     metrics: dict[str, Any]
