@@ -6,6 +6,8 @@ from .frontier import frontier as frontier
 from .progress import Progress as Progress
 from .replicate_settings import Jackknife as Jackknife
 from .replicate_settings import SurveyReplicates as SurveyReplicates
+from .results.comparison import Comparison as Comparison
+from .results.comparison import compare as compare
 from .results.frontier import Frontier as Frontier
 from .results.frontier import SmallestBudget as SmallestBudget
 from .results.result import CalibrationResult as CalibrationResult

@@ -235,7 +235,7 @@ class Options(TypedDict, total=False):
             "list of str",
             None,
             "Targets that are left out of the fit and reported: patterns on their names, such as "
-            "snap/*, or on their groups, with group: before them. An asterisk is any text.",
+            "`snap/*`, or on their groups, with `group:` before them. An asterisk is any text.",
             str,
             "PATTERN",
             repeated=True,

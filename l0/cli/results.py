@@ -1,4 +1,4 @@
-"""Commands on saved results: `l0 report`, `select` and `estimate`."""
+"""Commands on saved results: `l0 report`, `compare`, `select` and `estimate`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,31 @@ def report(
     result = CalibrationResult.load(folder)
     result.to_html(folder / "report.html")
     conclude(result.metrics, result.summary(), folder / "report.html", quiet, as_json)
+
+
+@app.command()
+def compare(
+    a: Annotated[
+        Path, typer.Argument(metavar="A", help="Folder of an earlier run.", show_default=False)
+    ],
+    b: Annotated[
+        Path, typer.Argument(metavar="B", help="Folder of another run.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="The page to write. An existing one is replaced.")
+    ] = Path("l0-comparison.html"),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compare two saved results: targets won and lost, weights, records in common.
+
+    Targets are matched by name, and records by key.
+    """
+    from l0.calibration import compare as run_compare
+
+    found: Any = run_compare(a, b)
+    found.to_html(out)
+    conclude(found.metrics, found.summary(), out, quiet, as_json)
 
 
 @app.command()

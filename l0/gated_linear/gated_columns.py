@@ -162,7 +162,7 @@ class GatedColumns(nn.Module):
                 f"got {np.shape(values)}"
             )
         vector = checked_vector(values, self.n_features, argument, "features")
-        return torch.as_tensor(vector, dtype=torch.float32)
+        return torch.tensor(vector, dtype=torch.float32)  # a copy: it may be read-only
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _operator(self, matrix: Any, argument: str, rows: str) -> SparseOperator:

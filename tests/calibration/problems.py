@@ -50,6 +50,15 @@ def contradicting(**options):
     return CalibrationProblem.from_matrix(A, values, given["weights"])
 
 
+def contradicting_parts(**options):
+    """Give the arguments of `from_matrix`: the last half of the targets contradicts the first."""
+    given = parts(**options)
+    half = len(given["values"]) // 2
+    A = sp.vstack([given["A"][:half]] * 2, format="csr")
+    values = np.tile(given["values"][:half], 2) * np.r_[np.ones(half), np.linspace(0.3, 2, half)]
+    return given | {"A": A, "values": values}
+
+
 def context(
     of,
     *,

@@ -131,3 +131,23 @@ def test_select_writes_rows_of_any_table_with_the_key(programs):
         assert ended.exit_code == 2
         assert re.match(f"l0: .*{why}", ended.stderr)
     assert names() == before
+
+
+def test_compare_prints_what_was_won_and_lost_and_writes_a_page(files):
+    for name, method in (("one", "random"), ("other", "pps")):
+        ended = l0_(
+            "calibrate", *files, "--n-records", 60, "--method", method, "--out", name, "--quiet"
+        )
+        assert ended.exit_code == 0, ended.output
+    ended = l0_("compare", "one", "other")
+    assert ended.exit_code == 0, ended.output
+    assert "common targets, B is nearer to" in " ".join(ended.stdout.split())
+    assert ended.stdout.splitlines()[-1] == "Written to l0-comparison.html"
+    assert Path("l0-comparison.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    as_json = l0_("compare", "one", "other", "--json", "--out", "again.html")
+    found = json.loads(as_json.stdout)
+    assert found["a"] == json.loads(Path("one/metrics.json").read_text())
+    assert found["n_targets"] == found["a"]["n_targets"]
+    assert Path("again.html").is_file()
+    wrong = l0_("compare", "one", "nowhere")
+    assert wrong.exit_code == 2 and "has no saved result" in wrong.stderr

@@ -23,7 +23,7 @@ from l0.calibration.replicate_settings import (
 )
 from l0.calibration.results.provenance import add_replicates, add_trimming
 from l0.calibration.results.replicate_weights import attach, replicates_of
-from l0.calibration.results.report import render
+from l0.calibration.results.report.report import render
 from l0.calibration.results.standard_errors import standard_error_rows
 from l0.calibration.results.storage import read_result, write_result
 from l0.calibration.results.summary import (

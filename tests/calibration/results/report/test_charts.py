@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l0.calibration.results import charts
+from l0.calibration.results.report import charts
 
 positive = st.floats(1e-6, 1e9)
 errors = st.lists(st.floats(0, 1e6), min_size=1, max_size=30).map(np.array)

@@ -6,34 +6,22 @@ list the worst rows and charts show all rows, so that the page of a large proble
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics, fit_metrics
 from l0.calibration.problem.losses import capped_error, score
-from l0.calibration.results import charts
+from l0.calibration.results.report import charts
+from l0.calibration.results.report.page import page
 from l0.calibration.results.standard_errors import standard_error_rows
-from l0.calibration.results.summary import (
-    before_fit,
-    certificate,
-    dearest,
-    fitted,
-    held_out,
-    known_amount,
-    price,
-    stated,
-)
-from l0.common.formatting import amount, percent, signed
+from l0.calibration.results.summary import before_fit, certificate, dearest, fitted, held_out
 from l0.data.columns import as_numbers
 
 #: The largest number of rows in a list of the worst or the largest, and in a table by group.
@@ -55,17 +43,9 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
     str
         HTML that loads no other file.
     """
-    # The user writes names and labels. With `autoescape` they stay text.
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(
-        percent=percent, signed=signed, amount=amount, price=price, code=_code, stated=stated,
-        known_amount=known_amount, sortable=_sortable,
-    )  # fmt: skip
-    page = files("l0.calibration.results").joinpath("report.html.j2").read_text(encoding="utf-8")
     full = run["arguments"].get("n_records") is None
-    return environment.from_string(page).render(
+    return page(
+        "report.html.j2",
         m=metrics,
         run=run,
         full=full,
@@ -86,11 +66,6 @@ def _sortable(row: Mapping[str, Any]) -> float:
     """Give the number by which a table sorts what a target states."""
     numbers = (row.get(name) for name in ("value", "at_least", "at_most"))
     return next(float(number) for number in numbers if number is not None)
-
-
-def _code(text: str) -> Markup:
-    """Write what stands between backticks as code."""
-    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _fit(table: pa.Table) -> dict[str, Any]:

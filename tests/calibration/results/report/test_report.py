@@ -13,7 +13,7 @@ import pytest
 import l0
 from l0.calibration import CalibrationProblem, Hybrid, Path, Random
 from l0.calibration.evaluation.metrics import score
-from l0.calibration.results.report import render
+from l0.calibration.results.report.report import render
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.results.summary import certificate
 from l0.common.formatting import percent
