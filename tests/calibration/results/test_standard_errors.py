@@ -66,5 +66,12 @@ def test_families_are_counted_with_their_median():
 
 
 def test_an_estimate_of_0_has_no_share():
-    table = pa.table({"group": ["a", "a"], "estimate": [0.0, 4.0], "standard_error": [1.0, 1.0]})
+    table = pa.table(
+        {
+            "group": ["a", "a"],
+            "status": ["met", "met"],
+            "estimate": [0.0, 4.0],
+            "standard_error": [1.0, 1.0],
+        }
+    )
     assert standard_error_rows({"targets": table})[1] == [("Targets: a", "1", "25%", "25%")]
