@@ -28,6 +28,7 @@ WANTED = {
     "GREG": ("cookbook", "glossary"),
     "standard errors": ("standard_errors", "from_r"),
     "bounds": ("survey", "cookbook"),
+    "FAQ": ("faq",),
     "holdout": ("glossary",),
 }
 
