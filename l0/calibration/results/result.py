@@ -44,6 +44,7 @@ from l0.common.errors import InputError
 from l0.common.formatting import percent
 from l0.common.text_tables import TERMINAL, as_html, as_text
 from l0.common.validation import whole_number
+from l0.data.locations import locate
 from l0.data.readers.csv_files import csv_file
 from l0.data.rewriting import reweighted, source_of
 from l0.data.tables import (
@@ -331,7 +332,8 @@ class CalibrationResult(Generic[FrameT]):
         calibrated = self.tables["weights"].column("weight").to_numpy()[of]
         notes = write_table(reweighted(source, places, name, calibrated), path, "path", form)
         if lost := self.tables["weights"].num_rows - len(np.unique(of)):
-            notes.append(f"{lost:,} of the chosen records have no row in `table`")
+            name = locate(path).path.name
+            notes.append(f"{name}: {lost:,} of the chosen records had no row in the table")
         return notes
 
     @overload

@@ -523,7 +523,7 @@ def test_cells_of_a_csv_file_have_their_type_in_other_files(tmp_path):
     }  # fmt: skip
     (tmp_path / "c.csv").write_text("id,n\n3,1\n1,2\n1,3\n")
     assert result.write(tmp_path / "c.csv", tmp_path / "d.csv") == [
-        "1 of the chosen records have no row in `table`"
+        "d.csv: 1 of the chosen records had no row in the table"
     ]
 
 
