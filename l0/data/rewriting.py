@@ -16,14 +16,24 @@ from l0.data.tables import is_path, read_file, read_table, take_weighted_rows
 
 
 def source_of(
-    table: Any, argument: str, key: str | None
+    table: Any, argument: str, key: str | None, as_text: bool
 ) -> tuple[pa.Table, pa.Table, CsvForm | None]:
     """Read a table twice: as it is to be written, and as it is understood.
+
+    Parameters
+    ----------
+    table : frame or path
+    argument : str
+        The name of the table in error messages.
+    key : str or None
+        The column that identifies its rows.
+    as_text : bool
+        Whether the cells of a CSV file are to be written to another one, as the text that they are.
 
     Returns
     -------
     source : pyarrow.Table
-        The cells as they are in the file: the text of a CSV file, and missing codes.
+        The cells as they are in the file, with missing codes.
     rows : pyarrow.Table
         The same as `read_table` reads it.
     form : CsvForm or None
@@ -37,7 +47,8 @@ def source_of(
         source = read_file(table, argument, keep_codes=True)
         return source, read_table(without_missing_codes(source), argument)[0], None
     rows, _ = read_table(table, argument, key=key)
-    return read_file(table, argument, column_types={}), rows, form_of(location, argument)
+    source = read_file(table, argument, column_types={}) if as_text else rows
+    return source, rows, form_of(location, argument)
 
 
 def reweighted(

@@ -119,6 +119,7 @@ def test_select_writes_rows_of_any_table_with_the_key(programs):
     assert ended.stderr == (
         "l0: note: few.csv: missing codes of 'hours' are empty cells\n"
         "l0: note: few.csv: 'hours' have codes, without their value labels\n"
+        "l0: note: few.csv: 4 of the chosen records had no row in the table\n"
     )
     rows = pyarrow.csv.read_csv("few.csv")
     chosen = set(CalibrationResult.load("result").weights["household"].to_pylist())

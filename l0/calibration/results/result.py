@@ -14,13 +14,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics, Quality
-from l0.calibration.inputs.survey import find_keys, key_column
 from l0.calibration.replicate_settings import (
     Jackknife,
     SurveyReplicates,
     checked_replicates,
     describe_replicates,
 )
+from l0.calibration.results.chosen_rows import check_same_rows, rows_by_key
 from l0.calibration.results.provenance import add_replicates, add_trimming
 from l0.calibration.results.replicate_weights import attach, replicates_of
 from l0.calibration.results.report.report import render
@@ -44,7 +44,8 @@ from l0.common.errors import InputError
 from l0.common.formatting import percent
 from l0.common.text_tables import TERMINAL, as_html, as_text
 from l0.common.validation import whole_number
-from l0.data.columns import plain
+from l0.data.locations import locate
+from l0.data.readers.csv_files import csv_file
 from l0.data.rewriting import reweighted, source_of
 from l0.data.tables import (
     FrameT,
@@ -298,7 +299,8 @@ class CalibrationResult(Generic[FrameT]):
         Returns
         -------
         list of str
-            Sentences on what the file cannot hold: value labels, or missing codes.
+            Sentences on what the file cannot hold, such as value labels or missing codes, and on
+            chosen records without a row in `table`.
 
         Raises
         ------
@@ -328,11 +330,16 @@ class CalibrationResult(Generic[FrameT]):
         writer_of(path, "path")
         if is_path(table):
             check_apart(path, [table], "path")
-        source, rows, form = source_of(table, "table", self.run["key"])
+        as_text = csv_file(path) is not None
+        source, rows, form = source_of(table, "table", self.run["key"], as_text)
         name = self._weight_column(rows, weight)
         places, of = self._chosen_rows(rows)
         calibrated = self.tables["weights"].column("weight").to_numpy()[of]
-        return write_table(reweighted(source, places, name, calibrated), path, "path", form)
+        notes = write_table(reweighted(source, places, name, calibrated), path, "path", form)
+        if lost := self.tables["weights"].num_rows - len(np.unique(of)):
+            name = locate(path).path.name
+            notes.append(f"{name}: {lost:,} of the chosen records had no row in the table")
+        return notes
 
     @overload
     def expand(self, table: str | os.PathLike[str], *, max_rows: int = MAX_ROWS) -> FrameT: ...
@@ -583,17 +590,11 @@ class CalibrationResult(Generic[FrameT]):
     def _chosen_rows(self, rows: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Find the rows of chosen records in a table, and the position of each record's weight."""
         key, weights = self.run["key"], self.tables["weights"]
-        if key is None:
-            return self._by_row_number(rows), np.arange(weights.num_rows)
-        own = key_column(rows, key, "table", "the key")
-        found = find_keys(own, plain(weights.column(key)))
-        if found.null_count == len(found):
-            raise InputError(
-                f"`table` has no row of a chosen record in {key!r} ({own.type}; the result has "
-                f"{weights.column(key).type}); pass a table with the same keys"
-            )
-        places = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
-        return places, found.drop_null().to_numpy().astype(np.int64)
+        if key is not None:
+            return rows_by_key(rows, key, weights)
+        n_rows = self.metrics["n_candidates"] + self.run.get("n_dropped", 0)
+        check_same_rows(rows, self.run, n_rows, self.indices, weights)
+        return self.indices, np.arange(weights.num_rows)
 
     def _weight_column(self, rows: pa.Table, asked: str | None) -> str:
         if asked is not None:
@@ -607,15 +608,6 @@ class CalibrationResult(Generic[FrameT]):
                 "weights; pass `weight='weight'` to replace it, or another name"
             )
         return named or "weight"
-
-    def _by_row_number(self, rows: pa.Table) -> NDArray[np.int64]:
-        n = self.metrics["n_candidates"] + self.run.get("n_dropped", 0)
-        if rows.num_rows != n:
-            raise InputError(
-                f"`table` has {rows.num_rows:,} rows, and a result without a key needs the table "
-                f"of the {n:,} records; pass that, or calibrate with `key`"
-            )
-        return self.indices
 
     def trim(
         self, lower: float | None = None, upper: float | None = None

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from l0.common.errors import InputError, first_few
+from l0.data.columns import check_unique
 from l0.data.locations import Location, options_of
 
 #: Parts of a folder whose names begin with one of these are no data, such as ``_SUCCESS``.
 HIDDEN = ("_", ".")
+#: The value of a partition without one.
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 def read_parquet(
@@ -37,7 +41,8 @@ def read_folder(
 ) -> pa.Table:
     """Read a folder of parquet parts as one table, in the order of the names of the parts.
 
-    A folder inside that is named like ``year=2020`` is a column of text.
+    A folder inside that is named like ``year=2020`` is a column of text. Signs such as ``%20`` in
+    its name are decoded.
 
     Raises
     ------
@@ -58,6 +63,7 @@ def read_folder(
     parts = [_read_part(path, folder) for path in paths]
     first = parts[0].schema
     for path, part in zip(paths, parts, strict=True):
+        check_unique(part.schema.names, argument)
         names = sorted(set(first.names) ^ set(part.schema.names))
         changed = [
             f"{field.name} ({field.type}, then {part.schema.field(field.name).type})"
@@ -80,7 +86,8 @@ def read_folder(
 def _read_part(path: Path, folder: Path) -> pa.Table:
     table = pa.parquet.ParquetFile(path).read()
     for parent in path.relative_to(folder).parts[:-1]:
-        name, equals, value = parent.partition("=")
+        name, equals, value = (unquote(text) for text in parent.partition("="))
         if equals:
-            table = table.append_column(name, pa.array([value] * len(table), pa.string()))
+            values = [None if value == NO_VALUE else value] * len(table)
+            table = table.append_column(name, pa.array(values, pa.string()))
     return table

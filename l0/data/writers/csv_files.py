@@ -7,6 +7,7 @@ import gzip
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,7 +36,7 @@ def write_csv(table: pa.Table, location: Location, draft: Path, form: CsvForm | 
     with opened(draft, "wb") as file:
         try:
             text = io.TextIOWrapper(file, form.encoding, newline="")
-            writer = csv.writer(text, delimiter=form.separator, lineterminator="\n")
+            writer = csv.writer(_Lines(text), delimiter=form.separator)
             writer.writerow(table.column_names)
             writer.writerows(zip(*cells, strict=True))
             text.flush()
@@ -46,6 +47,16 @@ def write_csv(table: pa.Table, location: Location, draft: Path, form: CsvForm | 
                 f"which has no {error.object[error.start : error.end]!r}; write .parquet instead"
             ) from None
     return []
+
+
+class _Lines:
+    """Ends lines with a line feed. `csv` quotes the signs of its own line end, and only those."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+
+    def write(self, line: str) -> None:
+        self.file.write(line.removesuffix("\r\n") + "\n")
 
 
 def _texts(values: pa.ChunkedArray, form: CsvForm) -> list[str | None]:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from l0.common.errors import InputError, first_few
-from l0.data.columns import as_numbers, is_number, is_text, plain
+from l0.data.columns import as_numbers, is_label, is_number, is_text, plain
 from l0.data.locations import Location
 from l0.data.packages import package_for
 from l0.data.readers.csv_form import CsvForm
@@ -55,7 +55,7 @@ def write_sheet(
 
 
 def _check(table: pa.Table, location: Location) -> None:
-    check_types(table, location)
+    check_types(table, location, lambda kind: is_label(kind) and not getattr(kind, "tz", None))
     if table.num_rows >= ROWS or table.num_columns > COLUMNS:
         raise InputError(
             f"{str(location)!r} would have {table.num_rows:,} rows and {table.num_columns:,} "
@@ -83,7 +83,7 @@ def _cell_writer(sheet: Any, kind: pa.DataType, formats: dict[str, Any]) -> Any:
     """Choose how cells of a type are written."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if is_text(kind):
+    if is_text(kind) or pa.types.is_null(kind):
         return sheet.write_string
     if pa.types.is_boolean(kind):
         return sheet.write_boolean

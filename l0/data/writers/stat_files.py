@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError, first_few
 from l0.data.codings import FILE_LABEL, Coding, coding_of, letters_of
-from l0.data.columns import as_numbers, is_number, plain
+from l0.data.columns import as_numbers, is_number, is_text, plain
 from l0.data.locations import Location, options_of
 from l0.data.packages import package_for
 from l0.data.readers.csv_form import CsvForm
@@ -51,6 +52,8 @@ def write_stat(table: pa.Table, location: Location, draft: Path, form: CsvForm |
     truths = [field.name for field in table.schema if pa.types.is_boolean(field.type)]
     if truths:
         notes.append(f"{first_few(truths)} have 1 for true and 0 for false")
+    if program == "spss" and (padded := _end_in_blanks(table)):
+        notes.append(f"texts of {first_few(padded)} end in blanks, which SPSS does not keep")
     frame: dict[str, Any] = {}
     codings: dict[str, Coding] = {}
     formats: dict[str, str] = {}
@@ -105,6 +108,17 @@ def _moment(kind: pa.DataType) -> str:
     if pa.types.is_timestamp(kind):
         return "" if kind.tz else "timestamp"
     return "date" if pa.types.is_date(kind) else "time" if pa.types.is_time(kind) else ""
+
+
+def _end_in_blanks(table: pa.Table) -> list[str]:
+    texts = [
+        (name, plain(values))
+        for name, values in zip(table.column_names, table.columns, strict=True)
+    ]
+    return [
+        name for name, values in texts if is_text(values.type)
+        and pc.any(pc.ends_with(values, " ")).as_py()
+    ]  # fmt: skip
 
 
 def _check_names(names: list[str], location: Location) -> None:

@@ -500,6 +500,34 @@ def test_a_result_without_a_key_expands_by_row():
         result.expand(pa.table({"x": [1, 2, 3]}))
 
 
+def test_a_result_without_a_key_refuses_its_table_in_another_order():
+    homes = pa.table({"w": [1.0, 2.0, 3.0], "x": [1.0, 1.0, 1.0]})
+    targets = pa.table({"variable": ["x"], "value": [6.6]})
+    result = CalibrationProblem.from_frames(homes, targets, weight="w").solve()
+    assert result.select(homes).num_rows == 3
+    assert result.select(homes.drop_columns(["w"])).num_rows == 3
+    with pytest.raises(
+        InputError, match=r"other weights in 'w' .* in 2 rows \(0, 2\), .* without a key needs"
+    ):
+        result.select(homes.take([2, 1, 0]))
+
+
+def test_cells_of_a_csv_file_have_their_type_in_other_files(tmp_path):
+    (tmp_path / "a.csv").write_text("id,w,code,rent\n1,1,01,2.5\n2,1,10,\n3,1,07,7\n")
+    targets = pa.table({"variable": ["count"], "value": [3.3]})
+    problem = CalibrationProblem.from_frames(tmp_path / "a.csv", targets, key="id", weight="w")
+    result = problem.solve()
+    assert result.write(tmp_path / "a.csv", tmp_path / "b.parquet") == []
+    written = pa.parquet.read_table(tmp_path / "b.parquet")
+    assert written.drop_columns(["w"]).to_pydict() == {
+        "id": [1, 2, 3], "code": ["01", "10", "07"], "rent": [2.5, None, 7.0],
+    }  # fmt: skip
+    (tmp_path / "c.csv").write_text("id,n\n3,1\n1,2\n1,3\n")
+    assert result.write(tmp_path / "c.csv", tmp_path / "d.csv") == [
+        "d.csv: 1 of the chosen records had no row in the table"
+    ]
+
+
 @pytest.mark.parametrize("kind", odd_columns.NAMES)
 def test_expand_keeps_columns_that_arrow_cannot_hold(kind):
     frame = odd_columns.odd(kind, pd.DataFrame({"key": range(1000, 1120), "x": range(120)}))

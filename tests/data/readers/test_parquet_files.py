@@ -57,3 +57,18 @@ def test_other_files_among_the_parts_are_named(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match=r"a folder that has other files \('notes.txt'\)"):
         read_table(tmp_path, "records")
+
+
+def test_names_of_partitions_are_decoded(tmp_path):
+    for folder in ("area=a%20b", "area=__HIVE_DEFAULT_PARTITION__"):
+        (tmp_path / folder).mkdir()
+        pa.parquet.write_table(pa.table({"x": [1]}), tmp_path / folder / "0.parquet")
+    table, _ = read_table(tmp_path, "records")
+    assert table.to_pydict() == {"x": [1, 1], "area": [None, "a b"]}
+
+
+def test_a_partition_that_is_a_column_too_is_refused(tmp_path):
+    (tmp_path / "x=2").mkdir()
+    pa.parquet.write_table(pa.table({"x": [1]}), tmp_path / "x=2" / "0.parquet")
+    with pytest.raises(InputError, match="`records` has the columns 'x' more than once"):
+        read_table(tmp_path, "records")

@@ -56,3 +56,13 @@ def test_a_wrong_name_of_a_sheet_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"names no sheet that Excel allows: .*31"):
         write_table(pa.table({"x": [1]}), f"{tmp_path}/a.xlsx#{'a' * 40}", "path")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_column_is_written_and_a_time_zone_refused(tmp_path):
+    table = pa.table({"x": [1, 2], "nothing": pa.nulls(2)})
+    assert write_table(table, tmp_path / "a.xlsx", "out") == []
+    assert read_table(tmp_path / "a.xlsx", "records")[0].to_pydict() == table.to_pydict()
+    zoned = pa.table({"t": pa.array([0], pa.timestamp("s", "Europe/Berlin"))})
+    with pytest.raises(InputError, match=r"cannot hold the columns 't \(timestamp\[s, tz=Europe/B"):
+        write_table(zoned, tmp_path / "b.xlsx", "out")
+    assert not (tmp_path / "b.xlsx").exists()

@@ -165,3 +165,12 @@ def test_codes_of_dates_are_said_to_be_lost(tmp_path):
         assert write_table(table, tmp_path / "a.dta", "path") == [
             "a.dta: missing codes of 'day' are empty cells"
         ]
+
+
+def test_blanks_that_spss_does_not_keep_are_said(tmp_path):
+    table = pa.table({"s": ["a ", "b"], "t": ["a", " b"]})
+    assert write_table(table, tmp_path / "a.sav", "out") == [
+        "a.sav: texts of 's' end in blanks, which SPSS does not keep"
+    ]
+    assert write_table(table, tmp_path / "a.dta", "out") == []
+    assert read_table(tmp_path / "a.dta", "records")[0].to_pydict() == table.to_pydict()
