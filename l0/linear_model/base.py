@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import check_cv
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
@@ -18,6 +17,7 @@ from l0.common.blas_threads import one_thread
 from l0.common.errors import InputError
 from l0.linear_model.criteria import penalty
 from l0.linear_model.design import Positions, Standardised, standardised_design
+from l0.linear_model.folds import folds
 from l0.linear_model.group_swap import Groups
 from l0.linear_model.path_plot import draw_path
 from l0.linear_model.problem import Problem
@@ -126,8 +126,14 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         problem = self._problem(standardised, rows.y, units)
         with one_thread:
             path = Search(problem, sizes, enough=self._enough(n))
-            costs = self._costs(path, n, held_out)
-            size = min(costs, key=costs.__getitem__)
+            costs, widened = self._costs(path, n, held_out), set[int]()
+            # Held-out errors that differ by rounding are equal: without noise, several sizes have
+            # none. A criterion counts rounding as an unexplained share itself.
+            equal = 0.0 if held_out is None else problem.statistics.rounding
+            while (size := _smallest_best(costs, equal)) not in widened:
+                path.wider(size)
+                widened.add(size)
+                costs = self._costs(path, n, held_out)
             problem = self._shrunk(path, size, n)
             last = Search(problem, [size], known=path)
             last.harder(size)
@@ -219,17 +225,8 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
 
     def _held_out(self, rows: Rows, units: Units, sizes: list[int]) -> NDArray[np.float64]:
         """Return the held-out loss of each size, a weighted mean over rows."""
-        folds = check_cv(self.cv, rows.y, classifier=hasattr(self, "classes_"))
-        try:
-            splits = list(folds.split(rows.x, rows.y))
-        except ValueError as error:
-            raise InputError(
-                f"`cv` cannot split these rows: {error} If the splitter needs groups of rows, "
-                "pass its splits, `cv=list(splitter.split(X, y, groups))`"
-            ) from error
         losses, tested = np.zeros(len(sizes)), 0.0
-        for fold, (train, test) in enumerate(splits):
-            part, rest = rows.take(train).counting(), rows.take(test)
+        for fold, (part, rest) in enumerate(folds(self.cv, rows, hasattr(self, "classes_"))):
             standardised = standardised_design(part.x, part.weights, self.fit_intercept)
             try:
                 problem = self._problem(standardised, part.y, units)
@@ -246,9 +243,13 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
                 model = self._model(standardised, part.y, shrunk, chosen)
                 losses[place] += self._loss(model, rest)
             tested += rest.weights.sum()
-        if not tested:
-            raise InputError("`cv` holds out no row; pass splits whose second part has rows")
         return losses / tested
+
+
+def _smallest_best(costs: dict[int, float], equal: float) -> int:
+    """Return the smallest size whose cost is the least one, up to a difference that is none."""
+    least = min(costs.values())
+    return min(size for size, cost in costs.items() if cost <= least + equal)
 
 
 def problem_parts(

@@ -12,7 +12,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from l0.common.errors import InputError
+from l0.common.errors import InputError, first_few
 from l0.common.validation import not_negative
 from l0.linear_model.base import SparseLinearModel, Units, problem_parts
 from l0.linear_model.design import Positions, Standardised
@@ -75,9 +75,12 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         The lambda of `coef_`, that is `l2`.
     swap_gap_ : float
         By how much the best of the checked swaps would lower twice the objective, as a share of the
-        variance of the indicators. Up to 1e-9 (1e-6 in float32), none of them helps.
+        variance of the indicators. Up to 1e-9 (1e-6 in float32), none of them helps. It covers
+        swaps of one column (or group) for one; exchanges of two for two are not tried.
     path_ : list of ndarray of int64
-        The choice of each size tried, from the smallest on; only one with `n_features`.
+        The choice of each size tried, from the smallest on; only one with `n_features`. The size
+        that is chosen is searched longest. To use another size k, fit with `n_features=k`: its
+        choice may be better than `path_` has it.
     coefs_path_ : ndarray, shape (number of sizes, 1 or number of classes, p)
         The coefficients of these choices.
     criterion_path_ : ndarray, shape (number of sizes,)
@@ -222,6 +225,14 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         return np.asarray(y[:, None] == several, dtype=np.float64)
 
     def _problem(self, standardised: Standardised, y: NDArray[Any], units: Units) -> Problem:
+        # Cross-validation comes here with the rows of a fold.
+        without = self.classes_[np.setdiff1d(np.arange(len(self.classes_)), y)]
+        if len(without):
+            raise InputError(
+                f"`y` has no row of {first_few(without.tolist())}; pass folds that leave rows of "
+                "each class to the fit, such as `cv=StratifiedKFold(5, shuffle=True)`, and two "
+                "rows or more of each class"
+            )
         outcome = Outcome(self._indicators(y), standardised.weights, self.l2, self.fit_intercept)
         shares = outcome.weights @ outcome.indicators if self.fit_intercept else 0.0
         centred = np.sqrt(outcome.weights)[:, None] * (outcome.indicators - shares)

@@ -36,8 +36,8 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     The scales of the columns do not matter.
 
     The search starts from forward and stagewise selection. It swaps one column for another until no
-    swap helps, then perturbs the choice and swaps again, several times (Hazimeh & Mazumder 2020,
-    arXiv:1803.01454, for the swaps).
+    swap helps (Hazimeh & Mazumder 2020, arXiv:1803.01454), and exchanges two for a pair of close
+    columns. Then it perturbs the choice and swaps again, several times.
 
     Parameters
     ----------
@@ -83,8 +83,13 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     swap_gap_ : float
         By how much the best swap of a chosen column (or group) for another would lower the
         objective, as a share of the variance of y. Up to 1e-9 (1e-6 in float32), no swap helps.
+        It covers swaps of one for one, over all columns. Exchanges of two for two are only tried
+        with the closest pairs of columns (correlation from .5 on) among those that screening
+        keeps, and not with `groups` or `nonnegative`; it does not tell whether others would help.
     path_ : list of ndarray of int64
-        The choice of each size tried, from the smallest on; only one with `n_features`.
+        The choice of each size tried, from the smallest on; only one with `n_features`. The size
+        that is chosen is searched longest. To use another size k, fit with `n_features=k`: its
+        choice may be better than `path_` has it.
     coefs_path_ : ndarray, shape (number of sizes, p)
         The coefficients of these choices. Each size has its own ridge unless `l2` is given.
     criterion_path_ : ndarray, shape (number of sizes,)
@@ -237,9 +242,13 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         n_kept = len(problem.kept)
         choices = log_subsets(problem.n_units - n_kept, size - n_kept)
         left = total - search.value[size]
-        return problem.with_l2(
-            ridge(left / total, choices, n) if left > problem.statistics.rounding else 0.0
-        )
+        if left <= problem.statistics.rounding:
+            return problem.with_l2(0.0)
+        columns = problem.columns(search.units[search.chosen[size]])
+        inverse = np.linalg.pinv(problem.statistics.block(columns), 1e-9, True)
+        slopes = inverse @ problem.statistics.cross[columns]
+        squares, spread = float(np.sum(slopes**2)) / total, float(np.trace(inverse))
+        return problem.with_l2(ridge(left / total, choices, n, squares, spread / max(size, 1)))
 
     def _deviance(self, problem: Problem, value: float, n: float) -> float:
         total, rounding = problem.statistics.total, problem.statistics.rounding
