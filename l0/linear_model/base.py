@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from l0.common.blas_threads import one_thread
 from l0.common.errors import InputError
+from l0.common.validation import flag
 from l0.linear_model.criteria import penalty
 from l0.linear_model.design import Positions, Standardised, standardised_design
 from l0.linear_model.folds import folds
@@ -46,7 +47,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         max_features: int | None = None,
         l2: float | None = None,
         fit_intercept: bool = True,
-        groups: ArrayLike | None = None,
+        groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
     ) -> None:
         self.n_features = n_features
@@ -166,6 +167,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
 
     def _read_arguments(self, rows: Rows) -> tuple[Units, list[int]]:
         """Return the units to choose from, and the sizes to try."""
+        flag(self.fit_intercept, "fit_intercept")
         if (self.n_features, self.criterion, self.cv).count(None) < 2:
             raise InputError(
                 "`n_features`, `criterion` and `cv` all choose the number of columns; pass one"
@@ -175,8 +177,9 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
                 "`max_features` limits the sizes to try, but `n_features` fixes the size; pass one"
             )
         p = rows.x.shape[1]
-        members = group_members(self.groups, p)
-        kept = kept_units(self.must_keep, getattr(self, "feature_names_in_", None), p, members)
+        names = getattr(self, "feature_names_in_", None)
+        members = group_members(self.groups, p, names)
+        kept = kept_units(self.must_keep, names, p, members)
         n_units, n_kept = p if members is None else len(members), len(kept)
         if self.n_features is not None:
             sizes = [checked_size(self.n_features, n_units, n_kept, "n_features")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from l0.linear_model.base import SparseLinearModel, Units, problem_parts
 from l0.linear_model.design import Positions, Standardised
 from l0.linear_model.logistic import LogisticProblem, Outcome
 from l0.linear_model.problem import Problem
-from l0.linear_model.rows import ACCEPTED, Model, Rows, original
+from l0.linear_model.rows import ACCEPTED, Model, Rows, check_kinds, original
 from l0.linear_model.statistics import Statistics
 
 
@@ -54,8 +54,9 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         with a positive lambda.
     fit_intercept : bool, default True
         Whether there is a b.
-    groups : array of length p, optional
-        A label for each column. Columns with the same label are chosen together.
+    groups : array of length p, Series or dict, optional
+        A label for each column. Columns with the same label are chosen together. A dict, or a
+        Series with the names of the columns as its index, has the labels by name.
     must_keep : iterable of int or str, optional
         Columns that every choice contains, with their groups, by position or name. They count in k.
 
@@ -111,7 +112,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         max_features: int | None = None,
         l2: float = 1e-3,
         fit_intercept: bool = True,
-        groups: ArrayLike | None = None,
+        groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
     ) -> None:
         super().__init__(
@@ -146,6 +147,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
             If `X` has NaN, if shapes do not match, if `y` has one class only, or if an argument is
             out of its range.
         """
+        check_kinds(X, y)
         X, y = validate_data(self, X, y, **ACCEPTED, ensure_min_samples=2)
         check_classification_targets(y)
         not_negative(self.l2, "l2")

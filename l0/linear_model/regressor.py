@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,11 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.common.errors import InputError
-from l0.common.validation import not_negative
+from l0.common.validation import flag, not_negative
 from l0.linear_model.base import SparseLinearModel, Units, problem_parts
 from l0.linear_model.design import CONSTANT, Positions, Standardised
 from l0.linear_model.problem import Problem
-from l0.linear_model.rows import ACCEPTED, Model, Rows, original
+from l0.linear_model.rows import ACCEPTED, Model, Rows, check_kinds, original
 from l0.linear_model.search import Search
 from l0.linear_model.shrinkage import log_subsets, ridge
 from l0.linear_model.statistics import Statistics
@@ -60,8 +60,9 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         :func:`l0.linear_model.shrinkage.ridge`.
     fit_intercept : bool, default True
         Whether there is a b.
-    groups : array of length p, optional
-        A label for each column. Columns with the same label are chosen together.
+    groups : array of length p, Series or dict, optional
+        A label for each column. Columns with the same label are chosen together. A dict, or a
+        Series with the names of the columns as its index, has the labels by name.
     must_keep : iterable of int or str, optional
         Columns that every choice contains, with their groups, by position or name. They count in k.
     nonnegative : bool, default False
@@ -131,7 +132,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         max_features: int | None = None,
         l2: float | None = None,
         fit_intercept: bool = True,
-        groups: ArrayLike | None = None,
+        groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
         nonnegative: bool = False,
     ) -> None:
@@ -167,6 +168,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         ValueError
             If `X` or `y` has NaN, if shapes do not match, or if an argument is out of its range.
         """
+        check_kinds(X, y)
         X, y = validate_data(
             self,
             X,
@@ -175,7 +177,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
             y_numeric=True,
             ensure_min_samples=2,
         )
-        if self.nonnegative and self.groups is not None:
+        if flag(self.nonnegative, "nonnegative") and self.groups is not None:
             raise InputError("`nonnegative` and `groups` cannot be combined; leave one out")
         if self.l2 is not None:
             not_negative(self.l2, "l2")
@@ -229,7 +231,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         z = standardised.design.columns(columns).astype(np.float64)
         z = np.vstack([z, np.sqrt(problem.statistics.l2) * np.eye(len(columns))])
         outcome = np.vstack([outcome, np.zeros((len(columns), 1))])
-        if self.nonnegative and len(columns):
+        if flag(self.nonnegative, "nonnegative") and len(columns):
             slopes = nnls(z, outcome[:, 0])[0][:, None]
         else:
             slopes = np.linalg.lstsq(z, outcome, rcond=None)[0]

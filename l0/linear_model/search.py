@@ -87,6 +87,8 @@ def improved(
     swap = problem.swap_from(chosen)
     # Several choices may explain everything. Swaps among them would follow rounding errors.
     while swap.value < problem.statistics.total - least:
+        out: int | Positions
+        new: int | Positions
         gain, out, new = swap.best_swap()
         if gain <= least and pairs is not None and isinstance(swap, Swap):
             gain, out, new = PairSwap(swap, pairs).best()
