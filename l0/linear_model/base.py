@@ -20,6 +20,7 @@ from l0.linear_model.criteria import penalty
 from l0.linear_model.design import Positions, Standardised, standardised_design
 from l0.linear_model.folds import folds
 from l0.linear_model.group_swap import Groups
+from l0.linear_model.near_copies import warn_of_near_copies
 from l0.linear_model.path_plot import draw_path
 from l0.linear_model.problem import Problem
 from l0.linear_model.rows import Model, Rows
@@ -124,6 +125,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         held_out = None if self.cv is None else self._held_out(rows, units, sizes)
         rows, n = rows.counting(), float(rows.weights.sum())
         standardised = standardised_design(rows.x, rows.weights, self.fit_intercept)
+        warn_of_near_copies(standardised.design, stacklevel=4)
         problem = self._problem(standardised, rows.y, units)
         with one_thread:
             path = Search(problem, sizes, enough=self._enough(n))

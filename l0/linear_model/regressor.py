@@ -247,7 +247,9 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         if left <= problem.statistics.rounding:
             return problem.with_l2(0.0)
         columns = problem.columns(search.units[search.chosen[size]])
-        inverse = np.linalg.pinv(problem.statistics.block(columns), 1e-9, True)
+        inverse = np.linalg.pinv(
+            problem.statistics.block(columns), problem.statistics.spanned / 10, True
+        )
         slopes = inverse @ problem.statistics.cross[columns]
         squares, spread = float(np.sum(slopes**2)) / total, float(np.trace(inverse))
         return problem.with_l2(ridge(left / total, choices, n, squares, spread / max(size, 1)))
