@@ -67,5 +67,6 @@ def _chosen(problem: Problem, k: int, thorough: bool) -> Positions:
     search = Search(problem, [k])
     size = max(search.chosen)
     if thorough:
+        search.wider(size)
         search.harder(size)
     return search.finish(size)

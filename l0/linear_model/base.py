@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import check_cv
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from l0.common.blas_threads import one_thread
 from l0.common.errors import InputError
+from l0.common.validation import flag
 from l0.linear_model.criteria import penalty
 from l0.linear_model.design import Positions, Standardised, standardised_design
+from l0.linear_model.folds import folds
 from l0.linear_model.group_swap import Groups
+from l0.linear_model.near_copies import warn_of_near_copies
 from l0.linear_model.path_plot import draw_path
 from l0.linear_model.problem import Problem
 from l0.linear_model.rows import Model, Rows
@@ -46,7 +48,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         max_features: int | None = None,
         l2: float | None = None,
         fit_intercept: bool = True,
-        groups: ArrayLike | None = None,
+        groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
     ) -> None:
         self.n_features = n_features
@@ -123,11 +125,18 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         held_out = None if self.cv is None else self._held_out(rows, units, sizes)
         rows, n = rows.counting(), float(rows.weights.sum())
         standardised = standardised_design(rows.x, rows.weights, self.fit_intercept)
+        warn_of_near_copies(standardised.design, stacklevel=4)
         problem = self._problem(standardised, rows.y, units)
         with one_thread:
             path = Search(problem, sizes, enough=self._enough(n))
-            costs = self._costs(path, n, held_out)
-            size = min(costs, key=costs.__getitem__)
+            costs, widened = self._costs(path, n, held_out), set[int]()
+            # Held-out errors that differ by rounding are equal: without noise, several sizes have
+            # none. A criterion counts rounding as an unexplained share itself.
+            equal = 0.0 if held_out is None else problem.statistics.rounding
+            while (size := _smallest_best(costs, equal)) not in widened:
+                path.wider(size)
+                widened.add(size)
+                costs = self._costs(path, n, held_out)
             problem = self._shrunk(path, size, n)
             last = Search(problem, [size], known=path)
             last.harder(size)
@@ -160,6 +169,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
 
     def _read_arguments(self, rows: Rows) -> tuple[Units, list[int]]:
         """Return the units to choose from, and the sizes to try."""
+        flag(self.fit_intercept, "fit_intercept")
         if (self.n_features, self.criterion, self.cv).count(None) < 2:
             raise InputError(
                 "`n_features`, `criterion` and `cv` all choose the number of columns; pass one"
@@ -169,8 +179,9 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
                 "`max_features` limits the sizes to try, but `n_features` fixes the size; pass one"
             )
         p = rows.x.shape[1]
-        members = group_members(self.groups, p)
-        kept = kept_units(self.must_keep, getattr(self, "feature_names_in_", None), p, members)
+        names = getattr(self, "feature_names_in_", None)
+        members = group_members(self.groups, p, names)
+        kept = kept_units(self.must_keep, names, p, members)
         n_units, n_kept = p if members is None else len(members), len(kept)
         if self.n_features is not None:
             sizes = [checked_size(self.n_features, n_units, n_kept, "n_features")]
@@ -219,17 +230,8 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
 
     def _held_out(self, rows: Rows, units: Units, sizes: list[int]) -> NDArray[np.float64]:
         """Return the held-out loss of each size, a weighted mean over rows."""
-        folds = check_cv(self.cv, rows.y, classifier=hasattr(self, "classes_"))
-        try:
-            splits = list(folds.split(rows.x, rows.y))
-        except ValueError as error:
-            raise InputError(
-                f"`cv` cannot split these rows: {error} If the splitter needs groups of rows, "
-                "pass its splits, `cv=list(splitter.split(X, y, groups))`"
-            ) from error
         losses, tested = np.zeros(len(sizes)), 0.0
-        for fold, (train, test) in enumerate(splits):
-            part, rest = rows.take(train).counting(), rows.take(test)
+        for fold, (part, rest) in enumerate(folds(self.cv, rows, hasattr(self, "classes_"))):
             standardised = standardised_design(part.x, part.weights, self.fit_intercept)
             try:
                 problem = self._problem(standardised, part.y, units)
@@ -246,9 +248,13 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
                 model = self._model(standardised, part.y, shrunk, chosen)
                 losses[place] += self._loss(model, rest)
             tested += rest.weights.sum()
-        if not tested:
-            raise InputError("`cv` holds out no row; pass splits whose second part has rows")
         return losses / tested
+
+
+def _smallest_best(costs: dict[int, float], equal: float) -> int:
+    """Return the smallest size whose cost is the least one, up to a difference that is none."""
+    least = min(costs.values())
+    return min(size for size, cost in costs.items() if cost <= least + equal)
 
 
 def problem_parts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,13 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from l0.common.errors import InputError
+from l0.common.errors import InputError, first_few
 from l0.common.validation import not_negative
 from l0.linear_model.base import SparseLinearModel, Units, problem_parts
 from l0.linear_model.design import Positions, Standardised
 from l0.linear_model.logistic import LogisticProblem, Outcome
 from l0.linear_model.problem import Problem
-from l0.linear_model.rows import ACCEPTED, Model, Rows, original
+from l0.linear_model.rows import ACCEPTED, Model, Rows, check_kinds, original
 from l0.linear_model.statistics import Statistics
 
 
@@ -54,8 +54,9 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         with a positive lambda.
     fit_intercept : bool, default True
         Whether there is a b.
-    groups : array of length p, optional
-        A label for each column. Columns with the same label are chosen together.
+    groups : array of length p, Series or dict, optional
+        A label for each column. Columns with the same label are chosen together. A dict, or a
+        Series with the names of the columns as its index, has the labels by name.
     must_keep : iterable of int or str, optional
         Columns that every choice contains, with their groups, by position or name. They count in k.
 
@@ -75,9 +76,12 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         The lambda of `coef_`, that is `l2`.
     swap_gap_ : float
         By how much the best of the checked swaps would lower twice the objective, as a share of the
-        variance of the indicators. Up to 1e-9 (1e-6 in float32), none of them helps.
+        variance of the indicators. Up to 1e-9 (1e-6 in float32), none of them helps. It covers
+        swaps of one column (or group) for one; exchanges of two for two are not tried.
     path_ : list of ndarray of int64
-        The choice of each size tried, from the smallest on; only one with `n_features`.
+        The choice of each size tried, from the smallest on; only one with `n_features`. The size
+        that is chosen is searched longest. To use another size k, fit with `n_features=k`: its
+        choice may be better than `path_` has it.
     coefs_path_ : ndarray, shape (number of sizes, 1 or number of classes, p)
         The coefficients of these choices.
     criterion_path_ : ndarray, shape (number of sizes,)
@@ -108,7 +112,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         max_features: int | None = None,
         l2: float = 1e-3,
         fit_intercept: bool = True,
-        groups: ArrayLike | None = None,
+        groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
     ) -> None:
         super().__init__(
@@ -143,6 +147,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
             If `X` has NaN, if shapes do not match, if `y` has one class only, or if an argument is
             out of its range.
         """
+        check_kinds(X, y)
         X, y = validate_data(self, X, y, **ACCEPTED, ensure_min_samples=2)
         check_classification_targets(y)
         not_negative(self.l2, "l2")
@@ -222,6 +227,14 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         return np.asarray(y[:, None] == several, dtype=np.float64)
 
     def _problem(self, standardised: Standardised, y: NDArray[Any], units: Units) -> Problem:
+        # Cross-validation comes here with the rows of a fold.
+        without = self.classes_[np.setdiff1d(np.arange(len(self.classes_)), y)]
+        if len(without):
+            raise InputError(
+                f"`y` has no row of {first_few(without.tolist())}; pass folds that leave rows of "
+                "each class to the fit, such as `cv=StratifiedKFold(5, shuffle=True)`, and two "
+                "rows or more of each class"
+            )
         outcome = Outcome(self._indicators(y), standardised.weights, self.l2, self.fit_intercept)
         shares = outcome.weights @ outcome.indicators if self.fit_intercept else 0.0
         centred = np.sqrt(outcome.weights)[:, None] * (outcome.indicators - shares)

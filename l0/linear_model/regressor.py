@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,11 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.common.errors import InputError
-from l0.common.validation import not_negative
+from l0.common.validation import flag, not_negative
 from l0.linear_model.base import SparseLinearModel, Units, problem_parts
 from l0.linear_model.design import CONSTANT, Positions, Standardised
 from l0.linear_model.problem import Problem
-from l0.linear_model.rows import ACCEPTED, Model, Rows, original
+from l0.linear_model.rows import ACCEPTED, Model, Rows, check_kinds, original
 from l0.linear_model.search import Search
 from l0.linear_model.shrinkage import log_subsets, ridge
 from l0.linear_model.statistics import Statistics
@@ -36,8 +36,8 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     The scales of the columns do not matter.
 
     The search starts from forward and stagewise selection. It swaps one column for another until no
-    swap helps, then perturbs the choice and swaps again, several times (Hazimeh & Mazumder 2020,
-    arXiv:1803.01454, for the swaps).
+    swap helps (Hazimeh & Mazumder 2020, arXiv:1803.01454), and exchanges two for a pair of close
+    columns. Then it perturbs the choice and swaps again, several times.
 
     Parameters
     ----------
@@ -60,8 +60,9 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         :func:`l0.linear_model.shrinkage.ridge`.
     fit_intercept : bool, default True
         Whether there is a b.
-    groups : array of length p, optional
-        A label for each column. Columns with the same label are chosen together.
+    groups : array of length p, Series or dict, optional
+        A label for each column. Columns with the same label are chosen together. A dict, or a
+        Series with the names of the columns as its index, has the labels by name.
     must_keep : iterable of int or str, optional
         Columns that every choice contains, with their groups, by position or name. They count in k.
     nonnegative : bool, default False
@@ -83,8 +84,13 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     swap_gap_ : float
         By how much the best swap of a chosen column (or group) for another would lower the
         objective, as a share of the variance of y. Up to 1e-9 (1e-6 in float32), no swap helps.
+        It covers swaps of one for one, over all columns. Exchanges of two for two are only tried
+        with the closest pairs of columns (correlation from .5 on) among those that screening
+        keeps, and not with `groups` or `nonnegative`; it does not tell whether others would help.
     path_ : list of ndarray of int64
-        The choice of each size tried, from the smallest on; only one with `n_features`.
+        The choice of each size tried, from the smallest on; only one with `n_features`. The size
+        that is chosen is searched longest. To use another size k, fit with `n_features=k`: its
+        choice may be better than `path_` has it.
     coefs_path_ : ndarray, shape (number of sizes, p)
         The coefficients of these choices. Each size has its own ridge unless `l2` is given.
     criterion_path_ : ndarray, shape (number of sizes,)
@@ -126,7 +132,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         max_features: int | None = None,
         l2: float | None = None,
         fit_intercept: bool = True,
-        groups: ArrayLike | None = None,
+        groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
         nonnegative: bool = False,
     ) -> None:
@@ -162,6 +168,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         ValueError
             If `X` or `y` has NaN, if shapes do not match, or if an argument is out of its range.
         """
+        check_kinds(X, y)
         X, y = validate_data(
             self,
             X,
@@ -170,7 +177,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
             y_numeric=True,
             ensure_min_samples=2,
         )
-        if self.nonnegative and self.groups is not None:
+        if flag(self.nonnegative, "nonnegative") and self.groups is not None:
             raise InputError("`nonnegative` and `groups` cannot be combined; leave one out")
         if self.l2 is not None:
             not_negative(self.l2, "l2")
@@ -224,7 +231,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         z = standardised.design.columns(columns).astype(np.float64)
         z = np.vstack([z, np.sqrt(problem.statistics.l2) * np.eye(len(columns))])
         outcome = np.vstack([outcome, np.zeros((len(columns), 1))])
-        if self.nonnegative and len(columns):
+        if flag(self.nonnegative, "nonnegative") and len(columns):
             slopes = nnls(z, outcome[:, 0])[0][:, None]
         else:
             slopes = np.linalg.lstsq(z, outcome, rcond=None)[0]
@@ -237,9 +244,15 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         n_kept = len(problem.kept)
         choices = log_subsets(problem.n_units - n_kept, size - n_kept)
         left = total - search.value[size]
-        return problem.with_l2(
-            ridge(left / total, choices, n) if left > problem.statistics.rounding else 0.0
+        if left <= problem.statistics.rounding:
+            return problem.with_l2(0.0)
+        columns = problem.columns(search.units[search.chosen[size]])
+        inverse = np.linalg.pinv(
+            problem.statistics.block(columns), problem.statistics.spanned / 10, True
         )
+        slopes = inverse @ problem.statistics.cross[columns]
+        squares, spread = float(np.sum(slopes**2)) / total, float(np.trace(inverse))
+        return problem.with_l2(ridge(left / total, choices, n, squares, spread / max(size, 1)))
 
     def _deviance(self, problem: Problem, value: float, n: float) -> float:
         total, rounding = problem.statistics.total, problem.statistics.rounding

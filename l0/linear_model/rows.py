@@ -8,10 +8,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from l0.common.errors import InputError, first_few
+from l0.common.validation import is_missing
 from l0.linear_model.design import Positions, Standardised
 
 #: What scikit-learn's `validate_data` accepts as X.
 ACCEPTED: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": (np.float64, np.float32)}
+
+
+def check_kinds(x: Any, y: Any) -> None:
+    """Refuse what would be taken for numbers although it is none, with what to pass.
+
+    Parameters
+    ----------
+    x : array, sparse matrix or frame
+    y : array
+
+    Raises
+    ------
+    InputError
+        If a column of a frame is categorical, or if `y` has missing values or several columns.
+    """
+    types: Any = getattr(x, "dtypes", None)
+    if hasattr(types, "items"):
+        categorical = [name for name, kind in types.items() if str(kind) == "category"]
+        if categorical:
+            raise InputError(
+                f"`X` has categorical columns: {first_few(categorical)}; make indicators of them "
+                "(`OneHotEncoder`), with a label for each in `groups`, or numbers if they are some"
+            )
+    if y is None:
+        return
+    if hasattr(y, "dtype") and np.ndim(y) == 1 and np.asarray(y).dtype != object:
+        return
+    try:
+        values = np.asarray(y, dtype=object)
+    except ValueError:  # ragged: scikit-learn says so
+        return
+    if values.ndim == 2 and values.shape[1] > 1:
+        raise InputError(
+            f"`y` has {values.shape[1]:,} columns; pass one of them, or choose columns for several "
+            "outcomes at once with `l0.FeatureGate`"
+        )
+    if values.ndim == 1 and (without := [row for row, v in enumerate(values) if is_missing(v)]):
+        raise InputError(
+            f"`y` contains NaN or None in the rows {first_few(without)}; leave these rows out"
+        )
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from l0.linear_model.design import Positions
+from l0.linear_model.pair_swap import PairSwap, close_pairs
 from l0.linear_model.problem import Problem
 from l0.linear_model.statistics import Matrix
+from l0.linear_model.swap import Swap
 
 #: The number of units that screening keeps, besides twice the largest size.
 SCREENED = 300
@@ -61,7 +63,9 @@ def largest(problem: Problem, gains: Matrix) -> int:
     return int(np.argmax(gains >= gains.max(initial=-np.inf) - problem.statistics.rounding))
 
 
-def improved(problem: Problem, chosen: Positions) -> tuple[float, Positions]:
+def improved(
+    problem: Problem, chosen: Positions, pairs: Positions | None = None
+) -> tuple[float, Positions]:
     """Make the best swap again and again, until no swap gains.
 
     Parameters
@@ -69,6 +73,8 @@ def improved(problem: Problem, chosen: Positions) -> tuple[float, Positions]:
     problem : Problem
     chosen : ndarray of int64
         Units to begin with, the kept ones first.
+    pairs : ndarray of int64, shape (m, 2), optional
+        Where no swap gains, two chosen columns are exchanged for one of these pairs, if that gains.
 
     Returns
     -------
@@ -81,7 +87,11 @@ def improved(problem: Problem, chosen: Positions) -> tuple[float, Positions]:
     swap = problem.swap_from(chosen)
     # Several choices may explain everything. Swaps among them would follow rounding errors.
     while swap.value < problem.statistics.total - least:
+        out: int | Positions
+        new: int | Positions
         gain, out, new = swap.best_swap()
+        if gain <= least and pairs is not None and isinstance(swap, Swap):
+            gain, out, new = PairSwap(swap, pairs).best()
         if gain <= least:
             break
         chosen = swap.chosen.copy()
@@ -134,12 +144,14 @@ class Search:
     Every choice ends at a swap optimum: no swap of one unit for another explains more (Hazimeh &
     Mazumder 2020, "Fast best subset selection", Operations Research 68(5), arXiv:1803.01454). A
     choice of one size gives a start for its neighbours: add the best unit to it, or drop the least
-    one. `harder` gives one size further starts:
+    one. Two methods search one size further:
 
-    * forward stagewise regression (Hastie, Tibshirani & Friedman 2009, "The elements of statistical
-      learning", algorithm 3.4);
-    * perturbations: half of the units leave at random, and others come in (iterated local search,
-      Lourenço, Martin & Stützle 2003). Among few units, every other perturbation replaces all.
+    * `wider` starts from forward stagewise regression (Hastie, Tibshirani & Friedman 2009, "The
+      elements of statistical learning", algorithm 3.4), and then exchanges two chosen columns for
+      two that are close to each other, where that explains more (see `pair_swap.py`).
+    * `harder` perturbs the choice: half of the units leave at random, and others come in (iterated
+      local search, Lourenço, Martin & Stützle 2003). Among few units, every other perturbation
+      replaces all. It ends with exchanges of pairs.
 
     The draws come from a generator with a fixed seed: the same data give the same choice.
 
@@ -181,6 +193,7 @@ class Search:
             self.screened = known.screened
         else:
             self.screened = problem.restricted(self.units)
+        self._pairs: Positions | None = known._pairs if known else None
         self._generator = np.random.default_rng(0)
         if known:
             for size in self.sizes:
@@ -188,12 +201,16 @@ class Search:
         else:
             self._follow(enough)
 
+    def wider(self, size: int) -> None:
+        """Search one size from a stagewise start, and exchange pairs of close columns."""
+        if not self._explained(size):
+            self._offer(self._stagewise(size), size)
+            self._exchange(size)
+
     def harder(self, size: int) -> None:
-        """Search one size with more starts."""
-        statistics = self.problem.statistics
-        if self.value[size] >= statistics.total - statistics.rounding:
+        """Search one size from perturbations of its choice."""
+        if self._explained(size):
             return
-        self._offer(self._stagewise(size), size)
         failures = 0
         for turn in range(PERTURBATIONS if size > len(self.problem.kept) else 0):
             known = self.value[size]
@@ -202,6 +219,7 @@ class Search:
             failures = 0 if self.value[size] > known else failures + 1
             if failures == FAILURES:
                 break
+        self._exchange(size)
 
     def finish(self, size: int) -> Positions:
         """Improve the choice of a size by swaps for any unit, and return it.
@@ -218,11 +236,19 @@ class Search:
             chosen = forward(self.screened, chosen, size, none)
             if len(chosen) not in self.chosen:
                 self._offer(chosen, len(chosen))
-            if len(chosen) < size or (enough and enough(self)):
+            if len(chosen) < size or self._ends(size, enough):
                 break
             chosen = self.chosen[size]
         for size in sorted(self.chosen, reverse=True)[:-1]:
             self._offer(self._less(size), size - 1)
+
+    def _ends(self, size: int, enough: Callable[[Search], bool] | None) -> bool:
+        """Whether no larger size is searched; before that, close pairs get their chance."""
+        if size < self.sizes[-1] and not (enough and enough(self)):
+            return False
+        if not self._explained(size):
+            self._exchange(size)
+        return enough is None or enough(self)
 
     def _random(self, size: int) -> Positions:
         """Return a start of units drawn at random."""
@@ -238,11 +264,23 @@ class Search:
         out = free[: max(1, round(PERTURBED * len(free)))]
         return forward(self.screened, np.delete(chosen, out), size, chosen[out])
 
-    def _offer(self, start: Positions, size: int) -> None:
+    def _explained(self, size: int) -> bool:
+        """Whether the choice of a size explains everything."""
+        statistics = self.problem.statistics
+        return bool(self.value[size] >= statistics.total - statistics.rounding)
+
+    def _exchange(self, size: int) -> None:
+        """Exchange pairs of the choice of a size for close pairs, where that gains."""
+        if self._pairs is None:
+            self._pairs = close_pairs(self.screened)
+        if len(self._pairs):
+            self._offer(self.chosen[size], size, self._pairs)
+
+    def _offer(self, start: Positions, size: int, pairs: Positions | None = None) -> None:
         """Improve a start by swaps, and keep it if it has the size and beats the known choice."""
         if len(start) < size:
             return
-        value, chosen = improved(self.screened, start)
+        value, chosen = improved(self.screened, start, pairs)
         least = self.value.get(size, -np.inf) + self.problem.statistics.rounding
         if value > least:
             self.value[size], self.chosen[size] = value, chosen

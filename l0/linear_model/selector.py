@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import Tags
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.common.errors import InputError, closest
 from l0.linear_model.classifier import L0Classifier
 from l0.linear_model.regressor import L0Regressor
+from l0.linear_model.rows import check_kinds
 
 #: The estimator of each `loss`.
 ESTIMATORS = {"squared": L0Regressor, "logistic": L0Classifier}
+#: As many different whole numbers are classes, unless `loss` says otherwise.
+MOST_CLASSES = 10
 
 
 class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
@@ -27,8 +32,11 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     n_features : int, optional
         How many columns (or groups) to keep. By default `criterion` or `cv` chooses the number.
-    loss : {"squared", "logistic"}, default "squared"
-        "squared" is for numbers `y` (`L0Regressor`), "logistic" for classes (`L0Classifier`).
+    loss : {"squared", "logistic"}, optional
+        "squared" is for numbers `y` (`L0Regressor`), "logistic" for classes (`L0Classifier`). By
+        default `y` has classes if it has labels (text, booleans, categories) or at most two
+        values. If it has at most ten whole numbers, each in three rows or more on average, they are
+        taken for classes too, with a warning: pass `loss` to say what they are.
     criterion, cv, max_features, groups, must_keep
         As in `L0Regressor`.
     l2 : float, optional
@@ -55,12 +63,12 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         self,
         n_features: int | None = None,
         *,
-        loss: str = "squared",
+        loss: str | None = None,
         criterion: str | None = None,
         cv: Any = None,
         max_features: int | None = None,
         l2: float | None = None,
-        groups: ArrayLike | None = None,
+        groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
     ) -> None:
         self.n_features = n_features
@@ -99,15 +107,17 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             If `loss` is not one of these, and as the estimator.
         """
-        if self.loss not in ESTIMATORS:
-            raise InputError(f"`loss` {self.loss!r} is not known; {closest(self.loss, ESTIMATORS)}")
+        check_kinds(X, y)
+        loss = _inferred_loss(y) if self.loss is None else self.loss
+        if loss not in list(ESTIMATORS):  # a list, because `loss` may be unhashable
+            raise InputError(f"`loss` {loss!r} is not known; {closest(loss, ESTIMATORS)}")
         validate_data(self, X, skip_check_array=True)
         settings = {
             name: value
             for name, value in self.get_params(deep=False).items()
             if name != "loss" and not (name == "l2" and value is None)
         }
-        self.estimator_ = ESTIMATORS[self.loss](**settings).fit(X, y, sample_weight)
+        self.estimator_ = ESTIMATORS[loss](**settings).fit(X, y, sample_weight)
         return self
 
     def _get_support_mask(self) -> NDArray[np.bool_]:
@@ -115,3 +125,25 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         mask = np.zeros(self.n_features_in_, dtype=bool)
         mask[self.estimator_.support_] = True
         return mask
+
+
+def _inferred_loss(y: Any) -> str:
+    """Return the loss that suits y; warn where that is not certain."""
+    values = np.asarray(y)
+    if values.ndim != 1 or not len(values):
+        return "squared"  # the estimator says what is wrong
+    if values.dtype.kind not in "iuf":
+        return "logistic" if type_of_target(values, "y") in ("binary", "multiclass") else "squared"
+    distinct = np.unique(values)
+    if not np.isfinite(distinct.astype(np.float64)).all() or (distinct % 1).any():
+        return "squared"
+    if len(distinct) <= 2:
+        return "logistic" if len(distinct) == 2 else "squared"
+    if len(distinct) > MOST_CLASSES or len(values) < 3 * len(distinct):
+        return "squared"
+    warnings.warn(
+        f"`y` has {len(distinct)} different whole numbers, which are taken for classes; pass "
+        'loss="logistic" if they are, or loss="squared" if they are numbers',
+        stacklevel=3,
+    )
+    return "logistic"

@@ -29,11 +29,14 @@ def log_subsets(p: int, k: int) -> float:
     return math.lgamma(p + 1) - math.lgamma(k + 1) - math.lgamma(p - k + 1)
 
 
-def ridge(unexplained: float, log_choices: float, n: float) -> float:
+def ridge(
+    unexplained: float, log_choices: float, n: float, squares: float = 0.0, spread: float = 0.0
+) -> float:
     r"""Return the ridge for least squares on the best of M subsets, from its unexplained share.
 
     .. math::
-        \lambda = \frac{\log M}{4 n} \, \frac{s}{1 - s}, \qquad s = u \, M^{2 / n}
+        \lambda = \frac{\log M}{4 n} \, \frac{s}{\max(1 - s, \; b - 4 v)}, \qquad
+        s = u \, M^{2 / n}, \qquad v = \frac{\log M}{n} \, s \, t
 
     where s estimates the share of noise in the outcome. There is no ridge if M = 1 or u = 0.
 
@@ -45,6 +48,11 @@ def ridge(unexplained: float, log_choices: float, n: float) -> float:
     this: it is the term that the extended BIC adds (Chen & Chen 2008, Biometrika 95(3)). The factor
     1/4 did best in the designs of ``benchmarks/support_recovery.py``.
 
+    Hoerl, Kennard & Baldwin divide by the sum b of the squared coefficients. For columns without
+    correlation that is the explained share, 1 - s. Coefficients of columns that nearly cancel are
+    far larger, and such a signal would be shrunk away. Noise makes coefficients of correlated
+    columns large too: v is about what it adds to b. So b counts only beyond four times v.
+
     Parameters
     ----------
     unexplained : float
@@ -53,6 +61,11 @@ def ridge(unexplained: float, log_choices: float, n: float) -> float:
         log M.
     n : float
         The number of rows.
+    squares : float, default 0
+        b, the sum of the squared coefficients of the best subset by least squares, for columns of
+        variance 1, over the variance of the outcome.
+    spread : float, default 0
+        t, the mean diagonal entry of the inverse of the correlations of the best subset.
 
     Returns
     -------
@@ -73,4 +86,5 @@ def ridge(unexplained: float, log_choices: float, n: float) -> float:
     excess = log_choices / n
     # The share of noise is capped below 1; exp(50) is far above the cap, and exp(800) overflows.
     noise = min(unexplained * math.exp(min(2 * excess, 50.0)), MOST_NOISE)
-    return 0.25 * excess * noise / (1 - noise)
+    signal = max(1 - noise, squares - 4 * excess * noise * spread)
+    return 0.25 * excess * noise / signal

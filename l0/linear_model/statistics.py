@@ -12,11 +12,11 @@ from l0.linear_model.design import DenseDesign, Design, Positions
 Matrix = NDArray[np.float64]
 
 #: Other columns span a column if they explain all but this share of its square.
-SPANNED = 1e-9
+SPANNED = 1e-11
 #: A gain below this share of the sum of squares of Y counts as 0.
 GAIN = 1e-9
-#: Both limits are this much larger where products are computed in single precision.
-SINGLE = 1e3
+#: These limits are this much larger where products are computed in single precision.
+SINGLE, SINGLE_SPANNED = 1e3, 1e5
 #: All products are computed at once with at most FEW columns, or with at most MANY columns and
 #: twice as many rows as columns.
 FEW, MANY = 400, 5_000
@@ -98,7 +98,8 @@ class Statistics:
         self.cross, self.squares, self.source = cross, squares, source
         self.total, self.l2, self.slack = total, l2, slack
         most = np.einsum("ij,ij->i", cross, cross).max(initial=0.0) if total == math.inf else total
-        self.spanned, self.rounding = SPANNED * slack, GAIN * slack * float(most)
+        self.spanned = SPANNED * (SINGLE_SPANNED if slack > 1 else 1.0)
+        self.rounding = GAIN * slack * float(most)
         self.diagonal = np.where(squares > 0, squares + l2, 0.0)
 
     @classmethod

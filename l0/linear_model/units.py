@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,19 @@ from l0.linear_model.design import Positions
 LARGEST = 50
 
 
-def group_members(groups: ArrayLike | None, n_columns: int) -> list[Positions] | None:
+def group_members(
+    groups: ArrayLike | Mapping[Any, Any] | None, n_columns: int, names: Sequence[str] | None = None
+) -> list[Positions] | None:
     """Return the columns of each group; the groups come in the order of their first columns.
 
     Parameters
     ----------
-    groups : array of labels, shape (n_columns,), or None
+    groups : array of labels, shape (n_columns,), Series, dict, or None
+        A dict has the label of each column, by name or position. So has a Series whose index has
+        the names or positions of columns; another index without names of columns is ignored.
     n_columns : int
+    names : sequence of str, optional
+        The names of the columns.
 
     Returns
     -------
@@ -36,7 +42,7 @@ def group_members(groups: ArrayLike | None, n_columns: int) -> list[Positions] |
     """
     if groups is None:
         return None
-    labels = np.asarray(groups, dtype=object)
+    labels = np.asarray(_in_order(groups, n_columns, names), dtype=object)
     if labels.shape != (n_columns,):
         raise InputError(
             f"`groups` has shape {labels.shape}; pass a label for each of the {n_columns:,} columns"
@@ -51,6 +57,43 @@ def group_members(groups: ArrayLike | None, n_columns: int) -> list[Positions] |
     for column, label in enumerate(labels):
         members.setdefault(label, []).append(column)
     return [np.array(columns, np.int64) for columns in members.values()]
+
+
+def _in_order(groups: Any, n_columns: int, names: Sequence[str] | None) -> Any:
+    """Return labels in the order of the columns, where they come with names or positions."""
+    columns = [] if names is None else list(names)
+    if isinstance(groups, Mapping):
+        keys, labels = list(groups), list(groups.values())
+    elif not callable(getattr(groups, "index", callable)):  # a method of lists and strings
+        keys, labels = list(groups.index), list(groups)
+        known = [*columns, *range(n_columns)]
+        if not set(keys) & set(known) or (columns and keys == list(range(n_columns))):
+            if any(isinstance(key, str) for key in keys) and columns:
+                raise InputError(
+                    f"`groups` has an index without names of columns: {first_few(keys)}; give it "
+                    "the names of the columns of `X` as index, or pass an array"
+                )
+            return labels
+    else:
+        return groups
+    by_name = bool(columns) and any(isinstance(key, str) for key in keys)
+    order: list[Any] = columns if by_name else list(range(n_columns))
+    wrong = [key for key in keys if key not in set(order)]
+    if wrong:
+        raise InputError(
+            f"`groups` has labels for columns that do not exist: {first_few(wrong)}; pass names, "
+            f"or positions from 0 to {n_columns - 1:,}"
+        )
+    found = dict(zip(keys, labels, strict=True))
+    if len(found) < len(keys):
+        raise InputError("`groups` has several labels for a column; make its index unique")
+    without = [column for column in order if column not in found]
+    if without:
+        raise InputError(
+            f"`groups` has no label for the columns {first_few(without)}; give each a label, and a "
+            "column without a group a label of its own"
+        )
+    return [found[column] for column in order]
 
 
 def kept_units(

@@ -15,6 +15,7 @@ from tests.linear_model.problems import GROUPS, planted, stated
 
 @parametrize_with_checks([L0Regressor(), L0Classifier(), L0Selector()])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings("ignore:`y` has . different whole numbers")
 def test_what_scikit_learn_asks_of_an_estimator(estimator, check):
     check(estimator)
 
@@ -73,6 +74,10 @@ def test_held_out_errors_are_means_over_what_is_held_out():
         ({"groups": [1, 2]}, "`groups` has shape"),
         ({"groups": range(30), "nonnegative": True}, "cannot be combined; leave one out"),
         ({"max_features": 99}, "`max_features` is 99"),
+        ({"nonnegative": [False] * 3}, "`nonnegative` must be True or False"),
+        ({"nonnegative": "no"}, "`nonnegative` must be True or False, got 'no'"),
+        ({"fit_intercept": "False"}, "`fit_intercept` must be True or False"),
+        ({"fit_intercept": 1}, "`fit_intercept` must be True or False"),
     ],
 )
 def test_arguments_out_of_range_are_named(arguments, said):

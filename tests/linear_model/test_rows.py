@@ -1,9 +1,13 @@
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from l0.common.errors import InputError
+from l0.linear_model import L0Classifier, L0Regressor, L0Selector
 from l0.linear_model.design import standardised_design
 from l0.linear_model.rows import Model, Rows, original
+from tests.linear_model.problems import planted
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
@@ -37,3 +41,16 @@ def test_a_model_of_standardised_columns_predicts_the_same_on_the_original_ones(
     np.testing.assert_allclose(model.scores(x), z @ slopes + intercept)
     assert model.columns.tolist() == [1, 4]
     assert not model.coefficients[:, [0, 2, 3]].any()
+
+
+@pytest.mark.parametrize("estimator", [L0Regressor(2), L0Classifier(2), L0Selector(2)])
+def test_what_is_no_number_is_named(estimator):
+    x, y, _ = planted(0)
+    y = (y > 0).astype(int)
+    frame = pd.DataFrame(x[:, :4], columns=list("abcd")).assign(c=pd.Categorical(np.arange(60) % 3))
+    with pytest.raises(InputError, match="`X` has categorical columns: 'c'; make indicators"):
+        estimator.fit(frame, y)
+    with pytest.raises(InputError, match=r"`y` contains NaN or None in the rows 3, 5"):
+        estimator.fit(x, [None if row in (3, 5) else int(v) for row, v in enumerate(y)])
+    with pytest.raises(InputError, match=r"`y` has 2 columns; .*`l0.FeatureGate`"):
+        estimator.fit(x, np.column_stack([y, y]))

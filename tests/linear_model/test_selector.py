@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -70,3 +72,25 @@ def test_another_loss_is_named():
     x, y, _ = planted(0)
     with pytest.raises(ValueError, match="`loss` 'hinge' is not known; there are: 'logistic'"):
         L0Selector(loss="hinge").fit(x, y)
+
+
+def test_the_loss_follows_from_the_outcome():
+    x, y, _ = planted(0, n=90, noise=0.5)
+    three = np.digitize(y, np.quantile(y, [0.3, 0.6]))
+    for classes in (y > 0, (y > 0).astype(float), np.array(["a", "b", "c"])[three]):
+        assert isinstance(L0Selector(2).fit(x, classes).estimator_, L0Classifier)
+    for numbers in (y, np.round(y * 100), np.round(y[:90]).astype(int) * 7 % 31):
+        assert isinstance(L0Selector(2).fit(x, numbers).estimator_, L0Regressor)
+    with pytest.warns(UserWarning, match='3 different whole numbers.*loss="logistic" if they are'):
+        assert isinstance(L0Selector(2).fit(x, three).estimator_, L0Classifier)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert isinstance(L0Selector(2, loss="squared").fit(x, three).estimator_, L0Regressor)
+
+
+def test_whole_numbers_of_classes_find_the_columns_of_the_classes():
+    for seed in range(5):
+        x = np.random.default_rng(seed).normal(size=(300, 20))
+        codes = np.array([2, 0, 1])[np.digitize(x[:, 3] + x[:, 8], [-0.7, 0.7])]
+        with pytest.warns(UserWarning, match="taken for classes"):
+            assert L0Selector(2).fit(x, codes).estimator_.support_.tolist() == [3, 8]

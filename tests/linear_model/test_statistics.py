@@ -92,7 +92,7 @@ def test_rounding_is_a_share_of_what_there_is_to_explain():
     single = Statistics.of(DenseDesign(z.astype(np.float32)), y)
     assert double.rounding == pytest.approx(1e-9 * np.sum(y**2))
     assert single.rounding == pytest.approx(1e3 * double.rounding)
-    assert single.spanned == 1e3 * double.spanned
+    assert single.spanned == 1e5 * double.spanned
     unknown = Statistics(z.T @ y, np.sum(z**2, axis=0), z.T @ z)
     assert unknown.total == math.inf
     assert unknown.rounding == pytest.approx(1e-9 * np.sum((z.T @ y) ** 2, axis=1).max())

@@ -29,7 +29,7 @@ def test_columns_without_a_label_are_named(missing):
         group_members(pd.Series([missing, 1, 1], dtype=object), 3)
 
 
-@pytest.mark.parametrize("labels", ["abc", [[0, 1], [2]], {"a": 1}, [(0, 1)] * 3, [1, 2], 7])
+@pytest.mark.parametrize("labels", ["abc", [[0, 1], [2]], [(0, 1)] * 3, [1, 2], 7])
 def test_labels_of_another_shape_are_refused(labels):
     with pytest.raises(InputError, match="`groups` has shape .* a label for each of the 3 columns"):
         group_members(labels, 3)
@@ -52,3 +52,27 @@ def test_a_mask_of_what_to_keep_is_refused_and_not_taken_for_positions(form):
 def test_what_is_no_list_of_columns_is_refused(asked):
     with pytest.raises(InputError, match=r"`must_keep`.*pass"):
         kept_units(asked, ["a", "b", "c"], 3, None)
+
+
+@pytest.mark.parametrize("kind", [dict, pd.Series])
+def test_labels_with_names_or_positions_are_aligned(kind):
+    names = list("uvwxyz")
+    by_name = kind(dict(zip("zyxwvu", "bacabb", strict=True)))
+    by_place = kind(dict(zip(range(5, -1, -1), "bacabb", strict=True)))
+    for labels, known in ((by_name, names), (by_place, None)):
+        found = group_members(labels, 6, known)
+        assert [members.tolist() for members in found] == [[0, 1, 5], [2, 4], [3]]
+    with pytest.raises(InputError, match="`groups` has no label for the columns 'w', 'x'"):
+        group_members(kind({"u": 1, "v": 1, "y": 2, "z": 2}), 6, names)
+    with pytest.raises(InputError, match="columns that do not exist: 'q'"):
+        group_members(kind(dict.fromkeys([*"uvwxyz", "q"], 1)), 6, names)
+
+
+def test_an_index_without_names_of_columns():
+    names = list("uvwxyz")
+    plain = group_members(pd.Series(list("bbacab")), 6, names)
+    assert [members.tolist() for members in plain] == [[0, 1, 5], [2, 4], [3]]
+    with pytest.raises(InputError, match="an index without names of columns: 'a', 'b'"):
+        group_members(pd.Series(list("bbacab"), index=list("abcdef")), 6, names)
+    with pytest.raises(InputError, match="several labels for a column"):
+        group_members(pd.Series(list("bbacabb"), index=list("uvwxyzz")), 6, names)
