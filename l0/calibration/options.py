@@ -234,8 +234,8 @@ class Options(TypedDict, total=False):
         Option(
             "list of str",
             None,
-            "Targets that are left out of the fit and reported: patterns on their names, such as "
-            "snap/*, or on their groups, with group: before them. An asterisk is any text.",
+            "Targets that are left out of the fit and reported: patterns on their names, or on "
+            "their groups, with group: before them. An asterisk in a pattern is any text.",
             str,
             "PATTERN",
             repeated=True,
