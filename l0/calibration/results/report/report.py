@@ -1,13 +1,16 @@
 """The report: one HTML file with the chosen records, the fit and the untargeted statistics.
 
-The report uses the tables of the result only, so that a saved result gives the same page. Tables
+The report uses the tables of the result only, so that a saved result gives the same page on the
+same day. All targets are in one table, of which the page shows some rows at a time. Other tables
 list the worst rows and charts show all rows, so that the page of a large problem is small too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from itertools import pairwise
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -20,8 +23,18 @@ from l0.calibration.evaluation.metrics import Metrics, fit_metrics
 from l0.calibration.problem.losses import capped_error, score
 from l0.calibration.results.report import charts
 from l0.calibration.results.report.page import page
+from l0.calibration.results.report.target_table import target_table, worse_than_before
 from l0.calibration.results.standard_errors import standard_error_rows
-from l0.calibration.results.summary import before_fit, certificate, dearest, fitted, held_out
+from l0.calibration.results.summary import (
+    Rows,
+    before_fit,
+    certificate,
+    dearest,
+    fitted,
+    held_out,
+)
+from l0.common.formatting import amount, percent
+from l0.common.text_tables import Row
 from l0.data.columns import as_numbers
 
 #: The largest number of rows in a list of the worst or the largest, and in a table by group.
@@ -41,31 +54,73 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
     Returns
     -------
     str
-        HTML that loads no other file.
+        HTML that loads no other file. It has the date of today.
     """
     full = run["arguments"].get("n_records") is None
+    fit = _fit(fitted(tables["targets"]))
+    untargeted = _untargeted(tables.get("untargeted"))
     return page(
         "report.html.j2",
         m=metrics,
         run=run,
         full=full,
+        date=date.today().isoformat(),
+        files=_files(run),
+        lead=_lead(metrics, fit, untargeted, full),
         certificate=certificate(metrics),
-        fit=_fit(fitted(tables["targets"])),
+        fit=fit,
+        all_targets=target_table(tables["targets"]),
         holdout_before=score(*before_fit(held_out(tables["targets"]))),
-        untargeted=_untargeted(tables.get("untargeted")),
+        untargeted=untargeted,
         n_trained=_n_trained(tables.get("untargeted")),
         missing_reason=_missing_reason(tables.get("untargeted"), full),
-        standard_errors=standard_error_rows(tables),
+        standard_errors=_written(standard_error_rows(tables)),
         weights=_weights(tables["weights"]),
         course=_course(tables["history"]),
         inputs=_inputs(run),
     )
 
 
-def _sortable(row: Mapping[str, Any]) -> float:
-    """Give the number by which a table sorts what a target states."""
-    numbers = (row.get(name) for name in ("value", "at_least", "at_most"))
-    return next(float(number) for number in numbers if number is not None)
+def _lead(
+    metrics: Metrics, fit: Mapping[str, Any], untargeted: Mapping[str, Any] | None, full: bool
+) -> str:
+    """Say the result in two sentences."""
+    m = metrics
+    kept = f"All {amount(m['n_records'])} records are kept, and"
+    if not full:
+        few = "record meets" if m["n_records"] == 1 else "records meet"
+        kept = f"{amount(m['n_records'])} of {amount(m['n_candidates'])} {few}"
+    else:
+        kept += " meet"
+    many = "1 target" if m["n_targets"] == 1 else f"{amount(m['n_targets'])} targets"
+    first = (
+        f"{kept} {many} with a mean error of {percent(m['loss'])}, where the design weights of all "
+        f"records are off by {percent(fit['before']['loss'])}."
+    )
+    worth = amount(round(m["effective_sample_size"]))
+    second = f"With these weights, they are as precise as {worth} records of equal weight"
+    if untargeted is not None:
+        second += (
+            f", and {amount(untargeted['n'])} statistics that nobody asked for are off by "
+            f"{percent(m['untargeted_capped_error'] or 0.0)} on average"
+        )
+    return f"{first} {second}."
+
+
+def _files(run: Mapping[str, Any]) -> str:
+    """Name the files that the result was made from; nothing if they were no files."""
+    paths = [source["path"] for _, source in _inputs(run) if "path" in source]
+    return ", ".join(PurePath(path).name for path in paths)
+
+
+def _written(
+    table: Rows,
+) -> tuple[list[tuple[str, str, int]], list[Row]]:
+    """Make the columns of a small table from the heads of numbers that are written already."""
+    head, rows = table
+    return [
+        (title, "written" if place else "text", place) for place, title in enumerate(head)
+    ], rows
 
 
 def _fit(table: pa.Table) -> dict[str, Any]:
@@ -74,22 +129,22 @@ def _fit(table: pa.Table) -> dict[str, Any]:
     after = as_numbers(table.column("relative_error"))
     before = as_numbers(table.column("design_relative_error"))
     unreachable = np.array(table.column("status").to_pylist()) == "unreachable"
-    size = np.abs(after)
-    off = np.flatnonzero(~unreachable & (size > 0))
     return {
         "before": fit_metrics(before, importance),
         "even": bool(np.ptp(importance) <= 1e-9 * importance.max()),
         "chart": charts.cumulative(
-            {"before": np.abs(before), "after": size},
+            {"before": np.abs(before), "after": np.abs(after)},
             things="targets",
             lowest=1e-5,
             label="Share of the targets whose relative error is at most a given size, under the "
             "design weights of all records and under the new weights",
         ),
         "groups": _groups(table, before, after, importance, unreachable),
-        "worst": _rows(table, off[np.argsort(-size[off], kind="stable")][:WORST]),
-        "unreachable": _rows(table, np.flatnonzero(unreachable)[:WORST]),
-        "dearest": dearest(table, WORST).to_pylist(),
+        "n_worse": int(worse_than_before(table).sum()),
+        "dearest": [
+            {**row, "gives_way": "yes" if row["at_limit"] else "no"}
+            for row in dearest(table, WORST).to_pylist()
+        ],
         "limited": "at_least" in table.column_names,
         "n_give_way": int(np.sum(table.column("at_limit").to_pylist())),
     }
@@ -133,7 +188,8 @@ def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
         ("labels", _Groups(table.column("by"))),
     ):
         columns = {"error": group.mean(capped), "within_10pct": group.mean(size <= 0.10)}
-        parts[name] = group.rows(columns, by="error")
+        rows = group.rows(columns, by="error")
+        parts[name] = [{**row, "name": row["name"] or "all records together"} for row in rows]
     band = np.digitize(effective_n, EFFECTIVE_N_BANDS) - 1
     names = [f"{low:,} to {high:,}" for low, high in pairwise(EFFECTIVE_N_BANDS)]
     bands = [
@@ -156,7 +212,10 @@ def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
             label="Share of the held-out statistics whose relative error against the calibrated "
             "full file is at most a given size",
         ),
-        "worst": _rows(table, np.argsort(-size, kind="stable")[:WORST]),
+        "worst": [
+            {**row, "effective_n": round(row["effective_n"])}
+            for row in _rows(table, np.argsort(-size, kind="stable")[:WORST])
+        ],
         "bands": bands,
         **parts,
     }

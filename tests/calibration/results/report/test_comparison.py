@@ -2,8 +2,6 @@
 
 import html
 import re
-import shutil
-import subprocess
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,14 +9,7 @@ import pytest
 
 from l0.calibration import CalibrationProblem, compare
 from l0.common.formatting import amount
-
-NASTY = '"><script>alert(1)</script>&amp;'
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom",
-)  # fmt: skip
+from tests.calibration.results.report.browser import NASTY, told, width_in_a_window, words
 
 
 @pytest.fixture(scope="module")
@@ -41,24 +32,6 @@ def compared(tmp_path_factory):
     path = tmp_path_factory.mktemp("compared") / "page.html"
     found.to_html(path)
     return SimpleNamespace(comparison=found, page=path.read_text(encoding="utf-8"))
-
-
-def words(page):
-    body = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
-
-
-def browse(page, folder):
-    """What Chromium makes of a page: its document after the scripts, and what the console said."""
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (Debian package chromium)")
-    file = folder / "page.html"
-    file.write_text(page, encoding="utf-8")
-    done = subprocess.run(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", file.as_uri()],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 def test_the_page_says_what_print_says(compared):
@@ -97,7 +70,7 @@ def test_results_without_common_records_or_statistics_have_a_page(tmp_path):
 
 
 #: Presses the controls, and leaves on the body what the table says then.
-PRESS = """<script>
+PRESS = """
 const box = document.getElementById("targets-table"), told = {};
 const count = () => box.querySelector(".count").textContent;
 const [group, outcome] = [...box.querySelectorAll(".tools select")];
@@ -121,31 +94,22 @@ told.order = box.querySelector("th[data-key=error_b]").getAttribute("aria-sort")
 told.page = count();
 told.file = box.dataTable.csv().split("\\n")[0];
 document.body.dataset.told = JSON.stringify(told);
-</script>"""
+"""
 
 
 def test_in_a_browser_the_table_is_searched_filtered_and_sorted(compared, tmp_path):
-    document, complaints = browse(compared.page.replace("</body>", f"{PRESS}</body>"), tmp_path)
-    assert complaints == []
-    told = html.unescape(re.search(r'data-told="(.*?)"', document)[1])
+    seen = told(compared.page, PRESS, tmp_path)
     m, table = compared.comparison.metrics, compared.comparison.targets.to_pandas()
-    assert '"all":"1 to 50 of 120 targets"' in told
+    assert '"all":"1 to 50 of 120 targets"' in seen
     n_found = sum("target 11" in name for name in table["name"])
-    assert f'"search":"1 to {n_found} of {n_found} targets (of 120)"' in told
-    assert f'of {m["targets_won"]} targets (of 120)"' in told
+    assert f'"search":"1 to {n_found} of {n_found} targets (of 120)"' in seen
+    assert f'of {m["targets_won"]} targets (of 120)"' in seen
     worst = table["name"][table["relative_error_b"].abs().idxmax()]
-    assert f'"sorted":"{worst.split(" <")[0].split(NASTY)[0]}' in told
-    assert '"order":"descending"' in told and '"page":"51 to 100 of 120 targets"' in told
-    assert '"file":"name,group,outcome,value,error_a,error_b,difference,status_a' in told
+    assert f'"sorted":"{worst.split(" <")[0].split(NASTY)[0]}' in seen
+    assert '"order":"descending"' in seen and '"page":"51 to 100 of 120 targets"' in seen
+    assert '"file":"name,group,outcome,value,error_a,error_b,difference,status_a' in seen
 
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_in_a_browser_nothing_is_wider_than_the_window(compared, width, tmp_path):
-    frame = f"""<!doctype html><iframe width="{width}" height="800"
-        srcdoc="{html.escape(compared.page)}"
-        onload="document.body.dataset.wide = this.contentDocument.documentElement.scrollWidth;
-                document.body.dataset.shown = this.contentWindow.innerWidth"></iframe>"""
-    document, complaints = browse(frame, tmp_path)
-    assert complaints == []
-    assert f'data-shown="{width}"' in document
-    assert int(re.search(r'data-wide="(\d+)"', document)[1]) <= width
+    assert width_in_a_window(compared.page, width, tmp_path) <= width

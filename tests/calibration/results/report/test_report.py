@@ -1,9 +1,9 @@
 import html
+import json
 import re
-import shutil
-import subprocess
 import time
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -17,14 +17,13 @@ from l0.calibration.results.report.report import render
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.results.summary import certificate
 from l0.common.formatting import percent
-
-NASTY = '"><script>alert(1)</script>&amp;'
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom",
-)  # fmt: skip
+from tests.calibration.results.report.browser import (
+    NASTY,
+    browse,
+    told,
+    width_in_a_window,
+    words,
+)
 
 
 def problem(untargeted=True, n=120):
@@ -59,12 +58,6 @@ def result():
 @pytest.fixture(scope="module")
 def page(result):
     return rendered(result)
-
-
-def words(page):
-    """What a reader sees, without the markup."""
-    body = re.sub(r"(?s)<(script|style|svg)\b.*?</\1>", "", page)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
 def test_the_three_numbers_stand_together(result, page):
@@ -317,25 +310,12 @@ def test_a_large_result_is_a_small_file_and_takes_no_time():
     assert "60 of 900 groups" in words(page)
 
 
-def browse(page, folder):
-    """What Chromium makes of a page: its document after the scripts, and what the console said."""
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (Debian package chromium)")
-    file = folder / "page.html"
-    file.write_text(page, encoding="utf-8")
-    done = subprocess.run(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", file.as_uri()],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-
 def test_in_a_browser_the_scripts_run_and_nothing_complains(page, tmp_path):
     document, complaints = browse(page, tmp_path)
     assert complaints == []
     assert "keeps 30 of 120 records" in words(document)
     assert 'id="tip"' in document  # the last thing the script makes
-    assert "<button>Mean error after</button>" in document
+    assert '<button type="button">Mean error after</button>' in document
 
 
 def test_a_console_error_would_be_seen(page, tmp_path):
@@ -345,10 +325,63 @@ def test_a_console_error_would_be_seen(page, tmp_path):
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_in_a_browser_nothing_is_wider_than_the_window(page, width, tmp_path):
-    frame = f"""<!doctype html><iframe width="{width}" height="800" srcdoc="{html.escape(page)}"
-        onload="document.body.dataset.wide = this.contentDocument.documentElement.scrollWidth;
-                document.body.dataset.shown = this.contentWindow.innerWidth"></iframe>"""
-    document, complaints = browse(frame, tmp_path)
-    assert complaints == []
-    assert f'data-shown="{width}"' in document
-    assert int(re.search(r'data-wide="(\d+)"', document).group(1)) <= width
+    assert width_in_a_window(page, width, tmp_path) <= width
+
+
+#: Presses the controls, and leaves on the body what the table says then.
+PRESS = """
+const box = document.getElementById("targets-table"), seen = {};
+const count = () => box.querySelector(".count").textContent;
+const [group, flag, status] = [...box.querySelectorAll(".tools select")];
+const choose = (select, start) => {
+  select.value = [...select.options].find((each) => each.textContent.startsWith(start)).value;
+  select.dispatchEvent(new Event("change"));
+};
+seen.all = count();
+const search = box.querySelector("input[type=search]");
+search.value = "target 5"; search.dispatchEvent(new Event("input"));
+seen.search = count();
+[...box.querySelectorAll(".tools button")].find((each) => each.textContent === "Show all").click();
+choose(status, "unreachable");
+seen.unreachable = count();
+choose(status, "All");
+choose(group, "plain");
+seen.group = count();
+choose(group, "All");
+box.querySelector("th[data-key=value] button").click();
+seen.largest = box.querySelector("tbody th").firstChild.textContent;
+box.querySelector("th[data-key=value] button").click();
+seen.order = box.querySelector("th[data-key=value]").getAttribute("aria-sort");
+seen.file = box.dataTable.csv().split("\\n")[0];
+seen.rows = box.dataTable.csv().trim().split("\\n").length;
+document.body.dataset.told = JSON.stringify(seen);
+"""
+
+
+def test_in_a_browser_all_targets_are_searched_filtered_sorted_and_downloaded(
+    result, page, tmp_path
+):
+    seen = json.loads(told(page, PRESS, tmp_path))
+    targets = result.tables["targets"].to_pylist()
+    assert seen["all"] == "1 to 8 of 8 targets"
+    assert seen["search"] == "1 to 1 of 1 targets (of 8)"
+    n_unreachable = sum(row["status"] == "unreachable" for row in targets)
+    assert seen["unreachable"] == f"1 to {n_unreachable} of {n_unreachable} targets (of 8)"
+    assert seen["group"] == "1 to 7 of 7 targets (of 8)"
+    assert seen["largest"] == max(targets, key=lambda row: row["value"])["name"]
+    assert seen["order"] == "ascending"
+    assert seen["file"].startswith("name,group,reason,flags,status,value,before,after,error_before")
+    assert seen["rows"] == 9
+
+
+def test_the_result_stands_in_two_sentences_before_everything(result, page):
+    m = result.metrics
+    assert (
+        f"30 of 120 records meet 8 targets with a mean error of {percent(m['loss'])}, where the "
+        "design weights of all records are off by"
+    ) in words(page)
+    assert (
+        f"as precise as {m['effective_sample_size']:.0f} records of equal weight, and 5"
+        in words(page)
+    )
+    assert f"Calibration report, {date.today().isoformat()}" in words(page)

@@ -1,0 +1,74 @@
+"""The table of all targets in the report, and the flags of those to look at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from l0.calibration.problem.core import MET
+from l0.calibration.results.report.table import Column, DataTable, choice, number
+from l0.calibration.results.standard_errors import STANDARD_ERROR
+from l0.calibration.results.summary import stated
+from l0.data.columns import as_numbers
+
+#: The flags of a target, each a bit of its mark.
+FLAGS = ("worse than before", "gives way")
+
+
+def target_table(table: pa.Table) -> DataTable:
+    """Make the table of all targets, those that were held out as well.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The table `targets` of a result.
+    """
+    places = np.flatnonzero(table.column("value").is_null().to_numpy())
+    limits = {
+        str(place): (stated(row), float(row["at_least"] or row["at_most"] or 0.0))
+        for place, row in zip(places, table.take(places).to_pylist(), strict=True)
+    }
+    marks = worse_than_before(table) + 2 * np.array(table.column("at_limit").to_pylist(), dtype=int)
+    errors = {
+        "error_before": table.column("design_relative_error").to_pylist(),
+        "error_after": table.column("relative_error").to_pylist(),
+    }
+    standard_errors = []
+    if STANDARD_ERROR in table.column_names:
+        found = table.column(STANDARD_ERROR).to_pylist()
+        standard_errors = [number(STANDARD_ERROR, "Standard error", "amount", found)]
+    return DataTable(
+        id="targets-table",
+        things="targets",
+        file="targets.csv",
+        columns=[
+            Column("name", "Target", "text", table.column("name").to_pylist(), place="head"),
+            choice("group", "Group", table.column("group").to_pylist(), place="under", filter=True),
+            choice("reason", "Reason", table.column("reason").to_pylist(), place="under"),
+            Column("flags", "Flag", "marks", marks.tolist(), place="under", filter=True,
+                   levels=FLAGS),
+            choice("status", "Status", table.column("status").to_pylist(), filter=True),
+            number("value", "Value", "amount", table.column("value").to_pylist(), texts=limits),
+            number("before", "Before", "amount", table.column("design_estimate").to_pylist()),
+            number("after", "After", "amount", table.column("estimate").to_pylist()),
+            number("error_before", "Error before", "signed", errors["error_before"]),
+            number("error_after", "Error after", "signed", errors["error_after"]),
+            Column("change", "From before to after", "change", of=("error_before", "error_after")),
+            *standard_errors,
+            number("shadow_price", "Shadow price", "price",
+                   table.column("shadow_price").to_pylist(), place="file"),
+            number("importance", "Importance", "percent", table.column("importance").to_pylist(),
+                   place="file"),
+        ],
+        order=("error_after", True),
+    )  # fmt: skip
+
+
+def worse_than_before(table: pa.Table) -> NDArray[np.int64]:
+    """Tell which targets ended further off than the design weights had them: 1, or else 0."""
+    before, after = (
+        np.abs(as_numbers(table.column(name)))
+        for name in ("design_relative_error", "relative_error")
+    )
+    return ((after > before + MET) & (after > MET)).astype(np.int64)

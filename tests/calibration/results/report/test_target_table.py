@@ -1,0 +1,40 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from l0.calibration import CalibrationProblem
+from l0.calibration.results.report.target_table import FLAGS, target_table, worse_than_before
+
+
+def errors(before, after):
+    return pa.table({"design_relative_error": before, "relative_error": after})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "worse"),
+    [(0.0, 0.5, 1), (-0.1, 0.5, 1), (0.5, -0.4, 0), (0.5, 0.5, 0), (0.0, 0.009, 0), (-2.0, 2.1, 1)],
+)
+def test_a_target_is_worse_by_more_than_what_counts_as_met(before, after, worse):
+    assert worse_than_before(errors([before], [after])).tolist() == [worse]
+
+
+def test_every_target_is_there_with_its_flags_and_limits():
+    A = np.array([[1.0, 1, 1, 1], [0, 0, 1, 1]])
+    solved = CalibrationProblem.from_matrix(A, [60, 20], np.full(4, 10.0), ["all", "some"]).solve(
+        2, "random"
+    )
+    table = solved.tables["targets"]
+    place = table.column_names.index("at_limit")
+    table = table.set_column(place, "at_limit", pa.array([False, True]))
+    table = table.set_column(1, "value", pa.array([60.0, None]))
+    table = table.append_column("at_least", pa.array([None, 5.0]))
+    table = table.append_column("at_most", pa.array([None, None], pa.float64()))
+    found = target_table(table)
+    columns = {column.key: column for column in found.columns}
+    assert found.n == 2 and columns["name"].values == ["all", "some"]
+    assert columns["flags"].marks(1)[-1] == FLAGS[1] and FLAGS[1] not in columns["flags"].marks(0)
+    assert columns["value"].text(1) == "at least 5"
+    assert "standard_error" not in columns
+    found = target_table(table.append_column("standard_error", pa.array([1.5, None])))
+    (column,) = [column for column in found.columns if column.key == "standard_error"]
+    assert [column.text(row) for row in (0, 1)] == ["1.5", "none"]
