@@ -203,3 +203,20 @@ def is_labelled(column: pa.Field, values: pa.ChunkedArray) -> bool:
         return False
     labelled = {as_code(code) for code, _ in coding.values}
     return {text for text in as_text(pc.unique(values)) if text is not None} <= labelled
+
+
+def labelled(table: pa.Table, name: str) -> list[str | None]:
+    """Write the labels of a column as text, each code with its value label.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from l0.data.codings import Coding, labelled
+    >>> sex = Coding("stata", values=[[1, "Men"]]).on(pa.field("sex", pa.int64()))
+    >>> labelled(pa.table({"sex": [1, 2, None]}, schema=pa.schema([sex])), "sex")
+    ['1 Men', '2', None]
+    """
+    coding = coding_of(table.schema.field(name))
+    label_of = {as_code(code): label for code, label in coding.values} if coding else {}
+    texts = as_text(table.column(name))
+    return [f"{text} {label_of[text]}" if text in label_of else text for text in texts]

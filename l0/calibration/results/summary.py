@@ -15,7 +15,7 @@ from l0.calibration.problem.core import HELD_OUT
 from l0.calibration.problem.losses import score
 from l0.common.formatting import amount, percent, signed
 from l0.common.text_tables import Row
-from l0.data.columns import as_text
+from l0.data.codings import labelled
 
 #: The head of a table, and its rows.
 Rows = tuple[Row, list[Row]]
@@ -142,7 +142,7 @@ def dearest_rows(targets: pa.Table) -> Rows:
 def estimate_rows(found: pa.Table) -> Rows:
     """Make the table of estimates: the label columns, and the main numbers of each domain."""
     labels = found.column_names[: found.column_names.index("estimate")]
-    columns = [as_text(found.column(name)) for name in labels]
+    columns = [labelled(found, name) for name in labels]
     rows: list[Row] = [
         (
             *(column[place] or "(none)" for column in columns),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from l0.calibration.variance.domains import Domains
 from l0.calibration.variance.statistics import Estimates
 from l0.common.errors import InputError, closest, first_few
-from l0.data.columns import as_level, as_text
+from l0.data.codings import level_of
+from l0.data.columns import as_text
 
 
 def difference(
@@ -62,11 +64,10 @@ def difference(
             f"domain beside them ({first_few([domains.named(each) for each in lost])}); leave "
             "their rows out of `table`"
         )
-    kept = Domains(
-        domains.names,
-        domains.codes,
-        domains.levels[compared],
-        tuple(values.take(pa.array(compared)) for values in domains.columns),
+    kept = replace(
+        domains,
+        levels=domains.levels[compared],
+        columns=tuple(values.take(pa.array(compared)) for values in domains.columns),
     )
     return kept, Estimates(
         found.values[compared] - found.values[base],
@@ -78,9 +79,8 @@ def difference(
 
 def _has_label(domains: Domains, name: str, label: Any) -> NDArray[np.bool_]:
     """Tell which domains have a label, however it is written. None means a null."""
-    values = domains.columns[domains.names.index(name)]
-    texts = as_text(values)
-    wanted = None if label is None else as_level(str(label), values.type)
+    texts = as_text(domains.labels.column(name))
+    wanted = None if label is None else level_of(str(label), domains.labels, name, "table")
     inside = np.array([text == wanted for text in texts])
     if not inside.any():
         raise InputError(

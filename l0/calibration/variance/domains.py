@@ -28,17 +28,25 @@ class Domains:
         The level of each domain in each column. They are sorted by it.
     columns : tuple of pyarrow.Array
         The label columns of the d domains, of the types of the table. A null is a level.
+    fields : tuple of pyarrow.Field
+        Their fields, with the value labels of files of Stata, SPSS and SAS.
     """
 
     names: tuple[str, ...]
     codes: NDArray[np.int64]
     levels: NDArray[np.int64]
     columns: tuple[pa.Array, ...]
+    fields: tuple[pa.Field, ...]
 
     @property
     def size(self) -> int:
         """The number of domains, d."""
         return len(self.levels)
+
+    @property
+    def labels(self) -> pa.Table:
+        """The label columns as a table, with a row for each domain."""
+        return pa.Table.from_arrays(list(self.columns), schema=pa.schema(self.fields))
 
     def within(self, names: Sequence[str]) -> NDArray[np.int64]:
         """Number the larger domains that only some of the columns make, shape (d,)."""
@@ -87,7 +95,10 @@ def find_domains(table: pa.Table, by: Sequence[str]) -> Domains:
         levels[:, place] = of_column[first]
         nulls = levels[:, place] == n_levels
         columns.append(plain(table.column(name)).take(pa.array(first, mask=nulls)))
-    return Domains(tuple(by), codes, levels, tuple(columns))
+    fields = (
+        table.schema.field(name).with_type(of.type) for name, of in zip(by, columns, strict=True)
+    )
+    return Domains(tuple(by), codes, levels, tuple(columns), tuple(fields))
 
 
 def _numbered(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

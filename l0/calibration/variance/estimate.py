@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -114,7 +114,7 @@ def _domains(question: Question, rows: ChosenRows) -> Domains:
             "them; pass `result.select(table)` to leave them out, use coarser labels, or calibrate "
             "with `quotas` for them"
         )
-    return Domains(domains.names, codes, domains.levels, domains.columns)
+    return replace(domains, codes=codes)
 
 
 def _estimates(
@@ -165,11 +165,13 @@ def _table(
         ),
         "cv": np.divide(error, np.abs(main), out=nothing.copy(), where=main != 0),
     }
-    return pa.table(
+    table = pa.table(
         {
-            **dict(zip(domains.names, domains.columns, strict=True)),
             **{name: pa.array(values, from_pandas=True) for name, values in numbers.items()},
             "n_records": found.n_records,
             "few_records": found.n_records < FEW,
         }
     )
+    for place, (field, values) in enumerate(zip(domains.fields, domains.columns, strict=True)):
+        table = table.add_column(place, field, values)
+    return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,10 @@ def write_stat(table: pa.Table, location: Location, draft: Path, form: CsvForm |
     except MemoryError:
         raise
     except Exception as error:  # pyreadstat has its own classes, and raises others too
+        if "Unable to write data" in str(error):
+            raise OSError(
+                errno.EIO, "the disk took no more data; make room or write elsewhere", str(draft)
+            ) from None
         raise InputError(
             f"cannot write {str(location)!r}: {error}; leave out the column, or write .parquet"
         ) from None

@@ -6,6 +6,7 @@ from l0.calibration.variance.differences import difference
 from l0.calibration.variance.domains import find_domains
 from l0.calibration.variance.statistics import Sample, total
 from l0.common.errors import InputError
+from l0.data.codings import Coding, labelled
 
 TABLE = pa.table({"state": ["A", "A", "B", "B", "C"], "year": [1.0, 2.0, 1.0, 2.0, 1.0]})
 X = np.array([1.0, 2.0, 5.0, 9.0, 4.0])
@@ -43,3 +44,14 @@ def test_what_cannot_be_compared_is_named():
         compare(["state", "year"], {"year": 2.0})
     with pytest.raises(InputError, match="no other domain is compared with it; name more columns"):
         compare(["state"], {"state": "A"}, slice(2))
+
+
+def test_a_value_label_stands_for_its_code():
+    area = Coding("stata", values=[[1, "North"], [2, "South"]]).on(pa.field("area", pa.int64()))
+    domains = find_domains(pa.table([[1, 2, 2]], schema=pa.schema([area])), ["area"])
+    assert labelled(domains.labels, "area") == ["1 North", "2 South"]
+    found = total(Sample(np.ones((3, 2)), np.arange(3), domains.codes, 2), np.ones(3))
+    kept, of = difference(domains, found, {"area": "North"})
+    assert (kept.columns[0].to_pylist(), of.values[:, 0].tolist()) == ([2], [1.0])
+    with pytest.raises(InputError, match=r"'East' is neither a code nor a value label of `table`"):
+        difference(domains, found, {"area": "East"})

@@ -174,3 +174,13 @@ def test_blanks_that_spss_does_not_keep_are_said(tmp_path):
     ]
     assert write_table(table, tmp_path / "a.dta", "out") == []
     assert read_table(tmp_path / "a.dta", "records")[0].to_pydict() == table.to_pydict()
+
+
+def test_a_full_disk_is_no_fault_of_a_column(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise pyreadstat.ReadstatError("Unable to write data")
+
+    monkeypatch.setattr(pyreadstat, "write_dta", full)
+    with pytest.raises(OSError, match="the disk took no more data; make room"):
+        write_table(pa.table({"x": [1]}), tmp_path / "a.dta", "out")
+    assert list(tmp_path.iterdir()) == []
