@@ -16,6 +16,10 @@ Positions = NDArray[np.int64]
 CONSTANT = 1e-13
 
 
+#: Rows at a time in sums that would need a copy of all.
+BLOCK = 4096
+
+
 class Design(Protocol):
     """The columns Z of a regression, and their products."""
 
@@ -68,13 +72,73 @@ class DenseDesign:
         """Return Z'Z, (p, p)."""
         return self.products(self.z)
 
-    def reweighted(self, old: Matrix, new: Matrix, centre: bool) -> DenseDesign:
+    def reweighted(self, old: Matrix, new: Matrix, centre: bool) -> ReweightedDesign:
+        """Replace the roots of the rows' weights, without a copy of the columns."""
+        ratio = new / old
+        mean = self.products((new * ratio)[:, None])[:, 0] / (new @ new) if centre else None
+        return ReweightedDesign(self.z, ratio, new, mean)
+
+
+class ReweightedDesign:
+    """The columns t z - r m' of an array z, which is not copied.
+
+    Parameters
+    ----------
+    z : ndarray, shape (n, p)
+    ratio : ndarray, shape (n,)
+        t, the new roots of the rows' weights over the old ones.
+    roots : ndarray, shape (n,)
+        r, the new roots.
+    mean : ndarray, shape (p,), optional
+        m, the new weighted mean of each column. By default nothing is subtracted.
+    """
+
+    def __init__(self, z: Matrix, ratio: Matrix, roots: Matrix, mean: Matrix | None) -> None:
+        self.z, self.ratio, self.roots, self.mean = z, ratio, roots, mean
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.z.shape[0], self.z.shape[1]
+
+    @property
+    def squares(self) -> NDArray[np.float64]:
+        """The sum of squares of each column, (p,)."""
+        found = np.zeros(self.z.shape[1])
+        for start in range(0, len(self.z), BLOCK):
+            rows = slice(start, start + BLOCK)
+            found += self.ratio[rows] ** 2 @ self.z[rows] ** 2
+        if self.mean is not None:
+            found -= (self.roots @ self.roots) * self.mean**2
+        return np.maximum(found, 0.0)
+
+    def columns(self, which: Positions) -> Matrix:
+        """Return some columns, (n, m)."""
+        some = self.z[:, which] * self.ratio[:, None]
+        if self.mean is not None:
+            some -= np.outer(self.roots, self.mean[which])
+        return np.asarray(some, dtype=self.z.dtype)
+
+    def products(self, right: Matrix) -> NDArray[np.float64]:
+        """Return Z'V, (p, m)."""
+        found = DenseDesign(self.z).products(self.ratio[:, None] * right)
+        return found if self.mean is None else found - np.outer(self.mean, self.roots @ right)
+
+    def gram(self) -> NDArray[np.float64]:
+        """Return Z'Z, (p, p)."""
+        found = np.zeros((self.z.shape[1], self.z.shape[1]))
+        for start in range(0, len(self.z), BLOCK):
+            rows = slice(start, start + BLOCK)
+            part = self.z[rows] * self.ratio[rows, None].astype(self.z.dtype)
+            found += part.T @ part
+        if self.mean is not None:
+            found -= (self.roots @ self.roots) * np.outer(self.mean, self.mean)
+        return found
+
+    def reweighted(self, old: Matrix, new: Matrix, centre: bool) -> ReweightedDesign:
         """Replace the roots of the rows' weights."""
-        z = self.z * (new / old)[:, None].astype(self.z.dtype)
-        if centre:
-            mean = (new @ z) / (new @ new)
-            z -= np.outer(new, mean).astype(z.dtype, copy=False)
-        return DenseDesign(z)
+        base = DenseDesign(self.z)
+        return base.reweighted(old / self.ratio, new, centre)
 
 
 class SparseDesign:

@@ -18,6 +18,15 @@ NEWTON_STEPS, CONVERGED = 100, 1e-9
 CHECKED, CHECKED_LAST = 4, 20
 #: The least curvature of a row; the most is 1/4.
 CURVATURE = 1e-6
+#: A design with more entries than this has many rows: products of all its columns are computed
+#: once, and again only if the weights of the rows have changed by this share: to rank swaps, and
+#: for a search on the approximation alone.
+MANY, CHANGED, CHANGED_LITTLE = 2_000_000, 0.5, 0.05
+#: With many rows, no swap is checked whose new column makes up for less than this share of the
+#: loss of the old one; the best is always checked.
+MAKES_UP = 0.5
+#: Fits are kept up to so many bytes, and at least so many of them.
+KEPT_BYTES, KEPT_FITS = 2**26, 4
 
 
 @dataclass(frozen=True)
@@ -167,6 +176,8 @@ class LogisticProblem(Problem):
     outcome: Outcome = field(kw_only=True)
     checked: int = field(default=CHECKED_LAST, kw_only=True)
     _fits: dict[tuple[int, ...], Fit] = field(default_factory=dict, init=False, repr=False)
+    #: The curvature of rows, and the products of all columns under it.
+    _products: dict[str, Matrix] = field(default_factory=dict, init=False, repr=False)
 
     def swap_from(self, chosen: Positions) -> LogisticSwap:  # type: ignore[override]
         """Fit some units, the kept ones first, to see what adds, drops and swaps gain."""
@@ -175,7 +186,10 @@ class LogisticProblem(Problem):
     def restricted(self, units: Positions) -> LogisticProblem:
         """Keep some units, and number them anew from 0."""
         part = super().restricted(units)
-        design = DenseDesign(self.design.columns(self.columns(units)))
+        columns = self.columns(units)
+        whole = np.array_equal(columns, np.arange(self.design.shape[1]))
+        keeps = whole and isinstance(self.design, DenseDesign)
+        design = self.design if keeps else DenseDesign(self.design.columns(columns))
         return LogisticProblem(
             part.statistics,
             part.groups,
@@ -191,14 +205,64 @@ class LogisticProblem(Problem):
         The fit starts from the fit of the choice `near`; by default from the last new fit.
         """
         key = tuple(chosen.tolist())
-        if key not in self._fits:
+        fit = self._fits.pop(key, None)
+        if fit is None:
             if near is None and self._fits:
                 near = np.array(next(reversed(self._fits)), np.int64)
             columns = self.columns(chosen)
             start = None if near is None else self._start(columns, near)
             roots = np.sqrt(self.outcome.weights)[:, None]
-            self._fits[key] = self.outcome.fit(self.design.columns(columns) / roots, start)
-        return self._fits[key]
+            fit = self.outcome.fit(self.design.columns(columns) / roots, start)
+        self._fits[key] = fit
+        most = max(KEPT_FITS, KEPT_BYTES // max(fit.residual.nbytes, 1))
+        if len(self._fits) > most:
+            del self._fits[next(iter(self._fits))]  # the one that was used longest ago
+        return fit
+
+    @property
+    def many_rows(self) -> bool:
+        """Whether the products of columns are too many to compute them anew for each fit."""
+        n, p = self.design.shape
+        return n * p > MANY and p <= n and isinstance(self.design, DenseDesign)
+
+    def least_squares(self) -> Problem:
+        """Return the regression of the indicators of the classes."""
+        return Problem(self.statistics, self.groups, self.kept)
+
+    def approximated(self, chosen: Positions, changed: float = CHANGED_LITTLE) -> Problem:
+        """Return the quadratic approximation of the loss at the fit on some units.
+
+        Its gradient is exact. With many rows, its curvature may be that of an earlier fit, under
+        which the weights of the rows differ by up to the share `changed`.
+        """
+        fit, outcome = self.fit(chosen), self.outcome
+        columns, old = self.columns(chosen), np.sqrt(outcome.weights)
+        curvature = outcome.curvature(fit)
+        if self.many_rows and self.checked == CHECKED:
+            before = self._products.get("curvature", np.zeros(1))
+            if np.abs(curvature - before).sum() > changed * curvature.sum():
+                design = self.design.reweighted(old, np.sqrt(curvature), outcome.centre)
+                self._products.update(curvature=curvature, gram=design.gram())
+            gram = self._products["gram"].copy()
+            squares = np.diag(gram).copy()
+            # At the fit, the intercept leaves no mean in the residual.
+            cross = self.design.products(old[:, None] * fit.residual)
+            cross += gram[:, columns] @ fit.slopes
+            statistics = Statistics(cross, squares, gram, np.inf, outcome.l2)
+        else:
+            new = np.sqrt(curvature)
+            design = self.design.reweighted(old, new, outcome.centre)
+            # The working response: a regression on it is one Newton step from the fit.
+            working = (outcome.weights / new)[:, None] * fit.residual
+            working += design.columns(columns) @ fit.slopes
+            statistics = Statistics(
+                design.products(working),
+                design.squares,
+                GramRows(design),
+                float(np.sum(working**2)),
+                outcome.l2,
+            )
+        return Problem(statistics, self.groups, self.kept)
 
     def _start(self, columns: Positions, near: Positions) -> tuple[Matrix, Matrix]:
         """Return slopes of columns and an intercept from the fit of `near`, 0 for other columns."""
@@ -235,18 +299,10 @@ class LogisticSwap:
 
     def __init__(self, problem: LogisticProblem, chosen: Positions) -> None:
         self.problem, self.chosen = problem, chosen
-        fit, outcome = problem.fit(chosen), problem.outcome
+        fit = problem.fit(chosen)
         self.slopes = fit.slopes
         self.value = -2 * fit.loss
-        old, new = np.sqrt(outcome.weights), np.sqrt(outcome.curvature(fit))
-        design = problem.design.reweighted(old, new, outcome.centre)
-        # The working response: a regression on it is one Newton step from the fit.
-        working = (outcome.weights / new)[:, None] * fit.residual
-        working += design.columns(problem.columns(chosen)) @ fit.slopes
-        total = float(np.sum(working**2))
-        rows = GramRows(design)
-        statistics = Statistics(design.products(working), design.squares, rows, total, outcome.l2)
-        self.quadratic = Problem(statistics, problem.groups, problem.kept).swap_from(chosen)
+        self.quadratic = problem.approximated(chosen, CHANGED).swap_from(chosen)
 
     def adds(self) -> Matrix:
         """The approximate gain of adding each unit; -inf for a unit that the chosen ones span."""
@@ -271,10 +327,13 @@ class LogisticSwap:
             return best
         few = min(self.problem.checked, gains.size)
         hopeful = np.argpartition(-gains, few - 1, axis=None)[:few]
+        lost = self.drops() if self.problem.many_rows else np.full(len(gains), np.inf)
         for flat in hopeful[np.argsort(-gains.ravel()[hopeful])]:
             out, new = divmod(int(flat), gains.shape[1])
             if gains[out, new] == -np.inf:
                 break
+            if best[1] >= 0 and gains[out, new] < (MAKES_UP - 1) * lost[out]:
+                continue
             chosen = self.chosen.copy()
             chosen[out] = new
             gain = -2 * self.problem.fit(chosen, self.chosen).loss - self.value

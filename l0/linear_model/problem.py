@@ -38,6 +38,19 @@ class Problem:
         """The number of units."""
         return len(self.groups.members) if self.groups else len(self.statistics.cross)
 
+    @property
+    def many_rows(self) -> bool:
+        """Whether a regression on some units reads very many rows; products of columns do not."""
+        return False
+
+    def least_squares(self) -> Problem:
+        """Return the problem of least squares that screens units: itself."""
+        return self
+
+    def approximated(self, chosen: Positions) -> Problem:
+        """Return the problem of least squares near a choice: itself."""
+        return self
+
     def columns(self, units: Positions) -> Positions:
         """Return the columns of some units, in the order of the units."""
         return self.groups.columns(units) if self.groups else units

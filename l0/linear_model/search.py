@@ -20,6 +20,8 @@ from l0.linear_model.swap import Swap
 SCREENED = 300
 #: `Search.harder` stops after so many perturbations, or after so many failures in a row.
 PERTURBATIONS, FAILURES = 40, 6
+#: With many rows, so many quadratic approximations are searched at most.
+APPROXIMATIONS = 5
 #: The share of the chosen units that a perturbation replaces.
 PERTURBED = 0.5
 #: Among at most this many units, every other perturbation replaces all units: there, two choices
@@ -164,6 +166,8 @@ class Search:
         A search of a problem with the same units. Its choices of these sizes are the only starts.
     enough : callable, optional
         Called with the search after each size. The search stops where it returns True.
+    start : ndarray of int64, optional
+        The only start, of the one size. No unit is screened out.
 
     Attributes
     ----------
@@ -182,15 +186,25 @@ class Search:
         sizes: Iterable[int],
         known: Search | None = None,
         enough: Callable[[Search], bool] | None = None,
+        start: Positions | None = None,
     ) -> None:
         self.problem = problem
         self.sizes = list(sizes)
         self.chosen: dict[int, Positions] = {}
         self.value: dict[int, float] = {}
-        self.units: Positions = known.units if known else screen(problem, self.sizes[-1])
         self.screened: Problem
+        self.units: Positions
+        if known:
+            self.units = known.units
+        elif start is not None:
+            self.units = np.arange(problem.n_units)
+        else:
+            cheap = problem.least_squares() if problem.many_rows else problem
+            self.units = screen(cheap, self.sizes[-1])
         if known and known.problem is problem:
             self.screened = known.screened
+        elif start is not None:
+            self.screened = problem
         else:
             self.screened = problem.restricted(self.units)
         self._pairs: Positions | None = known._pairs if known else None
@@ -198,18 +212,34 @@ class Search:
         if known:
             for size in self.sizes:
                 self._offer(known.chosen[size], size)
+        elif start is not None:
+            self._offer(start, self.sizes[0])
         else:
             self._follow(enough)
 
     def wider(self, size: int) -> None:
         """Search one size from a stagewise start, and exchange pairs of close columns."""
-        if not self._explained(size):
-            self._offer(self._stagewise(size), size)
-            self._exchange(size)
+        if self._explained(size) or self.screened.many_rows:
+            return
+        self._offer(self._stagewise(size), size)
+        self._exchange(size)
 
     def harder(self, size: int) -> None:
-        """Search one size from perturbations of its choice."""
+        """Search one size from perturbations of its choice.
+
+        Where a fit reads many rows, they run on a quadratic approximation of the loss at the known
+        choice, which reads none, as long as its best choice betters the loss itself.
+        """
         if self._explained(size):
+            return
+        if self.screened.many_rows:
+            for _ in range(APPROXIMATIONS):
+                known, quadratic = self.value[size], self.screened.approximated(self.chosen[size])
+                inner = Search(quadratic, [size], start=self.chosen[size])
+                inner.harder(size)
+                self._offer(inner.chosen[size], size)
+                if self.value[size] <= known:
+                    break
             return
         failures = 0
         for turn in range(PERTURBATIONS if size > len(self.problem.kept) else 0):
@@ -280,6 +310,9 @@ class Search:
         """Improve a start by swaps, and keep it if it has the size and beats the known choice."""
         if len(start) < size:
             return
+        known = self.chosen.get(size)
+        if known is not None and pairs is None and np.array_equal(np.sort(known), np.sort(start)):
+            return  # no swap improves it
         value, chosen = improved(self.screened, start, pairs)
         least = self.value.get(size, -np.inf) + self.problem.statistics.rounding
         if value > least:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from l0.linear_model import design as design_module
 from l0.linear_model.design import standardised_design
 from tests.linear_model.problems import sparse_matrix
 
@@ -73,3 +74,25 @@ def test_single_precision_is_standardised_without_a_copy_in_double():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.2 * x.nbytes
+
+
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_new_weights_need_no_copy_and_give_the_products_of_one(centre, dtype, monkeypatch):
+    monkeypatch.setattr(design_module, "BLOCK", 7)
+    x, weights = sparse_matrix(dtype=dtype)
+    dense = standardised_design(x, weights, True)
+    old, new = np.sqrt(dense.weights), np.random.default_rng(2).uniform(0.5, 1, 50)
+    lazy = dense.design.reweighted(old, new, centre)
+    assert lazy.z is dense.design.z and lazy.shape == (50, 12)
+    z = dense.design.z.astype(float) * (new / old)[:, None]
+    if centre:
+        z -= np.outer(new, new @ z / (new @ new))
+    right = np.random.default_rng(3).normal(size=(50, 2))
+    near = {"atol": 1e-12 if dtype == np.float64 else 1e-4}
+    np.testing.assert_allclose(lazy.columns(np.arange(12)), z, **near)
+    np.testing.assert_allclose(lazy.products(right), z.T @ right, **near)
+    np.testing.assert_allclose(lazy.gram(), z.T @ z, **near)
+    np.testing.assert_allclose(lazy.squares, np.sum(z**2, axis=0), **near)
+    again = lazy.reweighted(new, old, True)
+    np.testing.assert_allclose(again.columns(np.arange(12)), dense.design.z, **near)

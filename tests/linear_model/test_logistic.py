@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from l0.linear_model import L0Classifier, logistic
 from l0.linear_model.design import standardised_design
 from l0.linear_model.logistic import LogisticProblem, LogisticSwap, Outcome
 from l0.linear_model.statistics import Statistics
@@ -101,3 +102,28 @@ def test_each_row_has_some_curvature_and_at_most_a_quarter():
     fit = outcome.fit(x[:, :1])
     curvature = 60 * outcome.curvature(fit)
     assert (curvature >= 1e-6).all() and (curvature <= 0.25).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("options", [{}, {"must_keep": [1]}, {"groups": np.arange(12) // 2}])
+def test_many_rows_give_the_same_choice(monkeypatch, options, n_classes):
+    x, y, _ = classes(3, n=400, n_classes=n_classes)
+    few = [L0Classifier(3, **options).fit(x, y)]
+    few.append(L0Classifier(max_features=6, **options).fit(x, y))
+    monkeypatch.setattr(logistic, "MANY", 0)
+    many = [L0Classifier(3, **options).fit(x, y)]
+    many.append(L0Classifier(max_features=6, **options).fit(x, y))
+    for one, other in zip(few, many, strict=True):
+        assert one.support_.tolist() == other.support_.tolist()
+        assert other.swap_gap_ <= 1e-9
+        np.testing.assert_allclose(one.coef_, other.coef_, atol=1e-6)
+
+
+def test_few_fits_are_kept_and_the_oldest_go(monkeypatch):
+    monkeypatch.setattr(logistic, "KEPT_BYTES", 0)
+    stated = problem()
+    for first in range(7):
+        stated.fit(np.array([first, first + 1]))
+        stated.fit(np.array([0, 1]))
+    assert len(stated._fits) == logistic.KEPT_FITS
+    assert (0, 1) in stated._fits
