@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from l0.networks.graph.attention import can_open, open_attention
 from l0.networks.graph.dependencies import find_units
 from l0.networks.graph.layer_types import layout_of, weight_groups
 from l0.networks.graph.name_patterns import matching, matching_any
+from l0.networks.graph.tensors import copy_of
 from l0.networks.graph.units import LeftOut, Structure, features_of, single_weights
 from l0.networks.pruning.verification import verified
 from l0.networks.sparsifier import Sparsifier
@@ -121,7 +121,7 @@ def sparsify(
     _check_model(model)
     if total_steps is not None:
         total_steps = whole_number(total_steps, "total_steps", 1)
-    opened = open_attention(deepcopy(model)) if can_open(model) else model
+    opened = open_attention(copy_of(model)) if can_open(model) else model
     structure = find_units(opened, example_inputs)
     if granularity == "weight":
         structure = single_weights(opened, structure)
