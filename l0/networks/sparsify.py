@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from l0.common.errors import InputError, closest, first_few
 from l0.common.validation import whole_number
+from l0.networks.accepted import check_model
 from l0.networks.budgets.budgets import Asked, Constraint, constraints
 from l0.networks.gates.families import FAMILIES, new_gates
 from l0.networks.gates.gate_vector import GateVector
@@ -118,7 +119,7 @@ def sparsify(
         )
     if gates not in FAMILIES:
         raise InputError(f"`gates` is {gates!r}; {closest(gates, FAMILIES)}")
-    _check_model(model)
+    check_model(model)
     if total_steps is not None:
         total_steps = whole_number(total_steps, "total_steps", 1)
     opened = open_attention(copy_of(model)) if can_open(model) else model
@@ -142,42 +143,6 @@ def sparsify(
     attach(open_attention(model), structure.groups, unit_gates)
     vector = GateVector(unit_gates, seed)
     return Sparsifier(model, structure, vector, found, example_inputs, total_steps)
-
-
-def _check_model(model: nn.Module) -> None:
-    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
-        raise InputError(
-            f"`model` is a {type(model).__name__}; give an nn.Module, and compile or script it "
-            "only afterwards"
-        )
-    if type(model) is nn.MultiheadAttention:
-        raise InputError(
-            "`model` is itself an nn.MultiheadAttention, which returns the weights of all its "
-            "heads; put it into a module that returns only what it attends to, so that heads can "
-            "be removed"
-        )
-    if any(nn.parameter.is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
-        raise InputError(
-            "`model` has lazy layers, whose sizes are not known yet; run a batch through it first"
-        )
-    if any(isinstance(module, UnitGate) for module in model.modules()):
-        raise InputError(
-            "`model` has gates already; sparsify the model that sparsifier.compact() returns"
-        )
-    # A weight that a hook computes at each pass has a gradient history, and cannot be copied.
-    computed = [
-        f"{name}.{attribute}".lstrip(".")
-        for name, module in model.named_modules()
-        for attribute, value in vars(module).items()
-        if isinstance(value, Tensor)
-        and {f"{attribute}_orig", f"{attribute}_g"} & module._parameters.keys()
-    ]
-    if computed:
-        raise InputError(
-            f"`model` computes {first_few(computed)} in hooks; make them parameters with "
-            "prune.remove, remove_weight_norm or remove_spectral_norm of torch.nn.utils, or use "
-            "torch.nn.utils.parametrizations, whose layers get no gates and are not changed"
-        )
 
 
 def _selected(

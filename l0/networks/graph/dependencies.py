@@ -28,6 +28,9 @@ from l0.networks.graph.tape import Tape
 from l0.networks.graph.tensors import copy_of, tensors_in
 from l0.networks.graph.units import LeftOut, Structure
 
+#: What was found for parts of a pass, by their signatures, with the places that each may reach.
+Known = dict[Hashable, tuple[Relation, list[Place]]]
+
 _NEVER_CALLED = (
     "the example inputs never call it, in evaluation or in training mode, so it keeps its size; if "
     "it reads a layer that has gates, name that layer in `exclude`"
@@ -56,8 +59,9 @@ def find_units(model: nn.Module, example_inputs: Any) -> Structure:
     copy = copy_of(model)
     passes = recorded(copy, example_inputs)
     graph = ChannelGraph(passes.layouts)
+    known: Known = {}
     for i, tape in enumerate(passes.tapes):
-        search = _Search(tape, graph, i)
+        search = _Search(tape, graph, i, known)
         search.tie_channels()
         search.flag_channels(copy, example_inputs)
     _flag_layers(passes.layouts, graph, copy)
@@ -76,8 +80,8 @@ def find_units(model: nn.Module, example_inputs: Any) -> Structure:
 class _Search:
     """Ties and flags the channels that one recorded pass uses."""
 
-    def __init__(self, tape: Tape, graph: ChannelGraph, number: int) -> None:
-        self._tape, self._graph, self._number = tape, graph, number
+    def __init__(self, tape: Tape, graph: ChannelGraph, number: int, known: Known) -> None:
+        self._tape, self._graph, self._number, self._known = tape, graph, number, known
         self._replay = Replay(tape)
 
     def tie_channels(self) -> None:
@@ -91,16 +95,15 @@ class _Search:
             self._graph.add_sum((self._number, i), n)
         layouts = self._tape.layouts
         layers = {n: layouts[n].n_out for n in self._tape.calls if layouts[n].role != "through"}
-        known: dict[Hashable, tuple[Relation, list[Place]]] = {}
         # The last sums come first: channels of a sum that reach nothing tie nothing.
         useful: dict[Place, np.ndarray] = {}
         order: list[tuple[Place, int]] = [*reversed(sums.items()), *layers.items()]
         for place, n in order:
             signature, places = signature_of(self._tape, place)
             key = (n, signature)
-            if key not in known:
-                known[key] = relation(self._replay, place, n), places
-            found, alike = known[key]
+            if key not in self._known:
+                self._known[key] = relation(self._replay, place, n), places
+            found, alike = self._known[key]
             here = dict(zip(alike, places, strict=True))
             useful[place] = self._tie(place, found, here, useful)
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from l0.networks.graph.marks import OUTPUT, STEERS, Marks, Place, Replay
 
-#: In a range of channels that all seem to belong together, so many are looked at one by one.
-_SAMPLES = 3
+#: In a range of channels that all seem to belong together, so many are looked at one by one; in a
+#: range of fewer channels than this, only the first and the last.
+_SAMPLES, _SHORT = 3, 16
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def relation(replay: Replay, place: Place, n: int) -> Relation:
     Two runs for each binary digit mark the channels whose number has the digit 1, and those with
     the digit 0. A channel that is reached by one channel alone thus shows the number of that
     channel. What is reached by several channels is searched by halving ranges of channels until
-    all that a range reaches is known to belong together. Three channels of such a range are then
-    tried one by one; a channel that reaches less is only tied to more than it must be.
+    all that a range reaches is known to belong together. Two or three channels of such a range are
+    then tried one by one; a channel between them that reaches less is tied to more than it must be.
     """
     return _Search(replay, place, n).relation()
 
@@ -126,7 +127,8 @@ class _Search:
             return
         one = hi - lo == 1
         if not one and len({self._root(self._n + at) for at in ends}) == 1:
-            every = np.linspace(lo, hi - 1, min(_SAMPLES, hi - lo)).astype(int)
+            n = _SAMPLES if hi - lo >= _SHORT else 2
+            every = np.linspace(lo, hi - 1, n).astype(int)
             one = all(self._range(i, i + 1).any() for i in every)
         if one:
             self._join(np.concatenate([np.arange(lo, hi), self._n + ends]))
