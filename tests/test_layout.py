@@ -58,7 +58,7 @@ NETWORKS = [
     ["gates", "budgets"],
     ["pruning"],
     ["report"],
-    ["storage", "sparsifier"],
+    ["storage", "sparsifier", "accepted"],
     ["sparsify", "callback_helpers"],
     ["lightning", "transformers"],
 ]

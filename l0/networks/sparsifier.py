@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -12,11 +13,12 @@ from l0.common.formatting import amount
 from l0.networks.budgets.budgets import Constraint
 from l0.networks.budgets.multiplier import Multiplier
 from l0.networks.gates.gate_vector import GateVector
-from l0.networks.graph.probe import moved
+from l0.networks.graph.tensors import moved
 from l0.networks.graph.units import Structure
 from l0.networks.pruning.closing import Closing
 from l0.networks.pruning.compact import compacted
 from l0.networks.pruning.scores import unit_scores
+from l0.networks.pruning.trials import disagreement
 from l0.networks.report.build import TrainingState, build_report
 from l0.networks.report.report import Report
 
@@ -246,9 +248,31 @@ class Sparsifier:
         -------
         nn.Module
             Modules of the same classes with fewer channels.
+
+        Warns
+        -----
+        UserWarning
+            If the outputs of the two models differ on the example inputs, or one of them does not
+            run, so that nothing speaks for the compact model.
         """
         self.finish()
-        return compacted(self.model, self.structure.groups, [gate.alive for gate in self.gates])
+        keep = [gate.alive for gate in self.gates]
+        small = compacted(self.model, self.structure.groups, keep)
+        doubt = disagreement(self.model, small, self._inputs())
+        if doubt is not None:
+            warnings.warn(
+                f"`compact` cannot vouch for the compact model: on the example inputs, {doubt}. "
+                "Compare it with the gated model before you use it, or exclude layers from the "
+                "gates",
+                stacklevel=2,
+            )
+        return small
+
+    def _inputs(self) -> Any:
+        """Return the example inputs on the device of the model, to which a trainer may move it."""
+        device = next(self.model.parameters()).device
+        inputs = self.example_inputs
+        return inputs if device == self._first_device else moved(inputs, device)
 
     def report(self, latency: bool = True) -> Report:
         """Report what the model costs now, and what :meth:`compact` would give now.
@@ -264,12 +288,9 @@ class Sparsifier:
         Report
             `print` shows it as text.
         """
-        inputs, device = self.example_inputs, next(self.model.parameters()).device
-        if device != self._first_device:  # trainers move a model, and inputs stay behind
-            inputs = moved(inputs, device)
         state = TrainingState(
             model=self.model,
-            example_inputs=inputs,
+            example_inputs=self._inputs(),
             structure=self.structure,
             gates=self.gates,
             constraints=self.constraints,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from l0.common.errors import InputError, closest, first_few
 from l0.common.validation import whole_number
+from l0.networks.accepted import check_model
 from l0.networks.budgets.budgets import Asked, Constraint, constraints
 from l0.networks.gates.families import FAMILIES, new_gates
 from l0.networks.gates.gate_vector import GateVector
@@ -21,6 +21,7 @@ from l0.networks.graph.attention import can_open, open_attention
 from l0.networks.graph.dependencies import find_units
 from l0.networks.graph.layer_types import layout_of, weight_groups
 from l0.networks.graph.name_patterns import matching, matching_any
+from l0.networks.graph.tensors import copy_of
 from l0.networks.graph.units import LeftOut, Structure, features_of, single_weights
 from l0.networks.pruning.verification import verified
 from l0.networks.sparsifier import Sparsifier
@@ -118,10 +119,10 @@ def sparsify(
         )
     if gates not in FAMILIES:
         raise InputError(f"`gates` is {gates!r}; {closest(gates, FAMILIES)}")
-    _check_model(model)
+    check_model(model)
     if total_steps is not None:
         total_steps = whole_number(total_steps, "total_steps", 1)
-    opened = open_attention(deepcopy(model)) if can_open(model) else model
+    opened = open_attention(copy_of(model)) if can_open(model) else model
     structure = find_units(opened, example_inputs)
     if granularity == "weight":
         structure = single_weights(opened, structure)
@@ -142,42 +143,6 @@ def sparsify(
     attach(open_attention(model), structure.groups, unit_gates)
     vector = GateVector(unit_gates, seed)
     return Sparsifier(model, structure, vector, found, example_inputs, total_steps)
-
-
-def _check_model(model: nn.Module) -> None:
-    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
-        raise InputError(
-            f"`model` is a {type(model).__name__}; give an nn.Module, and compile or script it "
-            "only afterwards"
-        )
-    if type(model) is nn.MultiheadAttention:
-        raise InputError(
-            "`model` is itself an nn.MultiheadAttention, which returns the weights of all its "
-            "heads; put it into a module that returns only what it attends to, so that heads can "
-            "be removed"
-        )
-    if any(nn.parameter.is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
-        raise InputError(
-            "`model` has lazy layers, whose sizes are not known yet; run a batch through it first"
-        )
-    if any(isinstance(module, UnitGate) for module in model.modules()):
-        raise InputError(
-            "`model` has gates already; sparsify the model that sparsifier.compact() returns"
-        )
-    # A weight that a hook computes at each pass has a gradient history, and cannot be copied.
-    computed = [
-        f"{name}.{attribute}".lstrip(".")
-        for name, module in model.named_modules()
-        for attribute, value in vars(module).items()
-        if isinstance(value, Tensor)
-        and {f"{attribute}_orig", f"{attribute}_g"} & module._parameters.keys()
-    ]
-    if computed:
-        raise InputError(
-            f"`model` computes {first_few(computed)} in hooks; make them parameters with "
-            "prune.remove, remove_weight_norm or remove_spectral_norm of torch.nn.utils, or use "
-            "torch.nn.utils.parametrizations, whose layers get no gates and are not changed"
-        )
 
 
 def _selected(

@@ -47,6 +47,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
     >>> torch.equal(loaded(x), small(x))
     True
     """
+    _check(model)
     sizes = {name: _sizes(module) for name, module in model.named_modules()}
     selects = {
         name.rpartition(".")[0]: (module.axis, len(module.index))
@@ -80,7 +81,7 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     Raises
     ------
     InputError
-        If the file holds a model of another architecture.
+        If the file holds a model of another architecture, or `model` is no model.
 
     Examples
     --------
@@ -97,6 +98,7 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     ...     load(network(), Path(folder) / "small.pt")[0].out_features
     3
     """
+    _check(model)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     saved = torch.load(path, map_location=device, weights_only=True)
     open_attention(model)
@@ -129,6 +131,13 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
             setattr(modules[name], last, nn.Parameter(new, old.requires_grad) if trained else new)
     model.load_state_dict(saved["state"])
     return model
+
+
+def _check(model: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"`model` is a {type(model).__name__}; give the model first, and then the path"
+        )
 
 
 def _sizes(module: nn.Module) -> dict[str, Any]:

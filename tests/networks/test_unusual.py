@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from l0.common.errors import InputError
 from l0.networks import Bytes, Macs, Params, Units, sparsify
-from l0.networks.graph.probe import call
+from l0.networks.graph.tensors import call
 
 
 class UNet(nn.Module):
@@ -243,7 +243,7 @@ class Gaussian(nn.Module):
 
 
 class GaussianOfFeatures(Gaussian):
-    """Builds a distribution from what its layers give, within its code."""
+    """Builds a distribution from what its layers give, and uses the weight of a layer itself."""
 
     def forward(self, x):
         h = F.relu(self.hidden(x))
@@ -253,15 +253,15 @@ class GaussianOfFeatures(Gaussian):
 
 
 class Hidden(nn.Module):
-    """A relu that hides NaN."""
+    """Layers with code between them that may hide NaN."""
 
-    def __init__(self):
+    def __init__(self, code):
         super().__init__()
+        self.code = code
         self.a, self.b, self.c = nn.Linear(5, 8), nn.Linear(8, 6), nn.Linear(6, 2)
 
     def forward(self, x):
-        x = self.a(x)
-        return self.c(F.relu(self.b(torch.where(x > 0, x, torch.zeros_like(x)))))
+        return self.c(F.relu(self.b(self.code(self.a(x)))))
 
 
 def hooked(wrap):
@@ -289,14 +289,21 @@ def hooked(wrap):
         (lambda: nn.Sequential(nn.LazyLinear(4)), "lazy layers"),
         (lambda: torch.jit.script(nn.Linear(5, 2)), "`model` is a RecursiveScriptModule"),
         (lambda: F.relu, "`model` is a "),
-        (Gaussian, "`model` returns Normal, in which no tensor is found"),
-        (GaussianOfFeatures, "where a layer gives NaN, its code raises .*validate_args"),
+        (GaussianOfFeatures, "no unit that can be removed .*hidden: they reach the model's output"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_handled_is_named_with_the_remedy(make, message):
     model = make()
     with pytest.raises(InputError, match=f"(?s){message}"):
         sparsify(model, torch.randn(2, 5), Params(0.5))
+
+
+def test_a_distribution_is_an_output_as_a_tensor_is():
+    torch.manual_seed(0)
+    model, x = Gaussian(), torch.randn(2, 5)
+    small = sparsify(model, x, Params(0.5)).compact()
+    assert small.hidden.out_features < 8
+    assert torch.allclose(small(x).scale, model.eval()(x).scale, atol=1e-6)
 
 
 def test_attention_itself_is_not_taken_apart_but_inside_a_module_it_is():
@@ -318,9 +325,15 @@ def test_attention_itself_is_not_taken_apart_but_inside_a_module_it_is():
 
 
 def test_code_that_hides_nan_is_a_possible_reason():
-    structure = sparsify(Hidden(), torch.randn(2, 5), Params(0.9)).structure
+    structure = sparsify(Hidden(torch.nan_to_num), torch.randn(2, 5), Params(0.9)).structure
     assert [group.name for group in structure.groups] == ["b"]
-    assert "torch.where" in {left.name: left.reason for left in structure.left_out}["a"]
+    assert "nan_to_num" in {left.name: left.reason for left in structure.left_out}["a"]
+
+
+def test_a_choice_between_values_hides_nothing():
+    model = Hidden(lambda x: torch.where(x > 0, x, torch.zeros_like(x)))
+    groups = sparsify(model, -torch.ones(2, 5), Params(0.9)).structure.groups
+    assert [(group.name, group.n_units) for group in groups] == [("a", 8), ("b", 6)]
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5,)])

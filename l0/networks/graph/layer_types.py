@@ -235,6 +235,9 @@ def _select(module: nn.Module, name: str, axis: int, keep: Tensor) -> None:
     if tensor is None or len(keep) == tensor.shape[axis]:
         return
     kept = tensor.detach().index_select(axis, keep.to(tensor.device))
+    for ndim, form in ((4, torch.channels_last), (5, torch.channels_last_3d)):
+        if tensor.ndim == ndim and tensor.is_contiguous(memory_format=form):
+            kept = kept.contiguous(memory_format=form)
     if isinstance(tensor, nn.Parameter):
         kept = nn.Parameter(kept, requires_grad=tensor.requires_grad)
     setattr(module, name, kept)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +78,45 @@ class UnitGroup:
         if self.weights is not None:
             return {self.weights}
         return {member.module for member in self.producers}
+
+
+def tied(groups: Sequence[UnitGroup], n_units: int) -> UnitGroup:
+    """Return one group, in which the units of several groups are tied by their places.
+
+    Parameters
+    ----------
+    groups : sequence of UnitGroup
+        Groups whose units layers make. Their numbers of units are multiples of `n_units`.
+    n_units : int
+        Number of units of the new group. Unit i has the units i, i + n_units, ... of each group.
+
+    Returns
+    -------
+    UnitGroup
+    """
+
+    def joined(sides: Iterable[tuple[Member, ...]]) -> tuple[Member, ...]:
+        found: dict[tuple[str, str], list[Member]] = {}
+        for member in chain.from_iterable(sides):
+            found.setdefault((member.module, member.side), []).append(member)
+        return tuple(
+            Member(
+                *key,
+                torch.cat([member.positions for member in members]),
+                torch.cat([member.units for member in members]) % n_units,
+            )
+            for key, members in found.items()
+        )
+
+    producers = joined(group.producers for group in groups)
+    return UnitGroup(
+        ", ".join(member.module for member in producers),
+        n_units,
+        producers,
+        joined(group.consumers for group in groups),
+        joined(group.through for group in groups),
+        doubt=next((group.doubt for group in groups if group.doubt), None),
+    )
 
 
 def features_of(name: str, layout: ChannelLayout) -> UnitGroup:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
 from l0.networks.gates.gating import fold, ungated_weight
 from l0.networks.graph.layer_types import layout_of, shrink
+from l0.networks.graph.tensors import copy_of
 from l0.networks.graph.units import UnitGroup, units_of_channels
 
 
@@ -57,25 +57,47 @@ def compacted(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tens
     nn.Module
         Modules of the same classes with fewer channels. Closed single weights are 0.
     """
-    small = deepcopy(model)
-    training = {name: module.training for name, module in small.named_modules()}
-    small.eval()  # so that stochastic gates have their settled values
-    fold(small)
-    for name, module in small.named_modules():
-        module.training = training[name]
+    small = folded(model)
     for parameter in small.parameters():
         parameter.grad = None
+    cut(small, groups, keep)
+    return small
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """Return a copy of a model of the same size, whose gates are multiplied in and removed."""
+    copy = copy_of(model)
+    training = {name: module.training for name, module in copy.named_modules()}
+    copy.eval()  # so that stochastic gates have their settled values
+    fold(copy)
+    for name, module in copy.named_modules():
+        module.training = training[name]
+    return copy
+
+
+def cut(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tensor]) -> None:
+    """Remove closed units from a model without gates, in place.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Its modules change. Its parameters are replaced where they change, so another model may
+        have the same ones.
+    groups, keep
+        As for :func:`compacted`.
+    """
     open_units = torch.cat([*(alive.cpu() for alive in keep), _all_true(1)])
-    stays = {key: open_units[units] for key, units in units_of_channels(small, groups).items()}
+    stays = {key: open_units[units] for key, units in units_of_channels(model, groups).items()}
     for name in dict.fromkeys(name for name, _ in stays):
-        _shrink(small, name, stays.get((name, "in")), stays.get((name, "out")))
+        _shrink(model, name, stays.get((name, "in")), stays.get((name, "out")))
     for group, alive in zip(groups, keep, strict=True):
         if group.weights is not None:
-            weight = ungated_weight(small.get_submodule(group.weights))
-            weight.data[~alive.to(weight.device).view_as(weight)] = 0
+            module = model.get_submodule(group.weights)
+            weight = ungated_weight(module)
+            kept = weight.detach().masked_fill(~alive.to(weight.device).view_as(weight), 0)
+            module.weight = nn.Parameter(kept, requires_grad=weight.requires_grad)
         if group.producers:
-            _set_heads(small, group, int(alive.sum()))
-    return small
+            _set_heads(model, group, int(alive.sum()))
 
 
 def _shrink(small: nn.Module, name: str, ins: Tensor | None, outs: Tensor | None) -> None:
@@ -104,23 +126,36 @@ def _all_true(*shape: int) -> Tensor:
 
 
 def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
-    """Write the new number of heads into the module that contains the layers of the heads.
+    """Write the new number of heads into the modules around the layers of the heads.
 
-    Units with several channels each are usually heads. Their layers' parent then has the number of
-    heads in an attribute with "head" in its name, and may have their joint width in another one.
-    If one layer makes queries, keys and values, this width is a third of its outputs, and the
-    attribute may have "split" in its name. The rule is ours; it covers the models of
+    Units with several channels each are usually heads. The module around their layers then has the
+    number of heads in an attribute with "head" in its name, and may have their joint width in
+    another one. If one layer makes queries, keys and values, this width is a third of its outputs,
+    and the attribute may have "split" in its name. The rule is ours; it covers the models of
     `transformers` in the tests, and a trial on copies finds the models that it does not cover.
     """
-    producer = group.producers[0]
-    width, n_units = len(producer.positions), group.n_units
-    if width == n_units:
-        return
-    parent = small.get_submodule(producer.module.rpartition(".")[0])
-    for name, value in vars(parent).items():
-        if type(value) is not int or not ("head" in name or "split" in name):
-            continue
-        # The size of one head may equal the number of heads; this size does not change.
-        of_one = value == n_units and ("dim" in name or "size" in name)
-        if value in (n_units, width, width / 3) and not of_one:
-            setattr(parent, name, value // n_units * n_kept)
+    n_units = group.n_units
+    new: dict[tuple[str, str], int] = {}
+    for producer in group.producers:
+        width, around = len(producer.positions), producer.module
+        while width != n_units and around:
+            around = around.rpartition(".")[0]
+            found = [
+                (name, value)
+                for name, value in vars(small.get_submodule(around)).items()
+                if _counts_heads(name, value, n_units, width)
+            ]
+            for name, value in found:
+                new.setdefault((around, name), value // n_units * n_kept)
+            if found:
+                break
+    for (around, name), value in new.items():
+        setattr(small.get_submodule(around), name, value)
+
+
+def _counts_heads(name: str, value: object, n_units: int, width: int) -> bool:
+    if type(value) is not int or not ("head" in name or "split" in name):
+        return False
+    # The size of one head may equal the number of heads; this size does not change.
+    of_one = value == n_units and ("dim" in name or "size" in name)
+    return value in (n_units, width, width / 3) and not of_one

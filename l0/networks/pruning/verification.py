@@ -1,32 +1,33 @@
-"""Trying, on copies of a model, whether removing units equals closing their gates."""
+"""Keeping only the groups for which removing units equals closing their gates."""
 
 from __future__ import annotations
 
-from copy import deepcopy
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch import nn
 
-from l0.common.dtypes import full_precision
-from l0.networks.gates.families import new_gates
-from l0.networks.gates.gating import attach
-from l0.networks.graph.probe import call
-from l0.networks.graph.units import LeftOut, Structure, UnitGroup
-from l0.networks.pruning.compact import compacted
+from l0.networks.graph.units import LeftOut, Structure, UnitGroup, tied
+from l0.networks.pruning.trials import Trials
+
+#: Among more groups than this, no pairs are tried one by one.
+_FEW = 8
 
 
 def verified(model: nn.Module, example_inputs: Any, structure: Structure) -> Structure:
     """Leave out the groups for which removing units does not equal closing their gates.
+
+    Groups that pass only with equal numbers of units, such as the heads of two attentions that
+    share one count of heads, become one group.
 
     Parameters
     ----------
     model : nn.Module
         The model without gates; it is not changed.
     example_inputs : Tensor, sequence or mapping
-        The inputs of the trial.
+        The inputs of the trials.
     structure : Structure
         The groups of units to try.
 
@@ -35,80 +36,132 @@ def verified(model: nn.Module, example_inputs: Any, structure: Structure) -> Str
     Structure
         The groups that passed; the others are in `left_out` with the reason.
     """
-    if not structure.groups or _disagreement(model, example_inputs, structure.groups) is None:
-        return structure
-    groups, left_out = [], list(structure.left_out)
-    for group in structure.groups:
-        reason = _disagreement(model, example_inputs, [group])
-        if reason is None:
-            groups.append(group)
+    trials = Trials(model, example_inputs)
+    left_out = list(structure.left_out)
+    faults = list(_faults(trials, structure.groups))
+    reasons = {id(group): group.doubt or reason for group, reason in faults}
+    groups = [group for group in structure.groups if id(group) not in reasons]
+    place = {name: i for i, name in enumerate(structure.n_positions)}
+    joint, failed = _joined(trials, [group for group, _ in faults])
+    left_out += [LeftOut(group.name, reasons[id(group)]) for group in failed]
+    groups = sorted([*groups, *joint], key=lambda g: min(place[name] for name in _layers(g)))
+    while (pair := _conflict(trials, groups)) is not None:
+        first, last, reason = pair
+        left, other = groups.pop(last), groups[first]
+        both = _tied(trials, [other, left]) if first != last else None
+        if both is None:
+            left_out.append(LeftOut(left.name, f"together with {other.name}: {reason}"))
         else:
-            left_out.append(LeftOut(group.name, group.doubt or reason))
+            groups[first] = both
     return replace(structure, groups=groups, left_out=left_out)
 
 
-def _disagreement(model: nn.Module, example_inputs: Any, groups: list[UnitGroup]) -> str | None:
-    """Tell how removing units differs from closing their gates; None if it does not.
+def _faults(trials: Trials, groups: Sequence[UnitGroup]) -> Iterator[tuple[UnitGroup, str]]:
+    """Yield the groups that fail alone, and why, by halving the groups that fail together."""
+    reason = trials.failure(groups) if groups else None
+    if reason is None:
+        return
+    if len(groups) == 1:
+        yield groups[0], reason
+        return
+    middle = len(groups) // 2
+    yield from _faults(trials, groups[:middle])
+    yield from _faults(trials, groups[middle:])
 
-    There are three trials: with one unit of each group closed, with half of the units closed, and
-    with all units closed but one.
+
+def _joined(trials: Trials, groups: list[UnitGroup]) -> tuple[list[UnitGroup], list[UnitGroup]]:
+    """Tie groups that fail alone, if they pass with equal numbers of units.
+
+    Tried are groups that have a layer in common; then all groups of one size; then pairs; and then
+    the equal parts of each group, into which code may split the outputs of a layer.
+
+    Returns
+    -------
+    joint, failed : list of UnitGroup
     """
-    generator, device = torch.Generator().manual_seed(0), next(model.parameters()).device
-    for n_closed in (lambda n: 1, lambda n: n // 2, lambda n: n - 1):
-        closed = [
-            torch.randperm(n, generator=generator, device="cpu")[: n_closed(n)]
-            for n in (group.n_units for group in groups)
-        ]
-        with full_precision(device):
-            reason = _difference(model, example_inputs, groups, closed)
-        if reason is not None:
-            return reason
-    return None
+    joint: list[UnitGroup] = []
+
+    def join(chosen: Sequence[UnitGroup], n_parts: int = 1) -> bool:
+        nonlocal groups
+        both = _tied(trials, chosen, n_parts)
+        if both is not None:
+            joint.append(both)
+            groups = [group for group in groups if group not in chosen]
+        return both is not None
+
+    for cluster in _clusters(groups):
+        if len(cluster) > 1:
+            join(cluster)
+    for n_units in {group.n_units: None for group in groups}:
+        alike = [group for group in groups if group.n_units == n_units]
+        while len(alike) > 1 and _tied(trials, alike):
+            chosen = _smallest(trials, alike)
+            others = [group for group in alike if group not in chosen]
+            if not (others and _tied(trials, others)):
+                chosen, others = alike, []
+            join(chosen)
+            alike = others
+    for pair in combinations(groups, 2) if len(groups) <= _FEW else ():
+        if all(group in groups for group in pair):
+            join(pair)
+    for group in list(groups):
+        any(join([group], n_parts) for n_parts in (2, 3, 4))
+    return joint, groups
 
 
-@torch.no_grad()
-def _difference(
-    model: nn.Module, example_inputs: Any, groups: list[UnitGroup], closed: list[Tensor]
-) -> str | None:
-    gated = deepcopy(model).eval()
-    device = next(model.parameters()).device
-    gates = [new_gates("hadamard", group.n_units, True, device) for group in groups]
-    for gate, units in zip(gates, closed, strict=True):
-        gate.alive[units.to(device)] = False
-    full = _tensors(call(gated, example_inputs))
-    attach(gated, groups, gates)
-    small = compacted(gated, groups, [gate.alive for gate in gates])
-    expected = _tensors(call(gated, example_inputs))
-    try:
-        found = _tensors(call(small, example_inputs))
-    except Exception as error:
-        return (
-            f"the model does not run without some of them: {type(error).__name__}: {error}; if "
-            "its code contains a size, as in view(-1, 800), write flatten(1) or -1"
-        )
-    for a, b, before in zip(expected, found, full, strict=True):
-        if a.shape != b.shape or not _agree(a, b, before):
-            return "removing some of them changes the output: it depends on their order or number"
-    return None
+def _clusters(groups: Sequence[UnitGroup]) -> list[list[UnitGroup]]:
+    """Return the groups that have a layer, or the module around a layer, in common."""
+    clusters: list[tuple[set[str], list[UnitGroup]]] = []
+    for group in groups:
+        layers = _layers(group)
+        layers |= {f"{member.module.rpartition('.')[0]}." for member in group.producers}
+        near = [cluster for cluster in clusters if cluster[0] & layers]
+        clusters = [cluster for cluster in clusters if not cluster[0] & layers]
+        members = [member for _, part in near for member in part]
+        clusters.append((layers.union(*(names for names, _ in near)), [*members, group]))
+    return [members for _, members in clusters]
 
 
-def _tensors(out: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+def _smallest(trials: Trials, groups: list[UnitGroup]) -> list[UnitGroup]:
+    """Leave out of groups that pass together all that the first one does not need."""
+    for group in groups[:0:-1]:
+        fewer = [other for other in groups if other is not group]
+        if len(fewer) > 1 and _tied(trials, fewer):
+            groups = fewer
+    return groups
 
 
-def _agree(gated: Tensor, found: Tensor, before: Tensor) -> bool:
-    """Tell whether outputs differ only by rounding.
+def _layers(group: UnitGroup) -> set[str]:
+    return {member.module for member in group.members} | group.made_by
 
-    The limit is ours: a hundred times the rounding error of the largest output, plus a thousandth
-    of the largest change that closing the units made.
-    """
-    if not gated.is_floating_point():
-        return torch.equal(gated, found)
-    rounding = 100 * torch.finfo(gated.dtype).eps
-    gated, found, before = (x.double() for x in (gated, found, before))
-    finite = gated.isfinite()
-    scale, effect = (
-        float(x[finite].abs().nan_to_num().max()) if finite.any() else 0.0
-        for x in (gated, gated - before)
-    )
-    return torch.allclose(gated, found, rtol=0, atol=rounding * scale + 1e-3 * effect)
+
+def _tied(trials: Trials, groups: Sequence[UnitGroup], n_parts: int = 1) -> UnitGroup | None:
+    """Return the units of groups as one group, with equal numbers of units, if this passes."""
+    n_units, rest = divmod(min(group.n_units for group in groups), n_parts)
+    if rest or n_units < 2:
+        return None
+    if any(group.n_units % n_units or not group.producers for group in groups):
+        return None
+    both = tied(groups, n_units)
+    return both if trials.failure([both]) is None else None
+
+
+def _conflict(trials: Trials, groups: Sequence[UnitGroup]) -> tuple[int, int, str] | None:
+    """Return the places of two groups that fail together, and why; None if all pass."""
+    reason = trials.failure(groups) if groups else None
+    if reason is None:
+        return None
+    # The shortest beginning that fails, and then the shortest end of it that fails.
+    n = _least(lambda n: trials.failure(groups[:n]) is not None, len(groups))
+    beginning = groups[:n]
+    k = _least(lambda k: trials.failure(beginning[n - k :]) is not None, n)
+    return n - k, n - 1, reason
+
+
+def _least(fails: Callable[[int], bool], n: int) -> int:
+    """Return the least number from 1 to n that fails, by bisection; n is known to fail."""
+    low = 1
+    while low < n:
+        middle = (low + n) // 2
+        low, n = (low, middle) if fails(middle) else (middle + 1, n)
+    return n

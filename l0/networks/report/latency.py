@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from l0.networks.graph.probe import call
+from l0.networks.graph.tensors import call
 
 
 @torch.no_grad()

@@ -1,0 +1,213 @@
+"""Finding the channels that a channel reaches: they turn to NaN if the channel is set to NaN.
+
+NaN survives sums, products, norms, pooling, softmax, reshaping and most other operations between
+two layers, and it marks exactly the values that depend on the marked channel. So the package needs
+no knowledge of the code between the layers.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from l0.networks.graph.tape import Event, Tape, storage_of, tensors_of
+
+#: Keys of :data:`Marks` beside the names of layers.
+OUTPUT, STEERS = "the model's output", "the way of the data"
+
+#: A layer, or the number of the sum at which marks stop.
+Place = str | int
+
+#: For each place that marks reached, and for OUTPUT and STEERS, the marked channels.
+Marks = dict[Place, Tensor]
+
+#: Operations by whose whole numbers or truth values other data find their way.
+_STEERING = {
+    "_local_scalar_dense", "equal", "is_nonzero", "nonzero", "index", "index_put", "index_put_",
+    "index_select", "index_add", "index_add_", "index_copy", "index_copy_", "gather", "scatter",
+    "scatter_", "scatter_add", "scatter_add_", "take", "embedding", "masked_select", "bincount",
+    "repeat_interleave", "unique_dim", "_unique2", "one_hot",
+}  # fmt: skip
+
+#: Comparisons, whose truth values choose among values that are marked themselves.
+_COMPARING = {"gt", "lt", "ge", "le", "eq", "ne", "isnan", "isinf", "isfinite", "logical_not"}
+
+
+class Replay:
+    """Computes again what marks reach, between a layer and the next ones.
+
+    Parameters
+    ----------
+    tape : Tape
+        The recorded pass.
+    """
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+
+    def from_place(self, place: Place, mark: Tensor) -> Marks:
+        """Mark channels of a layer's output, or of a sum, and tell which channels they reach."""
+        run = _Run(self._tape)
+        for i in self._tape.calls[place] if isinstance(place, str) else [place]:
+            event = self._tape.events[i]
+            if event.outputs:
+                out = event.outputs[0]
+                axis = event.cut_axis
+                if axis is None:
+                    axis = self._tape.layouts[event.name].axis_out
+                run.seed(out, i, lambda x, a=axis: x.movedim(a, 0).__setitem__(mark, torch.nan))
+        return run.marks()
+
+    def from_tensors(self, tensors: Iterable[Tensor]) -> Marks:
+        """Mark whole tensors, such as inputs or parameters, and tell which channels they reach."""
+        run = _Run(self._tape)
+        for tensor in tensors:
+            if tensor.is_floating_point() and tensor.numel():
+                run.seed(tensor, -1, lambda x: x.fill_(torch.nan))
+        return run.marks()
+
+
+class _Run:
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+        self._memory: dict[int, torch.UntypedStorage] = {}
+        # Whole numbers and truth values cannot be NaN: their memory is only noted.
+        self._chosen: set[int] = set()
+        self._queue: list[int] = []
+        self._queued: set[int] = set()
+        self._found: Marks = {}
+
+    def seed(self, tensor: Tensor, at: int, mark: Any) -> None:
+        mark(self._view(tensor, create=True))
+        self._push(storage_of(tensor), at)
+
+    def marks(self) -> Marks:
+        with torch.no_grad(), torch.random.fork_rng():
+            while self._queue:
+                i = heapq.heappop(self._queue)
+                event = self._tape.events[i]
+                reached = [t for t in event.inputs if storage_of(t) in self._memory]
+                if event.func is None:
+                    if reached:
+                        self._layer(i, event)
+                elif event.cut_axis is not None and reached:
+                    self._cut(i, event, reached)
+                elif reached or any(storage_of(t) in self._chosen for t in event.inputs):
+                    self._operation(i, event, reached)
+        reached_output = False
+        for out in self._tape.outputs:
+            if storage_of(out) in self._memory:
+                reached_output |= bool(self._view(out).isnan().any())
+            reached_output |= storage_of(out) in self._chosen
+        self._note(OUTPUT, torch.tensor([reached_output], device="cpu"))
+        return self._found
+
+    def _push(self, key: int, after: int) -> None:
+        for i in self._tape.readers.get(key, ()):
+            if i > after and i not in self._queued:
+                self._queued.add(i)
+                heapq.heappush(self._queue, i)
+
+    def _view(self, tensor: Tensor, create: bool = False) -> Tensor:
+        """Return the tensor in the memory of this run."""
+        key = storage_of(tensor)
+        if key not in self._memory:
+            if not create:
+                return tensor
+            self._memory[key] = tensor.untyped_storage().clone()
+        empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+        offset, size, stride = tensor.storage_offset(), tensor.size(), tensor.stride()
+        return empty.set_(self._memory[key], offset, size, stride)
+
+    def _note(self, place: Place, mark: Tensor) -> None:
+        mark = mark.cpu()
+        self._found[place] = self._found[place] | mark if place in self._found else mark
+
+    def _layer(self, i: int, event: Event) -> None:
+        layout = self._tape.layouts[event.name]
+        if layout.role != "source":
+            inputs = event.inputs if layout.role == "fixed" else event.inputs[:1]
+            for x in inputs:
+                fits = x.shape[layout.axis_in :][:1] == (layout.n_in,)
+                if fits and x.is_floating_point() and storage_of(x) in self._memory:
+                    self._note(event.name, _nan_along(self._view(x), layout.axis_in))
+        if layout.role == "through" and event.outputs:
+            mark = _nan_along(self._view(event.inputs[0]), layout.axis_in)
+            if mark.any():
+                mark = mark.repeat_interleave(layout.n_out // layout.n_in)
+                out = self._view(event.outputs[0], create=True)
+                out.movedim(layout.axis_out, 0)[mark] = torch.nan
+                self._push(storage_of(event.outputs[0]), i)
+
+    def _cut(self, i: int, event: Event, reached: list[Tensor]) -> None:
+        assert event.cut_axis is not None
+        for t in reached:
+            mark = _nan_along(self._view(t), event.cut_axis)
+            if mark.any():
+                self._note(i, mark)
+        if event.func._schema.is_mutable:  # the sum has the memory of its first part
+            self._memory.pop(storage_of(event.outputs[0]), None)
+
+    def _operation(self, i: int, event: Event, reached: list[Tensor]) -> None:
+        chosen = any(storage_of(t) in self._chosen for t in event.inputs)
+        marked = any(bool(self._view(t).isnan().any()) for t in reached)
+        steers = event.name in _STEERING and (chosen or marked and not event.outputs)
+        whole = [t for t in event.outputs if not _is_real(t)]
+        if (marked or chosen) and whole:
+            if event.name not in _COMPARING and marked:
+                steers |= any(len(self._tape.readers[storage_of(t)]) > 1 for t in whole)
+            for t in whole:
+                self._chosen.add(storage_of(t))
+                self._push(storage_of(t), i)
+        if steers:
+            self._note(STEERS, torch.ones(1, dtype=torch.bool, device="cpu"))
+        floats = [t for t in event.outputs if _is_real(t)]
+        if not reached or not floats:
+            return
+        changes = event.func._schema.is_mutable
+        if changes:
+            for t in floats:
+                self._view(t, create=True)
+        try:
+            args, kwargs = tree_map(self._given, (event.args, event.kwargs))
+            found = [t for t in tensors_of(event.func(*args, **kwargs)) if _is_real(t)]
+            if event.name == "where" and chosen:  # either side may be taken
+                sides = [t for t in tensors_of((args, kwargs)) if _is_real(t)]
+                for side in sides:
+                    found = [t.masked_fill(side.isnan(), torch.nan) for t in found]
+        except Exception:  # an operation may refuse NaN; then all of its results depend on it
+            found = [torch.full_like(t, torch.nan) for t in floats]
+            changes = False
+        for old, new in zip(floats, found, strict=True):
+            if not new.isnan().any() and not changes:
+                continue
+            if not changes:
+                self._put(old, new)
+            self._push(storage_of(old), i)
+
+    def _given(self, x: Any) -> Any:
+        return self._view(x) if isinstance(x, Tensor) else x
+
+    def _put(self, old: Tensor, new: Tensor) -> None:
+        same_form = new.stride() == old.stride() and new.storage_offset() == old.storage_offset()
+        memory = new.untyped_storage()
+        if same_form and memory.nbytes() == old.untyped_storage().nbytes():
+            self._memory[storage_of(old)] = memory
+        else:
+            self._view(old, create=True).copy_(new)
+
+
+def _is_real(t: Tensor) -> bool:
+    return t.is_floating_point() or t.is_complex()
+
+
+def _nan_along(x: Tensor, axis: int) -> Tensor:
+    """Tell which channels hold NaN; all of them, if there is no entry to hold it."""
+    if not x.numel():
+        return torch.ones(x.shape[axis], dtype=torch.bool, device=x.device)
+    return x.isnan().movedim(axis, 0).reshape(x.shape[axis], -1).any(1)

@@ -1,0 +1,127 @@
+"""Passes of a model that are recorded to find its units: in evaluation and in training mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.utils import parametrize
+
+from l0.common.errors import InputError
+from l0.networks.graph.draws import alike_draws
+from l0.networks.graph.layer_types import ChannelLayout, layout_of
+from l0.networks.graph.tape import Event, Tape
+from l0.networks.graph.tensors import tensors_in
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What the passes of a model called.
+
+    Attributes
+    ----------
+    tapes : list of Tape
+        The pass in evaluation mode, and the one in training mode if the model runs in it.
+    layouts : dict of str to ChannelLayout
+        The layers of a known type that a pass called, in the order of the model.
+    n_positions : dict of str to float
+        For each of these layers, the number of positions of one example to which it is applied in
+        evaluation mode, over all calls. The first axis of the first input counts the examples.
+    never_called : list of str
+        The layers of a known type that no pass called.
+    """
+
+    tapes: list[Tape]
+    layouts: dict[str, ChannelLayout]
+    n_positions: dict[str, float]
+    never_called: list[str]
+
+
+def recorded(model: nn.Module, example_inputs: Any) -> Passes:
+    """Record the passes of a model.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Its mode and its state change: give a copy.
+    example_inputs : Tensor, sequence or mapping
+        A batch.
+
+    Returns
+    -------
+    Passes
+
+    Raises
+    ------
+    InputError
+        If the example inputs are no batch, do not run through the model, or lead to NaN; or if the
+        model returns no tensor.
+    """
+    given = [x for x in tensors_in(example_inputs) if x.ndim]
+    shape = tuple(given[0].shape) if given else ()
+    if shape and not shape[0]:
+        raise _no_batch(shape)
+    known = {n: None if is_derived(m) else layout_of(m) for n, m in model.named_modules()}
+    layouts = {name: layout for name, layout in known.items() if layout is not None}
+    try:
+        with alike_draws():
+            tape = Tape(model, example_inputs, layouts, training=False)
+    except Exception as error:
+        raise InputError(
+            f"`example_inputs` do not run through the model: {type(error).__name__}: {error}; "
+            "give a tensor, a tuple of positional arguments, or a dict of named arguments"
+        ) from error
+    if not tape.outputs:
+        raise InputError(
+            f"`model` returns {tape.kind}, in which no tensor is found; let it return a tensor, or "
+            "several tensors in a tuple, a list or a dict"
+        )
+    seen = [x for event in tape.events if event.func is None for x in event.inputs]
+    if any(x.is_floating_point() and bool(x.isnan().any()) for x in (*seen, *tape.outputs)):
+        raise InputError("`example_inputs` lead to NaN in the model; give finite inputs")
+    tapes = [tape]
+    try:
+        with alike_draws():
+            tapes.append(Tape(model, example_inputs, layouts, training=True))
+    except Exception:  # noqa: S110 - in training mode, models may ask for labels
+        pass
+    called = {name for one in tapes for name in one.calls}
+    n_positions = {name: 0.0 for name in layouts if name in called}
+    for name, places in tape.calls.items():
+        module, layout = model.get_submodule(name), layouts[name]
+        for i in places:
+            n = _n_positions(module, layout, tape.events[i], shape)
+            n_positions[name] += n / (shape[0] if shape else 1)
+    return Passes(
+        tapes,
+        {name: layouts[name] for name in n_positions},
+        n_positions,
+        [name for name in layouts if name not in n_positions],
+    )
+
+
+def _n_positions(
+    module: nn.Module, layout: ChannelLayout, event: Event, shape: tuple[int, ...]
+) -> float:
+    if isinstance(module, _ConvTransposeNd):  # applies its kernel at each position of its input
+        return event.inputs[0].numel() / layout.n_in
+    out = event.outputs[0] if event.outputs else event.inputs[0]
+    if out.ndim == len(shape) == 1:
+        raise _no_batch(shape)
+    return out.numel() / layout.n_out
+
+
+def _no_batch(shape: tuple[int, ...]) -> InputError:
+    return InputError(
+        f"`example_inputs` has the shape {shape}; give a batch of one or two examples, in which "
+        "the first axis counts the examples"
+    )
+
+
+def is_derived(module: nn.Module) -> bool:
+    """Tell whether a layer computes its weight from other tensors; it then gets no gates."""
+    weight = getattr(module, "weight", None)
+    computed = isinstance(weight, Tensor) and "weight" not in module._parameters
+    return computed or parametrize.is_parametrized(module)

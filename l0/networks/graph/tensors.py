@@ -1,0 +1,113 @@
+"""Nested inputs and outputs of a model, and copies of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from copy import deepcopy
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+#: Their attributes are no results of a model.
+_NOT_OPENED = (
+    str,
+    bytes,
+    type,
+    nn.Module,
+    ModuleType,
+    FunctionType,
+    BuiltinFunctionType,
+    MethodType,
+)
+
+
+def call(model: nn.Module, example_inputs: Any) -> Any:
+    """Run a model on example inputs: a tensor, a sequence of arguments, or named arguments."""
+    if isinstance(example_inputs, Mapping):
+        return model(**example_inputs)
+    if isinstance(example_inputs, Sequence):
+        return model(*example_inputs)
+    return model(example_inputs)
+
+
+def mapped(function: Any, example_inputs: Any) -> Any:
+    """Return example inputs in the same form, in which a function replaced each tensor."""
+    if isinstance(example_inputs, Mapping):
+        example_inputs = dict(example_inputs)  # tree_map knows no other mappings
+    return tree_map(lambda x: function(x) if isinstance(x, Tensor) else x, example_inputs)
+
+
+def moved(example_inputs: Any, device: torch.device) -> Any:
+    """Return example inputs with all tensors on a device, in the form in which they came."""
+    return mapped(lambda x: x.to(device), example_inputs)
+
+
+def tensors_in(out: Any) -> Iterator[Tensor]:
+    """Yield all tensors of a nested structure, in order.
+
+    Parameters
+    ----------
+    out : object
+        Containers, dataclasses and other objects are opened. A cache of keys and values, as the
+        models of `transformers` return it, is state for the next pass and no result: it is not
+        opened.
+
+    Yields
+    ------
+    Tensor
+        Floating-point numbers are yielded as tensors of float64.
+    """
+    yield from _tensors_in(out, set())
+
+
+def _tensors_in(out: Any, seen: set[int]) -> Iterator[Tensor]:
+    if isinstance(out, Tensor):
+        yield out
+    elif isinstance(out, float):
+        yield torch.tensor(out, dtype=torch.float64, device="cpu")
+    elif not isinstance(out, _NOT_OPENED) and id(out) not in seen:
+        seen.add(id(out))
+        if isinstance(out, Mapping):
+            parts = list(out.values())
+        elif isinstance(out, Sequence | AbstractSet):
+            parts = list(out)
+        elif any(cls.__name__.endswith("Cache") for cls in type(out).__mro__):
+            parts = []
+        else:
+            slots = [n for cls in type(out).__mro__ for n in getattr(cls, "__slots__", ())]
+            parts = [getattr(out, n) for n in slots if isinstance(n, str) and hasattr(out, n)]
+            parts += list(getattr(out, "__dict__", {}).values())
+        for part in parts:
+            yield from _tensors_in(part, seen)
+
+
+def copy_of(model: nn.Module, share_parameters: bool = False) -> nn.Module:
+    """Return a copy of a model.
+
+    Parameters
+    ----------
+    model : nn.Module
+        It may keep activations on itself. They are copied without their gradient history, which
+        cannot be copied.
+    share_parameters : bool, default False
+        Whether the copy has the same parameters. Only its modules and buffers are then copied.
+
+    Returns
+    -------
+    nn.Module
+    """
+    memo: dict[int, Any] = {}
+    if share_parameters:
+        memo = {id(p): p for p in model.parameters()}
+    for module in model.modules():
+        for name, value in vars(module).items():
+            if name in ("_parameters", "_buffers", "_modules"):
+                continue
+            for tensor in tensors_in(value) if not isinstance(value, float) else ():
+                if not tensor.is_leaf:
+                    memo[id(tensor)] = tensor.detach().clone()
+    return deepcopy(model, memo)

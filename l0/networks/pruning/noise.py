@@ -1,0 +1,60 @@
+"""Noise for a trial: inputs and weights that hide nothing, and random draws that repeat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from l0.networks.graph.tensors import mapped
+
+_SEED = 0
+
+
+def noisy_inputs(example_inputs: Any) -> Any:
+    """Add noise to the floating-point inputs, and draw integers anew that are all equal.
+
+    Masks, whose entries are 0 and 1 or not finite, stay as they are.
+    """
+    generator = torch.Generator().manual_seed(_SEED)
+
+    def noisy(x: Tensor) -> Tensor:
+        if not x.numel() or not x.is_floating_point():
+            return x
+        is_mask = (
+            bool((x == 0).any()) and bool((x == 1).any()) and bool(((x == 0) | (x == 1)).all())
+        )
+        if is_mask or bool((x.abs() > 1e4).any()) or not bool(x.isfinite().all()):
+            return x
+        scale = float(x.double().square().mean().sqrt()) or 1.0
+        return x + scale * _normal(x, generator)
+
+    return mapped(noisy, example_inputs)
+
+
+def add_noise(model: nn.Module) -> None:
+    """Add noise to the parameters of a model and to the means of batch norms, in place.
+
+    A layer whose weights start at 0, or whose output is scaled by a small number, would otherwise
+    hide a mistake before it.
+    """
+    generator = torch.Generator().manual_seed(_SEED)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.is_floating_point() and p.numel():
+                scale = 0.1
+                if p.ndim > 1:
+                    size = float(p.double().square().mean().sqrt())
+                    scale = size / 2 if size > 1e-3 else (p.shape[0] / p.numel()) ** 0.5
+                p.add_(scale * _normal(p, generator))
+        for module in model.modules():
+            if isinstance(module, _BatchNorm) and module.running_mean is not None:
+                mean = module.running_mean
+                mean.add_(0.1 * _normal(mean, generator))
+
+
+def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    drawn = torch.randn(like.shape, generator=generator, device="cpu", dtype=torch.float32)
+    return drawn.to(like.device, like.dtype)

@@ -1,0 +1,248 @@
+"""Trials on copies of a model, whether removing units equals closing their gates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from l0.common.dtypes import full_precision
+from l0.networks.gates.families import new_gates
+from l0.networks.gates.gating import attach
+from l0.networks.graph.draws import alike_draws
+from l0.networks.graph.tensors import call, copy_of, mapped, tensors_in
+from l0.networks.graph.units import UnitGroup
+from l0.networks.pruning.compact import cut, folded
+from l0.networks.pruning.noise import add_noise, noisy_inputs
+
+#: Trials with another share of units in each group. They come before one trial with a single unit
+#: of each group, and one with all units but one.
+_N_UNEQUAL = 8
+
+#: What a trial answers if the outputs differ.
+DIFFERENT = "removing some of them changes the output: it depends on their order or number"
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """A model of full size and its inputs, in evaluation or in training mode."""
+
+    model: nn.Module
+    inputs: Any
+    training: bool
+    dtype: torch.dtype
+
+    def outputs(self, model: nn.Module) -> list[Tensor]:
+        """Run this model, or a changed copy of it."""
+        model.train(self.training)
+        for module in model.modules():
+            if isinstance(module, _BatchNorm | _InstanceNorm):
+                module.eval()  # one example has no variance
+        with torch.no_grad(), full_precision(_device(model)), alike_draws():
+            return list(tensors_in(call(model, mapped(torch.clone, self.inputs))))
+
+    def runs(self) -> bool:
+        """Tell whether the model of full size gives an output that can be compared."""
+        try:
+            outputs = self.outputs(copy_of(self.model, share_parameters=True))
+        except Exception:  # the code of a user may raise anything
+            return False
+        return all(bool(out.isfinite().any()) for out in outputs if out.numel())
+
+
+class Trials:
+    """Compares a model with closed gates and the model without the closed units.
+
+    The trials take copies of the model in at least float32. Half of them take the weights and the
+    example inputs as they are, the others add noise to both; half of them take evaluation mode,
+    the others training mode. Random draws are alike in both models.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model without gates; it is not changed.
+    example_inputs : Tensor, sequence or mapping
+        The inputs of the trials.
+    """
+
+    def __init__(self, model: nn.Module, example_inputs: Any) -> None:
+        self._model, self._inputs = model, example_inputs
+        self._settings: dict[torch.dtype, list[_Setting]] = {}
+
+    def failure(self, groups: Sequence[UnitGroup]) -> str | None:
+        """Tell how removing units differs from closing their gates.
+
+        Parameters
+        ----------
+        groups : sequence of UnitGroup
+            The groups of units to try together.
+
+        Returns
+        -------
+        str or None
+            The reason why removal fails, or None if it does not.
+        """
+        for i, keep in enumerate(_keep_sets([group.n_units for group in groups])):
+            reason: str | None = None
+            for settings in self._all_settings():
+                reason = _difference(settings[i % len(settings)], groups, keep)
+                if reason != DIFFERENT:
+                    break  # otherwise rounding may have grown, and float64 decides
+            if reason is not None:
+                return reason
+        return None
+
+    def _all_settings(self) -> Iterator[list[_Setting]]:
+        """Yield the settings of each precision in which the model runs."""
+        wide = [dtype for dtype in _precisions(self._model) if self._settings_of(dtype)]
+        for dtype in wide or [next(self._model.parameters()).dtype]:
+            yield self._settings_of(dtype)
+
+    def _settings_of(self, dtype: torch.dtype) -> list[_Setting]:
+        if dtype not in self._settings:
+            self._settings[dtype] = list(_settings(self._model, self._inputs, dtype))
+        return self._settings[dtype]
+
+
+def disagreement(gated: nn.Module, small: nn.Module, example_inputs: Any) -> str | None:
+    """Tell how a compact model differs from its gated one on example inputs, in evaluation mode.
+
+    Parameters
+    ----------
+    gated, small : nn.Module
+        The gated model, and what :func:`l0.networks.pruning.compact.compacted` made of it. They
+        are not changed.
+    example_inputs : Tensor, sequence or mapping
+        The inputs of both.
+
+    Returns
+    -------
+    str or None
+        None if the outputs agree up to rounding.
+    """
+    full = folded(gated)
+    reason: str | None = None
+    for dtype in _precisions(full):
+        setting = _Setting(full.to(dtype), _as(example_inputs, dtype), False, dtype)
+        try:
+            expected = setting.outputs(copy_of(setting.model))
+        except Exception as error:
+            return f"the gated model does not run: {type(error).__name__}: {error}"
+        try:
+            found = setting.outputs(copy_of(small).to(dtype))
+        except Exception as error:
+            return f"the compact model does not run: {type(error).__name__}: {error}"
+        if _agree(expected, found, expected, dtype):
+            return None
+        reason = "the outputs of the compact model differ from those of the gated model"
+    return reason
+
+
+def _settings(model: nn.Module, example_inputs: Any, dtype: torch.dtype) -> Iterator[_Setting]:
+    plain = copy_of(model).to(dtype)
+    noisy = copy_of(plain)
+    add_noise(noisy)
+    inputs = _as(example_inputs, dtype)
+    other_inputs = noisy_inputs(inputs)
+    for training in (False, True):
+        pairs = [(plain, inputs), (noisy, other_inputs), (noisy, inputs)]
+        plainly, noisily, instead = (_Setting(*pair, training, dtype) for pair in pairs)
+        yield from (s for s in (plainly, noisily if noisily.runs() else instead) if s.runs())
+
+
+def _keep_sets(sizes: list[int]) -> Iterator[list[Tensor]]:
+    """Draw sets of units that stay, with another share in each group; then equal extremes.
+
+    Over the trials, each group has small and large shares, in an order of its own.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def shuffled(n: int) -> Tensor:
+        return torch.randperm(n, generator=generator, device="cpu")
+
+    shares = [(shuffled(_N_UNEQUAL) + 0.5) / _N_UNEQUAL for _ in sizes]
+    unequal = [
+        [math.ceil(n * float(share[i])) for n, share in zip(sizes, shares, strict=True)]
+        for i in range(_N_UNEQUAL)
+    ]
+    for counts in (*unequal, [1] * len(sizes), [max(1, n - 1) for n in sizes]):
+        yield [shuffled(n) < n_open for n, n_open in zip(sizes, counts, strict=True)]
+
+
+def _difference(
+    setting: _Setting, groups: Sequence[UnitGroup], keep: Sequence[Tensor]
+) -> str | None:
+    """Compare the gated with the smaller model at one set of units that stay."""
+    gated, small = (copy_of(setting.model, share_parameters=True) for _ in range(2))
+    device = _device(gated)
+    gates = [new_gates("hadamard", group.n_units, True, device) for group in groups]
+    for gate, stays in zip(gates, keep, strict=True):
+        gate.alive.copy_(stays)
+    attach(gated, groups, gates)
+    expected = setting.outputs(gated)
+    try:
+        cut(small, groups, keep)
+        found = setting.outputs(small)
+    except Exception as error:
+        return (
+            f"the model does not run without some of them: {type(error).__name__}: {error}; if "
+            "its code contains a size, as in view(-1, 800), write flatten(1) or -1"
+        )
+    before = expected
+    if setting.dtype == torch.float64:
+        before = setting.outputs(copy_of(setting.model, share_parameters=True))
+    return None if _agree(expected, found, before, setting.dtype) else DIFFERENT
+
+
+def _agree(
+    gated: list[Tensor], found: list[Tensor], before: list[Tensor], dtype: torch.dtype
+) -> bool:
+    """Tell whether outputs differ only by rounding.
+
+    The limit is ours: a hundred times the rounding error of the largest output. In float64, which
+    decides if rounding grows in float32, it is a millionth of the largest output and a
+    ten-thousandth of the largest change that closing the units made: code may compute a part in
+    float32 always.
+    """
+    if len(gated) != len(found):
+        return False
+    for a, b, full in zip(gated, found, before, strict=True):
+        if a.shape != b.shape:
+            return False
+        if a.is_complex():
+            a, b, full = (torch.view_as_real(x) for x in (a, b, full))  # noqa: PLW2901
+        if not a.is_floating_point():
+            if not torch.equal(a, b):
+                return False
+            continue
+        finite = a.isfinite()
+        scale, effect = (
+            float(x[finite].abs().max()) if finite.any() else 0.0
+            for x in (a.double(), a.double() - full.double())
+        )
+        limit = 100 * torch.finfo(dtype).eps * scale
+        if dtype == torch.float64:
+            limit = 1e-6 * scale + 1e-4 * effect
+        if not torch.allclose(a.double(), b.double(), rtol=0, atol=limit, equal_nan=True):
+            return False
+    return True
+
+
+def _precisions(model: nn.Module) -> tuple[torch.dtype, ...]:
+    if next(model.parameters()).dtype == torch.float64:
+        return (torch.float64,)
+    return torch.float32, torch.float64
+
+
+def _as(example_inputs: Any, dtype: torch.dtype) -> Any:
+    return mapped(lambda x: x.to(dtype) if x.is_floating_point() else x, example_inputs)
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device

@@ -1,0 +1,30 @@
+"""Random draws that repeat at every width."""
+
+import random
+
+import numpy as np
+import torch
+from torch import nn
+
+from l0.networks.graph.draws import alike_draws
+
+
+def test_draws_are_alike_at_every_width_and_leave_the_generators_alone():
+    def drawn(n):
+        drop = nn.Dropout(0.3)
+        x = torch.ones(2, n)
+        with alike_draws():
+            return [
+                torch.rand(2, n), torch.randn(n, 2).T, torch.randn_like(x), drop(x),
+                torch.empty(2, n).uniform_(3, 4), torch.empty(2, n).normal_(5, 0.1),
+                torch.distributions.Normal(x, x).sample(), torch.bernoulli(x / 2),
+                x + random.random() + np.random.rand(), x * torch.randint(9, (1,)),  # noqa: NPY002
+            ]  # fmt: skip
+
+    state = torch.get_rng_state(), random.getstate(), np.random.get_state()[1]  # noqa: NPY002
+    for narrow, wide in zip(drawn(3), drawn(40), strict=True):
+        assert torch.equal(narrow, wide[:, :3])
+    assert drawn(3)[4].min() >= 3 and not torch.equal(drawn(3)[1], drawn(3)[2])
+    assert torch.equal(state[0], torch.get_rng_state())
+    assert state[1] == random.getstate()
+    assert (state[2] == np.random.get_state()[1]).all()  # noqa: NPY002

@@ -1,0 +1,74 @@
+"""Inputs and outputs of any form, and copies."""
+
+from collections import UserDict, namedtuple
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from l0.networks.graph.tensors import call, copy_of, moved, tensors_in
+
+
+def test_inputs_are_a_tensor_or_a_sequence_or_named():
+    model = nn.Bilinear(3, 4, 2)
+    a, b = torch.randn(5, 3), torch.randn(5, 4)
+    expected = model(a, b)
+    assert torch.equal(call(model, (a, b)), expected)
+    assert torch.equal(call(model, [a, b]), expected)
+    assert torch.equal(call(model, {"input2": b, "input1": a}), expected)
+    assert torch.equal(call(nn.ReLU(), a), a.relu())
+
+
+def test_inputs_of_every_form_move_with_all_their_tensors():
+    x, there = torch.ones(2), torch.device("meta")
+    assert moved(x, there).device == there
+    one, (two, scale), name = moved((x, [x, 0.5], "name"), there)
+    assert (one.device, two.device, scale, name) == (there, there, 0.5, "name")
+    for named in ({"x": x, "flag": True}, UserDict(x=x, flag=True)):  # tokenizers give such dicts
+        found = moved(named, there)
+        assert found["x"].device == there and found["flag"] is True
+    assert x.device.type == "cpu"
+
+
+@dataclass
+class Both:
+    first: Any
+    second: Any
+
+
+class Plain:
+    def __init__(self, *parts):
+        self.parts, self.itself = parts, self
+
+
+class Slots:
+    __slots__ = ("part", "unset")
+
+    def __init__(self, part):
+        self.part = part
+
+
+class DynamicCache(Plain):
+    """What `transformers` returns beside the result."""
+
+
+Pair = namedtuple("Pair", "one two")  # noqa: PYI024
+
+
+def test_every_tensor_of_a_structure_is_found_in_order():
+    a, b, c, d, e, f = (torch.full((1,), float(i)) for i in range(6))
+    out = {"x": (a, [b]), "y": Both(c, {"z": Plain(d, "text", 3)}), "s": Pair(Slots(e), None)}
+    found = list(tensors_in([out, UserDict(last=f), DynamicCache(a), nn.Linear(2, 2), out]))
+    assert [float(t) for t in found] == [0, 1, 2, 3, 4, 5]
+    assert [float(t) for t in tensors_in((0.5, 2, True, "a"))] == [0.5]
+
+
+def test_a_model_that_keeps_activations_is_copied():
+    model = nn.Sequential(nn.Linear(3, 2))
+    model.last = Both(model(torch.ones(1, 3)), [model[0].weight * 2])
+    copy = copy_of(model)
+    assert torch.equal(copy.last.first, model.last.first)
+    assert not copy.last.second[0].requires_grad
+    assert copy[0].weight is not model[0].weight
+    assert copy_of(model, share_parameters=True)[0].weight is model[0].weight

@@ -1,0 +1,20 @@
+"""Noise that hides nothing."""
+
+import torch
+from torch import nn
+
+from l0.networks.pruning.noise import add_noise, noisy_inputs
+
+
+def test_noise_keeps_masks_and_moves_zeros():
+    mask, zeros, tokens = torch.tensor([[0.0, 1], [1, 1]]), torch.zeros(3, 4), torch.arange(4)
+    far = torch.tensor([0.0, -1e9])
+    found = noisy_inputs({"mask": mask, "zeros": [zeros], "tokens": tokens, "far": far})
+    assert torch.equal(found["mask"], mask) and torch.equal(found["tokens"], tokens)
+    assert torch.equal(found["far"], far)
+    assert found["zeros"][0].std() > 0.3
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    nn.init.zeros_(model[0].weight)
+    add_noise(model)
+    assert model[0].weight.std() > 0.1
+    assert model[1].running_mean.any()

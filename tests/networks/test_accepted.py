@@ -1,0 +1,85 @@
+"""Models that cannot get gates are refused, with what to do instead."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from l0.common.errors import InputError
+from l0.networks import Params, load, save, sparsify
+
+
+def network():
+    return nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2))
+
+
+def compiled_in_place():
+    model = network()
+    model.compile()
+    return model
+
+
+class DistributedDataParallel(nn.Module):
+    """Has the name and the form of torch's class, which needs a process group."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x):
+        return self.module(x)
+
+
+class Packed(nn.Linear):
+    """Two weights of four bits in each byte."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__(n_in, n_out)
+        packed = torch.zeros(n_out * n_in // 2, 1, dtype=torch.uint8)
+        self.weight = nn.Parameter(packed, requires_grad=False)
+
+    def forward(self, x):
+        return x.new_zeros(*x.shape[:-1], self.out_features)
+
+
+def quantised():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.ao.quantization.quantize_dynamic(network(), {nn.Linear})
+
+
+@pytest.mark.filterwarnings("ignore")  # torch warns of itself when it compiles
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: torch.compile(network()), "compiled .*`_orig_mod`.* compile it afterwards"),
+        (compiled_in_place, "compiled by torch.compile"),
+        (lambda: DistributedDataParallel(network()), "is a DistributedDataParallel; .*`module`"),
+        (lambda: nn.Sequential(nn.DataParallel(network())), "has at '0' a DataParallel"),
+        (lambda: nn.Sequential(nn.Linear(5, 8), Packed(8, 4)), "packed weights in '1'.*quantise"),
+        (quantised, "quantised or packed weights in '0'"),
+    ],
+)
+def test_what_is_wrapped_compiled_or_quantised_is_refused(make, message):
+    try:
+        model = make()
+    except RuntimeError as error:
+        pytest.skip(str(error))  # this build of torch has no such layers
+    with pytest.raises(InputError, match=f"(?s){message}"):
+        sparsify(model, torch.randn(2, 5), Params(0.5))
+
+
+def test_channels_last_stays():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    model = model.to(memory_format=torch.channels_last)
+    small = sparsify(model, torch.randn(2, 3, 8, 8), Params(0.5)).compact()
+    for i in (0, 2):
+        assert small[i].weight.shape[1 - i // 2] < 8
+        assert small[i].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_path_in_the_place_of_the_model_is_named(tmp_path):
+    for function in (load, save):
+        with pytest.raises(InputError, match="`model` is a str; give the model first"):
+            function("small.pt", network())
