@@ -304,3 +304,35 @@ def test_replicate_weights_are_no_amounts_of_the_survey(survey):
     assert "tell how the survey was drawn" not in str(result)
     later = l0.calibrate(**options, n_records=60, epochs=20, keep_problem=True).replicate(settings)
     assert "tell how the survey was drawn" in str(later).replace("\n", " ")
+
+
+@pytest.mark.parametrize("n_records", [None, 60])
+def test_systems_that_are_too_large_are_refused_before_the_fit(n_records, monkeypatch):
+    problem, _ = reachable()
+
+    def fail(*_, **__):
+        raise AssertionError("the fit has started")
+
+    for name in ("calibrate_full_file", "refit"):
+        monkeypatch.setattr(f"l0.calibration.solve.{name}", fail)
+    monkeypatch.setattr("l0.calibration.fitting.choice.MOST_PRODUCTS", 0)
+    monkeypatch.setattr("l0.calibration.fitting.choice.MOST_OF_FULL", 0)
+    monkeypatch.setattr("l0.calibration.fitting.choice.QUICK", 0)
+    monkeypatch.setattr("l0.calibration.fitting.choice.MOST", 1.0)
+    with pytest.raises(InputError, match="`replicates`: .* too large .* pass `replicates=None`"):
+        problem.solve(n_records, replicates=10)
+
+
+def test_chosen_records_whose_systems_are_too_large_are_refused_before_their_fit(monkeypatch):
+    problem, _ = reachable()
+
+    def fail(*_, **__):
+        raise AssertionError("the fit has started")
+
+    monkeypatch.setattr("l0.calibration.solve.refit", fail)
+    # The check before the selection sees half as many records.
+    monkeypatch.setattr(
+        "l0.calibration.checks.too_expensive", lambda matrix: matrix.shape[1] == 60
+    )
+    with pytest.raises(InputError, match="`replicates`: .* too large"):
+        problem.solve(60, replicates=10)

@@ -62,6 +62,11 @@ LEAST = 1e-300
 #: The multipliers of the certificate are the best of these multiples.
 FACTORS = (1.0, 0.999, 0.99, 0.95, 0.9, 0.7, 0.4)
 
+TOO_LARGE = (
+    "`replicates`: the systems of these targets are too large to fit replicate weights with; drop "
+    "targets, keep fewer records, or pass `replicates=None`"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Columns:
@@ -145,10 +150,7 @@ class _Method:
         self._e = np.where(held, HELD, GIVEN_WAY) * np.where(moved > 0, moved, 1.0)
         normal = normal_matrix(program.matrix)
         if normal is None:
-            raise InputError(
-                "`replicates`: the systems of these targets are too large to fit replicate weights "
-                "with; drop targets, or pass `replicates=None`"
-            )
+            raise InputError(TOO_LARGE)
         self._solve: Solve = normal.factor(1 / self._s, self._e)
         self._transpose = program.matrix.T.tocsr()
         self._absolute = abs(program.matrix)
