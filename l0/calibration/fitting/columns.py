@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.distances import Array
+from l0.calibration.fitting.leverage import mean_leverage
 from l0.calibration.fitting.normal_matrix import Solve
 from l0.calibration.fitting.program import Program
 from l0.calibration.fitting.solver import Solution
@@ -80,11 +81,14 @@ class Columns:
         What they add up to, in units of the targets' scales.
     gaps : ndarray of float64, shape (C,)
         The relative duality gap of each column.
+    leverage : float
+        The mean leverage of the records (`mean_leverage`).
     """
 
     weights: Array
     estimates: Array
     gaps: Array
+    leverage: float
 
 
 def fit_columns(program: Program, solution: Solution, factors: Array) -> Columns:
@@ -112,7 +116,7 @@ def fit_columns(program: Program, solution: Solution, factors: Array) -> Columns
     width = max(1, BLOCK // k)
     parts = [method.fit(factors[:, start : start + width]) for start in range(0, n_columns, width)]
     weights, estimates, gaps = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
-    return Columns(weights, estimates, gaps)
+    return Columns(weights, estimates, gaps, method.leverage)
 
 
 def _dearer(program: Program, solution: Solution) -> Program:
@@ -152,6 +156,7 @@ class _Method:
         if normal is None:
             raise InputError(TOO_LARGE)
         self._solve: Solve = normal.factor(1 / self._s, self._e)
+        self.leverage = mean_leverage(normal, program.matrix, self._s, held)
         self._transpose = program.matrix.T.tocsr()
         self._absolute = abs(program.matrix)
         # The multiplier of a target that no record moves is that of its miss.
