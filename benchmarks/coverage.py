@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 from reforms import LEVELS as TAXED
 from reforms import Totals, codes_of, read_taxes, taxes_file
 from scipy.linalg import hadamard
-from scipy.stats import t as student
+from scipy.stats import norm
 
 from l0.calibration import CalibrationProblem, CalibrationResult, Jackknife, SurveyReplicates
 from l0.calibration.evaluation.sums import LEAST_EFFECTIVE_N, QUANTILES
 from l0.calibration.evaluation.units import Measure, Units
+from l0.calibration.results.replicate_weights import replicates_of
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 from l0.datasets import load_cps
 
@@ -37,6 +38,8 @@ Array = NDArray[np.float64]
 NOMINAL = 0.95
 #: A statistic is supported if so many chosen records contribute to it.
 SUPPORTED = 30
+#: Intervals of statistics with few records: from the first number, to below the second.
+BY_SUPPORT = ((1, 2), (2, 4), (4, 10), (10, 30))
 #: Groups of statistics. The last three are by pairs and by triples of labels, and of persons.
 #: Error of the selection; of survey and selection; the same with a survey of clusters.
 #: The last is the survey of clusters with its own replicate weights.
@@ -76,7 +79,9 @@ class Block:
     denominator: Measure | None
     truth: Array
 
-    def estimates(self, records: NDArray[np.int64], weights: Array) -> tuple[Array, Array]:
+    def estimates(
+        self, records: NDArray[np.int64], weights: Array
+    ) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
         """Compute the statistics of chosen records under columns of weights.
 
         Parameters
@@ -87,17 +92,19 @@ class Block:
         Returns
         -------
         estimates : ndarray of float64, shape (len(kept), C)
-        support : ndarray of int64, shape (len(kept),)
-            How many units contribute.
+        support, n_records : ndarray of int64, shape (len(kept),)
+            How many records have an amount, and how many contribute to the statistic.
         """
         place = np.full(int(self.of.record.max()) + 1, -1)
         place[records] = np.arange(len(records))
         rows = self._rows(self.numerator, place, len(records))
-        found = rows @ weights
-        if self.denominator is not None:
-            below = self._rows(self.denominator, place, len(records)) @ weights
-            found = np.divide(found, below, out=np.zeros_like(found), where=below != 0)
-        return found, np.diff(rows.indptr)
+        found, support = rows @ weights, np.diff(rows.indptr)
+        if self.denominator is None:
+            return found, support, support
+        holders = self._rows(self.denominator, place, len(records))
+        below = holders @ weights
+        found = np.divide(found, below, out=np.zeros_like(found), where=below != 0)
+        return found, support, np.diff((abs(rows) + abs(holders)).indptr)
 
     def _rows(self, measure: Measure, place: NDArray[np.int64], k: int) -> sp.csr_array:
         number = np.full(int(self.codes.max()) + 1, -1)
@@ -124,10 +131,13 @@ class Taxes:
     matrix: sp.csr_array
     truth: Array
 
-    def estimates(self, records: NDArray[np.int64], weights: Array) -> tuple[Array, Array]:
+    def estimates(
+        self, records: NDArray[np.int64], weights: Array
+    ) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
         """See `Block.estimates`."""
         rows = self.matrix[:, records]
-        return rows @ weights, np.diff(rows.indptr)
+        support = np.diff(rows.indptr)
+        return rows @ weights, support, support
 
 
 def taxes(problem: CalibrationProblem, reference: Array) -> Iterator[Taxes]:
@@ -197,49 +207,47 @@ def _total(codes: NDArray[np.int64], size: int, of: Measure, weights: Array) -> 
     return total.astype(float), effective
 
 
-def replicates_of(result: CalibrationResult) -> Array:
-    """Take the weights and the replicate weights of the chosen records, shape (k, 1 + C)."""
-    table = result.tables["replicates"]
-    return np.column_stack([result.values, *(each.to_numpy() for each in table.columns[1:])])
-
-
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """Errors and standard errors as shares of the truth, of all statistics in a row.
+    """Errors and intervals as shares of the truth, of all statistics in a row.
 
     Attributes
     ----------
     level : ndarray of str
-    error, standard_error : ndarray of float64
-    supported : ndarray of bool
+    error, half : ndarray of float64
+        `half` is half of the width of the interval of `result.estimate`. It is NaN where there is
+        none, because no chosen record has an amount.
+    support : ndarray of int64
+        How many chosen records have an amount.
     """
 
     level: NDArray[np.str_]
     error: Array
-    standard_error: Array
-    supported: NDArray[np.bool_]
+    half: Array
+    support: NDArray[np.int64]
 
 
 def errors_of(
     records: NDArray[np.int64], result: CalibrationResult, blocks: list[Block | Taxes]
 ) -> Errors:
-    """Compare the statistics of a result with the truth, and estimate their standard errors.
+    """Compare the statistics of a result with the truth, and compute their intervals.
 
     `records` are the places of the chosen records in the problem of the truth.
     """
-    weights = replicates_of(result)
-    rscales = np.array(result.run["replicates"]["rscales"])
+    replicates = replicates_of(result.tables, result.run)
+    weights = np.column_stack([result.values, replicates.weights])
     parts = []
     for block in blocks:
-        found, support = block.estimates(records, weights)
-        variance = (found[:, 1:] - found[:, :1]) ** 2 @ rscales
+        found, support, n_records = block.estimates(records, weights)
+        error = np.sqrt(replicates.variance(found[:, 1:].T, found[:, 0]))
+        half = np.where(support > 0, replicates.t(NOMINAL, n_records) * error, np.nan)
         size = np.abs(block.truth)
         parts.append(
             (
                 np.full(len(size), block.level),
                 (found[:, 0] - block.truth) / size,
-                np.sqrt(variance) / size,
-                support >= SUPPORTED,
+                half / size,
+                support,
             )
         )
     return Errors(*(np.concatenate(each) for each in zip(*parts, strict=True)))
@@ -248,16 +256,16 @@ def errors_of(
 def summary(runs: list[Errors], inside: NDArray[np.bool_]) -> tuple[float, float, float]:
     """Compute coverage, width and bias of some statistics.
 
-    `inside` has a row for each run. The width is the mean standard error as a share of the root of
-    the mean squared error over runs, and the bias a share of it too. Both are medians.
+    `inside` has a row for each run. The width is that of the mean interval, as a share of the
+    interval that the root of the mean squared error over the runs gives, and the bias a share of
+    this root. Both are of sums over the statistics that are inside in all runs.
     """
-    quantile = student.ppf((1 + NOMINAL) / 2, 79)
     error = np.array([run.error for run in runs])
-    standard_error = np.array([run.standard_error for run in runs])
-    covered = np.abs(error) <= quantile * standard_error
+    half = np.array([run.half for run in runs])
+    covered = np.abs(error) <= half
     everywhere = inside.all(axis=0)
     root = np.sqrt((error[:, everywhere] ** 2).mean(axis=0))
-    mean = standard_error[:, everywhere].mean(axis=0)
+    mean = half[:, everywhere].mean(axis=0) / norm.ppf((1 + NOMINAL) / 2)
     capped = np.minimum(root, 1.0).sum()
     width = np.minimum(mean, 1.0).sum() / capped if capped else np.nan
     bias = np.abs(error[:, everywhere].mean(axis=0)).sum() / root.sum() if capped else np.nan
@@ -266,17 +274,18 @@ def summary(runs: list[Errors], inside: NDArray[np.bool_]) -> tuple[float, float
 
 def print_errors(title: str, runs: list[Errors], seconds: list[float]) -> dict[str, Any]:
     """Print coverage, width and bias by level and support."""
-    print(f"\n{title}: {len(runs)} runs, {np.mean(seconds):.1f} CPU seconds each\n")
-    print("| statistics | number | coverage | width | bias |\n|---|---|---|---|---|", flush=True)
-    supported = np.array([run.supported for run in runs])
+    support = np.array([run.support for run in runs])
+    known = np.isfinite([run.half for run in runs])
+    print(f"\n{title}: {len(runs)} runs, {np.mean(seconds):.1f} CPU seconds each")
+    print(f"No interval, because no record has an amount: {1 - known.mean():.1%}\n")
+    print("| statistics | number | coverage | width | bias |\n|---|---|---|---|---|")
     level = runs[0].level
+    groups = {"all": known, "supported": support >= SUPPORTED}
+    for low, high in BY_SUPPORT:
+        groups[f"{low} to {high - 1} records"] = known & (support >= low) & (support < high)
+    groups |= {name: (level == name) & (support >= SUPPORTED) for name in LEVELS}
     found = {}
-    groups = {"all": np.ones(len(level), bool), "supported": np.ones(len(level), bool)}
-    groups |= {name: level == name for name in LEVELS}
-    for name, those in groups.items():
-        inside = np.broadcast_to(those, supported.shape)
-        if name != "all":
-            inside = inside & supported
+    for name, inside in groups.items():
         coverage, width, bias = summary(runs, inside)
         found[name] = {"coverage": coverage, "width": width}
         number = int(inside.sum() / len(runs))
@@ -285,18 +294,32 @@ def print_errors(title: str, runs: list[Errors], seconds: list[float]) -> dict[s
 
 
 def measure_selection(
-    problem: CalibrationProblem, blocks: list[Block | Taxes], k: int, seeds: range, **options: Any
+    problem: CalibrationProblem, blocks: list[Block | Taxes], k: int, seeds: range, represent: bool
 ) -> dict[str, Any]:
-    """Measure how well intervals cover the calibrated full file (S)."""
-    runs, seconds = [], []
+    """Measure how well intervals cover the calibrated full file (S).
+
+    The intervals for both errors have the same truth. They are wider than they need to be for it.
+    """
+    settings = (Jackknife(selection_error_only=True), Jackknife())
+    runs: list[list[Errors]] = [[], []]
+    seconds: list[list[float]] = [[], []]
+    solving = 0.0
+    rank = np.argsort(problem.record_order)  # of the rows of the input, in the problem
     for seed in seeds:
         started = time.process_time()
-        result = problem.solve(k, seed=seed, **options)
-        seconds.append(time.process_time() - started)
-        rank = np.argsort(problem.record_order)  # of the rows of the input, in the problem
-        runs.append(errors_of(rank[result.indices], result, blocks))
-    written = ", ".join(f"{name}={value!r}" for name, value in options.items())
-    return print_errors(f"S, {k:,} records, {written}", runs, seconds)
+        solved = problem.solve(k, seed=seed, represent=represent, keep_problem=True)
+        solving += time.process_time() - started
+        for place, setting in enumerate(settings):
+            started = time.process_time()
+            result = solved.replicate(setting)
+            seconds[place].append(time.process_time() - started)
+            runs[place].append(errors_of(rank[result.indices], result, blocks))
+    print(f"\n{k:,} records, represent={represent}: {solving / len(seeds):.1f} CPU seconds a run")
+    only, _ = (
+        print_errors(f"S, {k:,} records, represent={represent}, {setting}", *each)
+        for setting, *each in zip(settings, runs, seconds, strict=True)
+    )
+    return only
 
 
 class Population:
@@ -371,14 +394,14 @@ class Population:
 def measure_population(
     population: Population,
     k: int | None,
-    draws: int,
+    draws: range,
     settings: Jackknife | SurveyReplicates,
     **options: Any,
 ) -> dict[str, Any]:
     """Measure how well intervals cover the truth about the population (S + D)."""
     keys = population.problem.keys.to_numpy()
     runs, seconds = [], []
-    for seed in range(draws):
+    for seed in draws:
         problem = population.draw(seed)
         started = time.process_time()
         result = problem.solve(k, seed=seed, replicates=settings, **options)
@@ -397,7 +420,12 @@ def check_selection(k: int, found: dict[str, Any]) -> bool:
     name = f"S at {k:,}"
     if k != 5_545:
         least = 0.93 if k < 5_545 else 0.94
-        return check(f"{name}, coverage", found["supported"]["coverage"], "at least", least)
+        return all(
+            [
+                check(f"{name}, coverage, {group}", found[group]["coverage"], "at least", least)
+                for group in ("all", "supported")
+            ]
+        )
     passed = [
         check(f"{name}, coverage, all", found["all"]["coverage"], "at least", 0.94),
         check(f"{name}, coverage, all", found["all"]["coverage"], "at most", 0.98),
@@ -435,7 +463,7 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--n-records", nargs="+", type=int, help="in place of those of each part")
     parser.add_argument("--seeds", type=int, default=8, help="of the part S: how many")
-    parser.add_argument("--first-seed", type=int, default=0, help="of the part S")
+    parser.add_argument("--first-seed", type=int, default=0, help="also of the samples of S + D")
     parser.add_argument("--draws", type=int, default=10, help="of S + D: how many samples")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--represent", nargs="+", choices=["yes", "no"], default=["yes", "no"])
@@ -443,6 +471,7 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     represents = [each == "yes" for each in options.represent]
     seeds = range(options.first_seed, options.first_seed + options.seeds)
+    draws = range(options.first_seed, options.first_seed + options.draws)
     passed = []
     if "S" in options.parts:
         problem = compile_cps()
@@ -451,13 +480,9 @@ def main() -> int:
         blocks = [*taxes(problem, reference), *held_out(problem, reference)]
         for k in options.n_records or (2_000, 5_545, 20_000):
             for represent in represents:
-                for only in (True, False):
-                    found = measure_selection(
-                        problem, blocks, k, seeds, represent=represent,
-                        replicates=Jackknife(selection_error_only=only),
-                    )  # fmt: skip
-                    if represent and only:
-                        passed.append(check_selection(k, found))
+                found = measure_selection(problem, blocks, k, seeds, represent)
+                if represent:
+                    passed.append(check_selection(k, found))
     of_clusters = Jackknife(clusters="psu", strata="stratum")
     halves = SurveyReplicates([f"half{place}" for place in range(N_HALVES)], "BRR")
     for part, clustered, settings in (
@@ -468,9 +493,7 @@ def main() -> int:
         population = Population(clustered=clustered)
         for k in options.n_records or ((5_545,) if clustered else (2_000, 5_545, None)):
             for represent in represents if k else [True]:
-                found = measure_population(
-                    population, k, options.draws, settings, represent=represent
-                )
+                found = measure_population(population, k, draws, settings, represent=represent)
                 if represent and part != "halves":
                     passed.append(check_population(k, clustered, found))
     return 0 if all(passed) else 1

@@ -10,15 +10,22 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.notes import REMEDIES
+from l0.calibration.fitting.choice import too_expensive
+from l0.calibration.fitting.columns import TOO_LARGE
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
-from l0.calibration.fitting.refit import Fit
+from l0.calibration.fitting.refit import Fit, program_of
+from l0.calibration.fitting.selected import Selection
 from l0.calibration.problem.conflicts import conflict, conflict_message
 from l0.calibration.problem.impossible import why_impossible
 from l0.calibration.problem.joint_reach import joint_reach, joint_reach_of_sums
 from l0.common.errors import InputError, first_few
 
 logger = logging.getLogger(__name__)
+
+#: `replicates` is refused before a selection if so many records, as a share of those that are to
+#: be chosen, are already too many. Other records of the same number may be a little cheaper.
+SURELY = 0.5
 
 
 def check_possible(context: FitContext, n_records: int | None) -> None:
@@ -29,6 +36,33 @@ def check_possible(context: FitContext, n_records: int | None) -> None:
         )
         if why:
             raise InputError(why)
+
+
+def check_replicates_fit(context: FitContext, n_records: int | None) -> None:
+    """Check that replicate weights can be fitted, before a fit that would be in vain.
+
+    The records are not chosen yet, if not all of them are kept. Half as many records from all
+    parts of the file stand for them, and the check is repeated for the chosen ones
+    (`check_replicates_fit_selection`).
+    """
+    candidates = context.candidates
+    among = candidates
+    if n_records is not None:
+        places = np.linspace(0, len(candidates) - 1, max(1, round(SURELY * n_records)))
+        among = candidates[np.unique(places.astype(np.int64))]
+    rows = np.flatnonzero(context.objective.importance > 0)
+    matrix = context.problem.matrix[rows]
+    if len(among) < context.problem.n_records:
+        matrix = matrix[:, among]
+    if too_expensive(matrix[np.diff(matrix.indptr) > 0]):
+        raise InputError(TOO_LARGE)
+
+
+def check_replicates_fit_selection(context: FitContext, selection: Selection) -> None:
+    """Check that replicate weights can be fitted for the chosen records, before their own fit."""
+    program, _, _ = program_of(context.objective, selection)
+    if too_expensive(program.matrix):
+        raise InputError(TOO_LARGE)
 
 
 def check_joint_reach(

@@ -24,6 +24,7 @@ from l0.calibration.variance.jackknife import (
     dealt,
     halved_factors,
     jackknife_factors,
+    kept_deviation,
     paired_factors,
     paired_rscales,
 )
@@ -68,7 +69,7 @@ class Replicated:
         The records are in the order of the input, like those of a result.
     description : dict
         ``method``, ``rscales`` (what each squared deviation counts), ``gap`` (the largest relative
-        duality gap of a column, or None), ``n_columns_without_records`` and
+        duality gap of a column, or None), ``mean_leverage``, ``n_columns_without_records`` and
         ``n_columns_missing_targets``.
     notes : list of str
     """
@@ -118,7 +119,11 @@ class Replicator:
         program, rows, _ = program_of(context.objective, selection)
         fitted = fit_columns(program, fit.solution, factors)
         notes, counts = _missed(context, program, fit, fitted, factors, rows)
-        weights = fitted.weights * (selection.base * design_weights)[:, None]
+        weights = fitted.weights
+        if isinstance(settings, Jackknife) and not settings.selection_error_only:
+            main, groups = fit.solution.q[:, None], weights[:, : settings.n]
+            groups[:] = main + kept_deviation(fitted.leverage) * (groups - main)
+        weights = weights * (selection.base * design_weights)[:, None]
         if whole is not None:
             bounds = context.objective.bounds.of(records)
             weights *= (whole.weights / bounds.weights(fit.ratios, design_weights))[:, None]
@@ -130,6 +135,7 @@ class Replicator:
             "method": named(settings),
             "rscales": rscales.tolist(),
             "gap": float(known.max()) if len(known) else None,
+            "mean_leverage": fitted.leverage,
             **counts,
         }
         as_came = np.argsort(context.problem.record_order[records])

@@ -18,6 +18,8 @@ from l0.calibration.checks import (
     check_joint_reach,
     check_joint_reach_of_fit,
     check_possible,
+    check_replicates_fit,
+    check_replicates_fit_selection,
 )
 from l0.calibration.evaluation.evaluate import evaluate
 from l0.calibration.evaluation.metrics import Metrics
@@ -117,6 +119,8 @@ def solve(
     problem = hold_out(whole, options["holdout"])
     with progress_bar(options["progress"]) as listener:
         context, reasons = prepare(problem, budget, options, listener)
+        if replication is not None:
+            check_replicates_fit(context, budget)
         together = check_joint_reach(context, budget or problem.n_records, reasons)
         with without_autocast(context.objective.device):
             if budget is None:
@@ -128,6 +132,8 @@ def solve(
                     context, full_file = with_reference(context, budget)
                 context = with_soft_targets(context, budget)
                 selection = selector.select(context, budget)
+                if replication is not None:
+                    check_replicates_fit_selection(context, selection)
                 solved = fit_selection(context, selection, full_file, reasons, together)
         context = solved.context
         records = solved.selection.records

@@ -304,3 +304,51 @@ def test_replicate_weights_are_no_amounts_of_the_survey(survey):
     assert "tell how the survey was drawn" not in str(result)
     later = l0.calibrate(**options, n_records=60, epochs=20, keep_problem=True).replicate(settings)
     assert "tell how the survey was drawn" in str(later).replace("\n", " ")
+
+
+@pytest.mark.parametrize("n_records", [None, 60])
+def test_systems_that_are_too_large_are_refused_before_the_fit(n_records, monkeypatch):
+    problem, _ = reachable()
+
+    def fail(*_, **__):
+        raise AssertionError("the fit has started")
+
+    for name in ("calibrate_full_file", "refit"):
+        monkeypatch.setattr(f"l0.calibration.solve.{name}", fail)
+    monkeypatch.setattr("l0.calibration.fitting.choice.MOST_PRODUCTS", 0)
+    monkeypatch.setattr("l0.calibration.fitting.choice.MOST_OF_FULL", 0)
+    monkeypatch.setattr("l0.calibration.fitting.choice.QUICK", 0)
+    monkeypatch.setattr("l0.calibration.fitting.choice.MOST", 1.0)
+    with pytest.raises(InputError, match="`replicates`: .* too large .* pass `replicates=None`"):
+        problem.solve(n_records, replicates=10)
+
+
+def test_chosen_records_whose_systems_are_too_large_are_refused_before_their_fit(monkeypatch):
+    problem, _ = reachable()
+
+    def fail(*_, **__):
+        raise AssertionError("the fit has started")
+
+    monkeypatch.setattr("l0.calibration.solve.refit", fail)
+    # The check before the selection sees half as many records.
+    monkeypatch.setattr("l0.calibration.checks.too_expensive", lambda matrix: matrix.shape[1] == 60)
+    with pytest.raises(InputError, match="`replicates`: .* too large"):
+        problem.solve(60, replicates=10)
+
+
+def test_with_nearly_as_many_targets_as_records_columns_are_drawn_to_the_weights(monkeypatch):
+    problem, A = reachable(n=400, m=60)
+    few = problem.solve(300, method="random", distance="linear", replicates=10)
+    assert few.run["replicates"]["mean_leverage"] == pytest.approx(60 / 300, abs=0.05)
+    assert (columns(few) == 0).any(axis=1).all()
+    problem, A = reachable(n=110, m=60)  # nearly all records, so that these meet the targets too
+    many = problem.solve(100, method="random", distance="linear", replicates=10)
+    leverage = many.run["replicates"]["mean_leverage"]
+    assert leverage == pytest.approx(60 / 100, abs=0.05)
+    monkeypatch.setattr("l0.calibration.variance.jackknife.MARGIN", np.inf)
+    whole = problem.solve(100, method="random", distance="linear", replicates=10)
+    main = whole.values[:, None]
+    expected = main + np.sqrt(2 * (1 - leverage)) * (columns(whole) - main)
+    np.testing.assert_allclose(columns(many), expected)
+    estimates = A[:, many.indices] @ columns(many)
+    np.testing.assert_allclose(estimates, np.tile(problem.values[:, None], 10), rtol=1e-4)

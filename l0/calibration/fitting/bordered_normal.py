@@ -73,8 +73,9 @@ class BorderedNormalMatrix:
         values = values[usable]
 
         def solve(right: Array) -> Array:
-            solution = np.empty(len(right))
-            of_border = vectors @ ((vectors.T @ (right[wide] - inner.T @ right[others])) / values)
+            solution = np.empty(right.shape)
+            along = vectors.T @ (right[wide] - inner.T @ right[others])
+            of_border = vectors @ (along.T / values).T
             solution[wide] = of_border
             solution[others] = solve_narrow(right[others]) - inner @ of_border
             return solution

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -38,22 +40,33 @@ def normal_matrix(matrix: sp.csr_array) -> NormalMatrix | None:
     NormalMatrix or None
         None if the systems are too expensive.
     """
+    make = _chosen(matrix)
+    return None if make is None else make()
+
+
+def too_expensive(matrix: sp.csr_array) -> bool:
+    """Tell whether the systems of B, shape (m, k), are too expensive, without forming any."""
+    return _chosen(matrix) is None
+
+
+def _chosen(matrix: sp.csr_array) -> Callable[[], NormalMatrix] | None:
+    """Choose a kind of normal matrix, and give what makes it."""
     m, k = matrix.shape
     dense = (k + m / 3) * float(m) ** 2
     if _suits_a_list(matrix, dense):
-        return SparseNormalMatrix(matrix)
+        return lambda: SparseNormalMatrix(matrix)
     if m <= MOST_DENSE and dense <= QUICK:
-        return DenseNormalMatrix(matrix)
+        return lambda: DenseNormalMatrix(matrix)
     wide = np.diff(matrix.indptr) > WIDE * k
     if 0 < np.count_nonzero(wide) <= min(MOST_WIDE, m / 2):
         narrow = matrix[~wide]
         if _suits_a_list(narrow, dense):
-            return BorderedNormalMatrix(matrix, wide, SparseNormalMatrix(narrow))
+            return lambda: BorderedNormalMatrix(matrix, wide, SparseNormalMatrix(narrow))
     records = matrix.astype(np.float32).T.tocsr()
     root, nested = dissect(matrix, records)
     if m <= MOST_DENSE and (not root.children or dense <= nested):
-        return DenseNormalMatrix(matrix) if dense <= MOST else None
-    return NestedNormalMatrix(records, root) if nested <= MOST else None
+        return (lambda: DenseNormalMatrix(matrix)) if dense <= MOST else None
+    return (lambda: NestedNormalMatrix(records, root)) if nested <= MOST else None
 
 
 def _suits_a_list(matrix: sp.csr_array, dense: float) -> bool:

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.distances import Array
+from l0.calibration.fitting.leverage import mean_leverage
 from l0.calibration.fitting.normal_matrix import Solve
 from l0.calibration.fitting.program import Program
 from l0.calibration.fitting.solver import Solution
@@ -62,6 +63,11 @@ LEAST = 1e-300
 #: The multipliers of the certificate are the best of these multiples.
 FACTORS = (1.0, 0.999, 0.99, 0.95, 0.9, 0.7, 0.4)
 
+TOO_LARGE = (
+    "`replicates`: the systems of these targets are too large to fit replicate weights with; drop "
+    "targets, keep fewer records, or pass `replicates=None`"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Columns:
@@ -75,11 +81,14 @@ class Columns:
         What they add up to, in units of the targets' scales.
     gaps : ndarray of float64, shape (C,)
         The relative duality gap of each column.
+    leverage : float
+        The mean leverage of the records (`mean_leverage`).
     """
 
     weights: Array
     estimates: Array
     gaps: Array
+    leverage: float
 
 
 def fit_columns(program: Program, solution: Solution, factors: Array) -> Columns:
@@ -107,7 +116,7 @@ def fit_columns(program: Program, solution: Solution, factors: Array) -> Columns
     width = max(1, BLOCK // k)
     parts = [method.fit(factors[:, start : start + width]) for start in range(0, n_columns, width)]
     weights, estimates, gaps = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
-    return Columns(weights, estimates, gaps)
+    return Columns(weights, estimates, gaps, method.leverage)
 
 
 def _dearer(program: Program, solution: Solution) -> Program:
@@ -145,11 +154,9 @@ class _Method:
         self._e = np.where(held, HELD, GIVEN_WAY) * np.where(moved > 0, moved, 1.0)
         normal = normal_matrix(program.matrix)
         if normal is None:
-            raise InputError(
-                "`replicates`: the systems of these targets are too large to fit replicate weights "
-                "with; drop targets, or pass `replicates=None`"
-            )
+            raise InputError(TOO_LARGE)
         self._solve: Solve = normal.factor(1 / self._s, self._e)
+        self.leverage = mean_leverage(normal, program.matrix, self._s, held)
         self._transpose = program.matrix.T.tocsr()
         self._absolute = abs(program.matrix)
         # The multiplier of a target that no record moves is that of its miss.

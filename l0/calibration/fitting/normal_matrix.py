@@ -38,8 +38,7 @@ class NormalMatrix(Protocol):
     def factor(self, d: Array, e: Array) -> Solve:
         """Give a function that solves a system, up to the rounding errors of the factor.
 
-        Its argument has shape (m,). Those of `SparseNormalMatrix` and `DenseNormalMatrix` take
-        several right sides too, of shape (m, p).
+        Its argument has shape (m,), or (m, p) for several right sides.
 
         Parameters
         ----------

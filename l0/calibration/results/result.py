@@ -490,7 +490,8 @@ class CalibrationResult(Generic[FrameT]):
 
             * `estimate`, `standard_error`,
             * `low`, `high`: the interval, with Student's t of as many degrees of freedom as there
-              are replicates, less 1. That of a quantile is Woodruff's (1952, JASA 47, 635-646).
+              are replicates, less 1, or records (`n_records`), less 1, if they are fewer; at least
+              1. That of a quantile is Woodruff's (1952, JASA 47, 635-646).
             * `effective_n`: the effective number of records, ``(sum c)^2 / sum c^2`` of what each
               record contributes to the total (for a ratio and a mean: or to the denominator, if
               that number is smaller),
@@ -501,8 +502,9 @@ class CalibrationResult(Generic[FrameT]):
             * `n_records`: the number of records (not of rows) with a contribution,
             * `few_records`: whether it is below 30, where intervals are less reliable.
 
-            The standard error is null if a replicate has no weight in the domain, and if Woodruff's
-            interval of a quantile goes beyond the smallest or the largest amount.
+            The standard error is null if a replicate has no weight in the domain, if no chosen
+            record of the domain has an amount other than 0 (nothing is then known of the error),
+            and if Woodruff's interval of a quantile goes beyond the smallest or the largest amount.
 
         Raises
         ------

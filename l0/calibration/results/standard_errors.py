@@ -42,6 +42,9 @@ def with_standard_errors(
             table = table.drop_columns([STANDARD_ERROR])
         main = as_numbers(table.column("estimate"))
         error = np.sqrt(replicates.variance(values.T, main))
+        if name == "untargeted":
+            # No chosen record has an amount: the error is unknown, and not 0.
+            error[(main == 0) & (error == 0)] = np.nan
         found[name] = table.append_column(STANDARD_ERROR, pa.array(error, from_pandas=True))
     return found
 

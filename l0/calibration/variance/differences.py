@@ -73,6 +73,7 @@ def difference(
         found.values[compared] - found.values[base],
         np.fmin(found.effective_n[compared], found.effective_n[base]),
         np.minimum(found.n_records[compared], found.n_records[base]),
+        np.minimum(found.n_amounts[compared], found.n_amounts[base]),
         np.full(len(compared), np.nan),
     )
 

@@ -31,7 +31,8 @@ def quantile(
     is the standard error. `values` under the replicates are linear in F, with this standard
     error, so that functions of several quantiles have covariances.
     """
-    t = replicates.t(level)
+    support = _support(sample)
+    t_of_domain = replicates.t(level, support[1])
     low, high = np.full((2, sample.size), np.nan)
     values = np.full((sample.size, sample.weights.shape[1]), np.nan)
     for domain, numbers, weights in _sorted(sample, amounts):
@@ -43,6 +44,7 @@ def quantile(
         estimate = numbers[at(q)]
         shares = _share(weights, numbers <= estimate)
         error = float(np.sqrt(replicates.variance(shares[1:], shares[0])))
+        t = float(t_of_domain[domain])
         ends = shares[0] - t * error, shares[0] + t * error
         # Where all amounts of a domain are at most the estimate, F(x) is 1 but for rounding.
         if ends[0] >= 0:
@@ -52,7 +54,7 @@ def quantile(
         slope = (high[domain] - low[domain]) / (2 * t * error) if error else 0.0
         values[domain] = estimate - slope * (shares - shares[0])
         values[domain, 0] = estimate
-    return Estimates(values, *_support(sample), (low, high))
+    return Estimates(values, *support, (low, high))
 
 
 def gini(sample: Sample, amounts: NDArray[np.float64]) -> Estimates:
@@ -101,9 +103,9 @@ def _share(weights: NDArray[np.float64], inside: NDArray[np.bool_]) -> NDArray[n
 
 def _support(
     sample: Sample,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Count the records of each domain. A simple random sample has no formula here."""
     counts = sample.sums(np.ones(len(sample.record)))
     contributions = sp.csr_array(counts.multiply(sample.weights[:, 0]))
     n_records = np.diff(counts.indptr)
-    return effective_n(contributions), n_records, np.full(sample.size, np.nan)
+    return effective_n(contributions), n_records, n_records, np.full(sample.size, np.nan)

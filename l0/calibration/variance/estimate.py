@@ -149,8 +149,10 @@ def _table(
 ) -> pa.Table:
     main = found.values[:, 0]
     variance = replicates.variance(found.values[:, 1:].T, main)
+    # Without a record that has an amount, all columns give 0: the error is unknown, and not 0.
+    variance[found.n_amounts == 0] = np.nan
     error = np.sqrt(variance)
-    half = replicates.t(question.level) * error
+    half = replicates.t(question.level, found.n_records) * error
     low, high = found.interval or (main - half, main + half)
     positive = found.simple_variance > 0
     nothing = np.full(len(main), np.nan)

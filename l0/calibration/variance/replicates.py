@@ -90,9 +90,35 @@ class Replicates:
         """The degrees of freedom of Student's t: the number of columns less 1."""
         return self.size - 1
 
-    def t(self, level: float) -> float:
-        """Half of the width of an interval of this level, in standard errors."""
-        return float(scipy.stats.t.ppf((1 + level) / 2, self.degrees))
+    def t(self, level: float, n_records: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Compute half of the widths of intervals, in standard errors.
+
+        The degrees of freedom are those of the columns, or, if that is less, those of the domain:
+        the number of its records less 1, as for a domain with as many sampled units in one stratum
+        (Korn & Graubard 1999, Analysis of Health Surveys, section 5.2; Parker et al. 2017, Vital
+        and Health Statistics 2(175)). A single record has none, and counts as two.
+
+        Parameters
+        ----------
+        level : float
+            The coverage that the intervals should have.
+        n_records : ndarray of int64, shape (d,)
+            The number of records with a contribution to each estimate.
+
+        Returns
+        -------
+        ndarray of float64, shape (d,)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration.variance.replicates import Replicates
+        >>> replicates = Replicates(np.ones((4, 80)), np.ones(80), "Jackknife(80)")
+        >>> replicates.t(0.95, np.array([1, 2, 10, 1000])).round(2)
+        array([12.71, 12.71,  2.26,  1.99])
+        """
+        degrees = np.clip(n_records - 1, 1, self.degrees)
+        return np.asarray(scipy.stats.t.ppf((1 + level) / 2, degrees))
 
     def variance(
         self, replicates: NDArray[np.float64], estimate: NDArray[np.float64] | float

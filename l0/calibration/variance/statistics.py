@@ -53,6 +53,9 @@ class Estimates:
         is the smaller one of both.
     n_records : ndarray of int64, shape (d,)
         The number of records with a contribution.
+    n_amounts : ndarray of int64, shape (d,)
+        How many of them have an amount other than 0. Nothing is known of the error where no record
+        has one: the estimate is 0 under all columns.
     simple_variance : ndarray of float64, shape (d,)
         The variance in a simple random sample with replacement of as many records as there are in
         all. NaN where there is no such formula.
@@ -63,6 +66,7 @@ class Estimates:
     values: NDArray[np.float64]
     effective_n: NDArray[np.float64]
     n_records: NDArray[np.int64]
+    n_amounts: NDArray[np.int64]
     simple_variance: NDArray[np.float64]
     interval: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
@@ -98,7 +102,8 @@ def total(sample: Sample, amounts: NDArray[np.float64]) -> Estimates:
     squares = np.asarray(sums.multiply(sums) @ weights)
     simple = _beyond_rounding(n * squares - values[:, 0] ** 2, n * squares) / max(k - 1, 1)
     contributions = sp.csr_array(sums.multiply(weights))
-    return Estimates(values, effective_n(contributions), _n_records(sums), simple)
+    n_records = _n_records(sums)
+    return Estimates(values, effective_n(contributions), n_records, n_records, simple)
 
 
 def ratio(
@@ -162,11 +167,11 @@ def _ratio(
     residual = _beyond_rounding(own - 2 * main * cross + main**2 * squares, own)
     simple = n * divided(residual, bottoms[:, 0] ** 2) / max(k - 1, 1)
     support = effective_n(sp.csr_array(above.multiply(weights)))
-    n_records = _n_records(above)
+    n_records = n_amounts = _n_records(above)
     if below is not None:
         support = np.fmin(support, effective_n(sp.csr_array(below.multiply(weights))))
         n_records = _n_records(abs(above) + abs(below))
-    return Estimates(values, support, n_records, simple)
+    return Estimates(values, support, n_records, n_amounts, simple)
 
 
 def _beyond_rounding(

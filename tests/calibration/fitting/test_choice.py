@@ -46,3 +46,35 @@ def test_a_few_wide_targets_beside_many_narrow_ones_are_a_border(monkeypatch):
     matrix = sp.csr_array(sp.vstack([narrow, np.ones((20, 20_000))], format="csr"))
     assert isinstance(normal_matrix(narrow), SparseNormalMatrix)
     assert isinstance(normal_matrix(matrix), BorderedNormalMatrix)
+
+
+def a_border(rng, monkeypatch):
+    """Make a matrix with a border."""
+    narrow = nested(rng)
+    monkeypatch.setattr(choice, "MOST_PRODUCTS", 10 * narrow.nnz)
+    return sp.csr_array(sp.vstack([narrow, np.ones((2, narrow.shape[1]))], format="csr"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        (SparseNormalMatrix, lambda rng, _: nested(rng)),
+        (DenseNormalMatrix, lambda rng, _: scattered(rng, density=0.9)),
+        (NestedNormalMatrix, lambda rng, _: nested(rng, states=5, districts=8, k=20_000)),
+        (BorderedNormalMatrix, a_border),
+    ],
+)
+def test_every_kind_solves_for_several_right_sides(kind, make, monkeypatch):
+    rng = np.random.default_rng(0)
+    if kind in (NestedNormalMatrix, BorderedNormalMatrix):
+        monkeypatch.setattr(dissection, "SMALL", 0)
+        for name in ("MOST_PRODUCTS", "MOST_OF_FULL", "QUICK"):
+            monkeypatch.setattr(choice, name, 0)
+    matrix = make(rng, monkeypatch)
+    normal = normal_matrix(matrix)
+    assert isinstance(normal, kind)
+    m, k = matrix.shape
+    solve = normal.factor(rng.uniform(1, 2, k), rng.uniform(1, 2, m))
+    right = rng.normal(size=(m, 3))
+    each = np.column_stack([solve(column) for column in right.T])
+    np.testing.assert_allclose(solve(right), each, rtol=1e-4, atol=1e-6)

@@ -49,7 +49,7 @@ def test_the_standard_error_is_the_width_of_woodruffs_interval():
     low, high = (end[0] for end in found.interval)
     assert low < found.values[0, 0] < high
     error = np.sqrt(of.variance(found.values[0, 1:], found.values[0, 0]))
-    assert error == pytest.approx((high - low) / (2 * of.t(0.9)))
+    assert error == pytest.approx((high - low) / (2 * of.t(0.9, np.array([400]))[0]))
     # The standard error of a median, 1 / (2 f sqrt(n)), with f the density of the log-normal at 1.
     assert error == pytest.approx(np.sqrt(2 * np.pi) / 2 / np.sqrt(400), rel=0.25)
 

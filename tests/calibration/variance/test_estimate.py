@@ -3,6 +3,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import scipy.stats
 
 import l0
 from l0.calibration import CalibrationProblem, CalibrationResult
@@ -49,7 +50,8 @@ def test_estimates_are_those_of_the_weights_and_come_in_the_kind_of_the_table(
     assert values["standard_error"] == pytest.approx(error)
     assert values["cv"] == pytest.approx(error / main)
     half = values["high"] - values["estimate"]
-    assert half == pytest.approx(error * replicates_of(result.tables, result.run).t(0.95))
+    degrees = min(replicates_of(result.tables, result.run).degrees, values["n_records"] - 1)
+    assert half == pytest.approx(error * scipy.stats.t.ppf(0.975, degrees))
     assert values["n_records"] == np.isin(inside.index, result.weights["household"]).sum()
     assert values["few_records"] == (values["n_records"] < 30)
 
@@ -145,6 +147,25 @@ def test_a_standard_error_that_no_replicate_gives_is_null(result, survey):
     assert np.isnan(found.loc[True, "standard_error"]) and np.isnan(found.loc[True, "low"])
     assert found.loc[True, "few_records"] and not found.loc[False, "few_records"]
     assert found.loc[False, "standard_error"] > 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"statistic": "total"},
+        {"statistic": "mean"},
+        {"statistic": "ratio", "denominator": "income"},
+    ],
+)
+def test_where_no_record_has_an_amount_the_error_is_unknown_and_not_0(result, survey, asked):
+    homes = survey.households.assign(rare=np.where(survey.households["state"] == "06", 0.0, 1.0))
+    found = result.estimate(homes, "rare", by="state", **asked).set_index("state")
+    assert found.loc["06", "estimate"] == 0
+    for name in ("standard_error", "low", "high", "cv", "design_effect"):
+        assert np.isnan(found.loc["06", name])
+    assert (found.drop("06")["standard_error"] > 0).any()
+    apart = result.estimate(homes, "rare", by="state", **asked, compared_with={"state": "06"})
+    assert apart["standard_error"].isna().all()
 
 
 # What is refused

@@ -1,10 +1,15 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from l0.calibration.variance.jackknife import (
+    MARGIN,
+    MOST_LEVERAGE,
     dealt,
     halved_factors,
     jackknife_factors,
+    kept_deviation,
     paired_factors,
     paired_rscales,
 )
@@ -149,3 +154,27 @@ def test_a_record_without_a_neighbour_joins_a_pair():
     np.testing.assert_allclose(factors[:3].sum(axis=0), 3.0)
     alone = paired_factors(np.array([0, -1]), 5, np.random.default_rng(0))
     np.testing.assert_array_equal(alone, 1.0)
+
+
+@given(st.floats(0, MOST_LEVERAGE))
+def test_the_variance_is_kept_up_to_the_margin_and_no_more(h):
+    inflation = 1 / (1 - h)
+    assert kept_deviation(h) ** 2 * inflation == pytest.approx(min(inflation, MARGIN))
+
+
+@given(st.floats(MOST_LEVERAGE, 1))
+def test_no_more_is_taken_away_than_was_measured(h):
+    assert kept_deviation(h) == kept_deviation(MOST_LEVERAGE) > 0.8
+
+
+def test_the_margin_is_what_a_regression_without_groups_exceeds_its_variance_by():
+    # Deleted residuals of a regression of 60 records on 40 columns, beside the variance 1.
+    rng = np.random.default_rng(0)
+    squares = []
+    for _ in range(200):
+        x, y = rng.normal(size=(60, 40)), rng.normal(size=60)
+        hat = x @ np.linalg.solve(x.T @ x, x.T)
+        squares.append(((y - hat @ y) / (1 - hat.diagonal())) ** 2)
+    kept = kept_deviation(40 / 60) ** 2
+    assert np.mean(squares) > 3
+    assert kept * np.mean(squares) == pytest.approx(MARGIN, rel=0.15)
