@@ -98,8 +98,14 @@ def recorded(model: nn.Module, example_inputs: Any) -> Passes:
         tapes,
         {name: layouts[name] for name in n_positions},
         n_positions,
-        [name for name in layouts if name not in n_positions],
+        [name for name in layouts if name not in n_positions and not _inside(name, layouts)],
     )
+
+
+def _inside(name: str, layouts: dict[str, ChannelLayout]) -> bool:
+    """Tell whether a layer is a part of another known layer, which calls or reads it itself."""
+    parts = name.split(".")
+    return any(".".join(parts[:i]) in layouts for i in range(1, len(parts)))
 
 
 def _n_positions(
