@@ -69,6 +69,7 @@ class Tables:
             "survey": survey,
             "kinds": self.kinds,
             "n_dropped": survey.n_dropped,
+            "labels": table.label_table.take(by_name),
         }
 
 

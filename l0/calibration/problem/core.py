@@ -177,6 +177,9 @@ class Problem:
         The kinds of the targets, or None if all of them are totals with a value.
     n_dropped : int
         The number of records of design weight 0 that the problem leaves out.
+    labels : pyarrow.Table or None
+        What the targets are about, a row for each: `entity` (the member table, or "" for the
+        records), `variable`, and the label columns, with "" for "all". None for a matrix.
     """
 
     matrix: sp.csr_array
@@ -200,6 +203,7 @@ class Problem:
     floor: float = FLOOR
     kinds: Kinds | None = None
     n_dropped: int = 0
+    labels: pa.Table | None = None
 
     @property
     def n_records(self) -> int:
