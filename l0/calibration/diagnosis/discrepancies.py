@@ -54,7 +54,7 @@ def discrepancies(problem: Problem, reachable: NDArray[np.bool_]) -> Iterator[Fi
     far = np.flatnonzero(~np.isnan(times))
     if far.size:
         far = far[np.argsort(-np.abs(np.log(times[far])), kind="stable")]
-        shown = [f"{problem.names[row]}: {times[row]:.3g} times" for row in far]
+        shown = [f"{problem.names[row]}: {times[row]:.3g} times" for row in far.tolist()]
         yield Finding(
             WARNING,
             "suspect values",
@@ -103,12 +103,10 @@ def _by_variable(
     """List the variables with their targets, and the logarithms of their factors."""
     rows = np.flatnonzero(telling_targets(problem, reachable))
     factors = np.log(problem.goals[rows] / problem.design_totals[rows])
-    names, codes = np.unique(
-        np.array([problem.variables[row] for row in rows]), return_inverse=True
-    )
-    for code in dict.fromkeys(codes.tolist()):
-        of = np.flatnonzero(codes == code)
-        yield str(names[code]), rows[of], factors[of]
+    variables = np.array(problem.variables, dtype=object)[rows]
+    for variable in dict.fromkeys(variables.tolist()):
+        of = np.flatnonzero(variables == variable)
+        yield variable, rows[of], factors[of]
 
 
 def _labels(problem: Problem, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -86,7 +86,7 @@ class Column:
     def text(self, row: int) -> str:
         """Write the value of a row."""
         if self.kind == "choice":
-            return self.levels[self.values[row]]
+            return str(self.levels[self.values[row]])
         if self.kind == "marks":
             return "; ".join(self.marks(row))
         if str(row) in self.texts:
