@@ -120,6 +120,7 @@ def _rows_of(problem: Problem, rows: NDArray[np.int64]) -> Problem:
         tolerance=problem.tolerance[rows],
         target_order=problem.target_order[rows],
         kinds=None if problem.kinds is None else problem.kinds.of(rows),
+        labels=None if problem.labels is None else problem.labels.take(rows),
     )
 
 

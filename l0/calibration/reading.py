@@ -70,6 +70,7 @@ class Tables:
             "kinds": self.kinds,
             "n_dropped": survey.n_dropped,
             "grouped": table.grouped,
+            "labels": table.label_table.take(by_name),
         }
 
 

@@ -105,6 +105,18 @@ class Targets:
         return [of.labels for of in self.statements]
 
     @cached_property
+    def label_table(self) -> pa.Table:
+        """The entity, the variable and the labels of each target, with "" for a missing label."""
+        labels = [dict(pairs) for pairs in self.labels]
+        names = dict.fromkeys(name for pairs in self.labels for name, _ in pairs)
+        columns = {
+            "entity": self.entities,
+            "variable": self.variables,
+            **{name: [of.get(name, "") for of in labels] for name in names},
+        }
+        return pa.table({name: pa.array(texts, pa.string()) for name, texts in columns.items()})
+
+    @cached_property
     def values(self) -> NDArray[np.float64]:
         """The value of each target, shape (m,), or NaN if it has limits."""
         return np.array([of.value for of in self.statements])

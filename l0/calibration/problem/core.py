@@ -187,6 +187,9 @@ class Problem:
     held_out : Problem or None
         Targets of the same records that no fit sees and that a result reports, or None if there are
         none.
+    labels : pyarrow.Table or None
+        What the targets are about, a row for each: `entity` (the member table, or "" for the
+        records), `variable`, and the label columns, with "" for "all". None for a matrix.
     """
 
     matrix: sp.csr_array
@@ -212,6 +215,7 @@ class Problem:
     n_dropped: int = 0
     grouped: bool = False
     held_out: Problem | None = None
+    labels: pa.Table | None = None
 
     @property
     def n_records(self) -> int:

@@ -1,9 +1,10 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.diagnosis.discrepancies import discrepancies
+from l0.calibration.diagnosis.discrepancies import discrepancies, suspects
 
 N, CELLS = 2_000, 20
 
@@ -69,3 +70,24 @@ def test_a_level_that_a_small_sample_has_by_chance_is_no_finding():
         )
         levels += [finding for finding in found(of) if finding.about == "measured otherwise"]
     assert len(levels) <= 1
+
+
+def test_what_all_targets_of_a_label_share_is_no_fault_of_one():
+    """One age band is five times the survey's in each state, and one cell is spoilt."""
+    rng = np.random.default_rng(2)
+    n, states, ages = 4_000, list("ABCDEFGH"), ["0-4", "5-9", "10-14", "15-19", "20-24", "25+"]
+    homes = pa.table(
+        {"state": rng.choice(states, n), "age": rng.choice(ages, n), "w": np.full(n, 10.0)}
+    )
+    state, age, weight = (np.array(homes.column(name)) for name in homes.column_names)
+    rows = []
+    for place in states:
+        for band in ages:
+            own = weight[(state == place) & (age == band)].sum()
+            times = (5 if band == "25+" else 1) * (6 if (place, band) == ("C", "5-9") else 1)
+            rows.append({"variable": "count", "state": place, "age": band, "value": own * times})
+    of = CalibrationProblem.from_frames(homes, pa.Table.from_pylist(rows), weight="w")
+    times = suspects(of, np.ones(of.n_targets, dtype=bool))
+    (row,) = np.flatnonzero(~np.isnan(times))
+    assert of.names[row] == "count by state=C, age=5-9"
+    assert times[row] == pytest.approx(6, rel=0.2)

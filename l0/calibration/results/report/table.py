@@ -86,8 +86,7 @@ class Column:
     def text(self, row: int) -> str:
         """Write the value of a row."""
         if self.kind == "choice":
-            level: str = self.levels[self.values[row]]
-            return level
+            return str(self.levels[self.values[row]])
         if self.kind == "marks":
             return "; ".join(self.marks(row))
         if str(row) in self.texts:
