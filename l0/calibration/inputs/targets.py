@@ -108,7 +108,7 @@ class Targets:
     def label_table(self) -> pa.Table:
         """The entity, the variable and the labels of each target, with "" for a missing label."""
         labels = [dict(pairs) for pairs in self.labels]
-        names = dict.fromkeys(name for pairs in self.labels for name, _ in pairs)
+        names = sorted({name for pairs in self.labels for name, _ in pairs})
         columns = {
             "entity": self.entities,
             "variable": self.variables,
