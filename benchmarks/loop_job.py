@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 import l0
 from l0.calibration import CalibrationProblem
+from l0.calibration.evaluation.comparison import untargeted_metrics
 from l0.calibration.evaluation.metrics import effective_sample_size
-from l0.calibration.evaluation.untargeted import untargeted_metrics
 from l0.calibration.holdout import hold_out
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.losses import score
