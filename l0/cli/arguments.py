@@ -68,6 +68,9 @@ Targets = Annotated[
         show_default=False,
     ),
 ]
+Result = Annotated[
+    Path, typer.Argument(metavar="RESULT", help="Folder of an earlier run.", show_default=False)
+]
 NRecords = Annotated[
     int | None,
     typer.Option(metavar="K", help="Records to keep. Without it, all are kept and calibrated."),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from l0.cli.app import app
-from l0.cli.arguments import Json, Quiet, labels, names
+from l0.cli.arguments import Json, Quiet, Result, labels, names
 from l0.cli.output import conclude, say
 
 
@@ -57,10 +57,7 @@ def compare(
 
 @app.command()
 def select(
-    folder: Annotated[
-        Path,
-        typer.Argument(metavar="RESULT", help="Folder of an earlier run.", show_default=False),
-    ],
+    folder: Result,
     table: Annotated[
         Path,
         typer.Argument(
@@ -99,10 +96,7 @@ def select(
 
 @app.command()
 def estimate(
-    folder: Annotated[
-        Path,
-        typer.Argument(metavar="RESULT", help="Folder of an earlier run.", show_default=False),
-    ],
+    folder: Result,
     table: Annotated[
         Path,
         typer.Argument(

@@ -172,6 +172,19 @@ def stated(row: Mapping[str, Any]) -> str:
     return f"{amount(low)} to {amount(high)}"
 
 
+def stated_size(row: Mapping[str, Any]) -> float:
+    """Give the number by which what a target states is sorted: its value, or its first limit.
+
+    Examples
+    --------
+    >>> from l0.calibration.results.summary import stated_size
+    >>> stated_size({"value": None, "at_least": 0.0, "at_most": 10.0})
+    0.0
+    """
+    numbers = (row.get(name) for name in ("value", "at_least", "at_most"))
+    return next(float(number) for number in numbers if number is not None)
+
+
 def known_amount(number: float | None) -> str:
     """Write an estimate. There is none if its denominator is 0."""
     return "none" if number is None else amount(number)

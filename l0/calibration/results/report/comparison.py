@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from l0.calibration.results.report import charts
 from l0.calibration.results.report.page import page
-from l0.calibration.results.report.table import Column, DataTable, choice, number
-from l0.calibration.results.summary import Rows, stated
+from l0.calibration.results.report.table import Column, DataTable, choice, number, stated_values
+from l0.calibration.results.summary import Rows
 
 
 def render(
@@ -59,13 +59,6 @@ def render(
 
 def _targets(table: pa.Table) -> DataTable:
     """Make the table of the targets that both have."""
-    rows = table.to_pylist()
-    values = [row["value"] for row in rows]
-    texts = {
-        str(place): (stated(row), float(row["at_least"] or row["at_most"] or 0.0))
-        for place, row in enumerate(rows)
-        if row["value"] is None
-    }
     return DataTable(
         id="targets-table",
         things="targets",
@@ -74,7 +67,7 @@ def _targets(table: pa.Table) -> DataTable:
             Column("name", "Target", "text", table.column("name").to_pylist(), place="head"),
             choice("group", "Group", table.column("group").to_pylist(), place="under", filter=True),
             choice("outcome", "Outcome", table.column("outcome").to_pylist(), filter=True),
-            number("value", "Value", "amount", values, texts=texts),
+            stated_values(table),
             *_error_columns(table),
             choice("status_a", "Status in A", table.column("status_a").to_pylist(), place="file"),
             choice("status_b", "Status in B", table.column("status_b").to_pylist(), place="file"),

@@ -13,8 +13,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from l0.calibration.results.report.table import write_cell
-from l0.calibration.results.summary import known_amount, price, stated
-from l0.common.formatting import amount, percent, signed
+from l0.calibration.results.summary import stated, stated_size
+from l0.common.formatting import amount, percent
 
 ROOM = "l0.calibration.results.report"
 
@@ -57,9 +57,8 @@ def _environment() -> Environment:
     )
     environment.globals["inlined"] = lambda name: Markup(_read(name))
     environment.filters.update(
-        percent=percent, signed=signed, amount=amount, price=price, stated=stated,
-        known_amount=known_amount, code=_code, cell=write_cell, embedded=embedded,
-        sortable=_sortable,
+        percent=percent, amount=amount, stated=stated, stated_size=stated_size,
+        code=_code, cell=write_cell, embedded=embedded,
     )  # fmt: skip
     return environment
 
@@ -71,9 +70,3 @@ def _read(name: str) -> str:
 def _code(text: str) -> Markup:
     """Write what stands between backticks as code."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
-
-
-def _sortable(row: Mapping[str, Any]) -> float:
-    """Give the number by which a table sorts what a target states."""
-    numbers = (row.get(name) for name in ("value", "at_least", "at_most"))
-    return next(float(number) for number in numbers if number is not None)

@@ -14,9 +14,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from l0.calibration.results.report import charts
-from l0.calibration.results.summary import price
+from l0.calibration.results.summary import price, stated, stated_size
 from l0.common.formatting import amount, percent, signed
 
 #: How numbers of each kind are written.
@@ -122,6 +123,17 @@ def number(
     """Make a column of numbers, which are rounded unless they are `exact`. NaN becomes None."""
     digits = 17 if exact else AMOUNT_DIGITS if kind == "amount" else SHARE_DIGITS
     return Column(key, title, kind, [_rounded(value, digits) for value in values], **rest)
+
+
+def stated_values(table: pa.Table) -> Column:
+    """Make the column of what targets state: a value, or the words of its limits."""
+    values = table.column("value")
+    places = np.flatnonzero(values.is_null().to_numpy())
+    limits = {
+        str(place): (stated(row), stated_size(row))
+        for place, row in zip(places, table.take(places).to_pylist(), strict=True)
+    }
+    return number("value", "Value", "amount", values.to_pylist(), texts=limits)
 
 
 def natural(text: str) -> tuple[Any, ...]:

@@ -7,9 +7,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from l0.calibration.problem.core import MET
-from l0.calibration.results.report.table import Column, DataTable, choice, number
+from l0.calibration.results.report.table import Column, DataTable, choice, number, stated_values
 from l0.calibration.results.standard_errors import STANDARD_ERROR
-from l0.calibration.results.summary import stated
 from l0.data.columns import as_numbers
 
 #: The flags of a target, each a bit of its mark.
@@ -24,16 +23,7 @@ def target_table(table: pa.Table) -> DataTable:
     table : pyarrow.Table
         The table `targets` of a result.
     """
-    places = np.flatnonzero(table.column("value").is_null().to_numpy())
-    limits = {
-        str(place): (stated(row), float(row["at_least"] or row["at_most"] or 0.0))
-        for place, row in zip(places, table.take(places).to_pylist(), strict=True)
-    }
     marks = worse_than_before(table) + 2 * np.array(table.column("at_limit").to_pylist(), dtype=int)
-    errors = {
-        "error_before": table.column("design_relative_error").to_pylist(),
-        "error_after": table.column("relative_error").to_pylist(),
-    }
     standard_errors = []
     if STANDARD_ERROR in table.column_names:
         found = table.column(STANDARD_ERROR).to_pylist()
@@ -49,11 +39,13 @@ def target_table(table: pa.Table) -> DataTable:
             Column("flags", "Flag", "marks", marks.tolist(), place="under", filter=True,
                    levels=FLAGS),
             choice("status", "Status", table.column("status").to_pylist(), filter=True),
-            number("value", "Value", "amount", table.column("value").to_pylist(), texts=limits),
+            stated_values(table),
             number("before", "Before", "amount", table.column("design_estimate").to_pylist()),
             number("after", "After", "amount", table.column("estimate").to_pylist()),
-            number("error_before", "Error before", "signed", errors["error_before"]),
-            number("error_after", "Error after", "signed", errors["error_after"]),
+            number("error_before", "Error before", "signed",
+                   table.column("design_relative_error").to_pylist()),
+            number("error_after", "Error after", "signed",
+                   table.column("relative_error").to_pylist()),
             Column("change", "From before to after", "change", of=("error_before", "error_after")),
             *standard_errors,
             number("shadow_price", "Shadow price", "price",
