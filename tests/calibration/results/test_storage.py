@@ -134,12 +134,16 @@ def test_a_write_that_fails_leaves_nothing_half_written(
         "json": (storage.json, "dumps"),
         "report": (Path, "write_text"),
     }[step]
-    whole = Path.write_text
+    whole, dumps = Path.write_text, json.dumps
 
     def full_at_the_report(path, *args, **options):
         return full() if path.name == "report.html" else whole(path, *args, **options)
 
-    monkeypatch.setattr(*target, full_at_the_report if step == "report" else full)
+    def full_at_the_files(*args, **options):  # the report has JSON too, before any file
+        return full() if "indent" in options else dumps(*args, **options)
+
+    stops = {"report": full_at_the_report, "json": full_at_the_files}
+    monkeypatch.setattr(*target, stops.get(step, full))
     with pytest.raises(OSError, match="no room on disk to write"):
         result.save(folder)
     assert sorted(tmp_path.rglob("*")) == before
