@@ -16,6 +16,7 @@ from l0.calibration.evaluation.metrics import (
     holdout_metrics,
     weight_metrics,
 )
+from l0.calibration.evaluation.target_labels import label_columns
 from l0.calibration.fitting.refit import Fit
 from l0.calibration.inputs.kinds import TOTAL
 from l0.calibration.problem.bounds import Bounds, unreachable
@@ -188,6 +189,7 @@ def _table(
             "at_limit": at_limit,
             "design_estimate": design_estimate,
             "design_relative_error": problem.relative_errors(problem.errors(design_estimate)),
+            **label_columns(problem.labels),
         }
     )
 

@@ -197,6 +197,10 @@ class CalibrationResult(Generic[FrameT]):
         their `error` is how far the estimate is outside of the limits (0 between them), and
         `relative_error` is a share of the larger limit.
 
+        If the problem came from tables, the columns `entity`, `variable` and those of the labels
+        are there too, with "" for "all" (and for the records, as the entity). A label column that
+        has the name of another column here gets ``label_`` in front.
+
         With replicate weights, there is a column `standard_error`, of the estimates.
         """
         return self._frame(self.tables["targets"])
