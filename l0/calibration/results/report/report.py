@@ -23,7 +23,12 @@ from l0.calibration.evaluation.metrics import Metrics, fit_metrics
 from l0.calibration.problem.losses import capped_error, score
 from l0.calibration.results.report import charts
 from l0.calibration.results.report.page import page
-from l0.calibration.results.report.target_table import target_table, worse_than_before
+from l0.calibration.results.report.target_table import (
+    label_choices,
+    target_table,
+    worse_than_before,
+)
+from l0.calibration.results.report.tiles import HEAT, strips
 from l0.calibration.results.standard_errors import standard_error_rows
 from l0.calibration.results.summary import (
     Rows,
@@ -70,6 +75,8 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         certificate=certificate(metrics),
         fit=fit,
         all_targets=target_table(tables["targets"]),
+        strips=strips(label_choices(tables["targets"]), tables["targets"].column("relative_error")),
+        heat=HEAT,
         holdout_before=score(*before_fit(held_out(tables["targets"]))),
         untargeted=untargeted,
         n_trained=_n_trained(tables.get("untargeted")),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from l0.calibration.evaluation.target_labels import PREFIX, labels_of
 from l0.calibration.problem.core import MET
 from l0.calibration.results.report.table import Column, DataTable, choice, number
 from l0.calibration.results.standard_errors import STANDARD_ERROR
@@ -14,6 +17,8 @@ from l0.data.columns import as_numbers
 
 #: The flags of a target, each a bit of its mark.
 FLAGS = ("worse than before", "gives way")
+#: The keys of this table that are no columns of the result.
+KEYS = ("flags", "before", "after", "error_before", "error_after", "change")
 
 
 def target_table(table: pa.Table) -> DataTable:
@@ -49,6 +54,7 @@ def target_table(table: pa.Table) -> DataTable:
             Column("flags", "Flag", "marks", marks.tolist(), place="under", filter=True,
                    levels=FLAGS),
             choice("status", "Status", table.column("status").to_pylist(), filter=True),
+            *label_choices(table),
             number("value", "Value", "amount", table.column("value").to_pylist(), texts=limits),
             number("before", "Before", "amount", table.column("design_estimate").to_pylist()),
             number("after", "After", "amount", table.column("estimate").to_pylist()),
@@ -63,6 +69,21 @@ def target_table(table: pa.Table) -> DataTable:
         ],
         order=("error_after", True),
     )  # fmt: skip
+
+
+def label_choices(table: pa.Table) -> list[Column]:
+    """Make the label columns, which the reader filters by. The rows show them in their names.
+
+    The key of a label column that has the name of a column of the page gets `PREFIX` in front.
+    """
+    names, found = labels_of(table.column_names), []
+    for name in names:
+        key = name
+        while key in KEYS or (key != name and key in names):
+            key = PREFIX + key
+        column = choice(key, name, table.column(name).to_pylist(), place="file")
+        found.append(replace(column, filter=len(column.levels) > 1))
+    return found
 
 
 def worse_than_before(table: pa.Table) -> NDArray[np.int64]:
