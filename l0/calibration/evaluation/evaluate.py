@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from l0.calibration.diagnosis.discrepancies import suspects
 from l0.calibration.evaluation.comparison import untargeted_metrics
 from l0.calibration.evaluation.metrics import (
     Quality,
@@ -189,6 +190,11 @@ def _table(
             "at_limit": at_limit,
             "design_estimate": design_estimate,
             "design_relative_error": problem.relative_errors(problem.errors(design_estimate)),
+            # Whether a value is likely does not depend on the bounds of the fit.
+            "suspect_factor": pa.array(
+                suspects(problem, unreachable(problem, Bounds(), problem.n_records) == ""),
+                from_pandas=True,
+            ),
             **label_columns(problem.labels),
         }
     )

@@ -187,8 +187,10 @@ class CalibrationResult(Generic[FrameT]):
         together with others), `importance` (shares that add up to one, over the targets in the fit
         and over those that were held out), `shadow_price` (the change of the fit's objective if the
         value were 1% larger; negative if the fit would be better), `at_limit` (whether the target
-        gives way in the fit: its price is as high as its importance allows), and `design_estimate`
-        and `design_relative_error` under the design weights.
+        gives way in the fit: its price is as high as its importance allows), `design_estimate` and
+        `design_relative_error` under the design weights, and `suspect_factor` (how many times as
+        large the value is as the survey and similar targets say, if it is suspect, and else null;
+        targets that were held out are compared with each other).
 
         If some targets are no totals, there is a column `statistic`, and all numbers of a mean, a
         ratio or a share are in its own terms. `estimate` and `error` are null if the chosen records

@@ -73,3 +73,22 @@ def test_labels_stand_beside_the_targets_and_are_stored(tables, tmp_path):
     loaded.save(tmp_path / "without")
     again = CalibrationResult.load(tmp_path / "without")
     assert labels_of(again.tables["targets"].column_names) == []
+
+
+@pytest.mark.parametrize("bounds", [None, (0.5, 2.0)])
+def test_a_spoilt_target_is_suspect_whatever_the_bounds(tmp_path, bounds):
+    rng = np.random.default_rng(2)
+    states = list("ABCDEFGH")
+    homes = pd.DataFrame({"id": np.arange(1600), "w": 10.0, "state": rng.choice(states, 1600)})
+    totals = homes.groupby("state")["w"].sum() * rng.uniform(0.95, 1.05, 8)
+    totals["C"] *= 6
+    targets = pd.DataFrame({"variable": "count", "state": states, "value": totals[states]})
+    result = l0.calibrate(homes, targets, key="id", weight="w", bounds=bounds)
+    found = result.targets.set_index("state")["suspect_factor"]
+    assert found.dropna().index.to_list() == ["C"]
+    assert found["C"] == pytest.approx(6, rel=0.1)
+    result.save(tmp_path / "out")
+    loaded = CalibrationResult.load(tmp_path / "out").tables["targets"]
+    assert loaded.equals(result.tables["targets"])
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "1 target is <b>suspect</b>" in page

@@ -25,6 +25,7 @@ from l0.calibration.results.report import charts
 from l0.calibration.results.report.page import page
 from l0.calibration.results.report.target_table import (
     label_choices,
+    suspect_factors,
     target_table,
     worse_than_before,
 )
@@ -74,6 +75,7 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         lead=_lead(metrics, fit, untargeted, full),
         certificate=certificate(metrics),
         fit=fit,
+        n_suspect=int(np.sum(~np.isnan(suspect_factors(tables["targets"])))),
         all_targets=target_table(tables["targets"]),
         strips=strips(label_choices(tables["targets"]), tables["targets"].column("relative_error")),
         heat=HEAT,

@@ -13,10 +13,11 @@ from l0.calibration.problem.core import MET
 from l0.calibration.results.report.table import Column, DataTable, choice, number
 from l0.calibration.results.standard_errors import STANDARD_ERROR
 from l0.calibration.results.summary import stated
+from l0.common.formatting import amount
 from l0.data.columns import as_numbers
 
 #: The flags of a target, each a bit of its mark.
-FLAGS = ("worse than before", "gives way")
+FLAGS = ("worse than before", "gives way", "suspect")
 #: The keys of this table that are no columns of the result.
 KEYS = ("flags", "before", "after", "error_before", "error_after", "change")
 
@@ -35,6 +36,16 @@ def target_table(table: pa.Table) -> DataTable:
         for place, row in zip(places, table.take(places).to_pylist(), strict=True)
     }
     marks = worse_than_before(table) + 2 * np.array(table.column("at_limit").to_pylist(), dtype=int)
+    factors, suspect = suspect_factors(table), []
+    odd = np.flatnonzero(~np.isnan(factors))
+    if odd.size:
+        marks[odd] += 4
+        texts = {
+            str(row): (f"{amount(times)} times what similar targets say", times)
+            for row, times in zip(odd.tolist(), factors[odd].tolist(), strict=True)
+        }
+        suspect = [number("suspect_factor", "Times similar targets", "amount", factors.tolist(),
+                          place="under", texts=texts, empty="")]  # fmt: skip
     errors = {
         "error_before": table.column("design_relative_error").to_pylist(),
         "error_after": table.column("relative_error").to_pylist(),
@@ -53,6 +64,7 @@ def target_table(table: pa.Table) -> DataTable:
             choice("reason", "Reason", table.column("reason").to_pylist(), place="under"),
             Column("flags", "Flag", "marks", marks.tolist(), place="under", filter=True,
                    levels=FLAGS),
+            *suspect,
             choice("status", "Status", table.column("status").to_pylist(), filter=True),
             *label_choices(table),
             number("value", "Value", "amount", table.column("value").to_pylist(), texts=limits),
@@ -84,6 +96,13 @@ def label_choices(table: pa.Table) -> list[Column]:
         column = choice(key, name, table.column(name).to_pylist(), place="file")
         found.append(replace(column, filter=len(column.levels) > 1))
     return found
+
+
+def suspect_factors(table: pa.Table) -> NDArray[np.float64]:
+    """How many times as large as similar targets say; NaN for no suspect, or if nobody looked."""
+    if "suspect_factor" not in table.column_names:
+        return np.full(table.num_rows, np.nan)
+    return as_numbers(table.column("suspect_factor"))
 
 
 def worse_than_before(table: pa.Table) -> NDArray[np.int64]:
