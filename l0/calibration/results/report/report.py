@@ -45,6 +45,8 @@ from l0.data.columns import as_numbers
 
 #: The largest number of rows in a list of the worst or the largest, and in a table by group.
 WORST, GROUPS = 20, 60
+#: The smallest error in a chart of targets; smaller ones count as this.
+SMALLEST = 1e-5
 #: The lower ends of the bands of effective numbers of records, for the untargeted errors.
 EFFECTIVE_N_BANDS = (0, 100, 200, 500, 1_000, 10_000)
 
@@ -144,9 +146,20 @@ def _fit(table: pa.Table) -> dict[str, Any]:
         "chart": charts.cumulative(
             {"before": np.abs(before), "after": np.abs(after)},
             things="targets",
-            lowest=1e-5,
+            lowest=SMALLEST,
             label="Share of the targets whose relative error is at most a given size, under the "
             "design weights of all records and under the new weights",
+        ),
+        "against": charts.against(
+            *(
+                np.clip(np.abs(errors), SMALLEST, charts.LARGEST_SHOWN)
+                for errors in (before, after)
+            ),
+            write=percent,
+            units=("Error before", "Error after"),
+            things="targets",
+            label="How many targets have which error under the design weights, and which error "
+            "under the new weights",
         ),
         "groups": _groups(table, before, after, importance, unreachable),
         "n_worse": int(worse_than_before(table).sum()),
@@ -276,6 +289,14 @@ def _weights(table: pa.Table) -> dict[str, Any]:
             unit="New weight over design weight",
             things="records",
             label="How many of the kept records have which ratio of new weight to design weight",
+        ),
+        "against": charts.against(
+            design[ratio > 0],
+            weight[ratio > 0],
+            write=amount,
+            units=("Design weight", "New weight"),
+            things="records",
+            label="How many of the kept records have which design weight and which new weight",
         ),
         "top": _rows(table, np.argsort(-weight, kind="stable")[:WORST]),
     }
