@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.diagnosis.discrepancies import suspects
 from l0.calibration.evaluation.comparison import untargeted_metrics
+from l0.calibration.evaluation.entities import entity_table
 from l0.calibration.evaluation.metrics import (
     Quality,
     fit_metrics,
@@ -68,7 +69,8 @@ def evaluate(
     -------
     metrics : Quality
     tables : dict of str to pyarrow.Table
-        ``weights``, ``targets``, and ``untargeted`` if there are untargeted statistics.
+        ``weights``, ``targets``, ``entities`` if there is a survey, and ``untargeted`` if there are
+        untargeted statistics.
 
     Raises
     ------
@@ -105,6 +107,8 @@ def evaluate(
         targets = _together(targets, out)
         order = np.concatenate([order, held.target_order])
     tables["targets"] = targets.take(np.argsort(order))
+    if problem.survey is not None:
+        tables["entities"] = entity_table(problem.survey, problem.design_weights, everyone)
     if problem.untargeted is not None and reference is not None:
         tables["untargeted"] = problem.untargeted.compare(
             reference * problem.design_weights, everyone, trained

@@ -89,9 +89,10 @@ class CalibrationResult(Generic[FrameT]):
         With replicate weights, ``replicates`` has their `method`, `rscales` and `gap`.
     tables : dict of str to pyarrow.Table
         The tables behind the frames: ``weights`` (key, `weight`, `design_weight`), ``targets``,
-        ``untargeted`` (if there are such statistics), ``history``, ``calibration_log`` (a loaded
-        result has it if its folder does), and ``replicates`` (key, `rw1`, `rw2`, ...) if there are
-        replicate weights.
+        ``untargeted`` (if there are such statistics), ``entities`` (rows, rows kept and sums of the
+        weights of the records and of each member table, if the problem came from tables),
+        ``history``, ``calibration_log`` (a loaded result has it if its folder does), and
+        ``replicates`` (key, `rw1`, `rw2`, ...) if there are replicate weights.
     kind : {"pandas", "polars", "pyarrow"}
         The kind of the frames.
 
@@ -768,9 +769,10 @@ class CalibrationResult(Generic[FrameT]):
     def save(self, folder: str | os.PathLike[str], log: str | None = None) -> None:
         """Write the result to a folder.
 
-        The files are ``weights.parquet``, ``targets.csv``, ``untargeted.csv`` (if there are such
-        statistics), ``history.csv``, ``calibration_log.csv`` (a row for each target and snapshot),
-        ``metrics.json``, ``run.json`` and ``report.html``. With replicate weights, there are also
+        The files are ``weights.parquet``, ``targets.csv``, ``entities.csv`` (of a survey),
+        ``untargeted.csv`` (if there are such statistics), ``history.csv``,
+        ``calibration_log.csv`` (a row for each target and snapshot), ``metrics.json``,
+        ``run.json`` and ``report.html``. With replicate weights, there are also
         ``replicates.parquet``, ``replicates.csv``, ``how_to_read_replicates.md`` (for R, Python,
         Stata and SAS), and ``replicates_jk1.csv`` for software that takes no `rscales`, if repeated
         columns can replace them. All files are written, or none.

@@ -34,6 +34,7 @@ LAYOUT = {
         "statistic", "variable", "by", "reference", "estimate", "relative_error", "effective_n",
         "held_out", "trained",
     ),
+    "entities.csv": ("entity", "rows", "rows_kept", "design_total", "total"),
     "history.csv": ("stage", "iteration", "n_records", "loss", "gap", "seconds"),
     "calibration_log.csv": (
         "target_name", "estimate", "target", "epoch", "error", "rel_error", "abs_error",
@@ -55,9 +56,9 @@ RESULT_FILES = (*LAYOUT, *REPLICATE_FILES, "report.html")
 _TYPES = {
     **dict.fromkeys(
         ("name", "group", "status", "reason", "statistic", "variable", "by", "stage",
-         "target_name"), pa.string()
+         "target_name", "entity"), pa.string()
     ),
-    **dict.fromkeys(("epoch", "iteration", "n_records"), pa.int64()),
+    **dict.fromkeys(("epoch", "iteration", "n_records", "rows", "rows_kept"), pa.int64()),
     **dict.fromkeys(("at_limit", "held_out", "trained"), pa.bool_()),
 }  # fmt: skip
 
@@ -121,6 +122,8 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
     metrics = content.get("metrics.json", {})
     if "untargeted.csv" in missing and metrics.get("untargeted_capped_error") is None:
         missing.remove("untargeted.csv")  # the result has no untargeted statistics
+    if "entities.csv" in missing:  # the problem was a matrix, or the result is an old one
+        missing.remove("entities.csv")
     if f"{LOG}.csv" in missing:  # it was too large, or nobody wanted it
         missing.remove(f"{LOG}.csv")
     if missing:

@@ -161,7 +161,7 @@ def test_what_is_no_saved_result_is_named(tmp_path):
 def test_a_folder_holds_the_columns_and_entries_that_loading_asks_for(result, tmp_path):
     result.save(tmp_path / "out")
     loaded = CalibrationResult.load(tmp_path / "out")
-    for name in storage.CSV_TABLES:
+    for name in set(storage.CSV_TABLES) - {"entities"}:  # a matrix has none
         names, needed = loaded.tables[name].column_names, storage.LAYOUT[f"{name}.csv"]
         assert tuple(names) == (*needed, *(["suspect_factor"] if name == "targets" else []))
     assert tuple(loaded.metrics) == storage.LAYOUT["metrics.json"]
@@ -187,7 +187,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("name", storage.LAYOUT)
+@pytest.mark.parametrize("name", [name for name in storage.LAYOUT if name != "entities.csv"])
 def test_a_damaged_file_is_named_in_one_line(result, tmp_path, name, damage):
     result.save(tmp_path / "out")
     path = tmp_path / "out" / name

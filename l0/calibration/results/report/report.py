@@ -86,6 +86,7 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         n_trained=_n_trained(tables.get("untargeted")),
         missing_reason=_missing_reason(tables.get("untargeted"), full),
         standard_errors=_written(standard_error_rows(tables)),
+        entities=_entities(tables.get("entities")),
         weights=_weights(tables["weights"]),
         course=_course(tables["history"]),
         inputs=_inputs(run),
@@ -269,6 +270,13 @@ def _missing_reason(untargeted: pa.Table | None, full: bool) -> str:
         "Nothing is known about statistics that are not targets: each statistic of these records "
         "has too few records behind it, or the targets determine it."
     )
+
+
+def _entities(table: pa.Table | None) -> list[dict[str, Any]]:
+    """List the records and the member tables; nothing for a matrix, or if there are no members."""
+    if table is None or table.num_rows < 2:
+        return []
+    return [{**row, "name": row["entity"] or "records"} for row in table.to_pylist()]
 
 
 def _weights(table: pa.Table) -> dict[str, Any]:
