@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 from l0.cli import app
 
 RESULT_FILES = {
-    "calibration_log.csv", "history.csv", "metrics.json", "report.html", "run.json",
-    "targets.csv", "untargeted.csv", "weights.parquet",
+    "calibration_log.csv", "entities.csv", "history.csv", "metrics.json", "report.html",
+    "run.json", "targets.csv", "untargeted.csv", "weights.parquet",
 }  # fmt: skip
 
 

@@ -9,13 +9,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from l0.calibration.diagnosis.discrepancies import suspects
 from l0.calibration.evaluation.comparison import untargeted_metrics
+from l0.calibration.evaluation.entities import entity_table
 from l0.calibration.evaluation.metrics import (
     Quality,
     fit_metrics,
     holdout_metrics,
     weight_metrics,
 )
+from l0.calibration.evaluation.target_labels import label_columns
 from l0.calibration.fitting.refit import Fit
 from l0.calibration.inputs.kinds import TOTAL
 from l0.calibration.problem.bounds import Bounds, unreachable
@@ -66,7 +69,8 @@ def evaluate(
     -------
     metrics : Quality
     tables : dict of str to pyarrow.Table
-        ``weights``, ``targets``, and ``untargeted`` if there are untargeted statistics.
+        ``weights``, ``targets``, ``entities`` if there is a survey, and ``untargeted`` if there are
+        untargeted statistics.
 
     Raises
     ------
@@ -103,6 +107,8 @@ def evaluate(
         targets = _together(targets, out)
         order = np.concatenate([order, held.target_order])
     tables["targets"] = targets.take(np.argsort(order))
+    if problem.survey is not None:
+        tables["entities"] = entity_table(problem.survey, problem.design_weights, everyone)
     if problem.untargeted is not None and reference is not None:
         tables["untargeted"] = problem.untargeted.compare(
             reference * problem.design_weights, everyone, trained
@@ -188,6 +194,12 @@ def _table(
             "at_limit": at_limit,
             "design_estimate": design_estimate,
             "design_relative_error": problem.relative_errors(problem.errors(design_estimate)),
+            # Whether a value is likely does not depend on the bounds of the fit.
+            "suspect_factor": pa.array(
+                suspects(problem, unreachable(problem, Bounds(), problem.n_records) == ""),
+                from_pandas=True,
+            ),
+            **label_columns(problem.labels),
         }
     )
 

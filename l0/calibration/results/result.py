@@ -89,9 +89,10 @@ class CalibrationResult(Generic[FrameT]):
         With replicate weights, ``replicates`` has their `method`, `rscales` and `gap`.
     tables : dict of str to pyarrow.Table
         The tables behind the frames: ``weights`` (key, `weight`, `design_weight`), ``targets``,
-        ``untargeted`` (if there are such statistics), ``history``, ``calibration_log`` (a loaded
-        result has it if its folder does), and ``replicates`` (key, `rw1`, `rw2`, ...) if there are
-        replicate weights.
+        ``untargeted`` (if there are such statistics), ``entities`` (rows, rows kept and sums of the
+        weights of the records and of each member table, if the problem came from tables),
+        ``history``, ``calibration_log`` (a loaded result has it if its folder does), and
+        ``replicates`` (key, `rw1`, `rw2`, ...) if there are replicate weights.
     kind : {"pandas", "polars", "pyarrow"}
         The kind of the frames.
 
@@ -187,8 +188,10 @@ class CalibrationResult(Generic[FrameT]):
         together with others), `importance` (shares that add up to one, over the targets in the fit
         and over those that were held out), `shadow_price` (the change of the fit's objective if the
         value were 1% larger; negative if the fit would be better), `at_limit` (whether the target
-        gives way in the fit: its price is as high as its importance allows), and `design_estimate`
-        and `design_relative_error` under the design weights.
+        gives way in the fit: its price is as high as its importance allows), `design_estimate` and
+        `design_relative_error` under the design weights, and `suspect_factor` (how many times as
+        large the value is as the survey and similar targets say, if it is suspect, and else null;
+        targets that were held out are compared with each other).
 
         If some targets are no totals, there is a column `statistic`, and all numbers of a mean, a
         ratio or a share are in its own terms. `estimate` and `error` are null if the chosen records
@@ -196,6 +199,10 @@ class CalibrationResult(Generic[FrameT]):
         targets have limits, there are the columns `at_least` and `at_most`. Their `value` is null,
         their `error` is how far the estimate is outside of the limits (0 between them), and
         `relative_error` is a share of the larger limit.
+
+        If the problem came from tables, the columns `entity`, `variable` and those of the labels
+        are there too, with "" for "all" (and for the records, as the entity). A label column that
+        has the name of another column here gets ``label_`` in front.
 
         With replicate weights, there is a column `standard_error`, of the estimates.
         """
@@ -762,9 +769,10 @@ class CalibrationResult(Generic[FrameT]):
     def save(self, folder: str | os.PathLike[str], log: str | None = None) -> None:
         """Write the result to a folder.
 
-        The files are ``weights.parquet``, ``targets.csv``, ``untargeted.csv`` (if there are such
-        statistics), ``history.csv``, ``calibration_log.csv`` (a row for each target and snapshot),
-        ``metrics.json``, ``run.json`` and ``report.html``. With replicate weights, there are also
+        The files are ``weights.parquet``, ``targets.csv``, ``entities.csv`` (of a survey),
+        ``untargeted.csv`` (if there are such statistics), ``history.csv``,
+        ``calibration_log.csv`` (a row for each target and snapshot), ``metrics.json``,
+        ``run.json`` and ``report.html``. With replicate weights, there are also
         ``replicates.parquet``, ``replicates.csv``, ``how_to_read_replicates.md`` (for R, Python,
         Stata and SAS), and ``replicates_jk1.csv`` for software that takes no `rscales`, if repeated
         columns can replace them. All files are written, or none.

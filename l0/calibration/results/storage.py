@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics
+from l0.calibration.evaluation.target_labels import labels_of
 from l0.calibration.results.handover import REPLICATE_FILES, REPLICATES, replicate_files
 from l0.calibration.results.replicate_weights import column_names, key_columns, replicates_of
 from l0.common.atomic_files import whole_folder
@@ -33,6 +34,7 @@ LAYOUT = {
         "statistic", "variable", "by", "reference", "estimate", "relative_error", "effective_n",
         "held_out", "trained",
     ),
+    "entities.csv": ("entity", "rows", "rows_kept", "design_total", "total"),
     "history.csv": ("stage", "iteration", "n_records", "loss", "gap", "seconds"),
     "calibration_log.csv": (
         "target_name", "estimate", "target", "epoch", "error", "rel_error", "abs_error",
@@ -54,9 +56,9 @@ RESULT_FILES = (*LAYOUT, *REPLICATE_FILES, "report.html")
 _TYPES = {
     **dict.fromkeys(
         ("name", "group", "status", "reason", "statistic", "variable", "by", "stage",
-         "target_name"), pa.string()
+         "target_name", "entity"), pa.string()
     ),
-    **dict.fromkeys(("epoch", "iteration", "n_records"), pa.int64()),
+    **dict.fromkeys(("epoch", "iteration", "n_records", "rows", "rows_kept"), pa.int64()),
     **dict.fromkeys(("at_limit", "held_out", "trained"), pa.bool_()),
 }  # fmt: skip
 
@@ -120,6 +122,8 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
     metrics = content.get("metrics.json", {})
     if "untargeted.csv" in missing and metrics.get("untargeted_capped_error") is None:
         missing.remove("untargeted.csv")  # the result has no untargeted statistics
+    if "entities.csv" in missing:  # the problem was a matrix, or the result is an old one
+        missing.remove("entities.csv")
     if f"{LOG}.csv" in missing:  # it was too large, or nobody wanted it
         missing.remove(f"{LOG}.csv")
     if missing:
@@ -175,14 +179,13 @@ def _read_replicates(path: Path, run: Mapping[str, Any], weights: pa.Table) -> d
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:
-    quoted = io.BytesIO()
-    # pyarrow (26) writes wrong bytes for chunks without rows, which concatenated tables have.
-    pa.csv.write_csv(table.combine_chunks(), quoted)
-    quoted.seek(0)
     with path.open("wb") as file:
-        # pyarrow quotes the column names, which simple readers do not expect.
-        file.write(quoted.readline().replace(b'"', b""))
-        shutil.copyfileobj(quoted, file)
+        # pyarrow quotes all column names, which simple readers do not expect.
+        names = io.StringIO()
+        csv.writer(names, lineterminator="\n").writerow(table.column_names)
+        file.write(names.getvalue().encode())
+        # pyarrow (26) writes wrong bytes for chunks without rows, which concatenated tables have.
+        pa.csv.write_csv(table.combine_chunks(), file, pa.csv.WriteOptions(include_header=False))
 
 
 def _read(path: Path, needed: Sequence[str]) -> Any:
@@ -215,13 +218,14 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_csv(path: Path) -> pa.Table:
-    with path.open(encoding="utf-8") as file:
-        names = file.readline().rstrip("\n").split(",")
+    with path.open(encoding="utf-8", newline="") as file:
+        names = next(csv.reader(file), [])
+    types = {name: _TYPES.get(name, pa.float64()) for name in names}
+    if path.name == "targets.csv":
+        types |= dict.fromkeys(labels_of(names), pa.string())
     return pa.csv.read_csv(
         path,
         # The name of a target may contain a line break.
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(
-            column_types={name: _TYPES.get(name, pa.float64()) for name in names}
-        ),
+        convert_options=pa.csv.ConvertOptions(column_types=types),
     )

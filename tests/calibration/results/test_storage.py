@@ -68,7 +68,7 @@ def test_the_folder_holds_what_is_promised(result, tmp_path):
     weights = pa.parquet.read_table(tmp_path / "out" / "weights.parquet")
     assert weights.column_names == ["key", "weight", "design_weight", "row"]
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == result.metrics
-    assert pd.read_csv(tmp_path / "out" / "targets.csv").shape == (8, 13)
+    assert pd.read_csv(tmp_path / "out" / "targets.csv").shape == (8, 14)
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,9 @@ def test_what_is_no_saved_result_is_named(tmp_path):
 def test_a_folder_holds_the_columns_and_entries_that_loading_asks_for(result, tmp_path):
     result.save(tmp_path / "out")
     loaded = CalibrationResult.load(tmp_path / "out")
-    for name in storage.CSV_TABLES:
-        assert tuple(loaded.tables[name].column_names) == storage.LAYOUT[f"{name}.csv"]
+    for name in set(storage.CSV_TABLES) - {"entities"}:  # a matrix has none
+        names, needed = loaded.tables[name].column_names, storage.LAYOUT[f"{name}.csv"]
+        assert tuple(names) == (*needed, *(["suspect_factor"] if name == "targets" else []))
     assert tuple(loaded.metrics) == storage.LAYOUT["metrics.json"]
     assert {*storage.LAYOUT["run.json"]} <= {*loaded.run}
 
@@ -186,7 +187,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("name", storage.LAYOUT)
+@pytest.mark.parametrize("name", [name for name in storage.LAYOUT if name != "entities.csv"])
 def test_a_damaged_file_is_named_in_one_line(result, tmp_path, name, damage):
     result.save(tmp_path / "out")
     path = tmp_path / "out" / name

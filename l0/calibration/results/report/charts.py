@@ -20,6 +20,8 @@ WIDTH, HEIGHT = 440, 286
 LEFT, RIGHT, TOP, BOTTOM = 60, 414, 30, 238
 #: The number of points of a cumulative curve, and of bars of a histogram.
 STEPS, BARS = 120, 36
+#: The number of cells along each axis of a chart of numbers after against before.
+CELLS = 28
 #: An axis of counts ends at this number or later, so that its ticks are whole numbers.
 FEWEST = 6.0
 #: The ticks within a decade, for a logarithmic axis that spans more than so many decades.
@@ -160,6 +162,65 @@ def histogram(values: NDArray[np.float64], *, unit: str, things: str, label: str
                 class_="bar",
             )  # fmt: skip
         )
+    return _svg(parts, label)
+
+
+def against(
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    *,
+    write: Callable[[float], str],
+    units: tuple[str, str],
+    things: str,
+    label: str,
+) -> Markup:
+    """Draw positive numbers after against those before, as cells, stronger for more of them.
+
+    Both axes are logarithmic, and a dotted line marks where nothing changes.
+
+    Parameters
+    ----------
+    before, after : ndarray of float64, shape (n,)
+    write : callable
+        How the numbers are written.
+    units : tuple of str
+        The titles of the axis of `before` and of that of `after`.
+    things : str
+        The name of the things that are counted, in the plural.
+    label : str
+        A description of the chart, for screen readers.
+    """
+    edges, axes = [], []
+    for values, start, stop in ((before, LEFT, RIGHT), (after, BOTTOM, TOP)):
+        low, high = float(values.min()), float(values.max())
+        if high < low * 1.5:  # all numbers are nearly equal: make room around the one cell
+            low, high = low / 2, high * 2
+        edges.append(np.geomspace(low * 0.999, high * 1.001, CELLS + 1))
+        axes.append(Axis(edges[-1][0], edges[-1][-1], start, stop, log=True))
+    counts, _, _ = np.histogram2d(before, after, edges)
+    x, y = axes
+    parts = [_frame_x(x, write, units[0]), _frame_y(y, write, units[1])]
+    xs, ys = x(edges[0]), y(edges[1])
+    for i, j in np.argwhere(counts):
+        count = int(counts[i, j])
+        parts.append(
+            _shape(
+                "rect",
+                f"{write(edges[0][i])} to {write(edges[0][i + 1])} before, "
+                f"{write(edges[1][j])} to {write(edges[1][j + 1])} after: {count:,} {things}",
+                x=float(xs[i]),
+                y=float(ys[j + 1]),
+                width=float(xs[i + 1] - xs[i]),
+                height=float(ys[j] - ys[j + 1]),
+                class_="cell",
+                # A cell of one can be seen beside one of thousands.
+                fill_opacity=0.2 + 0.8 * math.log1p(count) / math.log1p(counts.max()),
+            )  # fmt: skip
+        )
+    low, high = max(x.low, y.low), min(x.high, y.high)
+    if low < high:
+        ends = np.array([low, high])
+        parts.append(_line(x(ends), y(ends), "mark"))
     return _svg(parts, label)
 
 

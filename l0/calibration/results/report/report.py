@@ -23,7 +23,13 @@ from l0.calibration.evaluation.metrics import Metrics, fit_metrics
 from l0.calibration.problem.losses import capped_error, score
 from l0.calibration.results.report import charts
 from l0.calibration.results.report.page import page
-from l0.calibration.results.report.target_table import target_table, worse_than_before
+from l0.calibration.results.report.target_table import (
+    label_choices,
+    suspect_factors,
+    target_table,
+    worse_than_before,
+)
+from l0.calibration.results.report.tiles import HEAT, strips
 from l0.calibration.results.standard_errors import standard_error_rows
 from l0.calibration.results.summary import (
     Rows,
@@ -39,6 +45,8 @@ from l0.data.columns import as_numbers
 
 #: The largest number of rows in a list of the worst or the largest, and in a table by group.
 WORST, GROUPS = 20, 60
+#: The smallest error in a chart of targets; smaller ones count as this.
+SMALLEST = 1e-5
 #: The lower ends of the bands of effective numbers of records, for the untargeted errors.
 EFFECTIVE_N_BANDS = (0, 100, 200, 500, 1_000, 10_000)
 
@@ -69,12 +77,16 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         lead=_lead(metrics, fit, untargeted, full),
         certificate=certificate(metrics),
         fit=fit,
+        n_suspect=int(np.sum(~np.isnan(suspect_factors(tables["targets"])))),
         all_targets=target_table(tables["targets"]),
+        strips=strips(label_choices(tables["targets"]), tables["targets"].column("relative_error")),
+        heat=HEAT,
         holdout_before=score(*before_fit(held_out(tables["targets"]))),
         untargeted=untargeted,
         n_trained=_n_trained(tables.get("untargeted")),
         missing_reason=_missing_reason(tables.get("untargeted"), full),
         standard_errors=_written(standard_error_rows(tables)),
+        entities=_entities(tables.get("entities")),
         weights=_weights(tables["weights"]),
         course=_course(tables["history"]),
         inputs=_inputs(run),
@@ -135,9 +147,20 @@ def _fit(table: pa.Table) -> dict[str, Any]:
         "chart": charts.cumulative(
             {"before": np.abs(before), "after": np.abs(after)},
             things="targets",
-            lowest=1e-5,
+            lowest=SMALLEST,
             label="Share of the targets whose relative error is at most a given size, under the "
             "design weights of all records and under the new weights",
+        ),
+        "against": charts.against(
+            *(
+                np.clip(np.abs(errors), SMALLEST, charts.LARGEST_SHOWN)
+                for errors in (before, after)
+            ),
+            write=percent,
+            units=("Error before", "Error after"),
+            things="targets",
+            label="How many targets have which error under the design weights, and which error "
+            "under the new weights",
         ),
         "groups": _groups(table, before, after, importance, unreachable),
         "n_worse": int(worse_than_before(table).sum()),
@@ -249,6 +272,13 @@ def _missing_reason(untargeted: pa.Table | None, full: bool) -> str:
     )
 
 
+def _entities(table: pa.Table | None) -> list[dict[str, Any]]:
+    """List the records and the member tables; nothing for a matrix, or if there are no members."""
+    if table is None or table.num_rows < 2:
+        return []
+    return [{**row, "name": row["entity"] or "records"} for row in table.to_pylist()]
+
+
 def _weights(table: pa.Table) -> dict[str, Any]:
     weight, design = as_numbers(table.column("weight")), as_numbers(table.column("design_weight"))
     ratio = weight / design
@@ -267,6 +297,14 @@ def _weights(table: pa.Table) -> dict[str, Any]:
             unit="New weight over design weight",
             things="records",
             label="How many of the kept records have which ratio of new weight to design weight",
+        ),
+        "against": charts.against(
+            design[ratio > 0],
+            weight[ratio > 0],
+            write=amount,
+            units=("Design weight", "New weight"),
+            things="records",
+            label="How many of the kept records have which design weight and which new weight",
         ),
         "top": _rows(table, np.argsort(-weight, kind="stable")[:WORST]),
     }

@@ -315,6 +315,8 @@ class DataTable {
 
 for (const box of document.querySelectorAll(".data-table")) new DataTable(box);
 
+for (const words of document.querySelectorAll(".scripted")) words.hidden = false;
+
 // A tile filters the table by its level.
 for (const tiles of document.querySelectorAll(".tiles[data-table]")) {
   const box = document.getElementById(tiles.dataset.table), key = tiles.dataset.column;

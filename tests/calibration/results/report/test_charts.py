@@ -70,3 +70,14 @@ def test_a_course_has_a_point_a_snapshot_and_a_line_a_stage(values, is_share):
 def test_labels_stay_text():
     chart = charts.histogram(np.ones(2), unit="<b>", things="<i>", label='"><script>')
     assert "<b>" not in chart and "<i>" not in chart and "<script>" not in chart
+
+
+@given(st.lists(st.tuples(positive, positive), min_size=1, max_size=30))
+def test_every_thing_is_in_a_cell_of_a_chart_against(pairs):
+    before, after = np.array(pairs).T
+    chart = charts.against(
+        before, after, write=charts.amount, units=("b", "a"), things="records", label="l"
+    )
+    cells = [shape for shape in parse(chart).iter() if shape.get("class") == "cell"]
+    counts = [int(cell[0].text.split(": ")[1].split()[0].replace(",", "")) for cell in cells]
+    assert sum(counts) == len(pairs)

@@ -38,3 +38,24 @@ def test_every_target_is_there_with_its_flags_and_limits():
     found = target_table(table.append_column("standard_error", pa.array([1.5, None])))
     (column,) = [column for column in found.columns if column.key == "standard_error"]
     assert [column.text(row) for row in (0, 1)] == ["1.5", "none"]
+
+
+def test_a_suspect_target_is_flagged_with_how_many_times():
+    A = np.array([[1.0, 1, 1, 1], [0, 0, 1, 1]])
+    solved = CalibrationProblem.from_matrix(A, [60, 20], np.full(4, 10.0), ["all", "some"]).solve(
+        2, "random"
+    )
+    table = solved.tables["targets"]
+    place = table.column_names.index("suspect_factor")
+    for factors in ([None, None], None):  # nobody is suspect, or the result is an old one
+        without = table.drop_columns(["suspect_factor"])
+        if factors:
+            without = without.append_column("suspect_factor", pa.array(factors, pa.float64()))
+        columns = {column.key: column for column in target_table(without).columns}
+        assert "suspect_factor" not in columns
+        assert FLAGS[2] not in columns["flags"].marks(0) + columns["flags"].marks(1)
+    table = table.set_column(place, "suspect_factor", pa.array([None, 6.123]))
+    columns = {column.key: column for column in target_table(table).columns}
+    assert FLAGS[2] in columns["flags"].marks(1) and FLAGS[2] not in columns["flags"].marks(0)
+    assert columns["suspect_factor"].text(0) == ""
+    assert columns["suspect_factor"].text(1) == "6.123 times what similar targets say"
