@@ -54,6 +54,10 @@ class Comparison(Generic[FrameT]):
     tables : dict of str to pyarrow.Table
         The tables behind the frames: ``targets``, ``untargeted`` (if both have such statistics) and
         ``records``.
+    runs : pair of dict
+        The runs of A and of B, as in `CalibrationResult`.
+    folders : pair of str
+        The folders that A and B were read from; "" for a result in memory.
     kind : {"pandas", "polars", "pyarrow"}
         The kind of the frames: that of A.
 
@@ -94,6 +98,7 @@ class Comparison(Generic[FrameT]):
     notes: list[str]
     tables: dict[str, pa.Table]
     runs: tuple[dict[str, Any], dict[str, Any]]
+    folders: tuple[str, str] = ("", "")
     kind: Kind = "pyarrow"
 
     @property
@@ -152,13 +157,18 @@ class Comparison(Generic[FrameT]):
             If there is no room or no permission. Then an existing file does not change.
         """
         page = render(
-            self.metrics, self.tables, self.runs, self._rows(), self._sentences(), self.notes
-        )
+            self.metrics, self.tables, self.runs, self.folders,
+            self._rows(), self._sentences(), self.notes,
+        )  # fmt: skip
         with whole_file(path) as draft:
             draft.write_text(page, encoding="utf-8")
 
     def __str__(self) -> str:
-        remarks = [fill(text, TERMINAL) for text in (*self._sentences(), *self.notes)]
+        # A path stays whole, so that it can be copied.
+        remarks = [
+            fill(text, TERMINAL, break_long_words=False, break_on_hyphens=False)
+            for text in (*self._sentences(), *self.notes)
+        ]
         return "\n\n".join([f"{as_text(*self._rows())}\n{FOOTNOTE}", *remarks])
 
     def __repr__(self) -> str:
@@ -193,9 +203,13 @@ class Comparison(Generic[FrameT]):
         return ("", "A", "B"), [*rows, *common]
 
     def _sentences(self) -> list[str]:
-        """Say what was won and lost, and which records both have."""
-        m = self.metrics
-        found = [_outcome(m, "targets", "common target", "common targets")]
+        """Say what is compared, what was won and lost, and which records both have."""
+        m, found = self.metrics, []
+        if any(self.folders):
+            named = (f"the result in {name}" if name else "a result in memory"
+                     for name in self.folders)  # fmt: skip
+            found.append("A is {}, and B is {}.".format(*named))
+        found.append(_outcome(m, "targets", "common target", "common targets"))
         if m["n_untargeted"]:
             found.append(_outcome(m, "untargeted", "untargeted statistic", "untargeted statistics"))
         shares = (percent(m[f"weight_share_{side}"]) for side in "ab")
@@ -258,6 +272,7 @@ def compare(
     >>> comparison.metrics["n_targets"], comparison.targets.column_names[:2]
     (2, ['name', 'group'])
     """
+    folders = _folder(a), _folder(b)
     a, b = _result(a, "a"), _result(b, "b")
     targets = shared_targets(a.tables["targets"], b.tables["targets"])
     statistics = shared_statistics(a.tables.get("untargeted"), b.tables.get("untargeted"))
@@ -277,7 +292,14 @@ def compare(
         **_counted("untargeted", statistics),
         **_of_records(records),
     }
-    return Comparison(metrics, _notes(targets, statistics, records), tables, (a.run, b.run), a.kind)
+    return Comparison(
+        metrics, _notes(targets, statistics, records), tables, (a.run, b.run), folders, a.kind
+    )
+
+
+def _folder(given: Any) -> str:
+    """Name the folder of a saved result as the user did; "" for a result in memory."""
+    return str(given) if isinstance(given, (str, os.PathLike)) else ""
 
 
 def _result(given: Any, argument: str) -> CalibrationResult[Any]:

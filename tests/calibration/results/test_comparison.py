@@ -9,6 +9,7 @@ import l0
 from l0.calibration import CalibrationProblem, CalibrationResult, compare
 from l0.common.errors import InputError
 from tests.calibration import problems
+from tests.calibration.results.report.browser import words
 
 
 @pytest.fixture(scope="module")
@@ -73,19 +74,23 @@ def test_saved_results_give_the_same(both, comparison, tmp_path):
         result.save(tmp_path / name)
     found = compare(tmp_path / "a", str(tmp_path / "b"))
     assert found.metrics == comparison.metrics
-    assert str(found) == str(comparison)
+    named = f"A is the result in {tmp_path / 'a'}, and B is the result in {tmp_path / 'b'}."
+    text = " ".join(str(found).split())
+    assert named in text and text.replace(f"{named} ", "") == " ".join(str(comparison).split())
+    found.to_html(tmp_path / "page.html")
+    assert named in words((tmp_path / "page.html").read_text())
     assert found.targets.equals(comparison.targets)
     assert json.loads(json.dumps(found.metrics, allow_nan=False)) == found.metrics
 
 
 def test_print_summary_and_notebook_tell_it(both, comparison):
     text, m = str(comparison), comparison.metrics
-    words = " ".join(text.split())
+    prose = " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
-    assert f"B is nearer to {m['targets_won']:,} and A to {m['targets_lost']:,}" in words
-    assert f"{m['n_records']:,} records are in both" in words
-    assert "Common targets that the fit of B held out: 3 ('t000', 't001', 't002')" in words
-    assert "Mean error on held-out targets not known" in words
+    assert f"B is nearer to {m['targets_won']:,} and A to {m['targets_lost']:,}" in prose
+    assert f"{m['n_records']:,} records are in both" in prose
+    assert "Common targets that the fit of B held out: 3 ('t000', 't001', 't002')" in prose
+    assert "Mean error on held-out targets not known" in prose
     assert "Lost by most" in comparison.summary() and "Won by most" in comparison.summary()
     html = comparison._repr_html_()
     assert "<th>A</th><th>B</th>" in html and "B is nearer to" in html

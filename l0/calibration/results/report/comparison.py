@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ def render(
     metrics: Mapping[str, Any],
     tables: Mapping[str, pa.Table],
     runs: Sequence[Mapping[str, Any]],
+    folders: Sequence[str],
     rows: Rows,
     sentences: Sequence[str],
     notes: Sequence[str],
@@ -28,23 +30,23 @@ def render(
 
     Parameters
     ----------
-    metrics, tables, notes
+    metrics, tables, runs, folders, notes
         As in `Comparison`.
-    runs : pair of mapping
-        Of A and of B, as in `CalibrationResult`.
     rows, sentences
         What `print` shows.
 
     Returns
     -------
     str
-        HTML that loads no other file.
+        HTML that loads no other file. It has the date of today.
     """
     untargeted = tables.get("untargeted")
     return page(
         "comparison.html.j2",
         m=metrics,
         runs=runs,
+        folders=folders,
+        date=date.today().isoformat(),
         head=rows[0],
         rows=rows[1],
         sentences=sentences,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
@@ -17,38 +16,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 from markupsafe import Markup
-from numpy.typing import NDArray
 
-from l0.calibration.evaluation.metrics import Metrics, fit_metrics
-from l0.calibration.problem.losses import capped_error, score
+from l0.calibration.evaluation.metrics import Metrics
+from l0.calibration.problem.losses import score
 from l0.calibration.results.report import charts
+from l0.calibration.results.report.fit_part import fit_part
 from l0.calibration.results.report.page import page
+from l0.calibration.results.report.table import WORST
 from l0.calibration.results.report.target_table import (
     label_choices,
     suspect_factors,
     target_table,
-    worse_than_before,
 )
 from l0.calibration.results.report.tiles import HEAT, strips
-from l0.calibration.results.standard_errors import standard_error_rows
-from l0.calibration.results.summary import (
-    Rows,
-    before_fit,
-    certificate,
-    dearest,
-    fitted,
-    held_out,
+from l0.calibration.results.report.untargeted_part import (
+    missing_reason,
+    n_trained,
+    untargeted_part,
 )
+from l0.calibration.results.standard_errors import standard_error_rows
+from l0.calibration.results.summary import Rows, before_fit, certificate, fitted, held_out
 from l0.common.formatting import amount, percent
 from l0.common.text_tables import Row
 from l0.data.columns import as_numbers
-
-#: The largest number of rows in a list of the worst or the largest, and in a table by group.
-WORST, GROUPS = 20, 60
-#: The smallest error in a chart of targets; smaller ones count as this.
-SMALLEST = 1e-5
-#: The lower ends of the bands of effective numbers of records, for the untargeted errors.
-EFFECTIVE_N_BANDS = (0, 100, 200, 500, 1_000, 10_000)
 
 
 def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> str:
@@ -65,8 +55,8 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         HTML that loads no other file. It has the date of today.
     """
     full = run["arguments"].get("n_records") is None
-    fit = _fit(fitted(tables["targets"]))
-    untargeted = _untargeted(tables.get("untargeted"))
+    fit = fit_part(fitted(tables["targets"]))
+    untargeted = untargeted_part(tables.get("untargeted"))
     return page(
         "report.html.j2",
         m=metrics,
@@ -83,8 +73,8 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         heat=HEAT,
         holdout_before=score(*before_fit(held_out(tables["targets"]))),
         untargeted=untargeted,
-        n_trained=_n_trained(tables.get("untargeted")),
-        missing_reason=_missing_reason(tables.get("untargeted"), full),
+        n_trained=n_trained(tables.get("untargeted")),
+        missing_reason=missing_reason(tables.get("untargeted"), full),
         standard_errors=_written(standard_error_rows(tables)),
         entities=_entities(tables.get("entities")),
         weights=_weights(tables["weights"]),
@@ -135,143 +125,6 @@ def _written(
     ], rows
 
 
-def _fit(table: pa.Table) -> dict[str, Any]:
-    """Compare the design weights of all records (before) with the result (after) on the targets."""
-    importance = as_numbers(table.column("importance"))
-    after = as_numbers(table.column("relative_error"))
-    before = as_numbers(table.column("design_relative_error"))
-    unreachable = np.array(table.column("status").to_pylist()) == "unreachable"
-    return {
-        "before": fit_metrics(before, importance),
-        "even": bool(np.ptp(importance) <= 1e-9 * importance.max()),
-        "chart": charts.cumulative(
-            {"before": np.abs(before), "after": np.abs(after)},
-            things="targets",
-            lowest=SMALLEST,
-            label="Share of the targets whose relative error is at most a given size, under the "
-            "design weights of all records and under the new weights",
-        ),
-        "against": charts.against(
-            *(
-                np.clip(np.abs(errors), SMALLEST, charts.LARGEST_SHOWN)
-                for errors in (before, after)
-            ),
-            write=percent,
-            units=("Error before", "Error after"),
-            things="targets",
-            label="How many targets have which error under the design weights, and which error "
-            "under the new weights",
-        ),
-        "groups": _groups(table, before, after, importance, unreachable),
-        "n_worse": int(worse_than_before(table).sum()),
-        "dearest": [
-            {**row, "gives_way": "yes" if row["at_limit"] else "no"}
-            for row in dearest(table, WORST).to_pylist()
-        ],
-        "limited": "at_least" in table.column_names,
-        "n_give_way": int(np.sum(table.column("at_limit").to_pylist())),
-    }
-
-
-def _groups(
-    table: pa.Table,
-    before: NDArray[np.float64],
-    after: NDArray[np.float64],
-    importance: NDArray[np.float64],
-    unreachable: NDArray[np.bool_],
-) -> dict[str, Any]:
-    cost = importance * capped_error(after)
-    group = _Groups(table.column("group"))
-    columns = {
-        "before": group.mean(capped_error(before)),
-        "after": group.mean(capped_error(after)),
-        "within_1pct": group.mean(np.abs(after) <= 0.01),
-        "unreachable": group.sum(unreachable),
-        "loss_share": group.sum(cost) / (cost.sum() or 1.0),
-    }
-    rows = group.rows(columns, by="loss_share")
-    for row in rows:
-        row["chart"] = charts.change(row["before"], row["after"])
-    return {"rows": rows, "n": len(group.names)}
-
-
-def _untargeted(table: pa.Table | None) -> dict[str, Any] | None:
-    """Compare the result with the calibrated full file on the held-out statistics."""
-    if table is None:
-        return None
-    table = table.filter(table.column("held_out"))
-    if not table.num_rows:
-        return None
-    size = np.abs(as_numbers(table.column("relative_error")))
-    effective_n = as_numbers(table.column("effective_n"))
-    capped = capped_error(size)
-    parts = {}
-    for name, group in (
-        ("variables", _Groups(table.column("variable"))),
-        ("labels", _Groups(table.column("by"))),
-    ):
-        columns = {"error": group.mean(capped), "within_10pct": group.mean(size <= 0.10)}
-        rows = group.rows(columns, by="error")
-        parts[name] = [{**row, "name": row["name"] or "all records together"} for row in rows]
-    band = np.digitize(effective_n, EFFECTIVE_N_BANDS) - 1
-    names = [f"{low:,} to {high:,}" for low, high in pairwise(EFFECTIVE_N_BANDS)]
-    bands = [
-        {
-            "name": name,
-            "count": int(inside.sum()),
-            "error": float(capped[inside].mean()),
-            "within_10pct": float((size[inside] <= 0.10).mean()),
-        }
-        for place, name in enumerate([*names, f"{EFFECTIVE_N_BANDS[-1]:,} or more"])
-        if (inside := band == place).any()
-    ]
-    return {
-        "n": table.num_rows,
-        "within_10pct": float((size <= 0.10).mean()),
-        "chart": charts.cumulative(
-            {"after": size},
-            things="statistics",
-            lowest=1e-4,
-            label="Share of the held-out statistics whose relative error against the calibrated "
-            "full file is at most a given size",
-        ),
-        "worst": [
-            {**row, "effective_n": round(row["effective_n"])}
-            for row in _rows(table, np.argsort(-size, kind="stable")[:WORST])
-        ],
-        "bands": bands,
-        **parts,
-    }
-
-
-def _n_trained(untargeted: pa.Table | None) -> int:
-    """Count the statistics that the fit was trained on."""
-    return 0 if untargeted is None else int(np.sum(untargeted.column("trained").to_pylist()))
-
-
-def _missing_reason(untargeted: pa.Table | None, full: bool) -> str:
-    if untargeted is None and full:
-        return (
-            "Nothing is lost here: all records are kept, and smaller files are compared with this "
-            "one. Statistics that are not targets may still be far from their true values, which "
-            "are not known."
-        )
-    if untargeted is None:
-        return (
-            "Nothing is known about statistics that are not targets: the problem was a matrix, "
-            "without a matrix of such statistics. Pass one as `untargeted`."
-        )
-    if _n_trained(untargeted):
-        return (
-            "Nothing is known about other statistics: the fit was trained on each statistic that "
-            "is not a target."
-        )
-    return (
-        "Nothing is known about statistics that are not targets: each statistic of these records "
-        "has too few records behind it, or the targets determine it."
-    )
-
-
 def _entities(table: pa.Table | None) -> list[dict[str, Any]]:
     """List the records and the member tables; nothing for a matrix, or if there are no members."""
     if table is None or table.num_rows < 2:
@@ -306,7 +159,7 @@ def _weights(table: pa.Table) -> dict[str, Any]:
             things="records",
             label="How many of the kept records have which design weight and which new weight",
         ),
-        "top": _rows(table, np.argsort(-weight, kind="stable")[:WORST]),
+        "top": table.take(np.argsort(-weight, kind="stable")[:WORST]).to_pylist(),
     }
 
 
@@ -343,35 +196,6 @@ def _gap_chart(table: pa.Table) -> Markup | None:
         is_share=True, unit="Duality gap", label="Duality gap of the fits along the run",
         along="Iterations of the fits",
     )  # fmt: skip
-
-
-class _Groups:
-    """Sums and means of values by label."""
-
-    def __init__(self, labels: pa.ChunkedArray) -> None:
-        coded = labels.combine_chunks().dictionary_encode()
-        self.names = coded.dictionary.to_pylist()
-        self._codes = coded.indices.to_numpy()
-        self._counts = np.bincount(self._codes).astype(np.float64)
-
-    def sum(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        return np.bincount(self._codes, values).astype(np.float64)
-
-    def mean(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        return self.sum(values) / self._counts
-
-    def rows(self, columns: dict[str, NDArray[np.float64]], by: str) -> list[dict[str, Any]]:
-        """Give the first `GROUPS` rows in descending order of a column."""
-        columns = {"count": self._counts, **columns}
-        order = np.argsort(-columns[by], kind="stable")[:GROUPS]
-        return [
-            {"name": self.names[i], **{name: column[i].item() for name, column in columns.items()}}
-            for i in order
-        ]
-
-
-def _rows(table: pa.Table, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
-    return table.take(rows).to_pylist()  # type: ignore[no-any-return]
 
 
 def _inputs(run: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -28,6 +28,8 @@ KINDS: dict[str, Callable[[float], str]] = {
 AMOUNT_DIGITS, SHARE_DIGITS = 9, 5
 #: The number of rows on a page, and of those without scripts.
 SIZE = 50
+#: The largest number of rows in a table of the worst or the largest, which has no pages.
+WORST = 20
 
 
 def write_cell(value: Any, kind: str) -> str:

@@ -12,7 +12,6 @@ import pytest
 
 import l0
 from l0.calibration import CalibrationProblem, Hybrid, Path, Random
-from l0.calibration.evaluation.metrics import score
 from l0.calibration.results.report.report import render
 from l0.calibration.results.result import CalibrationResult
 from l0.calibration.results.summary import certificate
@@ -24,30 +23,7 @@ from tests.calibration.results.report.browser import (
     width_in_a_window,
     words,
 )
-
-
-def problem(untargeted=True, n=120):
-    rng = np.random.default_rng(0)
-    matrix = rng.integers(0, 3, (8, n)).astype(float)
-    matrix[7] = 0  # no record behind it
-    weights = rng.uniform(50, 150, n)
-    values = matrix @ (weights * rng.uniform(0.5, 1.5, n))
-    values[5], values[6], values[7] = 0.0, -values[6], 10.0
-    matrix[4] *= rng.choice([-1, 1], n)
-    values[4] = 0.0  # of amounts of both signs, which nearly cancel
-    return CalibrationProblem.from_matrix(
-        matrix,
-        values,
-        weights,
-        names=[f"target {i} {NASTY}" for i in range(8)],
-        groups=[NASTY, *["plain"] * 7],
-        keys=[f"{i} {NASTY}" for i in range(n)],
-        untargeted=rng.uniform(0, 1, (5, n)) if untargeted else None,
-    )
-
-
-def rendered(result):
-    return render(result.metrics, result.run, result.tables)
+from tests.calibration.results.report.example import problem, rendered
 
 
 @pytest.fixture(scope="module")
@@ -98,24 +74,6 @@ def test_the_notes_stand_above_all_words(result):
     assert 'class="notes"' not in render(result.metrics, {**run, "notes": []}, result.tables)
 
 
-def test_shadow_prices_are_listed_with_those_that_give_way(result):
-    targets = result.tables["targets"]
-    n = targets.num_rows
-    prices = pa.array(np.where(np.arange(n) == 3, -0.025, 0.0))
-    limits = pa.array(np.arange(n) == 3)
-    for name, column in (("shadow_price", prices), ("at_limit", limits)):
-        targets = targets.set_column(targets.column_names.index(name), name, column)
-    text = words(render(result.metrics, result.run, {**result.tables, "targets": targets}))
-    assert "The 1 dearest targets" not in text and "The dearest target" in text
-    assert "−0.025 yes" in text
-    assert "1 target gives way: meeting it would cost more than its importance allows" in text
-    free = targets.set_column(
-        targets.column_names.index("shadow_price"), "shadow_price", pa.array(np.zeros(n))
-    )
-    text = words(render(result.metrics, result.run, {**result.tables, "targets": free}))
-    assert "No target has a price here" in text
-
-
 def test_the_gap_is_drawn_where_it_is_known(result):
     history = result.tables["history"]
     nowhere = history.set_column(
@@ -140,20 +98,6 @@ def test_negative_weights_are_counted_and_not_drawn():
     assert f"{negative} weights are negative, and not in the chart" in words(rendered(result))
 
 
-def test_before_is_the_design_weights_on_the_scales_of_the_result(page):
-    p = problem()
-    errors = (p.estimate(p.design_weights) - p.values) / p.scales
-    assert f"{percent(score(errors, p.importance))} under the design weights" in words(page)
-
-
-def test_a_target_that_is_0_but_for_rounding_is_one_of_0_before_and_after():
-    weights = np.array([1.0, 2.0, 3.0, 4.0])
-    matrix = np.array([np.ones(4), [1, -1, 1, -1]])
-    result = CalibrationProblem.from_matrix(matrix, [10, 1e-13], weights).solve(epochs=2)
-    # The total of 0 is off by -2, where the scale is 0.01, and the other target is hit.
-    assert "50% under the design weights" in words(rendered(result))
-
-
 def test_names_and_keys_stay_text(page):
     assert "<script>alert" not in page
     assert words(page).count(f"target 0 {NASTY}") >= 1
@@ -168,24 +112,6 @@ def test_a_saved_result_gives_the_same_page(result, page, tmp_path):
     result.save(tmp_path / "run")
     assert (tmp_path / "run" / "report.html").read_text(encoding="utf-8") == page
     assert rendered(CalibrationResult.load(tmp_path / "run")) == page
-
-
-def test_without_untargeted_statistics_it_says_why():
-    text = words(rendered(problem(untargeted=False).solve(30, method="random", epochs=2)))
-    assert "Untargeted not known" in text
-    assert "without a matrix of such statistics" in text
-
-
-def test_statistics_that_the_fit_was_trained_on_are_counted_apart():
-    result = problem().solve(30, method="pps", represent=[0, 3])
-    text = words(rendered(result))
-    assert "3 statistics that are held out" in text
-    assert "The fit was trained on 2 other statistics" in text
-    assert f"their mean error is {percent(result.metrics['represented_capped_error'])}" in text
-    assert "The 3 largest errors on held-out statistics" in text
-    of_all = words(rendered(problem().solve(30, method="pps", represent=list(range(5)))))
-    assert "the fit was trained on each statistic" in of_all
-    assert "The fit was trained on 5 other statistics" in of_all
 
 
 def test_all_records_kept():
