@@ -30,6 +30,9 @@ WANTED = {
     "bounds": ("survey", "cookbook"),
     "FAQ": ("faq",),
     "holdout": ("glossary",),
+    "compare results": ("survey",),
+    "report": ("survey",),
+    "loop": ("loop",),
 }
 
 
