@@ -1,5 +1,5 @@
 # Each command does its own set-up on a fresh machine.
-.PHONY: help demo test test-slow test-oldest check docs format clean
+.PHONY: help demo test test-slow test-oldest soak check docs format clean
 .DEFAULT_GOAL := help
 
 VENV := .venv
@@ -58,6 +58,9 @@ test: $(VENV)/.test-installed $(PEER)/.installed ## Run the tests and the exampl
 
 test-slow: $(VENV)/.test-installed $(PEER)/.installed ## Run the tests of scale, which `make test` leaves out
 	$(PYTEST) -m slow || test $$? -eq 5 # 5: there are none
+
+soak: $(VENV)/.test-installed ## Kill runs, fill disks, damage files and try strange input for MINUTES (20), outside of CI
+	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),20)
 
 test-oldest: $(OLDEST)/.installed ## Run the tests of calibration, gates and command line on the oldest supported versions
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -m "not slow" \

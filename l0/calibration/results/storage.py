@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics
@@ -22,6 +21,8 @@ from l0.calibration.results.handover import REPLICATE_FILES, REPLICATES, replica
 from l0.calibration.results.replicate_weights import column_names, key_columns, replicates_of
 from l0.common.atomic_files import whole_folder
 from l0.common.errors import InputError, first_few
+from l0.data.readers.parquet_files import checked_parquet
+from l0.data.writers.arrow_files import checked_write
 
 #: The files of a result in the order of writing, with the columns or entries that each must have.
 LAYOUT = {
@@ -77,7 +78,7 @@ def write_result(
     check_log(log)
     with whole_folder(folder, RESULT_FILES) as draft:
         weights = tables["weights"].append_column("row", pa.array(indices))
-        pa.parquet.write_table(weights, draft / "weights.parquet")
+        checked_write(weights, draft / "weights.parquet")
         for name in CSV_TABLES:
             if name in tables and not (name == LOG and log == "none"):
                 _write_csv(tables[name], draft / f"{name}.csv")
@@ -90,7 +91,7 @@ def write_result(
             elif name.endswith(".csv"):
                 _write_csv(part, draft / name)
             else:
-                pa.parquet.write_table(part, draft / name)
+                checked_write(part, draft / name)
         for name, content in (("metrics.json", metrics), ("run.json", run)):
             text = json.dumps(content, indent=2, allow_nan=False) + "\n"
             (draft / name).write_text(text, encoding="utf-8")
@@ -191,7 +192,7 @@ def _write_csv(table: pa.Table, path: Path) -> None:
 def _read(path: Path, needed: Sequence[str]) -> Any:
     """Read a file of a saved result, and check that it has what this version needs."""
     readers: dict[str, Callable[[Path], Any]] = {
-        ".parquet": pa.parquet.read_table, ".csv": _read_csv, ".json": _read_json,
+        ".parquet": checked_parquet, ".csv": _read_csv, ".json": _read_json,
     }  # fmt: skip
     try:
         content = readers[path.suffix](path)

@@ -30,16 +30,26 @@ def check_encoding(location: Location, form: CsvForm, argument: str) -> None:
 
 
 def _place(content: bytes, form: CsvForm) -> str:
-    """Describe the first cell that cannot be decoded. Latin-1 keeps every byte as one sign."""
-    rows = csv.reader(io.StringIO(content.decode("latin-1")), delimiter=form.separator)
+    """Describe the first cell that cannot be decoded, or "" if the rows cannot be read at all."""
+    # Latin-1 keeps every byte as one sign.
+    lines = io.StringIO(content.decode("latin-1"), newline="")
     names: list[str] = []
-    for row, cells in enumerate(rows, -1):
-        names = names or cells
-        for place, cell in enumerate(cells):
-            try:
-                cell.encode("latin-1").decode(form.encoding)
-            except UnicodeError:
-                which = "the names of its columns" if row < 0 else f"row {row}"
-                column = names[place] if place < len(names) else place
-                return f" in {which}, column {column!r} ({cell!r})"
+    try:
+        for row, cells in enumerate(csv.reader(lines, delimiter=form.separator), -1):
+            names = names or cells
+            for place, cell in enumerate(cells):
+                if not _fits(cell, form.encoding):
+                    which = "the names of its columns" if row < 0 else f"row {row}"
+                    column = names[place] if place < len(names) else place
+                    return f" in {which}, column {column!r} ({cell!r})"
+    except csv.Error:  # such as a cell of more than 131,072 signs
+        pass
     return ""
+
+
+def _fits(cell: str, encoding: str) -> bool:
+    try:
+        cell.encode("latin-1").decode(encoding)
+    except UnicodeError:
+        return False
+    return True

@@ -23,7 +23,12 @@ def read_parquet(
 ) -> pa.Table:
     """Read a parquet file. It contains the types of its columns."""
     options_of(location, argument, ())
-    return pa.parquet.ParquetFile(location.path).read()
+    return checked_parquet(location.path)
+
+
+def checked_parquet(path: Path) -> pa.Table:
+    """Read a parquet file whose pages are as their checksums say, if it has checksums."""
+    return pa.parquet.ParquetFile(path, page_checksum_verification=True).read()
 
 
 def parts_of(folder: Path) -> list[Path]:
@@ -84,7 +89,7 @@ def read_folder(
 
 
 def _read_part(path: Path, folder: Path) -> pa.Table:
-    table = pa.parquet.ParquetFile(path).read()
+    table = checked_parquet(path)
     for parent in path.relative_to(folder).parts[:-1]:
         name, equals, value = (unquote(text) for text in parent.partition("="))
         if equals:

@@ -13,12 +13,17 @@ from l0.data.readers.csv_form import CsvForm
 from l0.data.writers.unwritable import check_readable
 
 
+def checked_write(table: pa.Table, path: Path) -> None:
+    """Write a parquet file with checksums, so that whoever reads it notices damage."""
+    pa.parquet.write_table(table, path, write_page_checksum=True)
+
+
 def write_parquet(
     table: pa.Table, location: Location, draft: Path, form: CsvForm | None
 ) -> list[str]:
     """Write a parquet file, in which the descriptions of columns are metadata."""
     check_readable(table, location)
-    pa.parquet.write_table(table, draft)
+    checked_write(table, draft)
     return []
 
 

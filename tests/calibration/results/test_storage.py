@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from l0.calibration import CalibrationProblem, CalibrationResult
 from l0.calibration.results import storage
@@ -195,6 +197,22 @@ def test_a_damaged_file_is_named_in_one_line(result, tmp_path, name, damage):
     with pytest.raises(InputError, match=rf"{name}' .*calibrate again$") as caught:
         CalibrationResult.load(tmp_path / "out")
     assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_bit_that_is_flipped_in_the_weights_is_noticed(result, tmp_path, share, bit):
+    result.save(tmp_path / "out")
+    path = tmp_path / "out" / "weights.parquet"
+    content = bytearray(path.read_bytes())
+    content[int(share * len(content))] ^= 1 << bit
+    path.write_bytes(bytes(content))
+    try:
+        loaded = CalibrationResult.load(tmp_path / "out")
+    except InputError:
+        return
+    # The bit was in a part that has no data, such as a statistic of a page.
+    assert loaded.tables["weights"].equals(result.tables["weights"])
 
 
 @pytest.mark.parametrize(("name", "rows"), [("targets.csv", 8), ("weights.parquet", 30)])

@@ -24,6 +24,15 @@ def test_the_cell_that_does_not_fit_is_named(tmp_path, text, where, types):
     assert read_table(f"{tmp_path}/a.csv#encoding=latin-1", "records", types)[0].num_rows > 0
 
 
+@pytest.mark.parametrize(
+    "content", [b"a,b\rx,\xff\r", b"a,b\n" + b"x" * 200_000 + b"\xff", b"a\n\x00\n\xff\n"]
+)
+def test_rows_that_python_does_not_read_either_are_refused_in_words(tmp_path, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"is not UTF-8 text"):
+        check_encoding(Location(tmp_path / "a.csv"), CsvForm(), "records")
+
+
 def test_utf_16_needs_its_name_and_is_read_with_it(tmp_path):
     (tmp_path / "a.csv").write_bytes("town,n\nOrléans,2\n".encode("utf-16"))
     table, _ = read_table(f"{tmp_path}/a.csv#encoding=utf-16", "records")

@@ -54,7 +54,7 @@ class Axis:
             first = math.ceil(self.low / step - 1e-9)
             last = math.floor(self.high / step + 1e-9)
             return [step * place for place in range(first, last + 1)]
-        decades = math.log10(self.high / self.low)
+        decades = math.log10(self.high) - math.log10(self.low)
         every = math.ceil(decades / (most + 1))
         steps = next(steps for least, steps in _LOG_STEPS if decades > least)
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)

@@ -8,6 +8,10 @@ from l0.calibration.results.report import drawing
 positive = st.floats(1e-6, 1e9)
 
 
+def test_an_axis_may_span_all_numbers():
+    assert 1 < len(drawing.Axis(1e-307, 1e307, 0, 1, log=True).ticks()) <= 10
+
+
 @given(positive, st.floats(1.1, 1e9), st.booleans())
 def test_ticks_are_few_and_inside_the_axis(low, factor, log):
     axis = drawing.Axis(low, low * factor, 0, 100, log)

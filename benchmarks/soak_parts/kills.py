@@ -1,0 +1,54 @@
+"""Runs that are killed at random moments, by a signal that no program can see."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+from soak_parts import survey
+from soak_parts.tally import Tally
+
+
+def run(scratch: Path, seconds: float, seed: int) -> list[Tally]:
+    """Kill runs over an earlier result, which must stay whole, and then run undisturbed.
+
+    A folder that is new to the run must not be there unless it is whole.
+    """
+    end, chance = time.perf_counter() + seconds, random.Random(seed)
+    survey.write(scratch)
+    old, new = scratch / "old", scratch / "new"
+    before = time.perf_counter()
+    _finish(survey.start(scratch, old, keep=survey.KEEP // 2))
+    usual = time.perf_counter() - before
+    _finish(survey.start(scratch, scratch / "reference"))
+    whole = {survey.digest(old): "earlier", survey.digest(scratch / "reference"): "new"}
+    tally, ended = Tally("killed at a random moment (kill -9)"), {"earlier": 0, "new": 0}
+    while time.perf_counter() < end:
+        out = old if tally.tries % 2 else new
+        process = survey.start(scratch, out)
+        moment = chance.uniform(0.3, 1.1) * usual
+        time.sleep(moment)
+        process.kill()
+        process.communicate()
+        tally.tries += 1
+        try:
+            if out.exists():
+                ended[whole[survey.digest(out)]] += 1
+        except Exception as error:  # whatever it is, the folder is not whole
+            tally.faults.append(f"killed after {moment:.2f} s: {error!r}")
+    _finish(survey.start(scratch, new))
+    if whole.get(survey.digest(new)) != "new":
+        tally.faults.append("a run after the killed ones has other weights")
+    litter = [path for path in scratch.iterdir() if path.name.startswith(".")]
+    tally.note = (
+        f"{ended['earlier']} left the earlier result and {ended['new']} the new one; "
+        f"{len(litter)} left a hidden folder beside it"
+    )
+    return [tally]
+
+
+def _finish(process: object) -> None:
+    printed, complaints = process.communicate(timeout=300)  # type: ignore[attr-defined]
+    if process.returncode:  # type: ignore[attr-defined]
+        raise RuntimeError(f"an undisturbed run failed: {printed}{complaints}")
