@@ -1,3 +1,4 @@
+import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 import pytest
@@ -18,3 +19,14 @@ def test_a_broken_file_is_named(tmp_path):
     (tmp_path / "a.feather").write_text("no feather")
     with pytest.raises(InputError, match=r"`records`: cannot read '.*a.feather': .*write it again"):
         read_table(tmp_path / "a.feather", "records")
+
+
+def test_places_of_texts_outside_of_the_file_are_refused(tmp_path):
+    file = tmp_path / "a.feather"
+    pa.feather.write_feather(pa.table({"a": ["one", "two"]}), file, compression="uncompressed")
+    content = file.read_bytes()
+    ends = np.array([0, 3, 6], np.int32).tobytes()
+    assert ends in content
+    file.write_bytes(content.replace(ends, np.array([0, 3, 2**30], np.int32).tobytes()))
+    with pytest.raises(InputError, match=r"`records`: cannot read .*offset.*write it again"):
+        read_table(file, "records")
