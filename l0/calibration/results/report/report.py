@@ -99,8 +99,9 @@ def _lead(
         f"{kept} {many} with a mean error of {percent(m['loss'])}, where the design weights of all "
         f"records are off by {percent(fit['before']['loss'])}."
     )
-    worth = amount(round(m["effective_sample_size"]))
-    second = f"With these weights, they are as precise as {worth} records of equal weight"
+    worth = round(m["effective_sample_size"])
+    equal = "1 record" if worth == 1 else f"{amount(worth)} records of equal weight"
+    second = f"With these weights, they are as precise as {equal}"
     if untargeted is not None:
         second += (
             f", and {amount(untargeted['n'])} statistics that nobody asked for are off by "
