@@ -1,4 +1,4 @@
-"""The files that the command line writes for `--write` and `l0 select`: checked before any work."""
+"""The files that the command line writes beside a result: checked before any work."""
 
 from __future__ import annotations
 
@@ -82,11 +82,7 @@ def check_outputs(
         check_apart(output.path, inputs, argument)
         if path in written:
             raise InputError(f"`{argument}`: {shown!r} is written twice; name another file")
-        if folder.resolve() in path.parents:
-            raise InputError(
-                f"`{argument}`: {shown!r} is inside of the folder {str(folder)!r} of the result, "
-                "which holds nothing else; write beside it"
-            )
+        check_beside(output.path, folder, argument)
         parent = next(each for each in path.parents if each.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
             raise InputError(
@@ -94,3 +90,20 @@ def check_outputs(
                 "writable folder; name another place"
             )
         written.add(path)
+
+
+def check_page(path: Path, folders: Sequence[Path], argument: str) -> None:
+    """Refuse a page on results that is a folder, or inside of the folder of a result."""
+    for folder in folders:
+        check_beside(path, folder, argument)
+    if path.is_dir():
+        raise InputError(f"`{argument}`: {str(path)!r} is a folder; name a file")
+
+
+def check_beside(path: Path, folder: Path, argument: str) -> None:
+    """Refuse a file inside of the folder of a result, where it could replace a part of it."""
+    if folder.resolve() in locate(path).path.resolve().parents:
+        raise InputError(
+            f"`{argument}`: {str(path)!r} is inside of the folder {str(folder)!r} of the result, "
+            "which holds nothing else; write beside it"
+        )

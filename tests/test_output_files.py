@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from l0.common.errors import InputError
-from l0.output_files import Output, check_outputs, outputs_of
+from l0.output_files import Output, check_outputs, check_page, outputs_of
 
 RECORDS, MEMBERS = Path("homes.csv"), {"person": "persons.csv"}
 
@@ -65,3 +65,21 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch, name, package):
         InputError, match=rf"`--write`: writing .*needs the package {package}; inst"
     ):
         check_outputs([Output(RECORDS, tmp_path / name)], [RECORDS], tmp_path / "out", None)
+
+
+@pytest.mark.parametrize(
+    ("path", "match"),
+    [
+        ("b/run.json", r"`--out`: 'b/run.json' is inside of the folder 'b' of the result.*beside"),
+        ("a/deep/../page.html", r"is inside of the folder 'a' of the result"),
+        ("pages", r"`--out`: 'pages' is a folder; name a file"),
+        ("a", r"`--out`: 'a' is a folder; name a file"),
+    ],
+)
+def test_a_page_on_results_does_not_replace_a_part_of_them(tmp_path, monkeypatch, path, match):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b", "pages"):
+        Path(folder).mkdir()
+    check_page(Path("pages/page.html"), [Path("a"), Path("b")], "--out")
+    with pytest.raises(InputError, match=match):
+        check_page(Path(path), [Path("a"), Path("b")], "--out")

@@ -139,9 +139,10 @@ def _checked_margins(
 ) -> list[tuple[str, ...]]:
     """Check the entity and the margins. Without any, there is one without a column."""
     if entity is not None and entity not in survey.members:
+        nearest = f"; {closest(entity, survey.members)}" if survey.members else ""
         raise InputError(
-            f"`entity` is {entity!r}, and no table in `members` has this name; leave it out for "
-            f"the records; {closest(entity, survey.members)}"
+            f"`entity` is {entity!r}, and no table in `members` has this name; pass its table, or "
+            f"leave `entity` out for the records{nearest}"
         )
     units = survey.members[entity] if entity else survey.records
     margins = {

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from l0.calibration.options import Option, Options, SurveyOptions, TableOptions, known
+from l0.cli.wording import as_options
 from l0.common.errors import InputError
 
 
@@ -40,6 +41,7 @@ def takes_some(*names: str) -> Callable[[Command], Command]:
 
 def _with_options(command: Command, options: Mapping[str, Option]) -> Command:
     signature = inspect.signature(command, eval_str=True)
+    written = {name: f"--{name.replace('_', '-')}" for name in known(SurveyOptions)}
     parameters = [each for each in signature.parameters.values() if each.name != "options"]
     for name, option in options.items():
         if option.read is None:
@@ -48,8 +50,10 @@ def _with_options(command: Command, options: Mapping[str, Option]) -> Command:
         kind: Any = option.read if plain else Any
         if option.repeated:
             kind = list[kind]
+        # A text that names its own option means a thing of this name.
+        others = {other: text for other, text in written.items() if other != name}
         asked = typer.Option(
-            help=option.text + (" May be repeated." if option.repeated else ""),
+            help=as_options(option.text, others) + (" May be repeated." if option.repeated else ""),
             metavar=option.metavar,
             parser=None if plain else _parser(option.read),
         )

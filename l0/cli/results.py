@@ -49,7 +49,9 @@ def compare(
     Targets are matched by name, and records by key.
     """
     from l0.calibration import compare as run_compare
+    from l0.output_files import check_page
 
+    check_page(out, [a, b], "--out")
     found: Any = run_compare(a, b)
     found.to_html(out)
     conclude(found.metrics, found.summary(), out, quiet, as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +13,13 @@ from l0.cli.app import FOUND_SOMETHING, app
 from l0.cli.arguments import NRecords, Records, Targets
 from l0.cli.options import takes_some, with_members
 from l0.cli.output import say
+from l0.cli.wording import as_options, options_of
 
 
 @app.command()
 @takes_some("bounds", "weight_bounds", "must_keep", "quotas")
 def check(
+    ctx: typer.Context,
     records: Records,
     targets: Targets,
     n_records: NRecords = None,
@@ -39,6 +42,7 @@ def check(
     found = run_check(
         records, targets, n_records=n_records, max_seconds=max_seconds, **with_members(options)
     )
+    found = _in_options(found, ctx)
     if as_json:
         tables = {"findings": found.table.to_pylist(), "groups": found.group_table.to_pylist()}
         sizes = {"n_records": found.n_records, "n_targets": found.n_targets}
@@ -47,6 +51,20 @@ def check(
         typer.echo(found.summary())
     if not found.ok:
         raise typer.Exit(FOUND_SOMETHING)
+
+
+def _in_options(found: Any, ctx: typer.Context) -> Any:
+    """Write the findings of a check in the words of the command line."""
+    import pyarrow as pa
+
+    application: Any = ctx.parent
+    words = options_of(ctx.command, application.command.commands["calibrate"])
+    table = found.table
+    for name in ("what", "remedy"):
+        texts = [as_options(text, words) for text in table.column(name).to_pylist()]
+        column = pa.array(texts, pa.string())
+        table = table.set_column(table.column_names.index(name), name, column)
+    return replace(found, table=table)
 
 
 @app.command("targets")

@@ -20,7 +20,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If there is no room or no permission. No temporary file remains.
+        If there is no room or no permission, or if the path is a folder. No temporary file remains.
 
     Examples
     --------
@@ -34,6 +34,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     ['numbers.txt']
     """
     target = Path(path).resolve()
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "a folder has this name; name a file", str(path))
     with _cleaned(target) as scratch:
         draft = scratch / target.name
         yield draft

@@ -10,16 +10,19 @@ _WORDS = ((1e12, 1e12, "trillion"), (1e9, 1e9, "billion"), (1e7, 1e6, "million")
 
 
 def percent(share: float) -> str:
-    """Write a share >= 0 as a percentage.
+    """Write a share as a percentage. Some shares are negative: those of negative weights.
 
     Examples
     --------
     >>> from l0.common.formatting import percent
-    >>> percent(0.01834), percent(0.99999), percent(1e-9)
-    ('1.83%', '>99.9%', '<0.001%')
+    >>> percent(0.01834), percent(0.99999), percent(1e-9), percent(-0.25)
+    ('1.83%', '>99.9%', '<0.001%', '−25%')
     """
     if share == 0:
         return "0%"
+    if share < 0:
+        size = percent(-share)
+        return {"<": ">", ">": "<"}.get(size[0], "") + "−" + size.lstrip("<>")
     if share < 0.999999e-5:
         return "<0.001%"
     if 0.9995 <= share < 1:

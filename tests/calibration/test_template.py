@@ -156,7 +156,11 @@ def test_units_without_a_label_are_in_no_cell_and_it_says_so(caplog):
         ({"by": ["pets"]}, "'pets', which is list<.*; convert it to text"),
         ({"variables": ["incme"]}, "`variables` names the column 'incme'.* closest: 'income'"),
         ({"variables": ["area"]}, "the variable 'area' .* not a number"),
-        ({"entity": "person"}, "`entity` is 'person', and no table in `members` has this name"),
+        (
+            {"entity": "person"},
+            "`entity` is 'person', and no table in `members` has this name; pass its "
+            "table, or leave `entity` out for the records$",
+        ),
         ({"kind": "numpy"}, "`kind` is 'numpy'"),
     ],
 )

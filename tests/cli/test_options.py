@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from typer.main import get_command
 
 from l0.calibration import CalibrationResult
+from l0.cli import app
 from tests.cli.running import l0_, refused
 
 
@@ -155,3 +157,12 @@ def test_holdout_may_be_repeated(files):
     saved = CalibrationResult.load("l0-result")
     assert saved.metrics["n_holdout"] == 5
     assert saved.run["arguments"]["holdout"] == ["wealth*", "group:person earnings by age"]
+
+
+def test_help_names_the_options_of_the_command_line():
+    command = get_command(app).commands["calibrate"]
+    texts = {parameter.name: parameter.help for parameter in command.params
+             if parameter.param_type_name == "option"}  # fmt: skip
+    assert "(see `--zero-weights`)" in texts["weight"]
+    assert "given like `--bounds`" in texts["weight_bounds"]
+    assert "The table of the result is `replicates`" in texts["replicates"]

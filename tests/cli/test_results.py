@@ -152,3 +152,7 @@ def test_compare_prints_what_was_won_and_lost_and_writes_a_page(files):
     assert Path("again.html").is_file()
     wrong = l0_("compare", "one", "nowhere")
     assert wrong.exit_code == 2 and "has no saved result" in wrong.stderr
+    before = Path("other/run.json").read_bytes()
+    wrong = l0_("compare", "one", "other", "--out", "other/run.json")
+    assert wrong.exit_code == 2 and "`--out`: 'other/run.json' is inside of" in wrong.stderr
+    assert Path("other/run.json").read_bytes() == before

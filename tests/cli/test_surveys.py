@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -51,6 +52,23 @@ def test_check_as_json_with_the_options_of_a_fit(files):
     (joint,) = [row for row in shown["findings"] if row["about"] == "joint reach"][:1]
     assert joint["what"].startswith("20 records within these bounds reach together at most")
     assert "must be an integer" in refused("check", *given, "--n-records", 401)
+
+
+def test_check_names_the_options_of_the_command_line(files):
+    given = survey_arguments(files)
+    targets = pa.csv.read_csv(given[1])
+    thousands = pa.compute.multiply(targets.column("value"), 1000.0)
+    place = targets.column_names.index("value")
+    pa.csv.write_csv(targets.set_column(place, "value", thousands), "thousands.csv")
+    Path("quotas.csv").write_text("state,max_records\n01,0\n")
+    ended = l0_("check", given[0], "thousands.csv", *given[2:], "--quotas", "quotas.csv")
+    text = " ".join(ended.stdout.split())
+    assert "`--weight` and `targets` are not on one scale" in text
+    assert "pass `--no-check-scale`." in text
+    assert "because `--n-records` is not given. What to do: give `--n-records`, or raise" in text
+    ended = l0_("check", given[0], "thousands.csv", *given[2:], "--json")
+    (found,) = (each for each in json.loads(ended.stdout)["findings"] if each["about"] == "scale")
+    assert found["remedy"].endswith("pass `--no-check-scale`")
 
 
 def test_targets_writes_a_template_that_the_design_weights_meet(files, source):

@@ -47,6 +47,16 @@ def test_a_file_is_seen_only_when_whole(tmp_path):
     assert (tmp_path / "a.txt").exists()
 
 
+def test_a_folder_in_the_place_of_a_file_is_refused_by_its_own_name(tmp_path):
+    (tmp_path / "page.html").mkdir()
+    with (
+        pytest.raises(IsADirectoryError, match=r"a folder has this name; name a file: '.*/page.h"),
+        whole_file(tmp_path / "page.html"),
+    ):
+        pass
+    assert names(tmp_path) == ["page.html"]
+
+
 def test_a_folder_is_written_and_replaced_as_a_whole(tmp_path):
     write(tmp_path / "out", "one")
     write(tmp_path / "out", "two")

@@ -21,6 +21,14 @@ def test_percent_is_right_to_three_digits(share):
 
 @pytest.mark.parametrize(
     ("share", "text"),
+    [(-0.25, "−25%"), (-1.0, "−100%"), (-3.47, "−347%"), (-1e-9, ">−0.001%"), (-0.9999, "<−99.9%")],
+)
+def test_a_negative_share_is_not_written_as_a_small_one(share, text):
+    assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
     [(0.0183, "+1.83%"), (-1.0, "−100%"), (0.0, "0%"), (-1e-9, "<0.001%"), (3.47, "+347%")],
 )
 def test_signed(share, text):

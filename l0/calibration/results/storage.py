@@ -183,8 +183,8 @@ def _write_csv(table: pa.Table, path: Path) -> None:
     with path.open("wb") as file:
         # pyarrow quotes all column names, which simple readers do not expect.
         names = io.StringIO()
-        csv.writer(names, lineterminator="\n").writerow(table.column_names)
-        file.write(names.getvalue().encode())
+        csv.writer(names).writerow(table.column_names)  # its line end makes it quote both of these
+        file.write(names.getvalue().removesuffix("\r\n").encode() + b"\n")
         # pyarrow (26) writes wrong bytes for chunks without rows, which concatenated tables have.
         pa.csv.write_csv(table.combine_chunks(), file, pa.csv.WriteOptions(include_header=False))
 

@@ -75,6 +75,22 @@ def test_labels_stand_beside_the_targets_and_are_stored(tables, tmp_path):
     assert labels_of(again.tables["targets"].column_names) == []
 
 
+@pytest.mark.parametrize("name", ["x\ry", "x\r\ny", "x\ny", '"', "", "nan", "row", "\ufeffx"])
+def test_odd_labels_and_names_of_label_columns_are_stored(tmp_path, name):
+    levels = ["01", "1", "1.0", "nan", "NULL", "N/A", " ", "a\rb", "a\r\nb", '"', ","]
+    homes = pd.DataFrame({"id": np.arange(110), "w": 10.0, name: levels * 10})
+    targets = pd.DataFrame({"variable": "count", name: [*levels, None], "value": 100.0})
+    targets.loc[len(levels), "value"] = 1100.0
+    result = l0.calibrate(homes, targets, key="id", weight="w")
+    assert result.targets[name].to_list() == [*levels, ""]
+    result.save(tmp_path / "out")
+    loaded = CalibrationResult.load(tmp_path / "out")
+    assert loaded.tables["targets"].equals(result.tables["targets"])
+    loaded.to_html(tmp_path / "again.html")
+    again = (tmp_path / "again.html").read_bytes()
+    assert again == (tmp_path / "out" / "report.html").read_bytes()
+
+
 @pytest.mark.parametrize("bounds", [None, (0.5, 2.0)])
 def test_a_spoilt_target_is_suspect_whatever_the_bounds(tmp_path, bounds):
     rng = np.random.default_rng(2)

@@ -58,7 +58,7 @@ def _environment() -> Environment:
     environment.globals["inlined"] = lambda name: Markup(_read(name))
     environment.filters.update(
         percent=percent, amount=amount, stated=stated, stated_size=stated_size,
-        code=_code, cell=write_cell, embedded=embedded,
+        code=_code, cell=write_cell, embedded=embedded, kept=_kept,
     )  # fmt: skip
     return environment
 
@@ -70,3 +70,8 @@ def _read(name: str) -> str:
 def _code(text: str) -> Markup:
     """Write what stands between backticks as code."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _kept(text: str) -> Markup:
+    """Write an attribute that a script compares: HTML would read a carriage return as a newline."""
+    return Markup(str(escape(text)).replace("\r", "&#13;"))

@@ -27,6 +27,7 @@ from l0.calibration.results.report.target_table import (
     label_choices,
     suspect_factors,
     target_table,
+    worse_than_before,
 )
 from l0.calibration.results.report.tiles import HEAT, strips
 from l0.calibration.results.report.untargeted_part import (
@@ -67,6 +68,7 @@ def render(metrics: Metrics, run: Mapping[str, Any], tables: Mapping[str, pa.Tab
         lead=_lead(metrics, fit, untargeted, full),
         certificate=certificate(metrics),
         fit=fit,
+        n_worse_held=int(worse_than_before(held_out(tables["targets"])).sum()),
         n_suspect=int(np.sum(~np.isnan(suspect_factors(tables["targets"])))),
         all_targets=target_table(tables["targets"]),
         strips=strips(label_choices(tables["targets"]), tables["targets"].column("relative_error")),
@@ -99,8 +101,9 @@ def _lead(
         f"{kept} {many} with a mean error of {percent(m['loss'])}, where the design weights of all "
         f"records are off by {percent(fit['before']['loss'])}."
     )
-    worth = amount(round(m["effective_sample_size"]))
-    second = f"With these weights, they are as precise as {worth} records of equal weight"
+    worth = round(m["effective_sample_size"])
+    equal = "1 record" if worth == 1 else f"{amount(worth)} records of equal weight"
+    second = f"With these weights, they are as precise as {equal}"
     if untargeted is not None:
         second += (
             f", and {amount(untargeted['n'])} statistics that nobody asked for are off by "

@@ -98,6 +98,18 @@ def test_negative_weights_are_counted_and_not_drawn():
     assert f"{negative} weights are negative, and not in the chart" in words(rendered(result))
 
 
+def test_shares_of_negative_weights_and_one_effective_record_are_said():
+    A = np.array([[1.0] * 6, [1, 2, 3, 4, 5, 6]])
+    few = CalibrationProblem.from_matrix(A, [60, 350], np.full(6, 10.0))
+    result = few.solve(distance="linear", exact=True)
+    smallest = result.values.min() / result.values.sum()
+    assert smallest < -0.1
+    text = words(rendered(result))
+    assert f" {percent(smallest)} " in text and " <0.001% The run" not in text
+    one = {**result.metrics, "effective_sample_size": 1.2}
+    assert "as precise as 1 record." in words(render(one, result.run, result.tables))
+
+
 def test_names_and_keys_stay_text(page):
     assert "<script>alert" not in page
     assert words(page).count(f"target 0 {NASTY}") >= 1

@@ -1,9 +1,13 @@
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
+import l0
 from l0.calibration import CalibrationProblem
+from l0.calibration.results.report.report import render
 from l0.calibration.results.report.target_table import FLAGS, target_table, worse_than_before
+from tests.calibration.results.report.browser import words
 
 
 def errors(before, after):
@@ -59,3 +63,21 @@ def test_a_suspect_target_is_flagged_with_how_many_times():
     assert FLAGS[2] in columns["flags"].marks(1) and FLAGS[2] not in columns["flags"].marks(0)
     assert columns["suspect_factor"].text(0) == ""
     assert columns["suspect_factor"].text(1) == "6.123 times what similar targets say"
+
+
+def test_the_text_counts_the_flags_of_the_table_those_of_held_out_targets_too():
+    rng = np.random.default_rng(0)
+    homes = pd.DataFrame({"w": rng.uniform(5, 15, 300), "g": rng.choice(list("abcdef"), 300)})
+    totals = homes.groupby("g")["w"].sum()
+    targets = pd.DataFrame({"variable": "count", "g": totals.index, "value": totals.values * 1.01})
+    result = l0.calibrate(
+        homes, targets, weight="w", n_records=20, method="random", holdout=["*g=a", "*g=b"]
+    )
+    table = result.tables["targets"]
+    worse = worse_than_before(table)
+    held = [status == "held out" for status in table.column("status").to_pylist()]
+    n, n_held = int(worse.sum()), int(worse[held].sum())
+    assert n_held
+    text = words(render(result.metrics, result.run, result.tables))
+    were = "was" if n_held == 1 else "were"
+    assert f"{n} target" in text and f", {n_held} of which {were} held out; the table" in text

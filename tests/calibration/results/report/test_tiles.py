@@ -104,5 +104,46 @@ def test_a_tile_filters_the_table_by_click_and_says_so(page, tmp_path):
     assert re.fullmatch(r"TX \S+% mean error, 1 target", seen[5])
 
 
+def test_every_tile_filters_whatever_the_label_has(tmp_path):
+    levels = [
+        "a\r\nb",
+        "a\nb",
+        "\r",
+        " ",
+        '"',
+        "1",
+        "01",
+        "nan",
+        "&#13;",
+        NASTY,
+        "a,b",
+        "</script>",
+    ]
+    homes = pd.DataFrame({
+        "id": np.arange(120), "w": 10.0, "x\r\ny": levels * 10, "A": levels[:6] * 20,
+    })  # fmt: skip
+    targets = pd.DataFrame([
+        {"variable": "count", name: level, "value": 10.0 * (homes[name] == level).sum()}
+        for name in ("x\r\ny", "A") for level in sorted(set(homes[name]))
+    ])  # fmt: skip
+    targets = pd.concat([targets, targets.assign(variable="w")]).assign(
+        value=lambda frame: frame["value"] * frame["variable"].map({"count": 1, "w": 10})
+    )
+    result = l0.calibrate(homes, targets, key="id", weight="w")
+    script = """
+        const table = document.getElementById("targets-table").dataTable;
+        const seen = [...document.querySelectorAll(".tiles button")].map((button) => {
+            button.click();
+            const found = [table.shown.length, button.ariaPressed];
+            button.click();
+            return [...found, table.shown.length].join();
+        });
+        document.body.dataset.told = JSON.stringify(seen);
+    """
+    page = render(result.metrics, result.run, result.tables)
+    seen = json.loads(told(page, script, tmp_path))
+    assert seen.count("2,true,36") == 18 and seen.count("18,true,36") == 2 and len(seen) == 20
+
+
 def test_the_tiles_fit_a_phone(page, tmp_path):
     assert width_in_a_window(page, 390, tmp_path) <= 390
