@@ -33,6 +33,7 @@ CALIBRATION = [
     ["options"],
     ["inputs"],
     ["problem"],
+    ["checkpoints"],
     ["reading", "preconditions"],
     ["diagnosis"],
     ["sampling"],
