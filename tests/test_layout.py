@@ -44,7 +44,7 @@ CALIBRATION = [
     ["variance"],
     ["results"],
     ["checks"],
-    ["holdout", "replicate"],
+    ["holdout", "replicate", "compiled"],
     ["solve"],
     ["cross_validation", "trace"],
     ["api"],
