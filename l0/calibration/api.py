@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 
 from l0.calibration.checking import MAX_SECONDS, check_problem
+from l0.calibration.compiled import read_problem, write_problem
 from l0.calibration.cross_validation import cross_validate
 from l0.calibration.diagnosis.report import CheckReport
 from l0.calibration.evaluation.matrix_statistics import MatrixStatistics
@@ -344,6 +345,58 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             inputs=None,
             survey=None,
         )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the problem to a file, from which `load` gives it back without a new reading.
+
+        The file has the matrix, the targets, and all columns of the survey. It is written whole or
+        not at all, with a digest, and has no code in it.
+
+        Parameters
+        ----------
+        path : str or Path
+            A name such as ``homes.l0``. A file that is there is replaced.
+
+        Raises
+        ------
+        OSError
+            If there is no room or no permission.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from l0.calibration import CalibrationProblem
+        >>> A = np.array([[1.0, 1.0, 1.0], [0.0, 5.0, 9.0]])
+        >>> CalibrationProblem.from_matrix(A, [30, 120], [10, 10, 10]).save("three.l0")
+        >>> CalibrationProblem.load("three.l0")
+        <CalibrationProblem: 3 records, 2 targets>
+        """
+        write_problem(path, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> CalibrationProblem[Any]:
+        """Take a problem from a file that `save` wrote.
+
+        The file is checked, and then mapped into memory: several processes on one machine share
+        it. It must stay as it is while the problem is in use. Fits give the same bits as those of
+        the problem that was saved.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        CalibrationProblem
+
+        Raises
+        ------
+        InputError
+            If the file is damaged, of another kind, or from another version with another layout.
+        FileNotFoundError
+            If there is no file.
+        """
+        return cls(**read_problem(path))
 
     @takes(Options)
     def solve(

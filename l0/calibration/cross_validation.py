@@ -31,6 +31,8 @@ def cross_validate(
                 f"`{name}`: a cross-validation holds out each of `families` in turn, and keeps "
                 "errors alone; leave it out"
             )
+    if options["checkpoint"] is not None:
+        raise InputError("`checkpoint`: a cross-validation keeps none; leave it out")
     # All patterns are checked before the first fit.
     named = {_name(each): each for each in _checked(families)}
     parts = {name: hold_out(problem, each, "families").held_out for name, each in named.items()}

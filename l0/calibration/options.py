@@ -16,6 +16,8 @@ from l0.calibration.progress import Listener
 from l0.common.errors import InputError, closest
 
 if TYPE_CHECKING:
+    import os
+
     # `l0 --help` shows the options, and must not wait for torch.
     import torch
     from numpy.typing import ArrayLike
@@ -355,6 +357,29 @@ class Options(TypedDict, total=False):
             "Whether the result keeps the problem in memory, so that its method `replicate` can "
             "make replicate weights later.",
             None,
+        ),
+    ]
+    checkpoint: Annotated[
+        "str | os.PathLike[str] | None",
+        Option(
+            "path",
+            None,
+            "Folder in which the run keeps what it has computed: the result of each stage, and the "
+            "state of long ones about every half minute. If the run is killed, `resume` goes on "
+            "from there. The folder can be removed when the result is saved.",
+            str,
+            "FOLDER",
+        ),
+    ]
+    resume: Annotated[
+        bool,
+        Option(
+            "bool",
+            False,
+            "Whether to go on with the run of the folder `checkpoint`, or to start one if the "
+            "folder has none. The result is the same to the last bit as without an interruption. "
+            "The tables and all other options must be the same.",
+            bool,
         ),
     ]
     check_scale: Annotated[

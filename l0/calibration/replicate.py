@@ -117,7 +117,11 @@ class Replicator:
         generator = np.random.default_rng([self.seed, STREAM])
         factors, rscales = _columns(context, selection, fit, settings, generator)
         program, rows, _ = program_of(context.objective, selection)
-        fitted = fit_columns(program, fit.solution, factors)
+        fitted = context.stages.once(
+            "replicates",
+            Columns,
+            lambda: fit_columns(program, fit.solution, factors, context.stages),
+        )
         notes, counts = _missed(context, program, fit, fitted, factors, rows)
         weights = fitted.weights
         if isinstance(settings, Jackknife) and not settings.selection_error_only:

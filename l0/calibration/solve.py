@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from l0.calibration.checkpoints.opening import check_checkpoint, opened
 from l0.calibration.checks import (
     check_exact,
     check_exact_is_possible,
@@ -67,6 +69,8 @@ from l0.common.validation import flag, whole_number
 logger = logging.getLogger(__name__)
 
 EPOCHS = 400
+#: Options that no result depends on.
+NOT_OF_THE_RESULT = ("checkpoint", "resume")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,67 +121,95 @@ def solve(
     replication = checked_replicates(options["replicates"])
     whole = without_design_columns(problem, replication)
     problem = hold_out(whole, options["holdout"])
+    folder = check_checkpoint(options["checkpoint"], options["resume"])
     with progress_bar(options["progress"]) as listener:
         context, reasons = prepare(problem, budget, options, listener)
         if replication is not None:
             check_replicates_fit(context, budget)
-        together = check_joint_reach(context, budget or problem.n_records, reasons)
-        with without_autocast(context.objective.device):
-            if budget is None:
-                context, fit = with_reference(context, None)
-                solved = _concluded(context, all_candidates(context), fit, None, reasons, together)
-            else:
-                full_file = None
-                if needs_reference(problem, selector):
-                    context, full_file = with_reference(context, budget)
-                context = with_soft_targets(context, budget)
-                selection = selector.select(context, budget)
-                if replication is not None:
-                    check_replicates_fit_selection(context, selection)
-                solved = fit_selection(context, selection, full_file, reasons, together)
-        context = solved.context
-        records = solved.selection.records
-        as_came = records[np.argsort(problem.record_order[records])]
         run = describe_run(whole, method, _arguments(context, budget, options))
-        result: CalibrationResult[Any] = CalibrationResult(
-            indices=np.sort(problem.record_order[records]),
-            metrics=solved.metrics,
-            run={**run, "notes": solved.notes},
-            tables={
-                **solved.tables,
-                "history": context.history.table(),
-                "calibration_log": context.history.log(),
-            },
-            kind=problem.kind,
-            _evaluate=partial(
-                evaluate,
-                problem,
-                as_came,
-                fit=solved.fit,
-                candidates=context.candidates,
-                reference=context.reference,
-                trained=context.trained,
-                reasons=reasons,
-                together=solved.together,
-            ),
-            _statistics=partial(
-                statistics_under,
-                problem,
-                as_came,
-                context.reference if "untargeted" in solved.tables else None,
-            ),
-            _replicate=Replicator(
-                context,
-                solved.selection,
-                solved.first,
-                solved.whole,
-                solved.metrics["loss"],
-                options["seed"],
-            ),
+        with opened(
+            folder, options["resume"], whole, run, context.generator, context.history
+        ) as stages:
+            context = replace(context, stages=stages)
+            solved = _solved(context, selector, budget, reasons, replication is not None)
+            run = {**run, "notes": [*solved.notes, *stages.notes]}
+            result = _result(problem, solved, run, reasons, options["seed"])
+            if replication is not None:
+                result = result.replicate(replication)
+    return result if options["keep_problem"] else replace(result, _replicate=None)
+
+
+def _solved(
+    context: FitContext,
+    selector: Selector,
+    n_records: int | None,
+    reasons: NDArray[np.str_],
+    replicated: bool,
+) -> Solved:
+    """Select records and fit their weights, or fit those of all records if `n_records` is None."""
+    problem, full_file = context.problem, None
+    together = check_joint_reach(context, n_records or problem.n_records, reasons)
+    with without_autocast(context.objective.device):
+        if n_records is None:
+            context, fit = with_reference(context, None)
+            return _concluded(context, all_candidates(context), fit, None, reasons, together)
+        if needs_reference(problem, selector):
+            context, full_file = with_reference(context, n_records)
+        context = with_soft_targets(context, n_records)
+        selection = context.stages.once(
+            "select", Selection, lambda: selector.select(context, n_records)
         )
-        if replication is not None:
-            result = result.replicate(replication)
-        return result if options["keep_problem"] else replace(result, _replicate=None)
+        if replicated:
+            check_replicates_fit_selection(context, selection)
+        return fit_selection(context, selection, full_file, reasons, together)
+
+
+def _result(
+    problem: Problem,
+    solved: Solved,
+    run: Mapping[str, Any],
+    reasons: NDArray[np.str_],
+    seed: int,
+) -> CalibrationResult[Any]:
+    """Make the result of a solved budget."""
+    context, records = solved.context, solved.selection.records
+    as_came = records[np.argsort(problem.record_order[records])]
+    return CalibrationResult(
+        indices=np.sort(problem.record_order[records]),
+        metrics=solved.metrics,
+        run=dict(run),
+        tables={
+            **solved.tables,
+            "history": context.history.table(),
+            "calibration_log": context.history.log(),
+        },
+        kind=problem.kind,
+        _evaluate=partial(
+            evaluate,
+            problem,
+            as_came,
+            fit=solved.fit,
+            candidates=context.candidates,
+            reference=context.reference,
+            trained=context.trained,
+            reasons=reasons,
+            together=solved.together,
+        ),
+        _statistics=partial(
+            statistics_under,
+            problem,
+            as_came,
+            context.reference if "untargeted" in solved.tables else None,
+        ),
+        _replicate=Replicator(
+            context,
+            solved.selection,
+            solved.first,
+            solved.whole,
+            solved.metrics["loss"],
+            seed,
+        ),
+    )
 
 
 def prepare(
@@ -247,7 +279,9 @@ def with_reference(context: FitContext, n_records: int | None) -> tuple[FitConte
     objective = context.objective
     if n_records is not None:
         objective = objective_of_full_file(objective)
-    fit = calibrate_full_file(replace(context, objective=objective))
+    fit = context.stages.once(
+        "full", Fit, lambda: calibrate_full_file(replace(context, objective=objective))
+    )
     return with_full_file(context, fit), fit
 
 
@@ -316,7 +350,7 @@ def fit_selection(
         What `prepare` and `check_joint_reach` found.
     """
     selection = obey(context, selection)
-    fit = refit(context, selection)
+    fit = context.stages.once("refit", Fit, lambda: refit(context, selection))
     return _concluded(context, selection, fit, full_file, reasons, together)
 
 
@@ -335,7 +369,7 @@ def _concluded(
     objective, problem, records = context.objective, context.problem, selection.records
     first, whole = fit, None
     if objective.whole is not None:
-        whole = whole_fit(context, selection, fit)
+        whole = context.stages.once("whole", WholeFit, lambda: whole_fit(context, selection, first))
         fit = whole.fit
     together = check_joint_reach_of_fit(context, len(records), fit, together)
     if objective.exact:
@@ -376,7 +410,11 @@ def _arguments(context: FitContext, n_records: int | None, options: Options) -> 
     An option that the command line has no text for is not needed to repeat a run.
     """
     described = known(Options)
-    told = {name: given for name, given in options.items() if described[name].read is not None}
+    told = {
+        name: given
+        for name, given in options.items()
+        if described[name].read is not None and name not in NOT_OF_THE_RESULT
+    }
     return {
         "n_records": n_records,
         **told,

@@ -56,6 +56,8 @@ def trace(
             "`replicates`: a frontier has no weights; leave it out, and calibrate with the budget "
             "that you choose"
         )
+    if options["checkpoint"] is not None:
+        raise InputError("`checkpoint`: a frontier keeps none; leave it out")
     run = Run(hold_out(problem, options["holdout"]), get_selector(method), options)
     solved = run.solve(budgets)
     notes = {metrics["n_records"]: of_budget for metrics, of_budget in solved if of_budget}

@@ -169,10 +169,13 @@ def _calibrate(
     **options: Any,
 ) -> None:
     from l0.calibration import calibrate
+    from l0.calibration.checkpoints.opening import check_checkpoint_apart
     from l0.calibration.results.storage import RESULT_FILES, check_log
     from l0.output_files import check_outputs, outputs_of
 
     check_replaceable(out, RESULT_FILES)
+    if options.get("checkpoint"):
+        check_checkpoint_apart(Path(options["checkpoint"]), out)
     check_log(log)
     members = options["members"]
     outputs = outputs_of(write, records, members)

@@ -519,6 +519,7 @@ def test_the_full_file_is_free_of_the_bounds_of_a_few_records(problem):
 def test_a_run_records_every_option_of_the_command_line(problem):
     arguments = problem.solve(30, "random", epochs=2).run["arguments"]
     named = {name for name, option in known(Options).items() if option.read is not None}
+    named -= {"checkpoint", "resume"}  # no result depends on them
     assert arguments.keys() == {"method", "n_records", *named}
 
 

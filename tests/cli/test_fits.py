@@ -58,6 +58,34 @@ def test_calibrate_does_what_the_library_does(files, source):
     np.testing.assert_array_equal(saved.values, expected.values)
 
 
+def test_a_run_goes_on_from_its_checkpoint(files):
+    again = ("calibrate", *files, "--n-records", 40, "--checkpoint", "kept", "--resume")
+    before = None
+    for _ in range(2):
+        ended = l0_(*again)
+        assert ended.exit_code == 0, ended.output
+        weights = Path("l0-result/weights.parquet").read_bytes()
+        assert weights == (before or weights)
+        before = weights
+    ended = l0_(*again, "--seed", 4)
+    assert ended.exit_code == 2
+    assert "`--checkpoint`: the folder 'kept' is of another run: `--seed` is 4, and" in ended.stderr
+    ended = l0_(*again[:-1])
+    assert "pass `--resume` to go on with it" in ended.stderr
+
+
+def test_a_checkpoint_is_apart_from_the_result(files):
+    assert "`--checkpoint`: 'a/b' and the folder 'a' of the result must be apart" in refused(
+        "calibrate", *files, "--out", "a", "--checkpoint", "a/b"
+    )
+    assert "`--resume` needs a folder; pass `--checkpoint` too" in refused(
+        "calibrate", *files, "--resume"
+    )
+    assert "`--checkpoint`: a frontier keeps none" in refused(
+        "frontier", *files, "--n-records", "20,40", "--checkpoint", "a"
+    )
+
+
 def test_the_same_seed_gives_the_same_bytes_and_replaces_the_earlier_run(files):
     weights = []
     for seed in (1, 1, 2):

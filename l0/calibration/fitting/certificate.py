@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +13,26 @@ from l0.calibration.fitting.program import Program
 
 #: A fit with a duality gap of at most this is done, whatever share of the objective it is.
 ZERO = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """What a certificate knows after an iteration, so that another one can go on from it.
+
+    Attributes
+    ----------
+    q, multipliers, primal, dual, iterations
+        As in `Certificate`.
+    passes : int
+        The products with the matrix so far.
+    """
+
+    q: Array
+    multipliers: Array
+    primal: float
+    dual: float
+    iterations: int
+    passes: int
 
 
 class Certificate:
@@ -80,6 +101,19 @@ class Certificate:
         self.iterations += 1
         if not self.done and self.expired:
             self.stopped = "max_seconds"
+
+    @property
+    def best(self) -> Best:
+        """What is known so far."""
+        return Best(
+            self.q, self.multipliers, self.primal, self.dual, self.iterations, self._program.passes
+        )
+
+    def continue_from(self, best: Best) -> None:
+        """Go on from what was known."""
+        self.q, self.multipliers = best.q, best.multipliers
+        self.primal, self.dual = best.primal, best.dual
+        self.iterations, self._program.passes = best.iterations, best.passes
 
     @property
     def expired(self) -> bool:

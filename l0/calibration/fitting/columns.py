@@ -32,6 +32,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from l0.calibration.checkpoints.stages import Stages
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.leverage import mean_leverage
@@ -90,8 +91,19 @@ class Columns:
     gaps: Array
     leverage: float
 
+    def with_more(self, weights: Array, estimates: Array, gaps: Array) -> Columns:
+        """Add columns."""
+        return Columns(
+            np.hstack([self.weights, weights]),
+            np.hstack([self.estimates, estimates]),
+            np.append(self.gaps, gaps),
+            self.leverage,
+        )
 
-def fit_columns(program: Program, solution: Solution, factors: Array) -> Columns:
+
+def fit_columns(
+    program: Program, solution: Solution, factors: Array, stages: Stages | None = None
+) -> Columns:
     """Fit the columns of a program.
 
     Parameters
@@ -101,6 +113,8 @@ def fit_columns(program: Program, solution: Solution, factors: Array) -> Columns
         Of this program.
     factors : ndarray of float64, shape (k, C)
         f, at least 0.
+    stages : Stages, optional
+        Keeps the columns that are done.
 
     Returns
     -------
@@ -112,11 +126,14 @@ def fit_columns(program: Program, solution: Solution, factors: Array) -> Columns
         If the systems of the program are too expensive.
     """
     k, n_columns = factors.shape
-    method = _Method(_dearer(program, solution), solution)
-    width = max(1, BLOCK // k)
-    parts = [method.fit(factors[:, start : start + width]) for start in range(0, n_columns, width)]
-    weights, estimates, gaps = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
-    return Columns(weights, estimates, gaps, method.leverage)
+    method, stages = _Method(_dearer(program, solution), solution), stages or Stages()
+    m, width = len(program.share), max(1, BLOCK // k)
+    none = Columns(np.empty((k, 0)), np.empty((m, 0)), np.empty(0), method.leverage)
+    done = stages.resumed(none)
+    for start in range(len(done.gaps), n_columns, width):
+        done = done.with_more(*method.fit(factors[:, start : start + width]))
+        stages.keep(done)
+    return done
 
 
 def _dearer(program: Program, solution: Solution) -> Program:

@@ -1,12 +1,13 @@
-"""What all stages of a run share: objective, epochs, random numbers and history."""
+"""What all stages of a run share: objective, epochs, random numbers, history and checkpoint."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from l0.calibration.checkpoints.stages import Stages
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.problem.constraints import Constraints
@@ -39,6 +40,8 @@ class FitContext:
         Which totals of the full file the fit should keep.
     constraints : Constraints or None
         The records that must be kept and the quotas, or None if all choices are allowed.
+    stages : Stages
+        Computes the stages of the run, or takes them from a checkpoint.
     """
 
     objective: Objective
@@ -50,6 +53,7 @@ class FitContext:
     reference: NDArray[np.float64] | None = None
     represent: Represent | None = None
     constraints: Constraints | None = None
+    stages: Stages = field(default_factory=Stages)
 
     @property
     def problem(self) -> Problem:

@@ -17,12 +17,14 @@ ICCV). Its average is better than its last point.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from l0.calibration.fitting.certificate import Certificate
+from l0.calibration.checkpoints.stages import Stages
+from l0.calibration.fitting.certificate import Best, Certificate
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.program import Program
 from l0.sparse_operator import SparseOperator
@@ -43,8 +45,32 @@ FACTORS = (1.0, 0.98, 0.95, 0.9, 0.8, 0.6, 0.3)
 MOST_CHANGE = 2.0
 
 
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where the method is before a round.
+
+    Attributes
+    ----------
+    iteration : int
+        A multiple of `ROUND`, so that the first step of the round computes sigma.
+    slope : ndarray of float64, shape (k,)
+        D'(q).
+    lam, estimates : ndarray of float64, shape (m,)
+    best : Best
+    """
+
+    iteration: int
+    slope: Array
+    lam: Array
+    estimates: Array
+    best: Best
+
+
 def solve_first_order(
-    program: Program, device: torch.device, certificate: Certificate
+    program: Program,
+    device: torch.device,
+    certificate: Certificate,
+    stages: Stages | None = None,
 ) -> Certificate:
     """Improve on the best solution of a certificate until it is done, or for 400 iterations.
 
@@ -55,13 +81,15 @@ def solve_first_order(
     device : torch.device
         Where to compute, in float32. The certificate is computed in float64.
     certificate : Certificate
+    stages : Stages, optional
+        Keeps the states of a long fit.
 
     Returns
     -------
     Certificate
         The same object.
     """
-    products = _Products(program, device)
+    products, stages = _Products(program, device), stages or Stages()
     distance, cost, share = program.distance, program.cost, program.share
     centre, tolerance = (program.low + program.high) / 2, (program.high - program.low) / 2
     # One limit is like a point, but for the sign of its multiplier.
@@ -78,8 +106,11 @@ def solve_first_order(
     q = np.clip(distance.inverse_gradient(slope), program.least, program.most)
     lam = np.zeros(len(share))
     estimates = products.forward(q)
+    state = stages.resumed(State(0, slope, lam, estimates, certificate.best))
+    certificate.continue_from(state.best)
+    slope, lam, estimates = state.slope, state.lam, state.estimates
     totals = [np.zeros_like(q), np.zeros_like(lam)]
-    for iteration in range(MAX_ITERATIONS):
+    for iteration in range(state.iteration, MAX_ITERATIONS):
         moved = (products.back(lam) + beta * slope) / (cost + beta)
         slope = np.clip(moved, slope - MOST_CHANGE, slope + MOST_CHANGE)
         q = np.clip(distance.inverse_gradient(slope), program.least, program.most)
@@ -99,6 +130,7 @@ def solve_first_order(
             if _offered(program, certificate, totals, ROUND):
                 return certificate
             totals = [np.zeros_like(q), np.zeros_like(lam)]
+            stages.keep(State(iteration + 1, slope, lam, estimates, certificate.best))
     return certificate.stop("iterations")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,24 @@ def due(epoch: int, epochs: int, times: int) -> int:
     every = max(1, math.ceil(epochs / times))
     at_an_end = (epoch + 1) % every == 0 or epoch + 1 == epochs
     return epoch % every + 1 if at_an_end else 0
+
+
+@dataclass(frozen=True, eq=False)
+class HistoryPart:
+    """A part of a history.
+
+    Attributes
+    ----------
+    states : list of dict
+        The `Progress` of each snapshot.
+    estimates : ndarray of float64, shape (s, m)
+    seconds : float
+        The seconds since the history began.
+    """
+
+    states: list[dict[str, Any]]
+    estimates: NDArray[np.float64]
+    seconds: float
 
 
 class History:
@@ -51,6 +70,23 @@ class History:
     def seconds(self) -> float:
         """The seconds since the history began."""
         return time.perf_counter() - self._started
+
+    def __len__(self) -> int:
+        """Count the snapshots."""
+        return len(self._states)
+
+    def since(self, start: int) -> HistoryPart:
+        """Give the snapshots from position `start` on."""
+        estimates = np.array(self._estimates[start:]).reshape(-1, self._problem.n_targets)
+        return HistoryPart(list(map(asdict, self._states[start:])), estimates, self.seconds)
+
+    def continue_from(self, start: int, part: HistoryPart) -> None:
+        """Put other snapshots in the place of those from `start` on, and the clock to their end."""
+        self._states[start:] = [Progress(**state) for state in part.states]
+        self._estimates[start:] = list(part.estimates)
+        self._started = time.perf_counter() - part.seconds
+        if part.states and self._listener is not None:
+            self._listener(self._states[-1])
 
     def snapshot(
         self,

@@ -24,7 +24,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from l0.calibration.fitting.certificate import Certificate
+from l0.calibration.checkpoints.stages import Stages
+from l0.calibration.fitting.certificate import Best, Certificate
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.normal_matrix import NormalMatrix, Solve
 from l0.calibration.fitting.program import Program
@@ -71,10 +72,29 @@ class Point:
     below: Array
 
 
+@dataclass(frozen=True)
+class State:
+    """Where the method is before an iteration.
+
+    Attributes
+    ----------
+    iteration : int
+    point : Point
+    best : Best
+    """
+
+    iteration: int
+    point: Point
+    best: Best
+
+
 # A fit that diverges ends at a system that has overflowed, and needs no warnings before.
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def solve_interior_point(
-    program: Program, normal: NormalMatrix, certificate: Certificate
+    program: Program,
+    normal: NormalMatrix,
+    certificate: Certificate,
+    stages: Stages | None = None,
 ) -> Certificate:
     """Improve on the best solution of a certificate until it is done.
 
@@ -84,15 +104,19 @@ def solve_interior_point(
     normal : NormalMatrix
         Of `program.matrix`.
     certificate : Certificate
+    stages : Stages, optional
+        Keeps the states of a long fit.
 
     Returns
     -------
     Certificate
         The same object.
     """
-    method = _Method(program, normal)
-    point = method.start()
-    for iteration in range(MAX_ITERATIONS):
+    method, stages = _Method(program, normal), stages or Stages()
+    state = stages.resumed(State(0, method.start(), certificate.best))
+    certificate.continue_from(state.best)
+    point = state.point
+    for iteration in range(state.iteration, MAX_ITERATIONS):
         estimates, pulled = program.times(point.q), program.back(point.lam)
         certificate.offer(point.q, estimates, point.lam, pulled)
         if certificate.done:
@@ -101,8 +125,9 @@ def solve_interior_point(
         try:
             point = method.next(point, estimates, pulled, step)
         except np.linalg.LinAlgError:
-            break
-    return certificate.stop("rounding errors" if iteration + 1 < MAX_ITERATIONS else "iterations")
+            return certificate.stop("rounding errors")
+        stages.keep(State(iteration + 1, point, certificate.best))
+    return certificate.stop("iterations")
 
 
 class _Method:

@@ -97,7 +97,9 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
             stage, 1, len(selection.records), estimates.copy(), certificate.gap
         )
 
-    solution = solve_program(program, context.solver, objective.device, watch, must=objective.exact)
+    solution = solve_program(
+        program, context.solver, objective.device, watch, objective.exact, context.stages
+    )
     of_rows = np.zeros(len(all_moved))
     of_rows[rows] = solution.multipliers[: len(rows)]
     multipliers, moved = of_rows[: problem.n_targets], all_moved[: problem.n_targets]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from l0.calibration.checkpoints.stages import Stages
 from l0.calibration.fitting.certificate import ZERO, Certificate
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.distances import Array
@@ -81,6 +82,7 @@ def solve_program(
     device: torch.device,
     watch: Watch | None = None,
     must: bool = False,
+    stages: Stages | None = None,
 ) -> Solution:
     """Solve a program to the gap of a solver.
 
@@ -95,20 +97,24 @@ def solve_program(
         See `Certificate`.
     must : bool
         Whether to look for weights that meet all targets, whatever their number.
+    stages : Stages, optional
+        Keeps the states of long loops.
 
     Returns
     -------
     Solution
     """
+    stages = stages or Stages()
     limit = np.inf if solver.max_seconds is None else time.perf_counter() + solver.max_seconds
     normal = normal_matrix(program.matrix)
     if normal is None:
-        best = solve_first_order(program, device, Certificate(program, solver.gap, limit, watch))
+        certificate = Certificate(program, solver.gap, limit, watch)
+        best = solve_first_order(program, device, certificate, stages)
         return _solution(program, best, _status(best), best.multipliers)
     points = bool((program.low == program.high).all())
 
     def approximate(of: Program, watch: Watch | None = None) -> Certificate:
-        return solve_interior_point(of, normal, Certificate(of, solver.gap, limit, watch))
+        return solve_interior_point(of, normal, Certificate(of, solver.gap, limit, watch), stages)
 
     # With soft targets, the exact attempt tells only whether all others can be met.
     soft = program.n_soft > 0

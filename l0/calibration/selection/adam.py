@@ -8,10 +8,29 @@ once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.adam import adam
+
+
+@dataclass(frozen=True, eq=False)
+class AdamState:
+    """The parameters and their moments, one parameter after the other.
+
+    Attributes
+    ----------
+    parameters, first, second : ndarray of float32, shape (p,)
+    steps : float
+    """
+
+    parameters: NDArray[np.float32]
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+    steps: float
 
 
 class Adam:
@@ -32,6 +51,31 @@ class Adam:
         self._second = [torch.zeros_like(parameter) for parameter in parameters]
         self._steps = [torch.zeros((), device=parameter.device) for parameter in parameters]
 
+    @property
+    def state(self) -> AdamState:
+        """The parameters and their moments."""
+        return AdamState(
+            _joined(self._parameters),
+            _joined(self._first),
+            _joined(self._second),
+            float(self._steps[0]),
+        )
+
+    def continue_from(self, state: AdamState) -> None:
+        """Set the parameters and their moments, in place and outside of autograd."""
+        given = (state.parameters, state.first, state.second)
+        with torch.no_grad():
+            for tensors, values in zip(
+                (self._parameters, self._first, self._second), given, strict=True
+            ):
+                lengths = [tensor.numel() for tensor in tensors]
+                for tensor, part in zip(
+                    tensors, torch.from_numpy(values).split(lengths), strict=True
+                ):
+                    tensor.copy_(part)
+            for steps in self._steps:
+                steps.fill_(state.steps)
+
     def minimize(self, loss: Tensor) -> None:
         """Compute the gradients of a loss, and take a step."""
         gradients = torch.autograd.grad(loss, self._parameters)
@@ -46,3 +90,7 @@ class Adam:
                     fused=True, amsgrad=False, beta1=0.9, beta2=0.999, lr=learning_rate,
                     weight_decay=0.0, eps=1e-8, maximize=False,
                 )  # fmt: skip
+
+
+def _joined(tensors: Sequence[Tensor]) -> NDArray[np.float32]:
+    return np.concatenate([tensor.detach().cpu().numpy() for tensor in tensors])

@@ -20,11 +20,12 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import due
 from l0.calibration.fitting.selected import Selection, clamp_log_
-from l0.calibration.selection.adam import Adam
+from l0.calibration.selection.adam import Adam, AdamState
 from l0.common.validation import check_settings, inner_share, not_negative, positive, positive_share
 from l0.hard_concrete import HardConcrete
 
@@ -32,6 +33,26 @@ from l0.hard_concrete import HardConcrete
 SNAPSHOTS = 16
 #: The base ratio of a chosen record whose median gate is closed.
 LEAST_BASE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where the fit is before an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+    fitted : AdamState
+        The log ratios, and the parameters of the gates.
+    multiplier : float
+    random : ndarray of uint8
+        The state of the random numbers of the gates.
+    """
+
+    epoch: int
+    fitted: AdamState
+    multiplier: float
+    random: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -104,8 +125,13 @@ class HardConcreteGates:
         optimizer = Adam(
             [log_ratios, *gates.parameters()], [self.learning_rate, self.gate_learning_rate]
         )
-        multiplier = 0.0
-        for epoch in range(epochs):
+        state = context.stages.resumed(
+            State(0, optimizer.state, 0.0, generator.get_state().numpy())
+        )
+        optimizer.continue_from(state.fitted)
+        multiplier = state.multiplier
+        generator.set_state(torch.from_numpy(state.random))
+        for epoch in range(state.epoch, epochs):
             eased = min(1.0, (epoch + 1) / (self.easing * epochs))
             budget = n * (n_records / n) ** eased
             estimates = operator(gates(generator=generator) * log_ratios.exp())
@@ -117,6 +143,8 @@ class HardConcreteGates:
             if since := due(epoch, epochs, SNAPSHOTS):
                 n_open = max(n_records, gates.get_num_active())
                 context.history.snapshot("select", since, n_open, estimates.detach().cpu().numpy())
+                random = generator.get_state().numpy()
+                context.stages.keep(State(epoch + 1, optimizer.state, multiplier, random))
         probability = gates.get_active_prob().detach().cpu().double().numpy()
         places = np.sort(np.argsort(-probability, kind="stable")[:n_records])
         ratios = (gates.eval()() * log_ratios.exp()).detach().cpu().double().numpy()

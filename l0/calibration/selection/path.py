@@ -18,12 +18,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.selected import SelectedRatios, Selection
 from l0.calibration.problem.bounds import Bounds
-from l0.calibration.selection.adam import Adam
+from l0.calibration.selection.adam import Adam, AdamState
 from l0.calibration.selection.constrained import obey
 from l0.calibration.selection.coverage import cover
 from l0.common.validation import (
@@ -37,6 +38,28 @@ from l0.common.validation import (
 )
 from l0.hadamard import HadamardGate
 from l0.sparse_operator import SparseOperator
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where a walk is before a step.
+
+    Attributes
+    ----------
+    records : ndarray of int64, shape (n,)
+        Those that are left.
+    fitted : AdamState
+        Their gates, and the log ratios of the companions.
+    strength : float
+        lambda / n.
+    waiting : list of int
+        The budgets that are still to come.
+    """
+
+    records: NDArray[np.int64]
+    fitted: AdamState
+    strength: float
+    waiting: list[int]
 
 
 @dataclass(frozen=True)
@@ -194,15 +217,16 @@ class Path:
         """
         objective, n_candidates = context.objective, len(records)
         start = start * np.exp(self.jitter * context.generator.standard_normal(n_candidates))
-        operator = objective.operator.subset(records)
+        start = np.maximum(start, self.threshold)
         beside = None if companions is None else SelectedRatios(objective, companions)
-        gate = HadamardGate(
-            n_candidates, self.depth, objective.tensor(np.maximum(start, self.threshold))
-        )
-        optimizer = self._optimizer(gate, beside)
+        gate, optimizer = self._begun(objective.tensor(start), beside)
         strength = self.penalty / n_candidates
+        state = context.stages.resumed(State(records, optimizer.state, strength, list(budgets)))
+        records, strength, waiting = state.records, state.strength, list(state.waiting)
+        operator = objective.operator.subset(records)
+        gate, optimizer = self._begun(objective.tensor(np.ones(len(records))), beside)
+        optimizer.continue_from(state.fitted)
         step_epochs = max(1, round(self.step_share * context.epochs))
-        waiting = list(budgets)
         while True:
             estimates = self._step(
                 objective, gate, operator, objective.bounds.of(records), beside, optimizer,
@@ -226,6 +250,7 @@ class Path:
                 # in place of 1.70%.
                 optimizer = self._optimizer(gate, beside)
             strength *= self.growth
+            context.stages.keep(State(records, optimizer.state, strength, waiting))
 
     def _step(
         self,
@@ -254,6 +279,10 @@ class Path:
             if beside is not None:
                 beside.clamp_()
         return estimates.detach().cpu().numpy()
+
+    def _begun(self, ratios: Tensor, beside: SelectedRatios | None) -> tuple[HadamardGate, Adam]:
+        gate = HadamardGate(len(ratios), self.depth, ratios)
+        return gate, self._optimizer(gate, beside)
 
     def _optimizer(self, gate: HadamardGate, beside: SelectedRatios | None) -> Adam:
         parameters = [gate.v] if beside is None else [gate.v, beside.log_ratios]

@@ -28,6 +28,18 @@ def test_the_best_ratios_and_the_best_multipliers_are_kept_apart():
     assert not certificate.done
 
 
+def test_another_certificate_goes_on_from_the_best():
+    of, rng = program(), np.random.default_rng(0)
+    one = Certificate(of, gap=1e-9)
+    offer(one, of, np.exp(rng.normal(0, 0.3, 30)), rng.uniform(-0.25, 0.25, 4))
+    best, again = one.best, program()
+    other = Certificate(again, gap=1e-9)
+    other.continue_from(best)
+    assert (other.gap, other.iterations, again.passes) == (one.gap, 1, of.passes)
+    np.testing.assert_array_equal(other.q, one.q)
+    np.testing.assert_array_equal(other.multipliers, one.multipliers)
+
+
 def test_nothing_is_known_before_the_first_offer():
     certificate = Certificate(program(), gap=1e-3)
     assert certificate.gap == np.inf

@@ -65,3 +65,22 @@ def test_snapshots_fall_due_evenly_and_cover_the_whole_fit(epochs, times):
     assert since[-1] > 0
     assert 1 <= np.count_nonzero(since) <= times
     assert len({gap for gap in since[:-1] if gap}) <= 1
+
+
+def test_another_history_goes_on_from_a_part(problem):
+    history, seen = History(problem), []
+    for number in range(4):
+        history.snapshot("select", 5, 20 - number, np.full(3, number / 4))
+    part = history.since(2)
+    assert part.estimates.shape == (2, 3)
+    other = History(problem, seen.append)
+    for number in (0, 1, 7):  # the last one was made in vain
+        other.snapshot("select", 5, 20 - number, np.full(3, number / 4))
+    other.continue_from(2, part)
+    assert len(other) == 4
+    assert other.log().equals(history.log())
+    first, second = (each.table().slice(2).to_pylist() for each in (history, other))
+    assert first == second
+    assert vars(seen[-1]) == second[-1]
+    assert other.seconds >= part.seconds
+    assert len(history.since(4).states) == 0

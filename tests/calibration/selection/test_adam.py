@@ -33,6 +33,26 @@ def test_the_steps_are_those_of_torch() -> None:
         assert torch.equal(one, other)
 
 
+def test_it_goes_on_from_a_state() -> None:
+    def begun() -> tuple[list[torch.Tensor], Adam]:
+        parameters = [torch.ones(3).requires_grad_(), torch.zeros(2).requires_grad_()]
+        return parameters, Adam(parameters, [0.1, 0.2])
+
+    def steps(parameters: list[torch.Tensor], adam: Adam) -> None:
+        for _ in range(5):
+            adam.minimize(sum(((part - 3) ** 2).sum() for part in parameters))
+
+    ours, adam = begun()
+    steps(ours, adam)
+    theirs, other = begun()
+    other.continue_from(adam.state)
+    assert adam.state.steps == 5
+    for pair in ((ours, adam), (theirs, other)):
+        steps(*pair)
+    for one, same in zip(ours, theirs, strict=True):
+        assert torch.equal(one, same)
+
+
 def test_a_selection_does_not_load_the_compiler() -> None:
     code = """
 import sys

@@ -1,0 +1,135 @@
+"""What a run is of: digests of all parts of its problem, and its arguments, to be compared."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from l0.calibration.problem.core import Problem
+
+#: The parts of a problem that are arrays, and how a sentence names each.
+_ARRAYS = {
+    "matrix": "the matrix of targets by records",
+    "values": "the values of the targets",
+    "design_weights": "the design weights",
+    "importance": "the importance of the targets",
+    "tolerance": "the tolerances of the targets",
+    "record_order": "the order of the records",
+    "target_order": "the order of the targets",
+}
+_TEXTS = {
+    "names": "the names of the targets",
+    "groups": "the groups of the targets",
+    "variables": "the variables of the targets",
+}
+_SCALARS = {"key": "`key`", "weight": "`weight`", "grouped": "`group`", "floor": "the least scale"}
+#: Where an object is in memory, which its text may tell.
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def describe_problem(problem: Problem) -> dict[str, str]:
+    """Compute a digest of each part of a problem, by a name that a sentence can have."""
+    found = {said: _digest(_bytes_of(getattr(problem, name))) for name, said in _ARRAYS.items()}
+    for name, said in _TEXTS.items():
+        found[said] = _digest("\n".join(getattr(problem, name)).encode())
+    for name, said in _SCALARS.items():
+        found[said] = repr(getattr(problem, name))
+    found["the keys of the records"] = _column(pa.chunked_array([problem.keys]))
+    if (kinds := problem.kinds) is not None:
+        parts = (kinds.denominators, kinds.at_least, kinds.at_most, kinds.sizes)
+        content = b"".join(map(_bytes_of, parts)) + "\n".join(kinds.statistics).encode()
+        found["the statistics and the limits of the targets"] = _digest(content)
+    if (survey := problem.survey) is not None:
+        for entity in (survey.records, *survey.members.values()):
+            found[f"the keys of `{entity.argument}`"] = _digest(_bytes_of(entity.record))
+            for name in entity.table.column_names:
+                said = f"the column {name!r} of `{entity.argument}`"
+                found[said] = _column(entity.table.column(name))
+    elif problem.untargeted is not None:
+        matrix = getattr(problem.untargeted, "matrix", None)
+        found["`untargeted`"] = _digest(_bytes_of(matrix))
+    return found
+
+
+def describe_arguments(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Write each argument as text. An object is the same object in another process."""
+    return {name: _ADDRESS.sub("", repr(value)) for name, value in arguments.items()}
+
+
+def differences(
+    before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """Say in words what differs between two runs.
+
+    Parameters
+    ----------
+    before, now : mapping
+        ``problem`` (see `describe_problem`), ``arguments`` and ``versions``.
+    """
+    return [
+        *changed(before["arguments"], now["arguments"], "`{}` is {new}, and was {old}"),
+        *changed(before["versions"], now["versions"], "{} is {new}, and was {old}"),
+        *changed(before["problem"], now["problem"], "{} differ{s}"),
+    ]
+
+
+def changed(before: Mapping[str, str], now: Mapping[str, str], sentence: str) -> Iterator[str]:
+    """Write a sentence on each entry that is not the same."""
+    for name in dict.fromkeys([*now, *before]):
+        old, new = before.get(name, "nothing"), now.get(name, "nothing")
+        if old != new:
+            head = name.partition(" of ")[0]
+            plural = head.endswith("s") and not head.endswith("ss")
+            yield sentence.format(name, old=old, new=new, s="" if plural else "s")
+
+
+def _bytes_of(part: Any) -> bytes:
+    """Give the bytes of an array, or of the digests of the arrays of a sparse matrix."""
+    if part is None:
+        return b""
+    if sp.issparse(part):
+        inner: Sequence[Any] = (part.indptr, part.indices, part.data)
+        return b"".join(_digest(_bytes_of(each)).encode() for each in inner)
+    array = np.ascontiguousarray(part)
+    return f"{array.dtype.str}{array.shape}".encode() + array.tobytes()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _column(column: pa.ChunkedArray) -> str:
+    """Compute the digest of a column, however it is cut into chunks."""
+    table = pa.table({"": column}).combine_chunks()
+    sink = _Digest()
+    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), table.schema) as writer:
+        writer.write_table(table)
+    return sink.hexdigest()
+
+
+class _Digest:
+    """A file that only keeps the digest of what is written to it."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._found = hashlib.sha256()
+
+    def write(self, content: Any) -> int:
+        self._found.update(content)
+        return len(content)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def hexdigest(self) -> str:
+        return self._found.hexdigest()[:32]

@@ -1,0 +1,198 @@
+"""The folder of a checkpoint: one file for each entry, written whole, and checked when it is read.
+
+The name of a file has the number of the entry, its stage, perhaps the loop within the stage, and a
+digest of its bytes: ``00003-select-1.<digest>.npz``. A file whose bytes have another digest is
+damaged. It is never used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from l0.calibration.checkpoints.packing import Packed
+from l0.common.errors import InputError, first_few
+from l0.common.file_locks import hold_lock
+
+#: The files of a folder that are no entries.
+RUN, LOCK = "run.json", "lock"
+#: The plain values of an entry, among its arrays.
+PLAIN = "plain.json"
+#: Digits of the digest in a name.
+DIGITS = 32
+_DRAFT = "draft-"
+_NAME = re.compile(
+    rf"(?P<number>\d{{5}})-(?P<stage>[a-z]+)(?:-(?P<loop>\d+))?\.(?P<digest>[0-9a-f]{{{DIGITS}}})\.npz"
+)
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """A file of the folder.
+
+    Attributes
+    ----------
+    number : int
+        Later entries have larger numbers.
+    stage : str
+    loop : int
+        The place of a loop in its stage, from 1, if the entry is a state within it. It is 0 for
+        the result of the stage.
+    path : Path
+    """
+
+    number: int
+    stage: str
+    loop: int
+    path: Path
+
+
+class Folder:
+    """A folder of entries, which one run at a time can use.
+
+    Parameters
+    ----------
+    path : Path
+        It is made if there is none.
+
+    Raises
+    ------
+    InputError
+        If the folder has files of another kind, or if another run uses it.
+    OSError
+        If the folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.exists() and not path.is_dir():
+            raise InputError(f"`checkpoint`: {str(path)!r} is a file; name a folder")
+        path.mkdir(parents=True, exist_ok=True)
+        there = {file.name for file in path.iterdir()}
+        drafts = {name for name in there if name.startswith(_DRAFT)}
+        others = {name for name in there - drafts - {RUN, LOCK} if not _NAME.fullmatch(name)}
+        if others:
+            raise InputError(
+                f"`checkpoint`: the folder {str(path)!r} contains other files "
+                f"({first_few(sorted(others))}); name a new or empty one"
+            )
+        lock = hold_lock(path / LOCK)
+        if lock is None:
+            raise InputError(
+                f"`checkpoint`: another run uses the folder {str(path)!r}; wait for its end, or "
+                "name another folder"
+            )
+        self._lock = lock
+        for name in drafts:  # of a run that was killed while it wrote
+            (path / name).unlink()
+
+    def close(self) -> None:
+        """Let other runs use the folder."""
+        self._lock.close()
+
+    def entries(self, stage: str | None = None, loop: int | None = None) -> list[Entry]:
+        """List the entries, of a stage and of a loop if they are named, from the last one."""
+        return sorted(
+            (
+                entry
+                for entry in self._all()
+                if stage in (None, entry.stage) and loop in (None, entry.loop)
+            ),
+            reverse=True,
+        )
+
+    def write(self, stage: str, loop: int, content: Packed) -> None:
+        """Write an entry, after all others."""
+        number = 1 + max((entry.number for entry in self._all()), default=0)
+        plain = np.frombuffer(json.dumps(content.plain).encode(), dtype=np.uint8)
+        with tempfile.NamedTemporaryFile(
+            dir=self.path, prefix=_DRAFT, suffix=".npz", delete=False
+        ) as file:
+            draft = Path(file.name)
+            try:
+                np.savez(file, **{PLAIN: plain}, **content.arrays)  # type: ignore[arg-type]
+                _flush(file)
+                place = f"{stage}-{loop}" if loop else stage
+                name = f"{number:05}-{place}.{_digest(draft)}.npz"
+                os.replace(draft, self.path / name)
+            except BaseException:
+                draft.unlink(missing_ok=True)
+                raise
+        self._flush_names()
+
+    def read(self, entry: Entry) -> Packed | None:
+        """Read an entry; None if it is damaged."""
+        try:
+            if _digest(entry.path) != entry.path.name.split(".")[-2]:
+                return None
+            with np.load(entry.path, allow_pickle=False) as found:
+                arrays = dict(found)
+            return Packed(arrays, json.loads(arrays.pop(PLAIN).tobytes()))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return None
+
+    def remove(self, entry: Entry) -> None:
+        """Remove an entry."""
+        entry.path.unlink(missing_ok=True)
+
+    def write_run(self, run: Mapping[str, Any]) -> None:
+        """Write what the run is."""
+        text = json.dumps(run, indent=2)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=self.path, prefix=_DRAFT, encoding="utf-8", delete=False
+        ) as file:
+            file.write(text)
+            _flush(file)
+        os.replace(file.name, self.path / RUN)
+        self._flush_names()
+
+    def read_run(self) -> dict[str, Any] | None:
+        """Read what the run is; None if there is no such file.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged.
+        """
+        try:
+            text = (self.path / RUN).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        run = json.loads(text)
+        if not isinstance(run, dict):
+            raise ValueError("it is not a JSON object")
+        return run
+
+    def _all(self) -> Iterator[Entry]:
+        for path in self.path.iterdir():
+            if found := _NAME.fullmatch(path.name):
+                yield Entry(int(found["number"]), found["stage"], int(found["loop"] or 0), path)
+
+    def _flush_names(self) -> None:
+        """Have the disk keep the new name of a file too, where the system can do that."""
+        if os.name == "posix":
+            folder = os.open(self.path, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def _flush(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]

@@ -1,0 +1,151 @@
+"""Open the checkpoint of a run: a new one, or that of an earlier attempt at the same run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from l0.calibration.checkpoints.fingerprint import (
+    changed,
+    describe_arguments,
+    describe_problem,
+    differences,
+)
+from l0.calibration.checkpoints.folder import Folder
+from l0.calibration.checkpoints.stages import Changing, KeptStages, Stages
+from l0.calibration.problem.core import Problem
+from l0.common.errors import SHOWN, InputError
+from l0.common.validation import flag
+
+#: The layout of the entries. Another one cannot be read.
+FORMAT = 1
+#: The version of this package, among the others.
+OWN = "l0-python"
+
+
+def check_checkpoint(checkpoint: Any, resume: Any) -> Path | None:
+    """Check the form of the options `checkpoint` and `resume`."""
+    resume = flag(resume, "resume")
+    if checkpoint is None:
+        if resume:
+            raise InputError("`resume=True` needs a folder; pass `checkpoint` too")
+        return None
+    if not isinstance(checkpoint, (str, os.PathLike)):
+        raise InputError(f"`checkpoint` is {checkpoint!r}; pass the path of a folder")
+    return Path(checkpoint)
+
+
+def check_checkpoint_apart(checkpoint: Path, result: Path) -> None:
+    """Check that neither the folder of a checkpoint nor that of a result contains the other."""
+    one, other = checkpoint.resolve(), result.resolve()
+    if one.is_relative_to(other) or other.is_relative_to(one):
+        raise InputError(
+            f"`checkpoint`: {str(checkpoint)!r} and the folder {str(result)!r} of the result must "
+            "be apart, because the latter is replaced; name another folder"
+        )
+
+
+@contextmanager
+def opened(
+    path: Path | None,
+    resume: bool,
+    problem: Problem,
+    described: Mapping[str, Any],
+    generator: np.random.Generator,
+    history: Changing,
+) -> Iterator[Stages]:
+    """Open a checkpoint, and close it at the end. Without a path, nothing is kept.
+
+    Parameters
+    ----------
+    path : Path or None
+    resume : bool
+        Whether to go on with what the folder has.
+    problem : Problem
+    described : mapping
+        ``arguments``: all that the result depends on, beside the problem. ``versions`` of packages
+        and ``threads``: if these are others than in the earlier attempt, the result is valid, and
+        may differ in its last digits, which a note says. The version of this package must be the
+        same.
+    generator : numpy.random.Generator
+    history : Changing
+
+    Raises
+    ------
+    InputError
+        If the folder has the checkpoint of another run, or of an earlier attempt and `resume` is
+        false. The message says what differs.
+    """
+    if path is None:
+        yield Stages()
+        return
+    folder = Folder(path)
+    try:
+        stages = KeptStages(folder, generator, history)
+        run: dict[str, Any] = {
+            "format": FORMAT,
+            "arguments": describe_arguments(described["arguments"]),
+            "versions": {OWN: described["versions"][OWN]},
+            "problem": describe_problem(problem),
+            "surroundings": {**described["versions"], "threads": str(described["threads"])},
+        }
+        before = _earlier(folder, resume)
+        if before is not None:
+            _check_same(path, before, run)
+            others = changed(before["surroundings"], run["surroundings"], "{}: {old} -> {new}")
+            if found := list(others):
+                stages.tell(
+                    f"The run was begun elsewhere and resumed here ({', '.join(found)}): its last "
+                    "digits may be others than those of a run in one go"
+                )
+        folder.write_run(run)
+        yield stages
+        stages.close()
+    finally:
+        folder.close()
+
+
+def _earlier(folder: Folder, resume: bool) -> dict[str, Any] | None:
+    """Read what run the folder is of; None if it is of none."""
+    shown = repr(str(folder.path))
+    try:
+        before = folder.read_run()
+    except ValueError as error:
+        raise InputError(
+            f"`checkpoint`: 'run.json' in the folder {shown} is damaged ({error}), so that nobody "
+            "can tell what run it is of; remove the folder, or name another one"
+        ) from None
+    entries = folder.entries()
+    if not resume and (entries or before is not None):
+        raise InputError(
+            f"`checkpoint`: the folder {shown} has the checkpoint of an earlier run; pass "
+            "`resume=True` to go on with it, remove it, or name another folder"
+        )
+    if before is None and entries:
+        raise InputError(
+            f"`checkpoint`: the folder {shown} has lost its 'run.json', so that nobody can tell "
+            "what run it is of; remove the folder, or name another one"
+        )
+    return before
+
+
+def _check_same(path: Path, before: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    shown = repr(str(path))
+    if before.get("format") != FORMAT:
+        raise InputError(
+            f"`checkpoint`: another version of l0 wrote the folder {shown}; remove it, or name "
+            "another one"
+        )
+    found = differences(before, run)
+    if found:
+        rest = f"; and {len(found) - SHOWN:,} more differences" if len(found) > SHOWN else ""
+        raise InputError(
+            f"`checkpoint`: the folder {shown} is of another run: "
+            f"{'; '.join(found[:SHOWN])}{rest}. Calibrate as before to go on with it, remove it, "
+            "or name another folder"
+        )
