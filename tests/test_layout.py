@@ -34,7 +34,7 @@ CALIBRATION = [
     ["inputs"],
     ["problem"],
     ["checkpoints"],
-    ["reading", "preconditions"],
+    ["reading", "preconditions", "mapped"],
     ["diagnosis"],
     ["sampling"],
     ["checking", "template"],

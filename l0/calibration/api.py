@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Generic, Unpack, cast, overload
 
 import numpy as np
@@ -21,6 +23,7 @@ from l0.calibration.evaluation.untargeted import SurveyStatistics
 from l0.calibration.inputs.column_types import classify
 from l0.calibration.inputs.survey import check_keys, check_weights
 from l0.calibration.inputs.targets import shares
+from l0.calibration.mapped import mapped_tables
 from l0.calibration.options import Options, TableOptions, takes
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
@@ -231,6 +234,70 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             kind=checked_kind(kind, survey.kind),
             inputs=describe_inputs(records, targets, options.get("members")),
         )
+
+    @classmethod
+    @takes(TableOptions)
+    def from_files(
+        cls,
+        records: str | os.PathLike[str],
+        targets: Any,
+        path: str | os.PathLike[str],
+        **options: Unpack[TableOptions],
+    ) -> CalibrationProblem[pa.Table]:
+        """Make a problem from parquet files that may be larger than memory, in a file.
+
+        The files are read column by column, and never held as a whole. What is held is the matrix,
+        the codes of label columns and a few numbers for each row. The problem is that of
+        `from_frames`.
+
+        Parameters
+        ----------
+        records : path
+            The survey file: a parquet file, or a folder of parquet parts that are alike.
+        targets : frame or path
+            As in `from_frames`.
+        path : path
+            The file to write. The problem is `load` of it. The columns of the survey need twice
+            their size there for a while.
+        **options
+            The member tables must be parquet files or folders of them too.
+
+        Returns
+        -------
+        CalibrationProblem
+
+        Raises
+        ------
+        InputError
+            As in `from_frames`, and if a survey file is no parquet file.
+        FileNotFoundError
+            If there is no file at a path.
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> import pyarrow.parquet
+        >>> from l0.calibration import CalibrationProblem
+        >>> homes = pa.table({"id": [2, 1, 3], "w": [10.0, 10.0, 10.0], "area": ["N", "N", "S"]})
+        >>> pa.parquet.write_table(homes, "homes.parquet")
+        >>> targets = pa.table(
+        ...     {"variable": ["count"] * 2, "area": ["N", "S"], "value": [24.0, 8.0]}
+        ... )
+        >>> CalibrationProblem.from_files(
+        ...     "homes.parquet", targets, "homes.l0", key="id", weight="w"
+        ... )
+        <CalibrationProblem: 3 records, 2 targets>
+        """
+        members = options.get("members")
+        with mapped_tables(records, members, options.get("key"), Path(path).parent) as tables:
+            of_tables: TableOptions = {**options, "members": tables.members}
+            problem = cls.from_frames(tables.records, targets, **of_tables)
+            replace(
+                problem,
+                record_order=tables.order[problem.record_order],
+                inputs=describe_inputs(records, targets, members),
+            ).save(path)
+        return cls.load(path)
 
     @classmethod
     def from_matrix(

@@ -187,7 +187,8 @@ def read_survey(
             key_column(table, key, "records", "the `key`"), f"`key` column {key!r}", "rows"
         )
         order = pc.sort_indices(keys).to_numpy().astype(np.int64)
-        keys, table = keys.take(order), table.take(order)
+        if not np.array_equal(order, np.arange(len(order))):  # else it may be larger than memory
+            keys, table = keys.take(order), table.take(order)
     weights = None
     if weight is not None:
         weights = _checked_weights(table, weight, keys, drop=zero_weights == "drop")

@@ -1,0 +1,126 @@
+"""Tables that are larger than memory: parquet files as files of Arrow, mapped into memory.
+
+A parquet file is compressed, and has to be read into memory to be used. Here it is read column by
+column, and each column is written to a file of Arrow, in another order of the rows if one is asked
+for. The table of all these files takes no memory that the system could not use for something else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from l0.common.errors import InputError, first_few
+from l0.data.columns import check_unique
+from l0.data.locations import locate, options_of
+from l0.data.readers.parquet_files import parts_of
+
+#: Rows of a batch.
+BATCH = 1 << 16
+
+T = TypeVar("T")
+
+
+class ParquetColumns:
+    """The columns of a parquet file, or of a folder of parts that are alike, read one at a time.
+
+    Parameters
+    ----------
+    source : str or Path
+    argument : str
+        The name of the source in error messages.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+
+    Raises
+    ------
+    InputError
+        If the source is no parquet file, if it cannot be read, or if the parts of a folder differ.
+    FileNotFoundError
+        If there is nothing at the path.
+    """
+
+    def __init__(self, source: str | os.PathLike[str], argument: str) -> None:
+        location = locate(source)
+        options_of(location, argument, ())
+        path = location.path
+        if not path.exists():
+            raise FileNotFoundError(2, f"`{argument}`: there is no file", str(path))
+        self._paths = parts_of(path) if path.is_dir() else [path]
+        kinds = (".parquet", ".pq")
+        others = [each.name for each in self._paths if each.suffix.lower() not in kinds]
+        if others or not self._paths:
+            what = f"has other files ({first_few(others)})" if others else "has no parquet files"
+            raise InputError(
+                f"`{argument}`: {str(source)!r} {what}; name a parquet file or a folder of them, "
+                "or use `from_frames`"
+            )
+        keyed = [each for each in self._paths if path.is_dir() and "=" in each.parent.name]
+        if keyed:
+            raise InputError(
+                f"`{argument}`: {str(source)!r} has folders that are values of a column, such as "
+                f"{keyed[0].parent.name!r}; write the column into the parts, or use `from_frames`"
+            )
+        self._argument = argument
+        schemas = [self._read(each, pa.parquet.read_schema) for each in self._paths]
+        self.schema = schemas[0]
+        check_unique(self.schema.names, argument)
+        for each, schema in zip(self._paths, schemas, strict=True):
+            if not schema.equals(self.schema):
+                raise InputError(
+                    f"`{argument}`: the part {each.name!r} of {str(source)!r} has other columns or "
+                    f"types than {self._paths[0].name!r}; write all parts alike"
+                )
+
+    def read(self, name: str) -> pa.ChunkedArray:
+        """Read a column."""
+
+        def read(path: Path) -> pa.Table:
+            return pa.parquet.ParquetFile(path).read(columns=[name])
+
+        return pa.concat_tables(self._read(path, read) for path in self._paths).column(name)
+
+    def mapped(self, folder: Path, order: NDArray[np.int64] | None = None) -> pa.Table:
+        """Write each column to a file of a folder, and map the files into memory.
+
+        Parameters
+        ----------
+        folder : Path
+            An empty folder. Its files must stay as long as the table is in use.
+        order : ndarray of int64, optional
+            The positions of the rows, in the order in which the table shall have them.
+        """
+        columns = []
+        for place, field in enumerate(self.schema):
+            column = self.read(field.name)
+            if order is not None:
+                try:
+                    column = column.take(pa.array(order))
+                except pa.ArrowNotImplementedError:
+                    raise InputError(
+                        f"`{self._argument}` has the column {field.name!r}, which is {field.type}: "
+                        "its rows cannot be put in order; leave it out"
+                    ) from None
+            table = pa.table([column], schema=pa.schema([field])).unify_dictionaries()
+            path = folder / f"{place}.arrow"
+            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table, BATCH)
+            columns.append(pa.ipc.open_file(pa.memory_map(str(path))).read_all().column(0))
+        return pa.table(columns, schema=self.schema)
+
+    def _read(self, path: Path, read: Callable[[Path], T]) -> T:
+        try:
+            return read(path)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+            raise InputError(
+                f"`{self._argument}`: cannot read {str(path)!r}: {error}; write it again"
+            ) from None

@@ -1,0 +1,92 @@
+"""Problems from parquet files that may be larger than memory."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from l0.calibration import CalibrationProblem
+from l0.calibration.mapped import mapped_tables
+from l0.common.errors import InputError
+from tests.calibration.test_compiled import assert_same_problem, assert_same_result
+
+
+@pytest.fixture
+def files(survey, tmp_path):
+    """The survey as parquet files: small row groups, and members as a folder of parts."""
+    survey.households.to_parquet(tmp_path / "homes.parquet", row_group_size=37)
+    (tmp_path / "people").mkdir()
+    survey.persons[:300].to_parquet(tmp_path / "people" / "0.parquet", row_group_size=37)
+    survey.persons[300:].to_parquet(tmp_path / "people" / "1.parquet")
+    return {
+        "records": tmp_path / "homes.parquet", "targets": survey.targets, "key": "household",
+        "weight": "weight", "members": {"person": tmp_path / "people"},
+    }  # fmt: skip
+
+
+def left(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("zero_weights", ["error", "drop"])
+def test_the_problem_is_that_of_frames(files, survey, tmp_path, zero_weights):
+    if zero_weights == "drop":
+        survey.households.loc[::9, "weight"] = 0.0
+        survey.households.to_parquet(files["records"])
+    files["zero_weights"] = zero_weights
+    expected = CalibrationProblem.from_frames(**files)
+    found = CalibrationProblem.from_files(**files, path=tmp_path / "made" / "problem.l0")
+    assert_same_problem(expected, found)
+    options = {
+        "n_records": 60,
+        "epochs": 8,
+        "must_keep": [1001] if zero_weights == "error" else None,
+    }
+    assert_same_result(expected.solve(**options), found.solve(**options))
+    assert left(tmp_path / "made") == ["problem.l0"]
+
+
+def test_records_without_a_key_stay_in_their_order(files, tmp_path):
+    targets = files["targets"]
+    targets = targets[targets["entity"] == ""].drop(columns=["entity", "age"])
+    expected = CalibrationProblem.from_frames(files["records"], targets, weight="weight")
+    found = CalibrationProblem.from_files(
+        files["records"], targets, tmp_path / "problem.l0", weight="weight"
+    )
+    assert_same_problem(expected, found)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"key": "nobody"}, "'nobody'"),
+        ({"weight": "nobody"}, "'nobody'"),
+        ({"key": "year"}, "`key` column 'year' repeats 2 keys"),
+        ({"records": 3}, "`records` is a int; pass the path of a parquet file"),
+        ({"members": {"person": 3}}, r"`members\['person'\]` is a int; pass the path of a parquet"),
+        ({"members": [3]}, "`members` is a list; pass a dictionary of paths"),
+        ({"key": None}, "`members` need the key of their record"),
+    ],
+)
+def test_wrong_input_is_refused_and_leaves_nothing(files, tmp_path, change, said):
+    before = left(tmp_path)
+    with pytest.raises(InputError, match=said):
+        CalibrationProblem.from_files(**{**files, **change}, path=tmp_path / "problem.l0")
+    assert left(tmp_path) == before
+
+
+def test_null_keys_are_named_by_their_rows_in_the_file(tmp_path):
+    homes = pa.table({"id": [5, None, 3], "w": [1.0, 1.0, 1.0]})
+    pa.parquet.write_table(homes, tmp_path / "homes.parquet")
+    with pytest.raises(InputError, match=r"is null in 1 rows \(rows 1\)"):
+        CalibrationProblem.from_files(
+            tmp_path / "homes.parquet", None, tmp_path / "problem.l0", key="id", weight="w"
+        )
+
+
+def test_the_tables_are_sorted_and_say_where_their_rows_were(files, survey, tmp_path):
+    with mapped_tables(files["records"], files["members"], "household", tmp_path) as tables:
+        keys = tables.records.column("household").to_numpy()
+        assert (np.diff(keys) > 0).all()
+        np.testing.assert_array_equal(survey.households["household"].to_numpy()[tables.order], keys)
+        assert tables.members["person"].column("age").to_pylist() == survey.persons["age"].tolist()
