@@ -24,7 +24,7 @@ from l0.cli.arguments import (
     Write,
 )
 from l0.cli.options import takes_options, with_members
-from l0.cli.output import conclude, say
+from l0.cli.output import conclude, say, summary_of
 from l0.common.atomic_files import check_replaceable, whole_folder
 
 #: All files that `l0 frontier` writes.
@@ -186,4 +186,4 @@ def _calibrate(
         result.save(out, log)
     for output in outputs:
         say(result.write(output.source, output.path))
-    conclude(result.metrics, result.summary(), out / "report.html", quiet, as_json)
+    conclude(result.metrics, summary_of(result), out / "report.html", quiet, as_json)

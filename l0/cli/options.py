@@ -28,6 +28,11 @@ def _parser(read: Callable[[str], Any]) -> Callable[[str], Any]:
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
+def written_options() -> dict[str, str]:
+    """List the options of a calibration, by their names in Python."""
+    return {name: f"--{name.replace('_', '-')}" for name in known(SurveyOptions)}
+
+
 def takes_options(command: Command) -> Command:
     """Give a command the options of a calibration in place of ``**options``."""
     return _with_options(command, known(SurveyOptions))
@@ -41,8 +46,8 @@ def takes_some(*names: str) -> Callable[[Command], Command]:
 
 def _with_options(command: Command, options: Mapping[str, Option]) -> Command:
     signature = inspect.signature(command, eval_str=True)
-    written = {name: f"--{name.replace('_', '-')}" for name in known(SurveyOptions)}
     parameters = [each for each in signature.parameters.values() if each.name != "options"]
+    written = written_options()
     for name, option in options.items():
         if option.read is None:
             continue
@@ -51,7 +56,7 @@ def _with_options(command: Command, options: Mapping[str, Option]) -> Command:
         if option.repeated:
             kind = list[kind]
         # A text that names its own option means a thing of this name.
-        others = {other: text for other, text in written.items() if other != name}
+        others = {each: text for each, text in written.items() if each != name}
         asked = typer.Option(
             help=as_options(option.text, others) + (" May be repeated." if option.repeated else ""),
             metavar=option.metavar,

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import typer
+
+from l0.cli.options import written_options
+from l0.cli.wording import as_options
+
+
+def summary_of(result: Any) -> str:
+    """Write the summary of a result, with notes in the words of the command line."""
+    words = written_options()
+    notes = [as_options(note, words) for note in result.run["notes"]]
+    text: str = replace(result, run={**result.run, "notes": notes}).summary()
+    return text
 
 
 def conclude(

@@ -10,7 +10,7 @@ import typer
 
 from l0.cli.app import app
 from l0.cli.arguments import Json, Quiet, Result, labels, names
-from l0.cli.output import conclude, say
+from l0.cli.output import conclude, say, summary_of
 
 
 @app.command()
@@ -27,7 +27,7 @@ def report(
 
     result = CalibrationResult.load(folder)
     result.to_html(folder / "report.html")
-    conclude(result.metrics, result.summary(), folder / "report.html", quiet, as_json)
+    conclude(result.metrics, summary_of(result), folder / "report.html", quiet, as_json)
 
 
 @app.command()

@@ -12,7 +12,7 @@ _MEMBER = re.compile(r"`members\['([^']*)'\]`")
 #: What a message for Python adds about the command line.
 _ASIDE = re.compile(r" \(on the command line [^)]*\)")
 #: What the value of an option does not have.
-_SIGNS = re.compile(r"""[()\[\]'" ]""")
+_SIGNS = re.compile(r"""[()\[\]'" ]|\bNone\b""")
 _TABLES = re.compile(r"such as \{'(\w+)': \w+\}")
 
 
@@ -33,6 +33,8 @@ def as_options(message: str, options: Mapping[str, str]) -> str:
     '`--bounds` cross; pass `--bounds 0.1,10` and `--no-exact`'
     >>> as_options("`members['person']` has no column 'id'", options)
     "`--members person` has no column 'id'"
+    >>> as_options("pass `bounds=(0, None)`", options)
+    'pass `--bounds 0,`'
     """
     message = _ASIDE.sub("", message)
     message = _MEMBER.sub(r"`--members \1`", message)

@@ -23,7 +23,7 @@ def test_records_that_must_be_kept_and_quotas(files, source, survey):
     assert ended.exit_code == 0, ended.output
     text = " ".join(ended.stdout.split())
     n_kept = households["kept"].sum()
-    assert f"obey the constraints: {n_kept} records of `must_keep` and 2 cells of" in text
+    assert f"obey the constraints: {n_kept} records of `--must-keep` and 2 cells of" in text
     saved = CalibrationResult.load("l0-result")
     small = saved.select(households)
     assert small["kept"].sum() == n_kept and len(small) == 80

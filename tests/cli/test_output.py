@@ -5,6 +5,7 @@ import re
 import numpy as np
 
 from l0.calibration import CalibrationProblem, CalibrationResult
+from l0.cli.output import summary_of
 from tests.cli.running import l0_, refused
 
 
@@ -25,6 +26,15 @@ def test_the_table_shows_the_certificate_and_the_dearest_targets(files):
     stopped = l0_("calibrate", *files, "--solver", "gap=1e-12,max_seconds=1e-9").stdout
     assert "The fit was stopped. It is certainly within" in stopped
     assert "raise `max_seconds` of `Solver`" in " ".join(stopped.split())
+
+
+def test_notes_name_the_options_of_the_command_line():
+    A = np.vstack([np.ones(50), np.arange(50.0)])
+    problem = CalibrationProblem.from_matrix(A, [5000, 25_000], np.full(50, 100.0))
+    result = problem.solve(distance="linear")
+    assert "`distance='linear'` allows; pass `bounds=(0, None)`" in result.run["notes"][0]
+    text = " ".join(summary_of(result).split())
+    assert "which `--distance linear` allows; pass `--bounds 0,`, for example" in text
 
 
 def test_nearly_all_is_not_all_and_what_is_not_known_says_so(tmp_path, monkeypatch):

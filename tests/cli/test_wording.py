@@ -15,7 +15,7 @@ OPTIONS = {name: f"--{name.replace('_', '-')}" for name in NAMES}
         ("`n_records` is 0", "`--n-records` is 0"),
         ("`key='id'`, `check_scale=False`", "`--key id`, `--no-check-scale`"),
         ("`check_scale=True`", "`--check-scale`"),
-        ("`bounds=(None, 4)`", "`--bounds None,4`"),
+        ("`bounds=(None, 4)`", "`--bounds ,4`"),
         ("pass `members=`, such as {'person': persons}", "pass `--members`, such as person=FILE"),
         ("`members['job']` has no 'id'", "`--members job` has no 'id'"),
         ("pass `zero_weights='drop'` (on the command line --zero-weights drop), or", 
