@@ -12,9 +12,12 @@ from l0.common.errors import InputError
 from l0.common.formatting import amount
 from l0.networks.budgets.budgets import Constraint
 from l0.networks.budgets.multiplier import Multiplier
+from l0.networks.budgets.ramp import Ramp
 from l0.networks.gates.gate_vector import GateVector
+from l0.networks.gates.gating import settle
 from l0.networks.graph.tensors import moved
 from l0.networks.graph.units import Structure
+from l0.networks.pruning.activity import Activity
 from l0.networks.pruning.closing import Closing
 from l0.networks.pruning.compact import compacted
 from l0.networks.pruning.scores import unit_scores
@@ -22,12 +25,8 @@ from l0.networks.pruning.trials import disagreement
 from l0.networks.report.build import TrainingState, build_report
 from l0.networks.report.report import Report
 
-#: The target falls to the budget over this share of the steps; or over this number of steps, if
-#: `total_steps` is not given.
-_RAMP_SHARE, _RAMP = 0.3, 1000
-
-#: After this share of the steps every budget is met, so that the other steps can repair the damage.
-_MET_SHARE = 0.6
+#: A gate that exceeds this value pays a price too, so that no gate runs away.
+_LARGE = 4.0
 
 #: Steps between two looks at the gates, by which the report sees whether they move.
 _LOOK_BACK = 200
@@ -102,14 +101,16 @@ class Sparsifier:
         self.constraints = constraints
         self.gates = gates
         self.history: list[dict[str, Any]] = []
-        self._ramp = _RAMP if total_steps is None else max(1, round(_RAMP_SHARE * total_steps))
-        self._met = None if total_steps is None else max(1, round(_MET_SHARE * total_steps))
-        self.multipliers = [Multiplier(c.cost.total, c.limit, self._ramp) for c in constraints]
+        self._ramp = Ramp(total_steps)
+        self.multipliers = [Multiplier() for _ in constraints]
         self.steps = 0
         # The last two looks at the gates.
         self._looks = [self._look()]
         self._closing = Closing(model, structure.groups)
         self._prices: Tensor | None = None
+        self._pays = torch.full_like(gates.alive(), not gates.spares)
+        self._learn = True
+        self._activity: Activity | None = None
         self.gates.draw(0)
 
     def __repr__(self) -> str:
@@ -178,40 +179,117 @@ class Sparsifier:
         """
         return self.gates.penalty(self._prices)
 
-    def step(self) -> None:
-        """Follow a step of the optimiser: close settled units, and set the next price.
+    def observe(self, batch: Any) -> None:
+        """Let the next cut know how active each unit is on a batch; for a cut without training.
 
-        If `total_steps` was given, :meth:`finish` is called after three fifths of these steps.
+        A unit counts for what it adds to the layers that read it: its weights in them, times its
+        activity. A few batches of the training data suffice, without labels. The model runs in
+        evaluation mode and stays as it is. With the first :meth:`step`, the activities are
+        forgotten.
+
+        Parameters
+        ----------
+        batch : Tensor, sequence or mapping
+            Inputs of the model, in the form of the example inputs.
+
+        Raises
+        ------
+        InputError
+            After a step or a cut, for gates on single weights, and if a layer reads values that
+            are not finite.
+
+        Examples
+        --------
+        >>> import torch
+        >>> import l0
+        >>> model = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.Linear(6, 2))
+        >>> sparsifier = l0.sparsify(model, torch.zeros(2, 8), l0.Units(3))
+        >>> for _ in range(4):
+        ...     sparsifier.observe(torch.randn(64, 8))
+        >>> sparsifier.compact()[0].out_features
+        3
+        """
+        groups = self.structure.groups
+        if self.steps or not self._learn:
+            raise InputError(
+                "`observe` is for a cut without training, before `step`, `finish` and `compact`; "
+                "call it right after `sparsify`"
+            )
+        if any(group.weights is not None for group in groups):
+            raise InputError(
+                "`observe` scores units, and this model has gates on single weights; leave it "
+                "out, or give `sparsify` granularity='unit'"
+            )
+        if self._activity is None:
+            names = (member.module for group in groups for member in group.consumers)
+            self._activity = Activity(self.model, names)
+        self._activity.observe(batch)
+
+    def step(self) -> None:
+        """Follow a step of the optimiser: choose the units that stay, and set the next price.
+
+        :meth:`finish` is called after three fifths of `total_steps`, or after 300 steps if
+        `total_steps` was not given.
         """
         self.steps += 1
-        self._close_settled()
-        if self.steps == self._met:
+        self._activity = None  # the weights have changed
+        if self._learn and self.steps >= self._ramp.met:
             self.finish()
+        if self._learn and self._ramp.looks(self.steps):
+            self._choose()
         openness = self.gates.openness()
         prices = torch.zeros_like(openness)
         record: dict[str, Any] = {"step": self.steps}
+        asked, pace = self._ramp.asked(self.steps), self._ramp.pace(self.steps)
         for constraint, multiplier in zip(self.constraints, self.multipliers, strict=True):
             cost, marginal = constraint.cost.marginal(openness)
-            multiplier.update(cost, self.steps)
+            multiplier.update(cost, constraint.target(asked), pace)
             if multiplier.value:
                 prices += multiplier.value / constraint.cost.total * marginal
             record[f"{constraint} cost"] = cost
             record[f"{constraint} multiplier"] = multiplier.value
-        if self.steps % max(1, self._ramp // 50) == 0:
+        if self.steps % max(1, self._ramp.met // 100) == 0:
             self.history.append(record)
         if self.steps % _LOOK_BACK == 0:
             self._looks = [self._looks[-1], self._look()]
-        self._prices = prices * self.gates.alive() if prices.any() else None
+        prices *= self._pays & self.gates.alive()
+        self._prices = prices if prices.any() else None
         self.gates.draw(self.steps)
 
     @torch.no_grad()
-    def finish(self) -> None:
-        """Close units until every budget is met, the units of least score per cost first.
+    def _choose(self) -> None:
+        """Choose the units that are open at present, and those that pay a price."""
+        z = self.gates.ranks()
+        if not self.gates.spares or not z.isfinite().all():
+            return
+        scores = unit_scores(self.model, self.structure.groups, z)
+        everything = torch.ones_like(self._pays)
+        kept = self._within(everything, scores, self._ramp.kept(self.steps))
+        asked = self._within(kept, scores, self._ramp.asked(self.steps))
+        self.gates.keep(kept)
+        self._pays = ~asked | (z > _LARGE)
 
-        One unit stays in every group. After this call, the gated model in evaluation mode gives
-        the same outputs as the compact model.
+    def _within(self, alive: Tensor, scores: Tensor, way: float) -> Tensor:
+        """Return the units that stay at some point between the full model and the budgets."""
+        for constraint in self.constraints:
+            limit = constraint.target(way)
+            alive = self._closing.remaining(constraint, alive, scores, limit)
+        return alive
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Close units until every budget is met, those with the least score per cost first.
+
+        Closed units that still fit are opened again. One unit stays in every group. The values of
+        the gates are then multiplied into the weights: from here on, only the weights of the open
+        units learn. After this call, the gated model in evaluation mode gives the same outputs as
+        the compact model.
         """
-        self.gates.keep(self.planned())
+        if self._learn:
+            self.gates.keep(self.planned())
+            settle(self.model, self.structure.groups, list(self.gates))
+            self._learn, self._prices = False, None
+            self._pays = torch.zeros_like(self._pays)
 
     def planned(self) -> Tensor:
         """Tell which units :meth:`finish` would leave open.
@@ -226,23 +304,29 @@ class Sparsifier:
         InputError
             If gates are NaN.
         """
-        alive, z = self.gates.alive(), self.gates.settled()
+        z = self.gates.ranks()
         if z.isnan().any():
             raise InputError(
                 "the training diverged: gates are NaN, so no units can be chosen; return to a "
                 "checkpoint, and lower the learning rates or clip the gradients"
             )
-        closing, scores = self._closing, unit_scores(self.model, self.structure.groups, z)
-        alive = closing.used(alive & ((z > 0) | closing.protected(alive, scores)), scores)
+        if not self._learn:
+            return self.gates.alive()
+        activity = None if self._activity is None else self._activity.mean_squares()
+        closing, able = self._closing, z > 0
+        scores = unit_scores(self.model, self.structure.groups, z, activity)
+        alive = closing.used(able | closing.protected(torch.ones_like(able), scores), scores)
         for constraint in self.constraints:
-            alive = closing.used(closing.remaining(constraint, alive, alive, scores), scores)
-        return alive
+            alive = closing.used(
+                closing.remaining(constraint, alive, scores, constraint.limit), scores
+            )
+        return closing.refilled(self.constraints, alive, able, scores)
 
     def compact(self) -> nn.Module:
         """Return a copy of the model without closed units and without gates.
 
         Calls :meth:`finish` first, so the gated model loses the same units. Both models can be
-        trained further.
+        trained further. Without any step before, this is magnitude pruning.
 
         Returns
         -------
@@ -252,10 +336,22 @@ class Sparsifier:
         Warns
         -----
         UserWarning
-            If the outputs of the two models differ on the example inputs, or one of them does not
-            run, so that nothing speaks for the compact model.
+            If a training was too short to meet the budgets, so that open units are closed at a
+            stroke. If the outputs of the two models differ on the example inputs, or one of them
+            does not run, so that nothing speaks for the compact model.
         """
+        before = self.gates.settled() > 0
         self.finish()
+        at_a_stroke = int((before & ~self.gates.alive()).sum())
+        if self.steps and at_a_stroke:
+            warnings.warn(
+                f"`compact` closed {_counted(at_a_stroke, 'open unit')} of {int(before.sum()):,} "
+                f"at a stroke after {_counted(self.steps, 'step')}, and no training has repaired "
+                f"this; the budget is met by itself after {_counted(self._ramp.met, 'step')}: "
+                "give `sparsify` the `total_steps` of the training, train for longer, or call "
+                "`finish` and train on",
+                stacklevel=2,
+            )
         keep = [gate.alive for gate in self.gates]
         small = compacted(self.model, self.structure.groups, keep)
         doubt = disagreement(self.model, small, self._inputs())
@@ -318,13 +414,14 @@ class Sparsifier:
         >>> sparsifier = l0.sparsify(model, torch.zeros(2, 8), l0.Units(3))
         >>> sparsifier.step()
         >>> list(sparsifier.state_dict())
-        ['step', 'gates', 'multipliers', 'prices', 'history', 'looks']
+        ['step', 'gates', 'multipliers', 'prices', 'pays', 'history', 'looks']
         """
         return {
             "step": self.steps,
             "gates": self.gates.state(),
             "multipliers": [m.value for m in self.multipliers],
             "prices": self._prices,
+            "pays": self._pays,
             "history": [dict(record) for record in self.history],
             "looks": list(self._looks),
         }
@@ -358,6 +455,8 @@ class Sparsifier:
         # A checkpoint may be on a GPU.
         prices, looks = state["prices"], state.get("looks")
         self._prices = None if prices is None else prices.cpu()
+        self._pays = state["pays"].cpu()
+        self._learn = self.gates.learn
         self.history = [dict(record) for record in state["history"]]
         # States written before looks were part of them begin with the gates that they hold.
         self._looks = [(step, z.cpu()) for step, z in looks] if looks else [self._look()]
@@ -365,17 +464,7 @@ class Sparsifier:
 
     def _look(self) -> tuple[int, Tensor]:
         """Return the step and the gate values, which are kept in the precision of most gates."""
-        return self.steps, self.gates.settled().float()
-
-    def _close_settled(self) -> None:
-        """Close units for good if the penalty closed their gates and a budget is exceeded."""
-        alive, z = self.gates.alive(), self.gates.settled()
-        candidates = alive & (z == 0)
-        if not self.gates.settles or not candidates.any():
-            return
-        for constraint in self.constraints:
-            alive = self._closing.remaining(constraint, alive, candidates & alive, z)
-        self.gates.keep(alive)
+        return self.steps, self.gates.ranks().float()
 
 
 def _counted(n: int, noun: str) -> str:

@@ -76,12 +76,12 @@ def sparsify(
     start_open : bool, default True
         Whether the gates start open, so that training starts from the model as it is; otherwise
         they start half open. If the model is already trained, `compact()` before any step closes
-        the units of least magnitude, and a short fine-tuning repairs the damage.
+        the units of least magnitude, and a short fine-tuning repairs the damage; see `observe`.
     total_steps : int, optional
-        The number of steps of the training. The budget is eased in over the first three tenths of
-        the steps and met after six tenths: units that are still too many are then closed, and the
-        other steps repair the damage. Without `total_steps`, the budget is eased in over 1,000
-        steps, and units that are too many stay until `finish` or `compact`.
+        The number of steps of the training. The budget is eased in over the first six tenths of
+        the steps. Gates then no longer learn, and the other steps repair the damage. Without
+        `total_steps`, the budget is eased in by the same factor in each doubling of the steps, and
+        met after 300; a `compact` before that closes what is too much at a stroke, and warns.
     seed : int, default 0
         Seed of the noise of stochastic gates.
 

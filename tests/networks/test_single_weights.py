@@ -25,6 +25,7 @@ def test_the_compact_model_has_zeros_for_closed_gates(name, gates):
         model, inputs, Params(0.3), granularity="weight", gates=gates, total_steps=10
     )
     train(model, inputs, sparsifier, 5)
+    sparsifier.finish()
     small = sparsifier.compact()
     assert {key: p.shape for key, p in small.named_parameters()} == shapes
     (constraint,) = sparsifier.constraints

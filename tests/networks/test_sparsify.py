@@ -17,6 +17,7 @@ def test_the_compact_model_meets_the_budget_and_equals_the_gated_one(name, budge
     model, inputs = make(name)
     sparsifier = sparsify(model, inputs, budget, gates=gates, total_steps=10)
     train(model, inputs, sparsifier, 5)
+    sparsifier.finish()
     small = sparsifier.compact()
     (constraint,) = sparsifier.constraints
     predicted = float(constraint.cost(sparsifier.gates.alive()))
@@ -49,6 +50,7 @@ def test_features_are_selected_before_a_layer():
     train(model, inputs, sparsifier, 5)
     with torch.no_grad():
         sparsifier.gates[-1].gate.v[::3] = 0
+    sparsifier.finish()
     small = sparsifier.compact()
     assert isinstance(small.fc1, nn.Sequential)
     assert float(sparsifier.constraints[0].cost(sparsifier.gates.alive())) == measured(
@@ -152,6 +154,7 @@ def test_the_default_device_of_torch_decides_nothing(case, tmp_path):
             optimizer.zero_grad()
             sparsifier.step()
             sparsifier.load_state_dict(sparsifier.state_dict())
+        sparsifier.finish()
         small = sparsifier.compact().eval()
         save(small, tmp_path / "small.pt")
         loaded = load(fresh, tmp_path / "small.pt").eval()

@@ -140,6 +140,11 @@ class Constraint:
     cost: CostModel
     limit: int
 
+    def target(self, way: float) -> float:
+        """Return a cost between the full cost, at 0, and the budget, at 1, by equal factors."""
+        total, limit = max(self.cost.total, 1), max(self.limit, 1)
+        return total * math.exp(way * min(0.0, math.log(limit / total)))
+
     def __str__(self) -> str:
         """Name the measure, and the pattern if there is one."""
         return self.budget.noun if self.pattern is None else f"{self.budget.noun} of {self.pattern}"

@@ -22,16 +22,8 @@ class Multiplier:
         \end{cases}
         \qquad g = \log \frac{\text{cost}}{\text{target}}
 
-    The target is eased in: it falls from the full cost to the budget, by the same factor at each
-    step. The price grows linearly at first, and exponentially once it is large. So it reaches the
-    scale of any loss.
-
-    Parameters
-    ----------
-    total, limit : int
-        The cost of the full model, and the budget.
-    ramp : int
-        The number of steps over which the target is eased in. The rate r is 2 / ramp.
+    The price grows linearly at first, and exponentially once it is large. So it reaches the scale
+    of any loss.
 
     Attributes
     ----------
@@ -44,8 +36,8 @@ class Multiplier:
     the reference. Three things differ from it, and are ours. The violation g is the logarithm of
     a ratio, not a difference: a model at 8% of its size is as far from a budget of 4% as a model
     at 80% is from a budget of 40%. The growth has the factor 1 + lambda, because the scale of the
-    loss is not known. The target is eased in. A comment in the source says what was measured for
-    the rate.
+    loss is not known. The target is eased in, and the rate r is twice the pace of the ramp. A
+    comment in the source says what was measured for the rate.
 
     References
     ----------
@@ -53,22 +45,25 @@ class Multiplier:
     arXiv:2208.04425.
     """
 
-    def __init__(self, total: int, limit: int, ramp: int) -> None:
-        self._total = max(total, 1)
-        self._depth = math.log(max(1.0, self._total / max(limit, 1)))
-        self._ramp = ramp
+    def __init__(self) -> None:
         self.value = 0.0
 
-    def target(self, step: int) -> float:
-        """Return the cost that the model should have at a step."""
-        return self._total * math.exp(-self._depth * min(1.0, step / self._ramp))
+    def update(self, cost: float, target: float, pace: float) -> None:
+        """Update the price after a step.
 
-    def update(self, cost: float, step: int) -> None:
-        """Update the price after a step, from the present cost."""
-        violation = math.log(max(cost, 1e-9) / self.target(step))
+        Parameters
+        ----------
+        cost : float
+            The present cost.
+        target : float
+            The cost that the model should have now.
+        pace : float
+            The way from the full cost to the budget that one step adds, as a share.
+        """
+        violation = math.log(max(cost, 1e-9) / target)
         # The target is a float, and may be a rounding error below a cost that equals the budget.
         if violation <= 1e-9:
             self.value = 0.0
         else:
-            grown = self.value + _RATE / self._ramp * violation * (1 + self.value)
+            grown = self.value + _RATE * pace * violation * (1 + self.value)
             self.value = min(grown, _LARGEST)

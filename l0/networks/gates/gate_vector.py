@@ -43,17 +43,26 @@ class GateVector:
         return iter(self._gates)
 
     @property
-    def settles(self) -> bool:
-        """Whether a closed gate stays closed, so that its unit may be closed for good."""
-        return self._gates[0].settles
+    def spares(self) -> bool:
+        """Whether only units that must go pay a price."""
+        return self._gates[0].spares
+
+    @property
+    def learn(self) -> bool:
+        """Whether the gates still learn."""
+        return bool((self._gates[0].constant < 0).any())
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the parameters of all gates."""
         return [p for gate in self._gates for p in gate.parameters()]
 
     def alive(self) -> Tensor:
-        """Return True for the units that were not closed for good."""
+        """Return True for the units that are not closed."""
         return self._gather(lambda gate: gate.alive) > 0
+
+    def ranks(self) -> Tensor:
+        """Return values by which all units are ranked, also closed ones."""
+        return self._gather(lambda gate: gate.ranks())
 
     def settled(self) -> Tensor:
         """Return the gate values of evaluation mode; they are 0 for closed gates."""
@@ -64,7 +73,7 @@ class GateVector:
         return self._gather(lambda gate: gate.openness())
 
     def keep(self, alive: Tensor) -> None:
-        """Close all units for good for which `alive` is False."""
+        """Close all units for which `alive` is False, and open the others."""
         for gate, part in zip(self._gates, self.split(alive), strict=True):
             gate.alive.copy_(part)
 
@@ -79,7 +88,7 @@ class GateVector:
         Parameters
         ----------
         prices : Tensor, shape (n_units,), optional
-            The price of each unit; 0 for units that were closed for good. None if all are 0.
+            The price of each unit; 0 for units that are closed. None if all are 0.
 
         Returns
         -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -141,6 +142,54 @@ def ungated_weight(module: nn.Module) -> Tensor:
         weight = module.parametrizations["weight"].original
     assert isinstance(weight, Tensor)
     return weight
+
+
+@torch.no_grad()
+def settle(model: nn.Module, groups: Sequence[UnitGroup], gates: Sequence[UnitGate]) -> None:
+    """Let gates keep their present values, in place; they no longer learn.
+
+    The values are multiplied into the weights, and the gates become 1, so that a step of the
+    optimiser changes all weights alike. Weights that other layers use too, or that the user
+    computes from other ones, stay as they are, and so do the gates on them.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A model with gates.
+    groups : sequence of UnitGroup
+        The groups of units of the model.
+    gates : sequence of UnitGate
+        The gates of each group.
+    """
+    owners = Counter(id(p) for module in model.modules() for p in module._parameters.values())
+
+    def own(name: str) -> bool:
+        module = model.get_submodule(name)
+        assert isinstance(module.parametrizations, nn.ModuleDict)
+        parts = module.parametrizations["weight"].children()
+        ours = all(isinstance(part, GatedWeight | GatedEntries) for part in parts)
+        return ours and owners[id(ungated_weight(module))] == 1
+
+    # A unit that came back may have a gate that counts as closed.
+    values = [
+        torch.where(gate.settled() > 0, gate.settled(), gate.ranks() * gate.alive) for gate in gates
+    ]
+    of_group = [
+        [group.weights] if group.weights else [member.module for member in group.consumers]
+        for group in groups
+    ]
+    folds = [all(own(name) for name in names) for names in of_group]
+    for gate, value, folded in zip(gates, values, folds, strict=True):
+        gate.constant.copy_(value if folded else gate.alive)
+    for name in {
+        name for names, folded in zip(of_group, folds, strict=True) if folded for name in names
+    }:
+        module = model.get_submodule(name)
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        ungated_weight(module).copy_(weight)
+    for gate, value, folded in zip(gates, values, folds, strict=True):
+        gate.constant.copy_(gate.alive if folded else value)
 
 
 def fold(model: nn.Module) -> None:

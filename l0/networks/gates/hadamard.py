@@ -15,7 +15,7 @@ CLOSED_BELOW = 1e-3
 class HadamardUnits(UnitGate):
     """Deterministic gates: see :class:`l0.HadamardGate`."""
 
-    settles = True
+    spares = True
 
     def __init__(self, n_units: int, start_open: bool) -> None:
         super().__init__(n_units)
@@ -27,10 +27,15 @@ class HadamardUnits(UnitGate):
         return z
 
     @torch.no_grad()
+    def ranks(self) -> Tensor:
+        """Return z."""
+        return self.unless_constant(self.values())
+
+    @torch.no_grad()
     def settled(self) -> Tensor:
         """Return z, with 0 for values below the threshold."""
         z = self()
-        return torch.where(z < CLOSED_BELOW, 0, z)
+        return torch.where((z < CLOSED_BELOW) & (self.constant < 0), 0, z)
 
     @torch.no_grad()
     def openness(self) -> Tensor:
@@ -41,7 +46,7 @@ class HadamardUnits(UnitGate):
     def undecided(self) -> Tensor:
         """Tell which gates are open, but less than ten times the threshold."""
         z = self.settled()
-        return (z > 0) & (z < 10 * CLOSED_BELOW)
+        return (self.constant < 0) & (z > 0) & (z < 10 * CLOSED_BELOW)
 
     def penalty(self, costs: Tensor) -> Tensor:
         """Return the sum of c v^2, differentiable."""

@@ -22,7 +22,7 @@ class HardConcreteUnits(UnitGate):
     They made these gates better, but not as good as Hadamard gates, which have no noise.
     """
 
-    settles = False
+    spares = False
 
     def __init__(self, n_units: int, start_open: bool) -> None:
         super().__init__(n_units)
@@ -41,14 +41,21 @@ class HardConcreteUnits(UnitGate):
         return self._gates(self.noise.to(self.gate.qz_logits.device))
 
     @torch.no_grad()
+    def ranks(self) -> Tensor:
+        """Return the medians; of gates with the median 0, the more probable one ranks higher."""
+        values = self._gates(0.0) + 1e-3 * self.gate.get_active_prob()
+        return self.unless_constant(values)
+
+    @torch.no_grad()
     def settled(self) -> Tensor:
-        """Return the median of each gate; 0 for units that were closed for good."""
-        return self._gates(0.0) * self.alive
+        """Return the median of each gate; 0 for units that are closed."""
+        return self.unless_constant(self._gates(0.0)) * self.alive
 
     @torch.no_grad()
     def openness(self) -> Tensor:
         """Return the probability that each gate is open."""
-        return self.gate.get_active_prob() * self.alive
+        probability = self.gate.get_active_prob()
+        return torch.where(self.constant < 0, probability, 1) * self.alive
 
     @torch.no_grad()
     def undecided(self) -> Tensor:

@@ -19,16 +19,20 @@ class UnitGate(nn.Module):
     Attributes
     ----------
     alive : Tensor of bool, shape (n_units,)
-        False for the units that were closed for good.
+        False for the units that are closed.
+    constant : Tensor, shape (n_units,)
+        The values of gates that no longer learn; -1 while they learn.
     """
 
     alive: Tensor
-    #: Whether a closed gate stays closed, so that its unit may be closed for good.
-    settles: ClassVar[bool]
+    constant: Tensor
+    #: Whether only units that must go pay a price; otherwise, all of them do.
+    spares: ClassVar[bool]
 
     def __init__(self, n_units: int) -> None:
         super().__init__()
         self.register_buffer("alive", torch.ones(n_units, dtype=torch.bool))
+        self.register_buffer("constant", torch.full((n_units,), -1.0))
 
     def draw(self, generator: torch.Generator) -> None:
         """Draw the noise of one training step; deterministic gates have none."""
@@ -41,10 +45,25 @@ class UnitGate(nn.Module):
         Tensor, shape (n_units,)
             All layers see the same draw until the next call of :meth:`draw`.
         """
-        return self.values() * self.alive
+        return self.unless_constant(self.values()) * self.alive
+
+    def unless_constant(self, values: Tensor) -> Tensor:
+        """Return values of the gates, or their constant values if they no longer learn."""
+        # The values stay part of the graph, which DistributedDataParallel expects.
+        return torch.where(self.constant < 0, values, self.constant.to(values.dtype))
+
+    def ranks(self) -> Tensor:
+        """Return values by which units are ranked; also of closed units, as if they were open.
+
+        Returns
+        -------
+        Tensor, shape (n_units,)
+            0 only if the gate can never open again.
+        """
+        raise NotImplementedError
 
     def values(self) -> Tensor:
-        """Return the gate values of all units, including units that were closed for good."""
+        """Return the gate values of all units, including units that are closed."""
         raise NotImplementedError
 
     def settled(self) -> Tensor:
@@ -65,7 +84,7 @@ class UnitGate(nn.Module):
         Parameters
         ----------
         costs : Tensor, shape (n_units,)
-            The price of each unit; 0 for units that were closed for good.
+            The price of each unit; 0 for units that are closed.
 
         Returns
         -------

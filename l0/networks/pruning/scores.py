@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,18 +13,24 @@ from l0.networks.graph.units import UnitGroup
 
 
 @torch.no_grad()
-def unit_scores(model: nn.Module, groups: Sequence[UnitGroup], z: Tensor) -> Tensor:
+def unit_scores(
+    model: nn.Module,
+    groups: Sequence[UnitGroup],
+    z: Tensor,
+    activity: Mapping[str, Tensor] | None = None,
+) -> Tensor:
     r"""Score the units by their gates and weights; between equal gates, the weights decide.
 
     .. math::
-        s_u = \frac{m_u}{\sum_{v: m_v \ge m_u} m_v}, \qquad m_u = z_u^2 \, \overline{
-        \lVert W_u \rVert^2 / \lVert W \rVert^2}
+        s_u = \sum_l \frac{m_{lu}}{\sum_{v: m_{lv} \ge m_{lu}} m_{lv}}, \qquad
+        m_{lu} = z_u^2 \lVert W_{lu} \rVert^2 \, \overline{x_{lu}^2}
 
-    Here W_u are the columns of a layer's weight W that read unit u, the mean is over the layers
-    that read it, and v runs over the units of the same group. The largest unit of a group has the
-    score 1. The smallest unit has its share of the magnitude of the whole group. The score of a
-    unit depends on the units above it in its group, so no group loses all of its units only
-    because they are cheap or many.
+    Here W_lu are the columns of the weight of layer l that read unit u, x_lu is what they read, the
+    sum is over the layers that read it, and v runs over the units of the same group.
+    A unit that is read by several layers, as in a residual stream, is missed by each of them. In
+    each layer, the largest unit of a group has the score 1, and the smallest has its share of the
+    magnitude of the whole group. The score of a unit depends on the units above it in its group,
+    so no group loses all of its units only because they are cheap or many.
 
     Parameters
     ----------
@@ -34,16 +40,19 @@ def unit_scores(model: nn.Module, groups: Sequence[UnitGroup], z: Tensor) -> Ten
         The groups of units of the model.
     z : Tensor of float64, shape (n_units,)
         Gate values of the groups, one group after the other.
+    activity : mapping of str to Tensor, optional
+        For layers by name, the mean squares of their input channels on some data. Other layers
+        count as if all their channels were equally active, and so do single weights.
 
     Returns
     -------
     Tensor of float64, shape (n_units,)
-        Scores in [0, 1], on the CPU. For units that are single weights, m_u = z_u^2 w_u^2.
+        Scores of at least 0, on the CPU. For units that are single weights, m_u = z_u^2 w_u^2.
 
     Notes
     -----
-    The reference scores single weights. Scores of units, with the mean over layers and the factor
-    z^2, are ours.
+    The reference scores single weights. Scores of units, with the sum over layers and the factor
+    z^2 and the activity, are ours. `benchmarks/cut_at_once.py` measures them.
 
     References
     ----------
@@ -52,25 +61,34 @@ def unit_scores(model: nn.Module, groups: Sequence[UnitGroup], z: Tensor) -> Ten
     """
     parts = z.split([group.n_units for group in groups])
     scores = [
-        _share_of_the_larger(gates.square() * _magnitudes(model, group))
+        torch.stack(
+            [
+                _share_of_the_larger(gates.square() * m)
+                for m in _magnitudes(model, group, activity or {})
+            ]
+        ).sum(0)
         for group, gates in zip(groups, parts, strict=True)
     ]
     return torch.cat(scores)
 
 
-def _magnitudes(model: nn.Module, group: UnitGroup) -> Tensor:
+def _magnitudes(model: nn.Module, group: UnitGroup, activity: Mapping[str, Tensor]) -> list[Tensor]:
+    """Return the magnitudes of the units for each layer that reads them."""
     if group.weights is not None:
         weight = ungated_weight(model.get_submodule(group.weights))
-        return weight.double().square().flatten().cpu()
-    found = torch.zeros(group.n_units, dtype=torch.float64, device="cpu")
+        return [weight.double().square().flatten().cpu()]
+    found = []
     for member in group.consumers:
         module = model.get_submodule(member.module)
         squares = ungated_weight(module).double().square()
         columns = squares.movedim(weight_axis_in(module), 0).flatten(1).sum(1).cpu()
         # All groups of a grouped convolution read the same columns of the weight.
         columns = columns.repeat(weight_groups(module))[member.positions]
-        found.index_add_(0, member.units, columns / columns.sum().clamp_min(1e-300))
-    return found / len(group.consumers)
+        if member.module in activity:
+            columns = columns * activity[member.module][member.positions]
+        each = torch.zeros(group.n_units, dtype=torch.float64, device="cpu")
+        found.append(each.index_add_(0, member.units, columns))
+    return found
 
 
 def _share_of_the_larger(magnitudes: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ def _warnings(state: TrainingState, budgets: list[BudgetRow]) -> list[str]:
     steps, z = state.steps, state.gates.settled()
     over = [row for row in budgets if row.change.expected > row.limit]
     since, earlier = state.earlier
-    moved = float((z - earlier).abs().max())
+    moved = float((state.gates.ranks() - earlier).abs().max())
     if steps == 0:
         found.append("no step was taken: call step() after each step of the optimiser")
     elif over and steps - since >= _STILL_STEPS and moved < _STILL:

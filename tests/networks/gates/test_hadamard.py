@@ -36,5 +36,5 @@ def test_the_penalty_is_the_sum_of_costs_times_squares():
 
 
 def test_closed_gates_settle():
-    assert HadamardUnits.settles
+    assert HadamardUnits.spares
     assert torch.allclose(HadamardUnits(2, False)(), torch.full((2,), 0.5))

@@ -32,7 +32,7 @@ def test_gates_far_from_either_end_are_undecided():
     with torch.no_grad():
         gate.gate.qz_logits.copy_(torch.tensor([-9.0, 0.0, 9.0]))
     assert gate.undecided().tolist() == [False, True, False]
-    assert not HardConcreteUnits.settles
+    assert not HardConcreteUnits.spares
 
 
 def test_the_penalty_is_the_expected_cost_of_open_gates():

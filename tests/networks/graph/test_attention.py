@@ -182,6 +182,7 @@ def test_heads_and_hidden_units_go(name, budget, gates):
     with torch.no_grad():
         assert torch.allclose(before, model.eval()(inputs), atol=1e-10)
     train(model.train(), inputs, sparsifier, 5)
+    sparsifier.finish()
     small = sparsifier.compact()
     (constraint,) = sparsifier.constraints
     cost = float(constraint.cost(sparsifier.gates.alive()))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l0.networks import sparsify
-from l0.networks.budgets.budgets import Units, constraints
+from l0.networks.budgets.budgets import Macs, Params, Units, constraints
 from l0.networks.graph.dependencies import find_units
 from l0.networks.pruning.closing import Closing
 from tests.networks.nets import NETS
@@ -23,13 +23,42 @@ def test_as_few_as_needed_the_least_open_first_and_one_stays_in_every_group(seed
     n_units = constraint.cost.n_units
     alive = torch.ones(n_units, dtype=torch.bool)
     z = torch.rand(n_units, generator=generator, dtype=torch.float64)
-    left = closing.remaining(constraint, alive, alive, z)
+    left = closing.remaining(constraint, alive, z, limit)
     assert int(left.sum()) == limit
     stays = closing.protected(alive, z)
     assert left[stays].all()
     free = left & ~stays
     if free.any() and (~left).any():
         assert z[free].min() >= z[~left].max()
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    name=st.sampled_from(["mlp", "lenet", "resnet", "transformer"]),
+    share=st.floats(0.1, 1),
+)
+@settings(max_examples=20, deadline=None)
+def test_no_closed_unit_fits_into_the_budget_any_more(seed, name, share):
+    generator = torch.Generator().manual_seed(seed)
+    model, inputs = (make() for make in NETS[name])
+    structure = find_units(model, inputs)
+    asked = [Params(share), Macs(min(1, 1.2 * share))]
+    found = constraints(asked, model, structure)
+    closing = Closing(model, structure.groups)
+    z = torch.rand(found[0].cost.n_units, generator=generator, dtype=torch.float64)
+    alive = able = torch.ones_like(z, dtype=torch.bool)
+    for constraint in found:
+        alive = closing.remaining(constraint, alive, z, constraint.limit)
+    if any(float(c.cost(alive)) > c.limit for c in found):  # one unit stays in every group
+        return
+    left = closing.refilled(found, alive, able, z)
+    assert left[alive].all()
+    assert all(float(c.cost(left)) <= c.limit for c in found)
+    for unit in (~left).nonzero().flatten():
+        more = left.clone()
+        more[unit] = True
+        assert any(float(c.cost(more)) > c.limit for c in found)
+    assert torch.equal(closing.refilled(found, alive, alive, z), alive)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -23,11 +23,29 @@ def scored(name, z=None):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_the_greatest_of_each_group_is_1_and_the_least_its_share(name):
+def test_the_greatest_of_each_layer_counts_1_and_the_least_its_share(name):
     _, groups, scores = scored(name)
-    for part in scores.split([group.n_units for group in groups]):
-        assert part.max() == 1
-        assert 0 < part.min() <= 1 / len(part)
+    parts = scores.split([group.n_units for group in groups])
+    for group, part in zip(groups, parts, strict=True):
+        n_layers = len(group.consumers)
+        assert 1 <= part.max() <= n_layers
+        assert 0 < part.min() <= part.max()
+        if n_layers == 1:
+            assert part.max() == 1
+            assert part.min() <= 1 / len(part)
+
+
+def test_each_layer_that_reads_a_unit_misses_it():
+    model, groups, scores = scored("resnet")
+    (stream,) = [g for g in groups if len(g.consumers) > 2]
+    assert stream.n_units == len(model[0].weight)
+    start = sum(g.n_units for g in groups[: groups.index(stream)])
+    expected = torch.zeros(stream.n_units, dtype=torch.float64)
+    for member in stream.consumers:
+        weight = model.get_submodule(member.module).weight.detach().double()
+        squares = weight.square().movedim(1, 0).flatten(1).sum(1)
+        expected += torch.stack([m / squares[squares >= m].sum() for m in squares])
+    assert torch.allclose(scores[start : start + stream.n_units], expected)
 
 
 def test_it_is_the_share_of_the_larger():

@@ -11,7 +11,7 @@ from tests.networks.training import make, measured, train
 def test_it_counts_what_the_compact_model_has():
     model, inputs = make("resnet")
     sparsifier = sparsify(model, inputs, Macs(0.5), total_steps=20)
-    train(model, inputs, sparsifier, 10)
+    train(model, inputs, sparsifier, 12)
     report = sparsifier.report()
     small = sparsifier.compact()
     assert report.totals["parameters"].after == measured(small, inputs, "params")

@@ -1,0 +1,68 @@
+"""How a budget is eased in over the steps of a training."""
+
+from __future__ import annotations
+
+import math
+
+#: The price asks for the budget after this share of the steps.
+_ASKED_SHARE = 0.3
+
+#: The budget is met after this share of the steps, so that the other steps can repair the damage.
+_MET_SHARE = 0.6
+
+#: Without a number of steps: the budget is asked for after this step, and met after that one.
+_ASKED, _MET = 150, 300
+
+#: Without a number of steps: the way at a step is in proportion to log(1 + step / _FIRST).
+_FIRST = 10
+
+#: The number of looks at the units until the budget is met.
+_LOOKS = 50
+
+
+class Ramp:
+    """The way from the full cost to the budget: 0 at the start, 1 at the budget.
+
+    The price of the open units asks for a cost that falls quickly. The units that stay open in any
+    case are those of a cost that falls more slowly, so that no unit is closed at a stroke.
+
+    Parameters
+    ----------
+    total_steps : int, optional
+        The number of steps of the training. Without it, the way follows the logarithm of the steps
+        so far: however long the training is, its early steps ask for most of the way.
+
+    Attributes
+    ----------
+    met : int
+        The step after which the budget is met.
+    """
+
+    def __init__(self, total_steps: int | None) -> None:
+        self._open_ended = total_steps is None
+        self.met = _MET if total_steps is None else max(1, round(_MET_SHARE * total_steps))
+        self._asked = _ASKED if total_steps is None else max(1, round(_ASKED_SHARE * total_steps))
+
+    def asked(self, step: int) -> float:
+        """Return how much of the way the price asks for at a step."""
+        return self._way(step, self._asked)
+
+    def kept(self, step: int) -> float:
+        """Return how much of the way the units have gone that stay open at a step."""
+        return self._way(step, self.met)
+
+    def pace(self, step: int) -> float:
+        """Return the way that one step adds to what is asked, and would add after the end."""
+        if self._open_ended:
+            return 1 / (math.log1p(self._asked / _FIRST) * (step + _FIRST))
+        return 1 / self._asked
+
+    def looks(self, step: int) -> bool:
+        """Tell whether the units are chosen anew at a step."""
+        every = min(step, self.met) if self._open_ended else self.met
+        return step % max(1, every // _LOOKS) == 0
+
+    def _way(self, step: int, end: int) -> float:
+        if self._open_ended:
+            return min(1.0, math.log1p(step / _FIRST) / math.log1p(end / _FIRST))
+        return min(1.0, step / end)

@@ -1,0 +1,81 @@
+"""How active the inputs of layers are, on batches of data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from l0.common.errors import InputError
+from l0.networks.graph.layer_types import layout_of
+from l0.networks.graph.tensors import call
+
+
+class Activity:
+    """The mean squares of what each channel of some layers reads, over all batches so far.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With or without gates.
+    names : iterable of str
+        Layers of a known type.
+    """
+
+    def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
+        self._model = model
+        self._names = list(dict.fromkeys(names))
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    @torch.no_grad()
+    def observe(self, batch: Any) -> None:
+        """Run the model in evaluation mode on a batch, and add what its layers read.
+
+        Parameters
+        ----------
+        batch : Tensor, sequence or mapping
+            Inputs of the model.
+
+        Raises
+        ------
+        InputError
+            If a layer reads values that are not finite; the batch then does not count.
+        """
+        found: list[tuple[str, Tensor, int]] = []
+
+        def watch(name: str, module: nn.Module) -> Any:
+            layout = layout_of(module)
+            assert layout is not None
+
+            def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+                x = next(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)).detach()
+                x = x.movedim(layout.axis_in, 0).flatten(1).double()
+                found.append((name, x.square().sum(1).cpu(), x.shape[1]))
+
+            return module.register_forward_pre_hook(hook, with_kwargs=True)
+
+        training = {module: module.training for module in self._model.modules()}
+        hooks = [watch(name, self._model.get_submodule(name)) for name in self._names]
+        try:
+            call(self._model.eval(), batch)
+        finally:
+            for hook in hooks:
+                hook.remove()
+            for module, mode in training.items():
+                module.training = mode
+        for name, total, _ in found:
+            if not total.isfinite().all():
+                raise InputError(
+                    f"`batch` makes {name} read values that are infinite or NaN; give a batch of "
+                    "the data that the model was trained on"
+                )
+        for name, total, count in found:
+            self._sums[name] = self._sums.get(name, torch.zeros_like(total)) + total
+            self._counts[name] = self._counts.get(name, 0) + count
+
+    def mean_squares(self) -> dict[str, Tensor]:
+        """Return the mean square of each channel, for each layer that was called."""
+        return {name: total / max(self._counts[name], 1) for name, total in self._sums.items()}
