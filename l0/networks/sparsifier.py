@@ -17,6 +17,7 @@ from l0.networks.graph.tensors import moved
 from l0.networks.graph.units import Structure
 from l0.networks.pruning.closing import Closing
 from l0.networks.pruning.compact import compacted
+from l0.networks.pruning.rounding import Rounding
 from l0.networks.pruning.scores import unit_scores
 from l0.networks.pruning.trials import disagreement
 from l0.networks.report.build import TrainingState, build_report
@@ -94,6 +95,7 @@ class Sparsifier:
         constraints: list[Constraint],
         example_inputs: Any,
         total_steps: int | None,
+        rounding: Rounding,
     ) -> None:
         self.model = model
         self.example_inputs = example_inputs
@@ -109,6 +111,7 @@ class Sparsifier:
         # The last two looks at the gates.
         self._looks = [self._look()]
         self._closing = Closing(model, structure.groups)
+        self._rounding = rounding
         self._prices: Tensor | None = None
         self.gates.draw(0)
 
@@ -236,7 +239,7 @@ class Sparsifier:
         alive = closing.used(alive & ((z > 0) | closing.protected(alive, scores)), scores)
         for constraint in self.constraints:
             alive = closing.used(closing.remaining(constraint, alive, alive, scores), scores)
-        return alive
+        return self._rounding.rounded(self.constraints, alive, scores)
 
     def compact(self) -> nn.Module:
         """Return a copy of the model without closed units and without gates.

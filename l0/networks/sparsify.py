@@ -23,6 +23,7 @@ from l0.networks.graph.layer_types import layout_of, weight_groups
 from l0.networks.graph.name_patterns import matching, matching_any
 from l0.networks.graph.tensors import copy_of
 from l0.networks.graph.units import LeftOut, Structure, features_of, single_weights
+from l0.networks.pruning.rounding import Rounding
 from l0.networks.pruning.verification import verified
 from l0.networks.sparsifier import Sparsifier
 
@@ -39,6 +40,7 @@ def sparsify(
     granularity: Literal["unit", "weight"] = "unit",
     start_open: bool = True,
     total_steps: int | None = None,
+    round_to: int = 1,
     seed: int = 0,
 ) -> Sparsifier:
     """Put a gate on every unit of a model, so that training brings the model down to a budget.
@@ -82,6 +84,11 @@ def sparsify(
         the steps and met after six tenths: units that are still too many are then closed, and the
         other steps repair the damage. Without `total_steps`, the budget is eased in over 1,000
         steps, and units that are too many stay until `finish` or `compact`.
+    round_to : int, default 1
+        Each group that loses units keeps so many that the layers that make them have a multiple of
+        `round_to` channels of it; a group with fewer channels stays whole. Convolutions and matrix
+        products are faster on widths that are multiples of 8. The model still meets every budget,
+        and the error that says what a budget can be counts with these widths.
     seed : int, default 0
         Seed of the noise of stochastic gates.
 
@@ -119,6 +126,12 @@ def sparsify(
         )
     if gates not in FAMILIES:
         raise InputError(f"`gates` is {gates!r}; {closest(gates, FAMILIES)}")
+    round_to = whole_number(round_to, "round_to", 1)
+    if round_to > 1 and (granularity == "weight" or inputs is not None):
+        raise InputError(
+            f"`round_to` is {round_to}, which rounds the widths of groups of units; leave it out "
+            "if `granularity` is 'weight' or `inputs` selects single features"
+        )
     check_model(model)
     if total_steps is not None:
         total_steps = whole_number(total_steps, "total_steps", 1)
@@ -134,15 +147,16 @@ def sparsify(
         reasons = "; ".join(f"{left.name}: {left.reason}" for left in structure.left_out[:5])
         raise InputError(f"`model` has no unit that can be removed ({reasons or 'no layers'})")
     found = constraints(budget, opened, structure)
+    rounding = Rounding(structure.groups, round_to)
     for constraint in found:
-        _check_floor(constraint, structure)
+        _check_floor(constraint, structure, rounding)
     example = next(model.parameters())
     unit_gates: list[UnitGate] = [
         new_gates(gates, group.n_units, start_open, example.device) for group in structure.groups
     ]
     attach(open_attention(model), structure.groups, unit_gates)
     vector = GateVector(unit_gates, seed)
-    return Sparsifier(model, structure, vector, found, example_inputs, total_steps)
+    return Sparsifier(model, structure, vector, found, example_inputs, total_steps, rounding)
 
 
 def _selected(
@@ -192,15 +206,19 @@ def _check_named(structure: Structure, include: str | Iterable[str] | None) -> N
             raise InputError(f"`include` names {pattern!r}, but {'; '.join(reasons[:5])}")
 
 
-def _check_floor(constraint: Constraint, structure: Structure) -> None:
+def _check_floor(constraint: Constraint, structure: Structure, rounding: Rounding) -> None:
     cost = constraint.cost
-    first = [torch.arange(group.n_units, device="cpu") == 0 for group in structure.groups]
+    first = [
+        torch.arange(group.n_units, device="cpu") < least
+        for group, least in zip(structure.groups, rounding.least, strict=True)
+    ]
     floor = torch.cat(first)
     least = round(float(cost(floor)))
     if least > constraint.limit:
         left = first_few(left.name for left in structure.left_out)
+        one = "one unit" if set(rounding.least) == {1} else "the smallest width"
         raise InputError(
-            f"`budget` asks for {constraint.limit:,} {constraint} of {cost.total:,}, but one unit "
+            f"`budget` asks for {constraint.limit:,} {constraint} of {cost.total:,}, but {one} "
             f"in each of the {len(structure.groups)} groups and the layers without gates ({left}) "
             f"make {least:,}, a share of {least / max(cost.total, 1):.4g}: ask for that or more"
         )
