@@ -6,10 +6,13 @@ from torch import nn
 
 from l0.common.errors import InputError
 from l0.networks import Macs, Params, Units, sparsify
+from l0.networks.graph.known_types import type_of
 from l0.networks.graph.units import Member, UnitGroup
 from l0.networks.pruning.rounding import Rounding
 from tests.networks.nets import NETS, Transformer
 from tests.networks.training import measured, train
+
+LINEAR = type_of(nn.Linear(2, 2))
 
 
 def wide():
@@ -60,7 +63,7 @@ def test_channels_of_layers_are_rounded_and_not_units():
     small = sparsify(model, tokens, Params(0.7), round_to=8).compact()
     assert {layer.attention.n_heads % 2 for layer in small.layers} == {0}
     assert {layer.up.out_features % 8 for layer in small.layers} == {0}
-    uneven = Member("a", "out", torch.arange(5), torch.tensor([0, 0, 1, 1, 2]))
+    uneven = Member("a", "out", torch.arange(5), torch.tensor([0, 0, 1, 1, 2]), LINEAR)
     assert Rounding([UnitGroup("a", 3, (uneven,), ())], 2).least == [3]
 
 
