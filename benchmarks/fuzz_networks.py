@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/fuzz_networks.py                 # all structures
     .venv/bin/python benchmarks/fuzz_networks.py --only chunk t5 # those whose names contain a word
+    .venv/bin/python benchmarks/fuzz_networks.py --residual      # with residual streams
 
 Each accepted model is compared at `--draws` random sets, with another share in each group, in
 evaluation mode. The same model in bfloat16 must take the same decisions.
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from l0.common.errors import InputError
 from l0.networks import Params, sparsify
 from tests.networks.nets import NETS
+from tests.networks.taught import TAUGHT
 from tests.networks.test_unusual import MODELS
 from tests.networks.unequal import UNEQUAL, largest_difference
 
@@ -114,7 +116,8 @@ def tokens(kind: str) -> Any:
 def structures() -> dict[str, tuple[Any, Any]]:
     """Return all structures: functions that make a model and its inputs, by name."""
     language = {f"transformers {kind}": (language_model(kind), tokens(kind)) for kind in SMALL}
-    return {**NETS, **MODELS, **UNEQUAL, **language}
+    taught = {name: (make, draw) for name, (make, draw, _) in TAUGHT.items()}
+    return {**NETS, **MODELS, **UNEQUAL, **taught, **language}
 
 
 def converted(inputs: Any, dtype: torch.dtype) -> Any:
@@ -124,12 +127,12 @@ def converted(inputs: Any, dtype: torch.dtype) -> Any:
     return inputs.to(dtype) if inputs.is_floating_point() else inputs
 
 
-def decisions(make: Any, draw: Any, dtype: torch.dtype) -> Any:
+def decisions(make: Any, draw: Any, dtype: torch.dtype, residual: bool) -> Any:
     """Return the sparsifier and its inputs; or the message, if the model is refused."""
     torch.manual_seed(0)
     model, inputs = make().eval().to(dtype), converted(draw(), dtype)
     try:
-        return sparsify(model, inputs, Params(0.99)), inputs
+        return sparsify(model, inputs, Params(0.99), residual=residual), inputs
     except InputError as error:
         return str(error), inputs
 
@@ -146,6 +149,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", default=[""], help="words in the names of structures")
     parser.add_argument("--draws", type=int, default=6)
+    parser.add_argument(
+        "--residual", action="store_true", help="gates on residual streams under norms too"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -157,12 +163,13 @@ def main() -> None:
             continue
         start = time.process_time()
         try:
-            sparsifier, inputs = decisions(make, draw, torch.float32)
+            sparsifier, inputs = decisions(make, draw, torch.float32, options.residual)
         except Exception as error:
             print(f"| {name} | | | {type(error).__name__}: {str(error)[:60]} | | |", flush=True)
             missed.append(name)
             continue
-        same = named(sparsifier) == named(decisions(make, draw, torch.bfloat16)[0])
+        half = decisions(make, draw, torch.bfloat16, options.residual)[0]
+        same = named(sparsifier) == named(half)
         if isinstance(sparsifier, str):
             print(f"| {name} | refused: {sparsifier[:60]} | | | {same} | |", flush=True)
             continue
