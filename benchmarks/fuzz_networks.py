@@ -80,22 +80,39 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "xlm-roberta": ("XLMRobertaModel", {}),
 }  # fmt: skip
 
+#: Models of `transformers` whose residual stream does not reach their output: classes and settings.
+HEADED: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert": ("BertForSequenceClassification", {}),
+    "gpt2": ("GPT2LMHeadModel", SMALL["gpt2"][1]),
+    "llama": ("LlamaForCausalLM", SMALL["llama"][1]),
+    "opt": ("OPTForCausalLM", SMALL["opt"][1]),
+    "qwen3": ("Qwen3ForCausalLM", SMALL["qwen3"][1]),
+    "roberta": ("RobertaForSequenceClassification", {}),
+    "vit": ("ViTForImageClassification", {"image_size": 16, "patch_size": 4}),
+    "swin": ("SwinForImageClassification", {"image_size": 32, "patch_size": 4, "embed_dim": 16,
+                                            "depths": [2], "num_heads": [4], "window_size": 4}),
+    "convnextv2": ("ConvNextV2ForImageClassification", {"image_size": 32, "hidden_sizes": [8, 12],
+                                                        "depths": [1, 1], "num_stages": 2}),
+}  # fmt: skip
+
 _TWO_INPUTS = {"bart", "marian", "mbart", "pegasus", "t5", "umt5"}
 
 
-def language_model(kind: str) -> Any:
-    """Return a function that makes a small language model of `transformers`."""
+def language_model(kind: str, settings: tuple[str, dict[str, Any]] | None = None) -> Any:
+    """Return a function that makes a small model of `transformers`."""
 
     def make() -> torch.nn.Module:
         import transformers
 
-        name, special = SMALL[kind]
+        name, special = settings or SMALL[kind]
         cls = getattr(transformers, name)
         common = {
             "vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
             "intermediate_size": 48, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
             "max_position_embeddings": 64, "decoder_start_token_id": 0,
         }  # fmt: skip
+        if settings is not None:
+            common["tie_word_embeddings"] = False
         return cls(cls.config_class(**{**common, **special}))
 
     return make
@@ -113,9 +130,18 @@ def tokens(kind: str) -> Any:
     return draw
 
 
+def images(size: int) -> Any:
+    """Return a function that draws the inputs of a model of images."""
+    return lambda: {"pixel_values": torch.randn(2, 3, size, size)}
+
+
 def structures() -> dict[str, tuple[Any, Any]]:
     """Return all structures: functions that make a model and its inputs, by name."""
     language = {f"transformers {kind}": (language_model(kind), tokens(kind)) for kind in SMALL}
+    for kind, settings in HEADED.items():
+        size = settings[1].get("image_size")
+        draw = tokens(kind) if size is None else images(size)
+        language[f"transformers {kind} with a head"] = language_model(kind, settings), draw
     taught = {name: (make, draw) for name, (make, draw, _) in TAUGHT.items()}
     return {**NETS, **MODELS, **UNEQUAL, **taught, **language}
 

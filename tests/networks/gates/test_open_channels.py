@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from l0.networks import Units, load, save, sparsify
+from l0.networks import Params, Units, load, save, sparsify
 from l0.networks.gates.open_channels import OpenChannels
 from tests.networks.taught import Rotary, Stream
+from tests.networks.training import train
 
 
 def gated(norm=nn.LayerNorm):
@@ -43,6 +44,22 @@ def test_copies_and_checkpoints_have_the_open_channels_of_their_own_gates():
     sparsifier.gates[0].alive[:] = True
     assert not torch.equal(other(x), model(x))
     assert second.gates[0].alive.sum() == 7
+
+
+@pytest.mark.parametrize("gates", ["hadamard", "hard_concrete"])
+def test_a_training_ends_with_models_that_agree(gates):
+    torch.manual_seed(0)
+    model, x = Stream(Rotary()).double(), torch.randn(4, 6, 5, dtype=torch.float64)
+    sparsifier = sparsify(
+        model, x[:2], Params(0.5), residual=True, gates=gates, total_steps=20, round_to=2
+    )
+    train(model, x, sparsifier, 20)
+    small = sparsifier.compact().eval()
+    assert small.norm1.normalized_shape[0] in (2, 4, 6, 8, 10)
+    assert torch.allclose(small(x), model.eval()(x), atol=1e-10)
+    assert sum(p.numel() for p in small.parameters()) <= sparsifier.constraints[0].limit
+    rows = {row.name: row.params for row in sparsifier.report(latency=False).layers}
+    assert rows["norm1"].after == 2 * small.norm1.normalized_shape[0]
 
 
 def test_inference_mode_sees_what_is_closed_in_it():
