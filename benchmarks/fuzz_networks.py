@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/fuzz_networks.py                 # all structures
     .venv/bin/python benchmarks/fuzz_networks.py --only chunk t5 # those whose names contain a word
+    .venv/bin/python benchmarks/fuzz_networks.py --residual      # with residual streams
 
 Each accepted model is compared at `--draws` random sets, with another share in each group, in
 evaluation mode. The same model in bfloat16 must take the same decisions.
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from l0.common.errors import InputError
 from l0.networks import Params, sparsify
 from tests.networks.nets import NETS
+from tests.networks.taught import TAUGHT
 from tests.networks.test_unusual import MODELS
 from tests.networks.unequal import UNEQUAL, largest_difference
 
@@ -78,22 +80,39 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "xlm-roberta": ("XLMRobertaModel", {}),
 }  # fmt: skip
 
+#: Models of `transformers` whose residual stream does not reach their output: classes and settings.
+HEADED: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert": ("BertForSequenceClassification", {}),
+    "gpt2": ("GPT2LMHeadModel", SMALL["gpt2"][1]),
+    "llama": ("LlamaForCausalLM", SMALL["llama"][1]),
+    "opt": ("OPTForCausalLM", SMALL["opt"][1]),
+    "qwen3": ("Qwen3ForCausalLM", SMALL["qwen3"][1]),
+    "roberta": ("RobertaForSequenceClassification", {}),
+    "vit": ("ViTForImageClassification", {"image_size": 16, "patch_size": 4}),
+    "swin": ("SwinForImageClassification", {"image_size": 32, "patch_size": 4, "embed_dim": 16,
+                                            "depths": [2], "num_heads": [4], "window_size": 4}),
+    "convnextv2": ("ConvNextV2ForImageClassification", {"image_size": 32, "hidden_sizes": [8, 12],
+                                                        "depths": [1, 1], "num_stages": 2}),
+}  # fmt: skip
+
 _TWO_INPUTS = {"bart", "marian", "mbart", "pegasus", "t5", "umt5"}
 
 
-def language_model(kind: str) -> Any:
-    """Return a function that makes a small language model of `transformers`."""
+def language_model(kind: str, settings: tuple[str, dict[str, Any]] | None = None) -> Any:
+    """Return a function that makes a small model of `transformers`."""
 
     def make() -> torch.nn.Module:
         import transformers
 
-        name, special = SMALL[kind]
+        name, special = settings or SMALL[kind]
         cls = getattr(transformers, name)
         common = {
             "vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
             "intermediate_size": 48, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
             "max_position_embeddings": 64, "decoder_start_token_id": 0,
         }  # fmt: skip
+        if settings is not None:
+            common["tie_word_embeddings"] = False
         return cls(cls.config_class(**{**common, **special}))
 
     return make
@@ -111,10 +130,20 @@ def tokens(kind: str) -> Any:
     return draw
 
 
+def images(size: int) -> Any:
+    """Return a function that draws the inputs of a model of images."""
+    return lambda: {"pixel_values": torch.randn(2, 3, size, size)}
+
+
 def structures() -> dict[str, tuple[Any, Any]]:
     """Return all structures: functions that make a model and its inputs, by name."""
     language = {f"transformers {kind}": (language_model(kind), tokens(kind)) for kind in SMALL}
-    return {**NETS, **MODELS, **UNEQUAL, **language}
+    for kind, settings in HEADED.items():
+        size = settings[1].get("image_size")
+        draw = tokens(kind) if size is None else images(size)
+        language[f"transformers {kind} with a head"] = language_model(kind, settings), draw
+    taught = {name: (make, draw) for name, (make, draw, _) in TAUGHT.items()}
+    return {**NETS, **MODELS, **UNEQUAL, **taught, **language}
 
 
 def converted(inputs: Any, dtype: torch.dtype) -> Any:
@@ -124,12 +153,12 @@ def converted(inputs: Any, dtype: torch.dtype) -> Any:
     return inputs.to(dtype) if inputs.is_floating_point() else inputs
 
 
-def decisions(make: Any, draw: Any, dtype: torch.dtype) -> Any:
+def decisions(make: Any, draw: Any, dtype: torch.dtype, residual: bool) -> Any:
     """Return the sparsifier and its inputs; or the message, if the model is refused."""
     torch.manual_seed(0)
     model, inputs = make().eval().to(dtype), converted(draw(), dtype)
     try:
-        return sparsify(model, inputs, Params(0.99)), inputs
+        return sparsify(model, inputs, Params(0.99), residual=residual), inputs
     except InputError as error:
         return str(error), inputs
 
@@ -146,6 +175,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", default=[""], help="words in the names of structures")
     parser.add_argument("--draws", type=int, default=6)
+    parser.add_argument(
+        "--residual", action="store_true", help="gates on residual streams under norms too"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -157,12 +189,13 @@ def main() -> None:
             continue
         start = time.process_time()
         try:
-            sparsifier, inputs = decisions(make, draw, torch.float32)
+            sparsifier, inputs = decisions(make, draw, torch.float32, options.residual)
         except Exception as error:
             print(f"| {name} | | | {type(error).__name__}: {str(error)[:60]} | | |", flush=True)
             missed.append(name)
             continue
-        same = named(sparsifier) == named(decisions(make, draw, torch.bfloat16)[0])
+        half = decisions(make, draw, torch.bfloat16, options.residual)[0]
+        same = named(sparsifier) == named(half)
         if isinstance(sparsifier, str):
             print(f"| {name} | refused: {sparsifier[:60]} | | | {same} | |", flush=True)
             continue

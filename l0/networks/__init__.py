@@ -2,6 +2,8 @@
 
 from l0.networks.budgets.budgets import Budget, Bytes, Macs, Params, Units
 from l0.networks.graph.attention import Attention
+from l0.networks.graph.channel_layout import ChannelLayout
+from l0.networks.graph.layer_types import LayerType
 from l0.networks.graph.units import LeftOut, Member, Structure, UnitGroup
 from l0.networks.report.report import BudgetRow, Change, GroupRow, LayerRow, Report
 from l0.networks.sparsifier import Sparsifier
@@ -13,9 +15,11 @@ __all__ = [
     "Budget",
     "BudgetRow",
     "Bytes",
+    "ChannelLayout",
     "Change",
     "GroupRow",
     "LayerRow",
+    "LayerType",
     "LeftOut",
     "Macs",
     "Member",

@@ -20,6 +20,7 @@ from l0.networks.graph.units import Structure
 from l0.networks.pruning.activity import Activity
 from l0.networks.pruning.closing import Closing
 from l0.networks.pruning.compact import compacted
+from l0.networks.pruning.rounding import Rounding
 from l0.networks.pruning.scores import unit_scores
 from l0.networks.pruning.trials import disagreement
 from l0.networks.report.build import TrainingState, build_report
@@ -93,6 +94,7 @@ class Sparsifier:
         constraints: list[Constraint],
         example_inputs: Any,
         total_steps: int | None,
+        rounding: Rounding,
     ) -> None:
         self.model = model
         self.example_inputs = example_inputs
@@ -107,6 +109,7 @@ class Sparsifier:
         # The last two looks at the gates.
         self._looks = [self._look()]
         self._closing = Closing(model, structure.groups)
+        self._rounding = rounding
         self._prices: Tensor | None = None
         self._pays = torch.full_like(gates.alive(), not gates.spares)
         self._learn = True
@@ -320,7 +323,8 @@ class Sparsifier:
             alive = closing.used(
                 closing.remaining(constraint, alive, scores, constraint.limit), scores
             )
-        return closing.refilled(self.constraints, alive, able, scores)
+        alive = closing.refilled(self.constraints, alive, able, scores)
+        return self._rounding.rounded(self.constraints, alive, scores)
 
     def compact(self) -> nn.Module:
         """Return a copy of the model without closed units and without gates.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from l0.common.errors import InputError, closest, first_few
-from l0.common.validation import whole_number
+from l0.common.validation import flag, whole_number
 from l0.networks.accepted import check_model
 from l0.networks.budgets.budgets import Asked, Constraint, constraints
 from l0.networks.gates.families import FAMILIES, new_gates
@@ -19,12 +19,18 @@ from l0.networks.gates.gating import attach
 from l0.networks.gates.unit_gate import UnitGate
 from l0.networks.graph.attention import can_open, open_attention
 from l0.networks.graph.dependencies import find_units
-from l0.networks.graph.layer_types import layout_of, weight_groups
+from l0.networks.graph.layer_types import LayerType, module_at
 from l0.networks.graph.name_patterns import matching, matching_any
 from l0.networks.graph.tensors import copy_of
 from l0.networks.graph.units import LeftOut, Structure, features_of, single_weights
+from l0.networks.pruning.rounding import Rounding
 from l0.networks.pruning.verification import verified
 from l0.networks.sparsifier import Sparsifier
+
+_STREAM = (
+    "they are the width of a residual stream under a norm over channels, such as LayerNorm; "
+    "`residual=True` puts gates on them"
+)
 
 
 def sparsify(
@@ -39,6 +45,10 @@ def sparsify(
     granularity: Literal["unit", "weight"] = "unit",
     start_open: bool = True,
     total_steps: int | None = None,
+    round_to: int = 1,
+    layer_types: Iterable[LayerType] = (),
+    loose_parameters: Mapping[str, int] | None = None,
+    residual: bool = False,
     seed: int = 0,
 ) -> Sparsifier:
     """Put a gate on every unit of a model, so that training brings the model down to a budget.
@@ -82,6 +92,23 @@ def sparsify(
         the steps. Gates then no longer learn, and the other steps repair the damage. Without
         `total_steps`, the budget is eased in by the same factor in each doubling of the steps, and
         met after 300; a `compact` before that closes what is too much at a stroke, and warns.
+    round_to : int, default 1
+        Each group that loses units keeps so many that the layers that make them have a multiple of
+        `round_to` channels of it; a group with fewer channels stays whole. Convolutions and matrix
+        products are faster on widths that are multiples of 8. The model still meets every budget,
+        and the error that says what a budget can be counts with these widths.
+    layer_types : sequence of LayerType, optional
+        Types of layers that the package does not know, or shall see in another way.
+    loose_parameters : dict of str to int, optional
+        For parameters and buffers that belong to no layer, the axis of their channels, by patterns
+        of their names. Only those need it whose axis is not found by marking: the report says that
+        units meet a parameter that belongs to no layer.
+    residual : bool, default False
+        Whether the channels of residual streams under LayerNorm or RMSNorm get gates. These norms
+        compute their statistics over the channels that are not closed for good, in the gated and
+        in the compact model. So both still give the same outputs up to rounding; but closing the
+        first channel changes the statistics of all others, so that the model needs training after
+        it.
     seed : int, default 0
         Seed of the noise of stochastic gates.
 
@@ -119,11 +146,26 @@ def sparsify(
         )
     if gates not in FAMILIES:
         raise InputError(f"`gates` is {gates!r}; {closest(gates, FAMILIES)}")
+    round_to = whole_number(round_to, "round_to", 1)
+    if round_to > 1 and (granularity == "weight" or inputs is not None):
+        raise InputError(
+            f"`round_to` is {round_to}, which rounds the widths of groups of units; leave it out "
+            "if `granularity` is 'weight' or `inputs` selects single features"
+        )
+    layer_types = tuple(layer_types)
+    if not all(isinstance(one, LayerType) for one in layer_types):
+        raise InputError(
+            f"`layer_types` must hold LayerType, got {layer_types!r}; write "
+            "l0.networks.LayerType(MyLayer, 'dense', {'weight': ('out', 'in')}), for example"
+        )
+    residual = flag(residual, "residual")
     check_model(model)
     if total_steps is not None:
         total_steps = whole_number(total_steps, "total_steps", 1)
     opened = open_attention(copy_of(model)) if can_open(model) else model
-    structure = find_units(opened, example_inputs)
+    structure = find_units(opened, example_inputs, layer_types, loose_parameters)
+    if not residual:
+        structure = _without_streams(opened, structure)
     if granularity == "weight":
         structure = single_weights(opened, structure)
     structure = _selected(structure, include, exclude)
@@ -134,15 +176,16 @@ def sparsify(
         reasons = "; ".join(f"{left.name}: {left.reason}" for left in structure.left_out[:5])
         raise InputError(f"`model` has no unit that can be removed ({reasons or 'no layers'})")
     found = constraints(budget, opened, structure)
+    rounding = Rounding(structure.groups, round_to)
     for constraint in found:
-        _check_floor(constraint, structure)
+        _check_floor(constraint, structure, rounding)
     example = next(model.parameters())
     unit_gates: list[UnitGate] = [
         new_gates(gates, group.n_units, start_open, example.device) for group in structure.groups
     ]
     attach(open_attention(model), structure.groups, unit_gates)
     vector = GateVector(unit_gates, seed)
-    return Sparsifier(model, structure, vector, found, example_inputs, total_steps)
+    return Sparsifier(model, structure, vector, found, example_inputs, total_steps, rounding)
 
 
 def _selected(
@@ -164,17 +207,33 @@ def _selected(
     return replace(structure, groups=groups, left_out=left_out)
 
 
+def _without_streams(model: nn.Module, structure: Structure) -> Structure:
+    """Leave out the channels of residual streams under norms over channels."""
+    groups, left_out = [], list(structure.left_out)
+    for group in structure.groups:
+        layouts = [m.layer_type.layout(module_at(model, m.module)) for m in group.through]
+        if group.in_sum and any(layout and layout.over_channels for layout in layouts):
+            left_out.append(LeftOut(group.name, _STREAM))
+        else:
+            groups.append(group)
+    return replace(structure, groups=groups, left_out=left_out)
+
+
 def _with_features(
     model: nn.Module, structure: Structure, inputs: str | Iterable[str] | None
 ) -> Structure:
-    layouts = {name: layout_of(model.get_submodule(name)) for name in structure.n_positions}
+    layouts = {
+        name: layer_type.layout(module_at(model, name))
+        for name, layer_type in structure.types.items()
+    }
     layers = {
-        name: layout
+        name: layout.n_in
         for name, layout in layouts.items()
-        if layout and layout.role == "dense" and weight_groups(model.get_submodule(name)) == 1
+        if layout and layout.reads_side("in") and layout.repeats.get("in", 1) == 1
     }
     chosen = matching_any(inputs, layers, "inputs")
-    features = [features_of(name, layout) for name, layout in layers.items() if name in chosen]
+    types = structure.types
+    features = [features_of(name, types[name], n) for name, n in layers.items() if name in chosen]
     return replace(structure, groups=[*structure.groups, *features])
 
 
@@ -192,15 +251,19 @@ def _check_named(structure: Structure, include: str | Iterable[str] | None) -> N
             raise InputError(f"`include` names {pattern!r}, but {'; '.join(reasons[:5])}")
 
 
-def _check_floor(constraint: Constraint, structure: Structure) -> None:
+def _check_floor(constraint: Constraint, structure: Structure, rounding: Rounding) -> None:
     cost = constraint.cost
-    first = [torch.arange(group.n_units, device="cpu") == 0 for group in structure.groups]
+    first = [
+        torch.arange(group.n_units, device="cpu") < least
+        for group, least in zip(structure.groups, rounding.least, strict=True)
+    ]
     floor = torch.cat(first)
     least = round(float(cost(floor)))
     if least > constraint.limit:
         left = first_few(left.name for left in structure.left_out)
+        one = "one unit" if set(rounding.least) == {1} else "the smallest width"
         raise InputError(
-            f"`budget` asks for {constraint.limit:,} {constraint} of {cost.total:,}, but one unit "
+            f"`budget` asks for {constraint.limit:,} {constraint} of {cost.total:,}, but {one} "
             f"in each of the {len(structure.groups)} groups and the layers without gates ({left}) "
             f"make {least:,}, a share of {least / max(cost.total, 1):.4g}: ask for that or more"
         )

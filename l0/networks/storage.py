@@ -141,9 +141,13 @@ def _check(model: object) -> None:
 
 
 def _sizes(module: nn.Module) -> dict[str, Any]:
-    """Return the attributes of a module that are whole numbers; its sizes are among them."""
+    """Return the attributes of a module that are whole numbers; its sizes are among them.
+
+    The size of a LayerNorm is one number in a tuple.
+    """
     return {
         name: value
         for name, value in vars(module).items()
-        if type(value) is int and not name.startswith("_")
+        if not name.startswith("_")
+        and (type(value) is int or (type(value) is tuple and [type(n) for n in value] == [int]))
     }

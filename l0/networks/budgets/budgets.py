@@ -90,7 +90,7 @@ class Params(Budget):
 
 
 class Macs(Budget):
-    """A budget in multiply-adds of linear layers and convolutions, for one example.
+    """A budget in multiply-adds of linear, convolutional and recurrent layers, for one example.
 
     Examples
     --------

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from l0.networks.graph.layer_types import layout_of, multiplied_weight
+from l0.networks.graph.layer_types import LayerType, arrays, module_at, owner_of
 from l0.networks.graph.units import Structure, units_of_channels
 
 Measure = Literal["params", "macs", "units", "bytes"]
 
 
-@dataclass(frozen=True)
-class LayerCost:
-    """The cost of a layer: pair a b + ins a + outs b, with a input and b output channels."""
-
-    pair: float = 0.0
-    ins: float = 0.0
-    outs: float = 0.0
-
-    def of(self, n_in: int, n_out: int) -> float:
-        """Return the cost at these numbers of channels."""
-        return self.pair * n_in * n_out + self.ins * n_in + self.outs * n_out
+#: The cost of a layer as a sum of products: for each set of sides, the cost of one channel of each.
+LayerCost = dict[tuple[str, ...], float]
 
 
-def layer_cost(module: nn.Module, measure: Measure, n_positions: float) -> LayerCost:
+def layer_cost(
+    module: nn.Module, layer_type: LayerType, measure: Measure, n_positions: float
+) -> LayerCost:
     """Return the cost of one layer of a known type.
 
     Parameters
     ----------
     module : nn.Module
-        A layer whose role is not "fixed".
+        A layer whose role is not "fixed", or the module that holds a loose parameter.
+    layer_type : LayerType
+        Its type.
     measure : str
         "params" counts parameters, "bytes" the memory of parameters and buffers, and "macs" the
         multiply-adds for one example.
@@ -43,26 +38,26 @@ def layer_cost(module: nn.Module, measure: Measure, n_positions: float) -> Layer
 
     Returns
     -------
-    LayerCost
-        It holds for any number of channels, not only for the present one.
+    dict of tuple of str to float
+        The cost holds for any number of channels, not only for the present one: it is the sum, over
+        the keys, of the number times the numbers of channels of the sides in the key.
     """
-    layout = layout_of(module)
+    layout = layer_type.layout(module)
     assert layout is not None
-    if measure == "macs":
-        weight = multiplied_weight(module)
-        tensors = [] if weight is None else [weight]
-    else:
-        tensors = list(module.parameters())
-        if measure == "bytes":  # but no scalars: the batch counter does not grow with channels
-            tensors += [buffer for buffer in module.buffers() if buffer.ndim]
-    each = {id(t): _entry_cost(t, measure, n_positions) for t in tensors}
-    total = sum(each[id(t)] * t.numel() for t in tensors)
-    if layout.role == "through":
-        return LayerCost(ins=total / layout.n_in)
-    if layout.role == "source":
-        return LayerCost(outs=total / layout.n_out)
-    flat = sum(each[id(t)] * t.numel() for t in tensors if t.ndim == 1)  # biases
-    return LayerCost((total - flat) / (layout.n_in * layout.n_out), outs=flat / layout.n_out)
+    cost: LayerCost = {}
+    for name, tensor in arrays(module, layer_type):
+        if measure == "macs" and name not in layout.multiplied:
+            continue
+        if measure == "params" and not isinstance(tensor, nn.Parameter):
+            continue
+        sides = sorted(side for side in layout.axes.get(name, ()) if side is not None)
+        if layout.role == "through":  # its outputs are its inputs
+            sides = ["in"] * bool(sides)
+        each = _entry_cost(tensor, measure, n_positions) * tensor.numel()
+        for side in sides:
+            each /= layout.count(side)
+        cost[tuple(sides)] = cost.get(tuple(sides), 0) + each
+    return cost
 
 
 def _entry_cost(tensor: Tensor, measure: Measure, n_positions: float) -> float:
@@ -72,7 +67,7 @@ def _entry_cost(tensor: Tensor, measure: Measure, n_positions: float) -> float:
     return 1 if measure == "params" else tensor.element_size()
 
 
-def count(model: nn.Module, measure: Measure, n_positions: dict[str, float]) -> int:
+def count(model: nn.Module, measure: Measure, structure: Structure) -> int:
     """Count the cost of a model from its parameters and buffers.
 
     Parameters
@@ -81,13 +76,13 @@ def count(model: nn.Module, measure: Measure, n_positions: dict[str, float]) -> 
         A model without gates.
     measure : str
         "params", "bytes" or "macs".
-    n_positions : dict of str to float
-        For each layer, the number of positions of one example to which it is applied.
+    structure : Structure
+        The types of its layers, and the number of positions to which each is applied.
 
     Returns
     -------
     int
-        "macs" counts only linear layers and convolutions.
+        "macs" counts only linear layers, convolutions and recurrent layers.
     """
     if measure == "params":
         return sum(p.numel() for p in model.parameters())
@@ -95,10 +90,11 @@ def count(model: nn.Module, measure: Measure, n_positions: dict[str, float]) -> 
         tensors = (*model.parameters(), *model.buffers())
         return sum(t.numel() * t.element_size() for t in tensors)
     total = 0.0
-    for name, times in n_positions.items():
-        weight = multiplied_weight(model.get_submodule(name))
-        if weight is not None:
-            total += times * weight.numel()
+    for name, times in structure.n_positions.items():
+        module = module_at(model, name)
+        layout = structure.types[name].layout(module)
+        assert layout is not None
+        total += times * sum(getattr(*owner_of(module, w)).numel() for w in layout.multiplied)
     return round(total)
 
 
@@ -116,7 +112,8 @@ class CostModel:
     .. math::
         C(o) = C_0 + \sum_l p_l a_l b_l + q_l a_l + r_l b_l
 
-    Here a_l and b_l are the numbers of open input and output channels of layer l. An open number
+    Here a_l and b_l are the numbers of open input and output channels of layer l; a recurrent layer
+    has b_l^2 too, and experts have inner channels in the same way. An open number
     is the sum, over the channels, of the openness o of their unit, times the openness of the unit
     that selects them. The model is exact if every unit is either open or closed.
 
@@ -170,22 +167,20 @@ class CostModel:
         linear = [0.0] * len(sides)
         pairs: list[tuple[int, int, float]] = []
         for name in dict.fromkeys(name for name, _ in sides):
-            module = model.get_submodule(name)
-            layout = layout_of(module)
+            module, layer_type = module_at(model, name), structure.types[name]
+            layout = layer_type.layout(module)
             assert layout is not None
-            cost = layer_cost(module, measure, structure.n_positions[name])
-            self._constant -= cost.of(layout.n_in, layout.n_out)
-            a, b = number.get((name, "in")), number.get((name, "out"))
-            if a is None:
-                self._constant += cost.ins * layout.n_in
-            else:
-                linear[a] = cost.ins + (cost.pair * layout.n_out if b is None else 0)
-            if b is None:
-                self._constant += cost.outs * layout.n_out
-            else:
-                linear[b] = cost.outs + (cost.pair * layout.n_in if a is None else 0)
-            if a is not None and b is not None:
-                pairs.append((a, b, cost.pair))
+            times = structure.n_positions[name]
+            for key, each in layer_cost(module, layer_type, measure, times).items():
+                gated = [side for side in key if (name, side) in number]
+                whole = math.prod(layout.count(side) for side in key if side not in gated)
+                at = [number[name, side] for side in gated]
+                if at:
+                    self._constant -= each * math.prod(layout.count(side) for side in key)
+                if len(at) == 1:
+                    linear[at[0]] += each * whole
+                elif at:
+                    pairs.append((at[0], at[1], each))
         self._linear = _numbers(linear)
         self._a = _places([a for a, _, _ in pairs])
         self._b = _places([b for _, b, _ in pairs])
@@ -246,8 +241,8 @@ class CostModel:
         for group in structure.groups:
             name = group.weights
             if name is not None and (layers is None or name in layers):
-                weight = multiplied_weight(model.get_submodule(name))
-                assert weight is not None
+                weight = module_at(model, name).weight
+                assert isinstance(weight, Tensor)
                 each = _entry_cost(weight, measure, structure.n_positions[name])
                 self._flat[start : start + group.n_units] = each
                 self._constant -= each * group.n_units
@@ -258,12 +253,14 @@ class CostModel:
         model: nn.Module, structure: Structure, measure: Measure, layers: set[str] | None
     ) -> float:
         if layers is None:
-            return float(count(model, measure, structure.n_positions))
+            return float(count(model, measure, structure))
         total = 0.0
         for name in layers & structure.n_positions.keys():
-            layout = layout_of(model.get_submodule(name))
+            module, layer_type = module_at(model, name), structure.types[name]
+            layout = layer_type.layout(module)
             assert layout is not None
             if layout.role != "fixed":
-                cost = layer_cost(model.get_submodule(name), measure, structure.n_positions[name])
-                total += cost.of(layout.n_in, layout.n_out)
+                cost = layer_cost(module, layer_type, measure, structure.n_positions[name])
+                for key, each in cost.items():
+                    total += each * math.prod(layout.count(side) for side in key)
         return total

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from l0.networks.gates.open_channels import OpenChannels
 from l0.networks.gates.unit_gate import UnitGate
-from l0.networks.graph.layer_types import weight_axis_in
+from l0.networks.graph.channel_layout import positions_along
+from l0.networks.graph.layer_types import module_at, owner_of
 from l0.networks.graph.units import UnitGroup, units_of_channels
 
 
@@ -93,53 +95,83 @@ def attach(model: nn.Module, groups: Sequence[UnitGroup], gates: Sequence[UnitGa
         The gates of each group.
     """
     units = units_of_channels(model, groups)
-    consumers = dict.fromkeys(member.module for group in groups for member in group.consumers)
     free = {id(gate) for gate in gates}
-    for name in consumers:
+    for name, layer_type in {m.module: m.layer_type for g in groups for m in g.consumers}.items():
+        module = module_at(model, name)
+        layout = layer_type.layout(module)
+        assert layout is not None
+        for weight_name, axis in layout.reads.items():
+            side = layout.axes[weight_name][axis]
+            if side is None or (name, side) not in units:
+                continue
+            weight = getattr(*owner_of(module, weight_name))
+            # All groups of a grouped convolution have the same units at the same positions.
+            index = units[name, side][positions_along(layout, side, weight.shape[axis])]
+            acting, local = _acting(groups, gates, index)
+            owned = [gate for gate in acting if id(gate) in free]
+            free -= {id(gate) for gate in owned}
+            if acting:
+                gated = GatedWeight(acting, owned, local, axis, weight.ndim)
+                _gate_weight(module, weight_name, gated)
+    for name, layer_type in {m.module: m.layer_type for g in groups for m in g.through}.items():
         module = model.get_submodule(name)
-        weight, axis = module.weight, weight_axis_in(module)
-        assert isinstance(weight, Tensor)
-        # All groups of a grouped convolution have the same units at the same positions.
-        index = units[name, "in"][: weight.shape[axis]]
-        acting, local = [], torch.full_like(index, -1)
-        start = n_local = 0
-        for group, gate in zip(groups, gates, strict=True):
-            if any(member.module == name for member in group.consumers):
-                here = (index >= start) & (index < start + group.n_units)
-                local[here] = index[here] - start + n_local
-                acting.append(gate)
-                n_local += group.n_units
-            start += group.n_units
-        local[local < 0] = n_local
-        owned = [gate for gate in acting if id(gate) in free]
-        free -= {id(gate) for gate in owned}
-        _gate_weight(module, GatedWeight(acting, owned, local, axis, weight.ndim))
+        layout = layer_type.layout(module)
+        if layout is not None and layout.over_channels:
+            acting, local = _acting(groups, gates, units[name, "in"])
+            vars(module)["forward"] = OpenChannels(module, layer_type, acting, local[:, 0])
     for group, gate in zip(groups, gates, strict=True):
         if group.weights is not None:
-            _gate_weight(model.get_submodule(group.weights), GatedEntries(gate))
+            _gate_weight(model.get_submodule(group.weights), "weight", GatedEntries(gate))
 
 
-def _gate_weight(module: nn.Module, gated: nn.Module) -> None:
-    weight = module.weight
-    assert isinstance(weight, Tensor)
-    gated.to(weight.device).train(module.training)
-    parametrize.register_parametrization(module, "weight", gated)
+def _acting(
+    groups: Sequence[UnitGroup], gates: Sequence[UnitGate], index: Tensor
+) -> tuple[list[UnitGate], Tensor]:
+    """Return the gates of some units, and the units as numbers among those of these gates only."""
+    acting, local = [], torch.full_like(index, -1)
+    start = n_local = 0
+    for group, gate in zip(groups, gates, strict=True):
+        here = (index >= start) & (index < start + group.n_units)
+        if here.any():
+            local[here] = index[here] - start + n_local
+            acting.append(gate)
+            n_local += group.n_units
+        start += group.n_units
+    local[local < 0] = n_local
+    return acting, local
 
 
-def _has_gates(module: nn.Module) -> bool:
-    if not parametrize.is_parametrized(module, "weight"):
-        return False
+def _gate_weight(module: nn.Module, name: str, gated: nn.Module) -> None:
+    owner, last = owner_of(module, name)
+    gated.to(getattr(owner, last).device).train(module.training)
+    parametrize.register_parametrization(owner, last, gated)
+    if isinstance(owner, nn.RNNBase) and _renew_weights not in owner._forward_pre_hooks.values():
+        owner.register_forward_pre_hook(_renew_weights)
+
+
+def _renew_weights(module: nn.RNNBase, args: object) -> None:
+    """Let a recurrent layer read its weights anew: it keeps them in a list of its own."""
+    module._flat_weights = [getattr(module, name) for name in module._flat_weights_names]
+
+
+def _gated_names(module: nn.Module) -> list[str]:
+    if not parametrize.is_parametrized(module):
+        return []
     assert isinstance(module.parametrizations, nn.ModuleDict)
-    parts = module.parametrizations["weight"].children()
-    return any(isinstance(part, GatedWeight | GatedEntries) for part in parts)
+    return [
+        name
+        for name, parts in module.parametrizations.items()
+        if any(isinstance(part, GatedWeight | GatedEntries) for part in parts.children())
+    ]
 
 
-def ungated_weight(module: nn.Module) -> Tensor:
+def ungated_weight(module: nn.Module, name: str = "weight") -> Tensor:
     """Return a layer's weight before gates act on it."""
-    weight = module.weight
-    if parametrize.is_parametrized(module, "weight"):
-        assert isinstance(module.parametrizations, nn.ModuleDict)
-        weight = module.parametrizations["weight"].original
+    owner, last = owner_of(module, name)
+    weight = getattr(owner, last)
+    if parametrize.is_parametrized(owner, last):
+        assert isinstance(owner.parametrizations, nn.ModuleDict)
+        weight = owner.parametrizations[last].original
     assert isinstance(weight, Tensor)
     return weight
 
@@ -193,13 +225,30 @@ def settle(model: nn.Module, groups: Sequence[UnitGroup], gates: Sequence[UnitGa
 
 
 def fold(model: nn.Module) -> None:
-    """Multiply the gates into the weights that they act on, and remove them, in place."""
+    """Multiply the gates into the weights that they act on, and remove them, in place.
+
+    Norms over channels go on to compute over the open channels: :func:`release`.
+    """
     for module in list(model.modules()):
-        if not _has_gates(module):  # a parametrization of the user stays
+        names = _gated_names(module)
+        if not names:  # a parametrization of the user stays
             continue
-        weight, original = module.weight, ungated_weight(module)
-        assert isinstance(weight, Tensor)
+        folded = {name: getattr(module, name).detach() for name in names}
+        trained = {name: ungated_weight(module, name).requires_grad for name in names}
         # remove_parametrizations would change the class, which the model shares with its copies.
         del module._modules["parametrizations"]
         module.__class__ = type(module).__bases__[0]
-        module.weight = nn.Parameter(weight.detach(), requires_grad=original.requires_grad)
+        for name, weight in folded.items():
+            setattr(module, name, nn.Parameter(weight, requires_grad=trained[name]))
+        if isinstance(module, nn.RNNBase):
+            for key, hook in list(module._forward_pre_hooks.items()):
+                if hook is _renew_weights:
+                    del module._forward_pre_hooks[key]
+            module._flat_weights = [getattr(module, name) for name in module._flat_weights_names]
+
+
+def release(model: nn.Module) -> None:
+    """Let norms over channels compute over all channels that they have, in place."""
+    for module in model.modules():
+        if isinstance(vars(module).get("forward"), OpenChannels):
+            del vars(module)["forward"]

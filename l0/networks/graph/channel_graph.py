@@ -10,7 +10,8 @@ import torch
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from l0.networks.graph.layer_types import ChannelLayout
+from l0.networks.graph.channel_layout import ChannelLayout
+from l0.networks.graph.layer_types import LayerType
 from l0.networks.graph.units import LeftOut, Member, UnitGroup
 
 # Reasons why units cannot be removed, the strongest first. The last one may do no harm: a buffer
@@ -35,11 +36,13 @@ class ChannelGraph:
     Parameters
     ----------
     layouts : dict of str to ChannelLayout
-        The layers. Each has nodes for its input and for its output channels.
+        The layers. Each has nodes for its input, for its output and for its inner channels.
+    types : dict of str to LayerType
+        The types of these layers.
     """
 
-    def __init__(self, layouts: dict[str, ChannelLayout]) -> None:
-        self._layouts = layouts
+    def __init__(self, layouts: dict[str, ChannelLayout], types: dict[str, LayerType]) -> None:
+        self._layouts, self._types = layouts, types
         self._offsets: dict[tuple[Hashable, str], int] = {}
         self._layer_sides: list[tuple[str, str]] = []
         self._sides = np.zeros(0, dtype=np.int64)
@@ -47,6 +50,7 @@ class ChannelGraph:
         self._edges = [np.zeros((2, 0), dtype=np.int64)]
         for name, layout in layouts.items():
             sides = {"in": layout.n_in, "out": layout.n_out if layout.role != "through" else 0}
+            sides["inner"] = layout.n_inner
             for side, n in sides.items():
                 if n:
                     self._add((name, side), n, len(self._layer_sides))
@@ -74,8 +78,11 @@ class ChannelGraph:
         if (place, side) in self._offsets:
             self._flags[self.node(place, side, np.flatnonzero(where))] |= flag
 
-    def groups(self) -> tuple[list[UnitGroup], list[LeftOut]]:
-        """Return the groups of units that can be removed, and the others with the reasons."""
+    def groups(self) -> tuple[list[UnitGroup], list[LeftOut], set[str]]:
+        """Return the groups of units that can be removed, and the others with the reasons.
+
+        The third result are the norms over channels that can only be removed together.
+        """
         a, b = np.concatenate(self._edges, axis=1)
         n_nodes = len(self._sides)
         ties = sparse.coo_matrix((np.ones(len(a)), (a, b)), shape=(n_nodes, n_nodes))
@@ -83,6 +90,9 @@ class ChannelGraph:
         flags = np.zeros(n, dtype=np.int64)
         np.bitwise_or.at(flags, component, self._flags)
         by_component = np.argsort(component, kind="stable")
+        sums = np.zeros(n, dtype=bool)
+        sums[component[self._sides < 0]] = True
+        self._in_sum = sums[component]
         nodes = np.split(by_component, np.cumsum(np.bincount(component, minlength=n))[:-1])
         sorts: dict[tuple[tuple[int, ...], int], list[np.ndarray]] = {}
         of_layers = (unit[self._sides[unit] >= 0] for unit in nodes)
@@ -91,6 +101,7 @@ class ChannelGraph:
             sorts.setdefault(key, []).append(unit)
         found: list[UnitGroup] = []
         left_out: list[LeftOut] = []
+        stuck: set[str] = set()
         taken: dict[str, int] = {}
         for (_, flag), units in sorts.items():
             group = self._group(units)
@@ -100,28 +111,45 @@ class ChannelGraph:
             if taken[group.name] > 1:
                 group = replace(group, name=f"{group.name} #{taken[group.name]}")
             reason = _why_not(group, flag & ~AT_LOOSE)
+            if group.n_units == 1:
+                norms = {m.module for m in group.through if self._layouts[m.module].over_channels}
+                stuck |= norms
             if reason:
                 left_out.append(LeftOut(group.name or "the model", reason))
             else:
                 found.append(replace(group, doubt=_why_not(group, flag)))
-        return found, left_out
+        return found, left_out, stuck
 
     def _group(self, units: list[np.ndarray]) -> UnitGroup:
         nodes = np.concatenate(units)
         unit = np.repeat(np.arange(len(units)), [len(u) for u in units])
         sides = self._sides[nodes]
-        members: dict[str, list[Member]] = {"out": [], "in": [], "through": []}
+        made: list[Member] = []
+        read: list[Member] = []
+        through: list[Member] = []
         for i, (name, side) in enumerate(self._layer_sides):
             here = sides == i
             if here.any():
                 positions = torch.from_numpy(nodes[here] - self._offsets[name, side])
-                member = Member(name, side, positions, torch.from_numpy(unit[here]))
-                role = self._layouts[name].role
-                members["through" if role == "through" else side].append(member)
-        producers = tuple(m for m in members["out"] if self._layouts[m.module].role != "fixed")
-        name = ", ".join(m.module for m in producers)
-        consumers, through = tuple(members["in"]), tuple(members["through"])
-        return UnitGroup(name, len(units), producers, consumers, through)
+                units_here = torch.from_numpy(unit[here])
+                member = Member(name, side, positions, units_here, self._types[name])
+                layout = self._layouts[name]
+                if layout.role == "through":
+                    through.append(member)
+                    continue
+                if side != "in" and layout.role != "fixed":
+                    made.append(member)
+                if side == "in" or layout.reads_side(side):
+                    read.append(member)
+        name = ", ".join(m.module for m in made)
+        return UnitGroup(
+            name,
+            len(units),
+            tuple(made),
+            tuple(read),
+            tuple(through),
+            in_sum=bool(self._in_sum[nodes].any()),
+        )
 
 
 def _why_not(group: UnitGroup, flags: int) -> str | None:

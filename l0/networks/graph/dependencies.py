@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,9 @@ from l0.networks.graph.channel_graph import (
     SUM,
     ChannelGraph,
 )
-from l0.networks.graph.layer_types import ChannelLayout, layout_of, weight_groups
+from l0.networks.graph.layer_types import LayerType, arrays, module_at
 from l0.networks.graph.marks import OUTPUT, STEERS, Place, Replay
-from l0.networks.graph.passes import is_derived, recorded
+from l0.networks.graph.passes import Passes, is_derived, recorded, types_of
 from l0.networks.graph.relations import Relation, relation
 from l0.networks.graph.signatures import signature_of
 from l0.networks.graph.tape import Tape
@@ -37,7 +37,12 @@ _NEVER_CALLED = (
 )
 
 
-def find_units(model: nn.Module, example_inputs: Any) -> Structure:
+def find_units(
+    model: nn.Module,
+    example_inputs: Any,
+    layer_types: Iterable[LayerType] = (),
+    loose_parameters: Mapping[str, int] | None = None,
+) -> Structure:
     """Find the groups of units of a model.
 
     Parameters
@@ -46,6 +51,11 @@ def find_units(model: nn.Module, example_inputs: Any) -> Structure:
         The model; it is not changed.
     example_inputs : Tensor, sequence or mapping
         A small batch.
+    layer_types : iterable of LayerType
+        Types of layers that come before those that the package knows.
+    loose_parameters : mapping of str to int, optional
+        The axes of the channels of parameters and buffers that belong to no layer, by patterns of
+        their names.
 
     Returns
     -------
@@ -54,27 +64,44 @@ def find_units(model: nn.Module, example_inputs: Any) -> Structure:
     Raises
     ------
     InputError
-        If the example inputs do not run through the model.
+        If the example inputs do not run through the model, if a type does not describe a layer, or
+        if `loose_parameters` names none.
     """
     copy = copy_of(model)
-    passes = recorded(copy, example_inputs)
-    graph = ChannelGraph(passes.layouts)
+    types = types_of(copy, layer_types)
+    found, stuck = _found(copy, example_inputs, types, loose_parameters)
+    if stuck:
+        # Norms over the channels of each head, for example: looked at as code, heads are units.
+        types = {name: kind for name, kind in types.items() if name not in stuck}
+        found, _ = _found(copy, example_inputs, types, loose_parameters)
+    return found
+
+
+def _found(
+    copy: nn.Module,
+    example_inputs: Any,
+    types: dict[str, LayerType],
+    loose_parameters: Mapping[str, int] | None,
+) -> tuple[Structure, set[str]]:
+    """Return the structure, and the norms over channels that can only be removed together."""
+    passes = recorded(copy, example_inputs, types, loose_parameters)
+    graph = ChannelGraph(passes.layouts, passes.types)
     known: Known = {}
     for i, tape in enumerate(passes.tapes):
         search = _Search(tape, graph, i, known)
         search.tie_channels()
-        search.flag_channels(copy, example_inputs)
-    _flag_layers(passes.layouts, graph, copy)
+        search.flag_channels(copy, example_inputs, passes.types)
+    _flag_layers(passes, graph, copy)
     for name, layout in passes.layouts.items():
-        repeats = weight_groups(copy.get_submodule(name)) if layout.role == "dense" else 1
-        for side, n in (("in", layout.n_in), ("out", layout.n_out)):
-            if repeats > 1:  # every group of the convolution keeps the same positions
-                every = np.arange(n)
-                firsts = graph.node(name, side, every % (n // repeats))
+        for side, repeats in layout.repeats.items():
+            if repeats > 1:  # every part keeps the same positions
+                every = np.arange(layout.count(side))
+                firsts = graph.node(name, side, every % (len(every) // repeats))
                 graph.tie(graph.node(name, side, every), firsts)
-    groups, left_out = graph.groups()
+    groups, left_out, stuck = graph.groups()
     left_out += [LeftOut(name, _NEVER_CALLED) for name in passes.never_called]
-    return Structure(groups, [*left_out, *_unknown(copy)], passes.n_positions)
+    left_out += _unknown(copy, types)
+    return Structure(groups, left_out, passes.n_positions, passes.types), stuck
 
 
 class _Search:
@@ -136,10 +163,15 @@ class _Search:
         graph.tie(every, every[first][inverse])
         return used
 
-    def flag_channels(self, model: nn.Module, example_inputs: Any) -> None:
+    def flag_channels(
+        self, model: nn.Module, example_inputs: Any, types: Mapping[str, LayerType]
+    ) -> None:
         """Flag the channels that meet the model's input, or tensors of no layer of a known type."""
-        known = [model.get_submodule(name) for name in self._tape.calls]
-        ids = {id(t) for module in known for t in (*module.parameters(), *module.buffers())}
+        ids = {
+            id(tensor)
+            for name in self._tape.calls
+            for _, tensor in arrays(module_at(model, name), types[name])
+        }
         loose = [t for t in (*model.parameters(), *model.buffers()) if id(t) not in ids]
         inputs = list(tensors_in(example_inputs))
         for flag, tensors in (
@@ -155,22 +187,23 @@ class _Search:
         return (self._number, place) if isinstance(place, int) else place
 
 
-def _flag_layers(layouts: dict[str, ChannelLayout], graph: ChannelGraph, model: nn.Module) -> None:
+def _flag_layers(passes: Passes, graph: ChannelGraph, model: nn.Module) -> None:
     """Flag the channels of layers that cannot lose any."""
+    layouts = passes.layouts
     owners: dict[int, list[str]] = {}
     fixed = {name: AT_FIXED for name, layout in layouts.items() if layout.role == "fixed"}
     for name in layouts:
-        for parameter in model.get_submodule(name).parameters():
+        for _, parameter in arrays(module_at(model, name), passes.types[name]):
             owners.setdefault(id(parameter), []).append(name)
     for names in owners.values():
         if len(names) > 1:
             fixed |= {name: fixed.get(name, 0) | SHARED for name in names}
     for name, flag in fixed.items():
-        for side, n in (("in", layouts[name].n_in), ("out", layouts[name].n_out)):
-            graph.flag(name, side, np.ones(n, dtype=bool), flag)
+        for side in ("in", "out", "inner"):
+            graph.flag(name, side, np.ones(layouts[name].count(side), dtype=bool), flag)
 
 
-def _unknown(model: nn.Module, name: str = "") -> Iterator[LeftOut]:
+def _unknown(model: nn.Module, types: Mapping[str, LayerType], name: str = "") -> Iterator[LeftOut]:
     """Name the layers that keep their sizes, with the reasons and remedies."""
     weights = [p for p in model.parameters(recurse=False) if p.ndim > 1]
     parts = dict(model.named_children())
@@ -180,10 +213,10 @@ def _unknown(model: nn.Module, name: str = "") -> Iterator[LeftOut]:
             "its parameters are computed from other tensors, as weight_norm does, and keep their "
             "shapes; torch.nn.utils.parametrize.remove_parametrizations makes them ordinary",
         )
-    elif is_derived(model) or (weights and not parts and layout_of(model) is None):
+    elif is_derived(model) or (weights and not parts and name not in types):
         yield LeftOut(
             name or "the model", f"a layer of the type {type(model).__name__} keeps its size"
         )
-    elif layout_of(model) is None:
+    elif name not in types:
         for last, part in parts.items():
-            yield from _unknown(part, f"{name}.{last}".lstrip("."))
+            yield from _unknown(part, types, f"{name}.{last}".lstrip("."))

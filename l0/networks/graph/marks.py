@@ -55,12 +55,22 @@ class Replay:
         run = _Run(self._tape)
         for i in self._tape.calls[place] if isinstance(place, str) else [place]:
             event = self._tape.events[i]
-            if event.outputs:
-                out = event.outputs[0]
-                axis = event.cut_axis
-                if axis is None:
-                    axis = self._tape.layouts[event.name].axis_out
-                run.seed(out, i, lambda x, a=axis: x.movedim(a, 0).__setitem__(mark, torch.nan))
+            axis = event.cut_axis
+            if axis is None:
+                axis = self._tape.layouts[event.name].axis_out
+            for out in event.outputs:
+                if not _is_real(out) or not out.ndim or len(mark) % out.shape[axis]:
+                    continue  # a recurrent layer returns its last states too
+                folded = mark.view(-1, out.shape[axis]).any(0)
+                run.seed(
+                    out, i, lambda x, a=axis, m=folded: x.movedim(a, 0).__setitem__(m, torch.nan)
+                )
+        return run.marks()
+
+    def from_slice(self, tensor: Tensor, axis: int, i: int) -> Marks:
+        """Mark one position of an axis of a parameter, and tell which channels it reaches."""
+        run = _Run(self._tape)
+        run.seed(tensor, -1, lambda x: x.movedim(axis, 0)[i].fill_(torch.nan))
         return run.marks()
 
     def from_tensors(self, tensors: Iterable[Tensor]) -> Marks:
@@ -131,13 +141,16 @@ class _Run:
     def _layer(self, i: int, event: Event) -> None:
         layout = self._tape.layouts[event.name]
         if layout.role != "source":
-            inputs = event.inputs if layout.role == "fixed" else event.inputs[:1]
+            inputs = event.inputs[:1] if layout.role == "dense" else event.inputs
             for x in inputs:
                 fits = x.shape[layout.axis_in :][:1] == (layout.n_in,)
                 if fits and x.is_floating_point() and storage_of(x) in self._memory:
                     self._note(event.name, _nan_along(self._view(x), layout.axis_in))
         if layout.role == "through" and event.outputs:
             mark = _nan_along(self._view(event.inputs[0]), layout.axis_in)
+            for x in event.inputs[1:]:
+                if x.shape[layout.axis_in :][:1] == (layout.n_in,) and _is_real(x):
+                    mark |= _nan_along(self._view(x), layout.axis_in)
             if mark.any():
                 mark = mark.repeat_interleave(layout.n_out // layout.n_in)
                 out = self._view(event.outputs[0], create=True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.utils import parametrize
 
 from l0.common.errors import InputError
+from l0.networks.graph.channel_layout import ChannelLayout
 from l0.networks.graph.draws import alike_draws
-from l0.networks.graph.layer_types import ChannelLayout, layout_of
+from l0.networks.graph.known_types import type_of
+from l0.networks.graph.layer_types import LayerType
+from l0.networks.graph.loose import axes_of_channels, loose_tensors, loose_type
 from l0.networks.graph.tape import Event, Tape
 from l0.networks.graph.tensors import tensors_in
 
@@ -26,6 +29,8 @@ class Passes:
         The pass in evaluation mode, and the one in training mode if the model runs in it.
     layouts : dict of str to ChannelLayout
         The layers of a known type that a pass called, in the order of the model.
+    types : dict of str to LayerType
+        The types of these layers.
     n_positions : dict of str to float
         For each of these layers, the number of positions of one example to which it is applied in
         evaluation mode, over all calls. The first axis of the first input counts the examples.
@@ -35,11 +40,17 @@ class Passes:
 
     tapes: list[Tape]
     layouts: dict[str, ChannelLayout]
+    types: dict[str, LayerType]
     n_positions: dict[str, float]
     never_called: list[str]
 
 
-def recorded(model: nn.Module, example_inputs: Any) -> Passes:
+def recorded(
+    model: nn.Module,
+    example_inputs: Any,
+    types: dict[str, LayerType] | None = None,
+    loose_parameters: Mapping[str, int] | None = None,
+) -> Passes:
     """Record the passes of a model.
 
     Parameters
@@ -48,6 +59,10 @@ def recorded(model: nn.Module, example_inputs: Any) -> Passes:
         Its mode and its state change: give a copy.
     example_inputs : Tensor, sequence or mapping
         A batch.
+    types : dict of str to LayerType, optional
+        The types of the layers; by default, those that :func:`types_of` finds.
+    loose_parameters : mapping of str to int, optional
+        The axes of the channels of loose parameters, by patterns of their names.
 
     Returns
     -------
@@ -63,11 +78,18 @@ def recorded(model: nn.Module, example_inputs: Any) -> Passes:
     shape = tuple(given[0].shape) if given else ()
     if shape and not shape[0]:
         raise _no_batch(shape)
-    known = {n: None if is_derived(m) else layout_of(m) for n, m in model.named_modules()}
+    types = types_of(model) if types is None else types
+    known = {name: kind.layout(model.get_submodule(name)) for name, kind in types.items()}
     layouts = {name: layout for name, layout in known.items() if layout is not None}
+    loose = {
+        name: tensor
+        for name, tensor in loose_tensors(model, types).items()
+        if not is_derived(model.get_submodule(name.rpartition(".")[0]))
+        and ".parametrizations." not in f".{name}"
+    }
     try:
         with alike_draws():
-            tape = Tape(model, example_inputs, layouts, training=False)
+            tape = Tape(model, example_inputs, layouts, False, loose)
     except Exception as error:
         raise InputError(
             f"`example_inputs` do not run through the model: {type(error).__name__}: {error}; "
@@ -84,22 +106,41 @@ def recorded(model: nn.Module, example_inputs: Any) -> Passes:
     tapes = [tape]
     try:
         with alike_draws():
-            tapes.append(Tape(model, example_inputs, layouts, training=True))
+            tapes.append(Tape(model, example_inputs, layouts, True, loose))
     except Exception:  # noqa: S110 - in training mode, models may ask for labels
         pass
     called = {name for one in tapes for name in one.calls}
     n_positions = {name: 0.0 for name in layouts if name in called}
     for name, places in tape.calls.items():
-        module, layout = model.get_submodule(name), layouts[name]
         for i in places:
-            n = _n_positions(module, layout, tape.events[i], shape)
+            n = _n_positions(model.get_submodule(name), types[name], tape.events[i], shape)
             n_positions[name] += n / (shape[0] if shape else 1)
-    return Passes(
-        tapes,
-        {name: layouts[name] for name in n_positions},
-        n_positions,
-        [name for name in layouts if name not in n_positions and not _inside(name, layouts)],
-    )
+    never_called = [n for n in layouts if n not in n_positions and not _inside(n, layouts)]
+    used = {name: types[name] for name in n_positions}
+    for name, axis in axes_of_channels(tapes, loose, loose_parameters or {}).items():
+        source = loose_type(name, axis)
+        used[name] = source
+        layouts[name] = source.layout(model.get_submodule(name.rpartition(".")[0]))
+        n_positions[name] = 0.0
+        for one in tapes:
+            if one.reads(loose[name]):
+                one.add_source(name)
+    return Passes(tapes, {n: layouts[n] for n in n_positions}, used, n_positions, never_called)
+
+
+def types_of(model: nn.Module, others: Iterable[LayerType] = ()) -> dict[str, LayerType]:
+    """Return the types of the layers of a model, by name, in the order of the model.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+    others : iterable of LayerType
+        Types that come before those that the package knows.
+    """
+    others = tuple(others)
+    found = {n: None if is_derived(m) else type_of(m, others) for n, m in model.named_modules()}
+    return {name: kind for name, kind in found.items() if kind is not None}
 
 
 def _inside(name: str, layouts: dict[str, ChannelLayout]) -> bool:
@@ -109,14 +150,12 @@ def _inside(name: str, layouts: dict[str, ChannelLayout]) -> bool:
 
 
 def _n_positions(
-    module: nn.Module, layout: ChannelLayout, event: Event, shape: tuple[int, ...]
+    module: nn.Module, layer_type: LayerType, event: Event, shape: tuple[int, ...]
 ) -> float:
-    if isinstance(module, _ConvTransposeNd):  # applies its kernel at each position of its input
-        return event.inputs[0].numel() / layout.n_in
     out = event.outputs[0] if event.outputs else event.inputs[0]
     if out.ndim == len(shape) == 1:
         raise _no_batch(shape)
-    return out.numel() / layout.n_out
+    return layer_type.n_positions(module, event.inputs, event.outputs)
 
 
 def _no_batch(shape: tuple[int, ...]) -> InputError:
@@ -129,5 +168,6 @@ def _no_batch(shape: tuple[int, ...]) -> InputError:
 def is_derived(module: nn.Module) -> bool:
     """Tell whether a layer computes its weight from other tensors; it then gets no gates."""
     weight = getattr(module, "weight", None)
-    computed = isinstance(weight, Tensor) and "weight" not in module._parameters
+    held = {**module._parameters, **module._buffers}
+    computed = isinstance(weight, Tensor) and "weight" not in held
     return computed or parametrize.is_parametrized(module)

@@ -56,7 +56,7 @@ def signature_of(tape: Tape, place: Place) -> tuple[Hashable, list[Place]]:
     for i in calls:
         event = tape.events[i]
         axis = tape.layouts[event.name].axis_out if event.func is None else event.cut_axis
-        for out in event.outputs[:1]:
+        for out in event.outputs:
             follow(out, i)
             parts.append((axis, _form(out, numbers)))
     while queue:
@@ -67,7 +67,7 @@ def signature_of(tape: Tape, place: Place) -> tuple[Hashable, list[Place]]:
         given = tuple(_form(x, numbers) for x in tree_leaves((event.args, event.kwargs)))
         if event.func is None:
             layout = tape.layouts[event.name]
-            parts.append((layout, places.setdefault(event.name, len(places)), given))
+            parts.append((layout.form, places.setdefault(event.name, len(places)), given))
             through = event.outputs[:1] if layout.role == "through" else []
         elif event.cut_axis is not None:
             parts.append((event.cut_axis, places.setdefault(i, len(places)), given))

@@ -20,7 +20,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from l0.networks.graph.layer_types import ChannelLayout
+from l0.networks.graph.channel_layout import ChannelLayout
 from l0.networks.graph.tensors import call, tensors_in
 
 #: Operations that keep the channels of their one input where they are.
@@ -84,6 +84,8 @@ class Tape(TorchDispatchMode):
     training : bool
         Whether the pass is one in training mode. Norms with statistics stay in evaluation mode,
         because one example may have no variance.
+    loose : dict of str to Tensor
+        Parameters and buffers that belong to no layer. Each is an event before all others.
 
     Attributes
     ----------
@@ -101,9 +103,11 @@ class Tape(TorchDispatchMode):
         example_inputs: Any,
         layouts: dict[str, ChannelLayout],
         training: bool,
+        loose: dict[str, Tensor],
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.events: list[Event] = []
+        self.events = [Event(name, None, (), {}, [tensor]) for name, tensor in loose.items()]
+        self._loose = loose
         self.readers: dict[int, list[int]] = {}
         self.layouts = layouts
         self._inside = 0
@@ -128,9 +132,19 @@ class Tape(TorchDispatchMode):
                 self.readers.setdefault(key, []).append(i)
         self.calls: dict[str, list[int]] = {}
         for i, event in enumerate(self.events):
-            if event.func is None:
+            if event.func is None and event.name not in loose:
                 self.calls.setdefault(event.name, []).append(i)
         self._place_cuts()
+
+    def reads(self, tensor: Tensor) -> bool:
+        """Tell whether an operation between the layers reads a loose tensor."""
+        return len(self.readers.get(storage_of(tensor), ())) > 1
+
+    def add_source(self, name: str) -> None:
+        """Take a loose tensor as a layer, whose layout `layouts` has now."""
+        self.calls[name] = [
+            i for i, e in enumerate(self.events) if e.func is None and e.name == name
+        ]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -179,7 +193,7 @@ class Tape(TorchDispatchMode):
         dependent: set[int] = set()
         for event in self.events:
             if event.func is None:
-                if event.outputs:
+                if event.outputs and event.name not in self._loose:
                     layout, out = self.layouts[event.name], event.outputs[0]
                     if abs(layout.axis_out) <= out.ndim:
                         found[storage_of(out)] = out, layout.axis_out % out.ndim

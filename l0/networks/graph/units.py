@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
-from l0.networks.graph.layer_types import ChannelLayout, layout_of, multiplied_weight
+from l0.networks.graph.layer_types import LayerType, module_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,17 +22,21 @@ class Member:
     module : str
         Name of the layer.
     side : str
-        "in" or "out". Layers that keep channels apart, such as batch norm, have only "in".
+        "in", "out", or "inner" for channels that the layer makes and reads itself. Layers that keep
+        channels apart, such as batch norm, have only "in".
     positions : Tensor of int64
         Channels of the layer.
     units : Tensor of int64, the shape of `positions`
         The unit that each channel belongs to.
+    layer_type : LayerType
+        The type of the layer.
     """
 
     module: str
     side: str
     positions: Tensor
     units: Tensor
+    layer_type: LayerType
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,8 @@ class UnitGroup:
         The layer whose weight entries are the units; the group then has no members.
     doubt : str, optional
         A reason why removal may fail. Only a trial shows whether it does.
+    in_sum : bool
+        Whether the units are channels of a sum of layers, such as a residual stream.
     """
 
     name: str
@@ -66,6 +72,7 @@ class UnitGroup:
     through: tuple[Member, ...] = ()
     weights: str | None = None
     doubt: str | None = None
+    in_sum: bool = False
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -104,6 +111,7 @@ def tied(groups: Sequence[UnitGroup], n_units: int) -> UnitGroup:
                 *key,
                 torch.cat([member.positions for member in members]),
                 torch.cat([member.units for member in members]) % n_units,
+                members[0].layer_type,
             )
             for key, members in found.items()
         )
@@ -116,13 +124,14 @@ def tied(groups: Sequence[UnitGroup], n_units: int) -> UnitGroup:
         joined(group.consumers for group in groups),
         joined(group.through for group in groups),
         doubt=next((group.doubt for group in groups if group.doubt), None),
+        in_sum=any(group.in_sum for group in groups),
     )
 
 
-def features_of(name: str, layout: ChannelLayout) -> UnitGroup:
+def features_of(name: str, layer_type: LayerType, n_in: int) -> UnitGroup:
     """Return a group in which each input feature of a layer is a unit."""
-    each = torch.arange(layout.n_in, device="cpu")
-    return UnitGroup(f"{name} inputs", layout.n_in, (), (Member(name, "in", each, each),))
+    each = torch.arange(n_in, device="cpu")
+    return UnitGroup(f"{name} inputs", n_in, (), (Member(name, "in", each, each, layer_type),))
 
 
 def single_weights(model: nn.Module, structure: Structure) -> Structure:
@@ -142,16 +151,16 @@ def single_weights(model: nn.Module, structure: Structure) -> Structure:
     """
     owners = Counter(id(p) for module in model.modules() for p in module._parameters.values())
     groups, left_out = [], []
-    for name in structure.n_positions:
-        module = model.get_submodule(name)
-        weight = module._parameters.get("weight")
-        if weight is None or weight is not multiplied_weight(module):
+    for name, layer_type in structure.types.items():
+        module = module_at(model, name)
+        layout, weight = layer_type.layout(module), module._parameters.get("weight")
+        if weight is None or layout is None or layout.multiplied != ("weight",):
             continue
         if owners[id(weight)] > 1:
             left_out.append(LeftOut(name, "it shares its weight with another layer"))
         else:
             groups.append(UnitGroup(name, weight.numel(), (), (), weights=name))
-    return Structure(groups, left_out, structure.n_positions)
+    return replace(structure, groups=groups, left_out=left_out)
 
 
 def units_of_channels(
@@ -179,9 +188,9 @@ def units_of_channels(
         for member in group.members:
             key = (member.module, member.side)
             if key not in found:
-                layout = layout_of(model.get_submodule(member.module))
+                layout = member.layer_type.layout(module_at(model, member.module))
                 assert layout is not None
-                n = layout.n_in if member.side == "in" else layout.n_out
+                n = layout.count(member.side)
                 found[key] = torch.full((n, 2), n_units, device="cpu")
             found[key][member.positions, 0 if group.producers else 1] = member.units + start
         start += group.n_units
@@ -217,11 +226,14 @@ class Structure:
     n_positions : dict of str to float
         For each layer of a known type, the number of positions of one example to which it is
         applied: positions of a sequence or of an image, added over all calls of the layer.
+    types : dict of str to LayerType
+        The types of these layers.
     """
 
     groups: list[UnitGroup]
     left_out: list[LeftOut]
     n_positions: dict[str, float]
+    types: dict[str, LayerType]
 
     @property
     def layers(self) -> list[str]:

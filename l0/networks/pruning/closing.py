@@ -29,12 +29,10 @@ class Closing:
     def __init__(self, model: nn.Module, groups: Sequence[UnitGroup]) -> None:
         self._sizes = [group.n_units for group in groups]
         self._n_units = sum(self._sizes)
-        consumers = {member.module for group in groups for member in group.consumers}
+        consumers = {(m.module, m.side) for group in groups for m in group.consumers}
         read = [torch.zeros(0, 2, dtype=torch.long, device="cpu")]
         read += [
-            units
-            for (name, side), units in units_of_channels(model, groups).items()
-            if side == "in" and name in consumers
+            units for key, units in units_of_channels(model, groups).items() if key in consumers
         ]
         # One row for each channel that a layer reads: its unit, and the unit that selects it.
         self._read = torch.cat(read)

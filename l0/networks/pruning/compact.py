@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from l0.networks.gates.gating import fold, ungated_weight
-from l0.networks.graph.layer_types import layout_of, shrink
+from l0.networks.gates.gating import fold, release, ungated_weight
+from l0.networks.graph.layer_types import LayerType, module_at
 from l0.networks.graph.tensors import copy_of
 from l0.networks.graph.units import UnitGroup, units_of_channels
 
@@ -40,6 +40,10 @@ class Select(nn.Module):
         return f"{len(self.index)}, axis={self.axis}"
 
 
+#: Names of attributes that hold the width of a residual stream have one of these words.
+_WIDTH_WORDS = ("embd", "embed", "hidden")
+
+
 def compacted(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tensor]) -> nn.Module:
     """Return a smaller copy of a model: open gates are multiplied in, closed units are removed.
 
@@ -60,12 +64,16 @@ def compacted(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tens
     small = folded(model)
     for parameter in small.parameters():
         parameter.grad = None
+    release(small)
     cut(small, groups, keep)
     return small
 
 
 def folded(model: nn.Module) -> nn.Module:
-    """Return a copy of a model of the same size, whose gates are multiplied in and removed."""
+    """Return a copy of a model of the same size, whose gates are multiplied in and removed.
+
+    Norms over channels still leave out the closed channels.
+    """
     copy = copy_of(model)
     training = {name: module.training for name, module in copy.named_modules()}
     copy.eval()  # so that stochastic gates have their settled values
@@ -88,8 +96,10 @@ def cut(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tensor]) -
     """
     open_units = torch.cat([*(alive.cpu() for alive in keep), _all_true(1)])
     stays = {key: open_units[units] for key, units in units_of_channels(model, groups).items()}
-    for name in dict.fromkeys(name for name, _ in stays):
-        _shrink(model, name, stays.get((name, "in")), stays.get((name, "out")))
+    types = {member.module: member.layer_type for group in groups for member in group.members}
+    for name, layer_type in types.items():
+        sides = {side: mask for (layer, side), mask in stays.items() if layer == name}
+        _shrink(model, name, layer_type, sides)
     for group, alive in zip(groups, keep, strict=True):
         if group.weights is not None:
             module = model.get_submodule(group.weights)
@@ -100,18 +110,20 @@ def cut(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tensor]) -
             _set_heads(model, group, int(alive.sum()))
 
 
-def _shrink(small: nn.Module, name: str, ins: Tensor | None, outs: Tensor | None) -> None:
+def _shrink(small: nn.Module, name: str, layer_type: LayerType, sides: dict[str, Tensor]) -> None:
     """Shrink a layer to the input channels that arrive and are selected, and to its outputs.
 
-    The second column of `ins` and `outs` tells whether a channel is selected.
+    The second column of the masks of `sides` tells whether a channel is selected.
     """
-    module = small.get_submodule(name)
-    layout = layout_of(module)
+    module = module_at(small, name)
+    layout = layer_type.layout(module)
     assert layout is not None
-    ins = _all_true(layout.n_in, 2) if ins is None else ins
-    outs = _all_true(layout.n_out, 2) if outs is None else outs
-    keep_in, keep_out = (side.all(1).nonzero().flatten() for side in (ins, outs))
-    shrink(module, keep_in, keep_out)
+    masks = {
+        side: sides.get(side, _all_true(layout.count(side), 2)) for side in ("in", "out", "inner")
+    }
+    keep = {side: mask.all(1).nonzero().flatten() for side, mask in masks.items()}
+    layer_type.cut(module, keep)
+    ins = masks["in"]
     selected = ins[ins[:, 0], 1]
     if not selected.all():
         device = next(module.parameters()).device
@@ -131,10 +143,15 @@ def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
     Units with several channels each are usually heads. The module around their layers then has the
     number of heads in an attribute with "head" in its name, and may have their joint width in
     another one. If one layer makes queries, keys and values, this width is a third of its outputs,
-    and the attribute may have "split" in its name. The rule is ours; it covers the models of
+    and the attribute may have "split" in its name. If queries have more heads than keys, the module
+    may count both. If the heads are tied to the width of a residual stream, the attribute of this
+    width has "embd", "embed" or "hidden" in its name. The rule is ours; it covers the models of
     `transformers` in the tests, and a trial on copies finds the models that it does not cover.
     """
     n_units = group.n_units
+    fewest = min(len(producer.positions) for producer in group.producers)
+    # Queries, which may have several heads for each head of the keys.
+    counts = {n_units * len(p.positions) // fewest for p in group.producers}
     new: dict[tuple[str, str], int] = {}
     for producer in group.producers:
         width, around = len(producer.positions), producer.module
@@ -143,7 +160,7 @@ def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
             found = [
                 (name, value)
                 for name, value in vars(small.get_submodule(around)).items()
-                if _counts_heads(name, value, n_units, width)
+                if _counts_heads(name, value, counts, width, group.in_sum)
             ]
             for name, value in found:
                 new.setdefault((around, name), value // n_units * n_kept)
@@ -153,9 +170,13 @@ def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
         setattr(small.get_submodule(around), name, value)
 
 
-def _counts_heads(name: str, value: object, n_units: int, width: int) -> bool:
-    if type(value) is not int or not ("head" in name or "split" in name):
+def _counts_heads(name: str, value: object, counts: set[int], width: int, in_sum: bool) -> bool:
+    if type(value) is not int:
+        return False
+    if in_sum and value in (width, width / 3) and any(word in name for word in _WIDTH_WORDS):
+        return True
+    if not ("head" in name or "split" in name):
         return False
     # The size of one head may equal the number of heads; this size does not change.
-    of_one = value == n_units and ("dim" in name or "size" in name)
-    return value in (n_units, width, width / 3) and not of_one
+    of_one = value in counts and ("dim" in name or "size" in name)
+    return (value in counts or value in (width, width / 3)) and not of_one

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from l0.networks.gates.gating import ungated_weight
-from l0.networks.graph.layer_types import weight_axis_in, weight_groups
-from l0.networks.graph.units import UnitGroup
+from l0.networks.graph.channel_layout import positions_along
+from l0.networks.graph.layer_types import module_at
+from l0.networks.graph.units import Member, UnitGroup
 
 
 @torch.no_grad()
@@ -79,15 +80,29 @@ def _magnitudes(model: nn.Module, group: UnitGroup, activity: Mapping[str, Tenso
         return [weight.double().square().flatten().cpu()]
     found = []
     for member in group.consumers:
-        module = model.get_submodule(member.module)
-        squares = ungated_weight(module).double().square()
-        columns = squares.movedim(weight_axis_in(module), 0).flatten(1).sum(1).cpu()
-        # All groups of a grouped convolution read the same columns of the weight.
-        columns = columns.repeat(weight_groups(module))[member.positions]
+        columns = _columns(model, member)[member.positions]
         if member.module in activity:
             columns = columns * activity[member.module][member.positions]
         each = torch.zeros(group.n_units, dtype=torch.float64, device="cpu")
         found.append(each.index_add_(0, member.units, columns))
+    return found
+
+
+def _columns(model: nn.Module, member: Member) -> Tensor:
+    """Return the squares of all weights that read each channel of a side of a layer."""
+    module = module_at(model, member.module)
+    layout = member.layer_type.layout(module)
+    assert layout is not None
+    n = layout.count(member.side)
+    found = torch.zeros(n, dtype=torch.float64, device="cpu")
+    for name, axis in layout.reads.items():
+        if layout.axes[name][axis] == member.side:
+            squares = ungated_weight(module, name).double().square()
+            columns = squares.movedim(axis, 0).flatten(1).sum(1).cpu()
+            # All groups of a grouped convolution read the same columns of the weight.
+            at = positions_along(layout, member.side, len(columns))
+            of_part = torch.zeros_like(found).index_add_(0, at, columns)
+            found += of_part[positions_along(layout, member.side, n)]
     return found
 
 

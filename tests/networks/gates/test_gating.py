@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations, parametrize
 from l0.networks.gates.families import FAMILIES
 from l0.networks.gates.gating import attach, fold, ungated_weight
 from l0.networks.graph.dependencies import find_units
-from l0.networks.graph.layer_types import layout_of
+from l0.networks.graph.known_types import type_of
 from l0.networks.graph.units import features_of, single_weights
 from tests.networks.nets import NETS
 
@@ -47,7 +47,7 @@ def test_a_gate_scales_what_is_read_of_its_channel():
 
 def test_a_channel_of_a_selected_feature_has_two_gates():
     def choose(model, structure):
-        return [*structure.groups, features_of("2", layout_of(model[2]))]
+        return [*structure.groups, features_of("2", type_of(model[2]), 16)]
 
     original, model, _, gates, _ = gated("mlp", choose)
     with torch.no_grad():

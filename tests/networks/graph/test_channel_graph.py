@@ -3,19 +3,23 @@
 import numpy as np
 
 from l0.networks.graph.channel_graph import AT_LOOSE, AT_OUTPUT, SUM, ChannelGraph
-from l0.networks.graph.layer_types import ChannelLayout
+from l0.networks.graph.channel_layout import ChannelLayout
+from l0.networks.graph.layer_types import LayerType
 
 
 def test_groups_have_the_same_layers_and_flags_say_why_units_stay():
     layouts = {name: ChannelLayout("dense", 4, 4, -1, -1) for name in "abc"}
-    graph, four = ChannelGraph(layouts), np.arange(4)
+    graph, four = (
+        ChannelGraph(layouts, dict.fromkeys(layouts, LayerType("", "dense"))),
+        np.arange(4),
+    )
     graph.add_sum("s", 4)
     graph.tie(graph.node("a", "out", four), graph.node("s", SUM, four))
     graph.tie(graph.node("s", SUM, four), graph.node("b", "in", four))
     graph.tie(graph.node("b", "out", four[:2]), graph.node("c", "in", four[1:3]))
     graph.flag("c", "out", four >= 0, AT_OUTPUT)
     graph.flag("b", "in", four == 3, AT_LOOSE)
-    groups, left_out = graph.groups()
+    groups, left_out, _ = graph.groups()
     assert [(group.name, group.n_units) for group in groups] == [("a", 3), ("b", 2)]
     assert [member.module for member in groups[0].members] == ["a", "b"]
     reasons = {left.name: left.reason for left in left_out}

@@ -108,7 +108,8 @@ def test_the_model_input_keeps_its_width_and_loose_parameters_make_doubts():
             self.scale = nn.Parameter(torch.ones(6))
 
         def forward(self, x):
-            return self.c(self.b(x + self.a(x)) * self.scale)
+            scale = self.scale * self.scale.sum()  # each number reaches all channels
+            return self.c(self.b(x + self.a(x)) * scale)
 
     structure = find_units(Loose(), torch.randn(2, 4))
     reasons = {left.name: left.reason for left in structure.left_out}

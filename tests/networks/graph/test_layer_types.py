@@ -7,8 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from l0.common.errors import InputError
 from l0.layers import L0Conv2d, L0DepthwiseConv2d, L0Linear
-from l0.networks import Macs, Params, load, save, sparsify
+from l0.networks import LayerType, Macs, Params, Units, load, save, sparsify
 from tests.networks.training import measured
 
 
@@ -219,3 +220,106 @@ def test_language_models_are_saved_and_generate(name, tmp_path):
         options = {"max_new_tokens": 4, "do_sample": False}
         found, expected = (m.generate(inputs["input_ids"], **options) for m in (loaded, model))
         assert torch.equal(found, expected)
+
+
+class Bilinear(nn.Module):
+    """A layer that the package does not know: two weights, and hidden channels of its own."""
+
+    def __init__(self, n_in, hidden, n_out):
+        super().__init__()
+        self.hidden = hidden
+        self.up = nn.Parameter(torch.randn(2 * hidden, n_in))
+        self.down, self.shift = (
+            nn.Parameter(torch.randn(n_out, hidden)),
+            nn.Parameter(torch.randn(n_out)),
+        )
+
+    def forward(self, x):
+        a, b = (x @ self.up.T).split(self.hidden, -1)
+        return (a * b) @ self.down.T + self.shift
+
+
+BILINEAR = LayerType(
+    Bilinear,
+    "dense",
+    {"up": ("inner", "in"), "down": ("out", "inner"), "shift": ("out",)},
+    reads={"up": 1, "down": 1},
+    sizes={"hidden": "inner"},
+)
+
+
+def bilinear():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 6), Bilinear(6, 8, 5), nn.ReLU(), nn.Linear(5, 2)).double()
+
+
+@pytest.mark.parametrize("budget", [Params(0.5), Macs(0.5), Units(9)], ids=lambda b: b.measure)
+def test_a_layer_that_is_taught_loses_channels_of_every_side(budget):
+    model, x = bilinear(), torch.randn(3, 4, dtype=torch.float64)
+    names = ["0", "1", "1"]
+    sparsifier = sparsify(model, x, budget, layer_types=[BILINEAR])
+    assert sorted(group.name for group in sparsifier.structure.groups) == sorted(
+        [*names[:2], "1 #2"]
+    )
+    small = sparsifier.compact()
+    assert torch.allclose(model.eval()(x), small(x), atol=1e-10)
+    if budget.measure == "params":
+        assert sum(p.numel() for p in small.parameters()) <= sparsifier.constraints[0].limit
+    assert sparsify(bilinear(), x, Units(9), layer_types=[BILINEAR], granularity="unit")
+    structure = sparsify(bilinear(), x, Params(0.9), layer_types=[BILINEAR]).structure
+    untaught = "a layer of the type Bilinear keeps its size"
+    assert untaught not in {left.reason for left in structure.left_out}
+    with pytest.raises(InputError, match=untaught):
+        sparsify(bilinear(), x, Params(0.9))
+
+
+def test_a_taught_norm_computes_over_its_open_channels():
+    class Centre(nn.Module):
+        def __init__(self, n):
+            super().__init__()
+            self.by = nn.Parameter(torch.randn(n))
+
+        def forward(self, x):
+            return (x - x.mean(-1, keepdim=True)) * self.by
+
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(4, 9), Centre(9), nn.Linear(9, 2)), torch.randn(3, 4)
+    centre = LayerType(Centre, "through", {"by": ("in",)}, over_channels=True)
+    sparsifier = sparsify(model, x, Units(5), layer_types=[centre])
+    small = sparsifier.compact()
+    assert len(small[1].by) == 5
+    assert torch.allclose(model(x), small(x), atol=1e-6)
+    model(x).sum().backward()
+    assert int((model[1].by.grad != 0).sum()) == 5
+
+
+def test_a_wrong_description_leaves_the_channels_out():
+    wrong = LayerType(Bilinear, "through", {"shift": ("in",)})
+    model = nn.Sequential(nn.Linear(4, 5), Bilinear(5, 8, 5), nn.Linear(5, 2))
+    with pytest.raises(InputError, match="no unit that can be removed"):
+        sparsify(model, torch.randn(3, 4), Units(5), layer_types=[wrong])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"role": "norm"}, "`role` is 'norm'; give 'dense'"),
+        ({"axes": {"up": ("hidden", "in")}}, "`axes` says 'hidden' of 'up'; each axis is"),
+        ({"axes": {"up": ("in", "out", "inner")}}, "`axes` names three axes of 'up'"),
+        ({"role": "through", "axes": {"up": ("out",)}}, "channels that pass through a layer are"),
+        ({"axes": {"up": ("in", None)}, "reads": {"up": 1}}, "`reads` names axis 1 of 'up'"),
+        ({"axes": {"left": ("in",)}}, "`axes` names 'left', but a Bilinear has no such"),
+        ({"axes": {"up": ("in",)}}, r"`axes` names 1 axes of 'up', but .* the shape \(16, 6\)"),
+    ],
+)
+def test_bad_descriptions_are_named_with_the_remedy(arguments, message):
+    with pytest.raises(InputError, match=message):
+        kind = LayerType(Bilinear, **{"role": "dense", "axes": {}, **arguments})
+        sparsify(
+            bilinear(), torch.randn(3, 4, dtype=torch.float64), Params(0.5), layer_types=[kind]
+        )
+
+
+def test_types_are_layer_types():
+    with pytest.raises(InputError, match="`layer_types` must hold LayerType"):
+        sparsify(bilinear(), torch.randn(3, 4), Params(0.5), layer_types=[Bilinear])

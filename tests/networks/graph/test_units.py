@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from l0.networks.graph.dependencies import find_units
-from l0.networks.graph.layer_types import layout_of
+from l0.networks.graph.known_types import type_of
+from l0.networks.graph.layer_types import module_at
 from l0.networks.graph.units import features_of, single_weights, units_of_channels
 from tests.networks.nets import NETS
 
@@ -32,8 +33,9 @@ def test_channels_and_units_of_a_layer_are_numbered_over_all_groups(name):
     n_units = sum(group.n_units for group in structure.groups)
     found = units_of_channels(model, structure.groups)
     for (layer, side), units in found.items():
-        layout = layout_of(model.get_submodule(layer))
-        assert units.shape == (layout.n_in if side == "in" else layout.n_out, 2)
+        module = module_at(model, layer)
+        layout = structure.types[layer].layout(module)
+        assert units.shape == (layout.count(side), 2)
         assert units.min() >= 0 and units.max() <= n_units
         assert (units[:, 1] == n_units).all()  # nothing is selected
     seen = {unit for units in found.values() for unit in units.flatten().tolist()} - {n_units}
@@ -42,7 +44,7 @@ def test_channels_and_units_of_a_layer_are_numbered_over_all_groups(name):
 
 def test_selected_features_are_in_the_second_column():
     model, structure = structure_of("mlp")
-    feature = features_of("2", layout_of(model[2]))
+    feature = features_of("2", type_of(model[2]), 16)
     assert (feature.name, feature.n_units, feature.made_by) == ("2 inputs", 16, set())
     groups = [*structure.groups, feature]
     units = units_of_channels(model, groups)["2", "in"]
@@ -70,7 +72,7 @@ def test_layers_that_share_a_weight_have_no_single_weights():
 
 def test_layers_are_those_of_the_groups_in_the_order_of_the_model():
     model, structure = structure_of("resnet")
-    layers = [n for n, m in model.named_modules() if layout_of(m)]
+    layers = [n for n, m in model.named_modules() if type_of(m)]
     assert structure.layers == [name for name in layers if name in set(structure.layers)]
     assert set(structure.layers) == {m.module for g in structure.groups for m in g.members}
     assert single_weights(model, structure).layers == [

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from l0.networks.graph.dependencies import find_units
-from l0.networks.graph.layer_types import layout_of
+from l0.networks.graph.known_types import type_of
 from l0.networks.graph.units import features_of, single_weights
 from l0.networks.pruning.compact import Select, compacted
 from tests.networks.nets import NETS
@@ -70,7 +70,7 @@ def test_units_that_nothing_reads_can_go_without_a_change():
 
 def test_features_that_a_layer_does_not_read_are_not_selected_for_it():
     model, x, structure = found("mlp")
-    groups = [*structure.groups, features_of("0", layout_of(model[0]))]
+    groups = [*structure.groups, features_of("0", type_of(model[0]), 12)]
     keep = masks(groups, lambda n: torch.ones(n).bool())
     keep[-1][[1, 4]] = False
     small = compacted(model, groups, keep)

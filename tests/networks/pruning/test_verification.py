@@ -29,7 +29,7 @@ def test_groups_whose_removal_shows_are_left_out_and_named():
 
 
 class Scaled(nn.Module):
-    """Multiplies the channels of a layer by a parameter of its own."""
+    """Multiplies the channels of a layer by a parameter of its own, which is normalised."""
 
     def __init__(self):
         super().__init__()
@@ -37,10 +37,10 @@ class Scaled(nn.Module):
         self.scale = nn.Parameter(torch.ones(6))
 
     def forward(self, x):
-        return self.c(self.b(self.a(x) * self.scale))
+        return self.c(self.b(self.a(x) * self.scale / self.scale.norm()))
 
 
-def test_a_parameter_of_no_layer_with_an_entry_for_each_channel_keeps_them():
+def test_a_parameter_of_no_layer_that_is_normalised_keeps_its_channels():
     structure = sparsify(Scaled(), torch.randn(3, 4), Params(0.9)).structure
     assert [group.name for group in structure.groups] == ["b"]
     reasons = {left.name: left.reason for left in structure.left_out}

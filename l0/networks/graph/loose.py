@@ -1,0 +1,126 @@
+"""Parameters and buffers that belong to no layer, such as positions and tables of biases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from l0.common.errors import InputError, closest
+from l0.networks.graph.channel_layout import ChannelLayout, Side
+from l0.networks.graph.layer_types import LayerType, arrays
+from l0.networks.graph.marks import OUTPUT, STEERS, Replay
+from l0.networks.graph.name_patterns import matching
+from l0.networks.graph.tape import Tape
+
+
+@dataclass(frozen=True, eq=False)
+class LooseTensor(LayerType):
+    """A parameter or buffer as a layer that makes channels along one of its axes."""
+
+    owned: str = ""
+    axis: int = 0
+
+    def owns(self, name: str) -> bool:
+        """Tell whether this is the tensor."""
+        return name == self.owned
+
+    def layout(self, module: nn.Module) -> ChannelLayout:
+        """Describe the tensor as a source of channels."""
+        tensor = getattr(module, self.owned)
+        sides: list[Side | None] = [None] * tensor.ndim
+        sides[self.axis] = "out"
+        n = tensor.shape[self.axis]
+        return ChannelLayout("source", 0, n, -1, self.axis, axes={self.owned: tuple(sides)})
+
+
+def loose_tensors(model: nn.Module, types: Mapping[str, LayerType]) -> dict[str, Tensor]:
+    """Return the parameters and buffers with real numbers that belong to no layer, by name."""
+    known = {
+        id(tensor)
+        for name, layer_type in types.items()
+        for _, tensor in arrays(model.get_submodule(name), layer_type)
+    }
+    return {
+        name: tensor
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
+        if id(tensor) not in known and tensor.is_floating_point() and tensor.numel() > 1
+    }
+
+
+def axes_of_channels(
+    tapes: Sequence[Tape], loose: Mapping[str, Tensor], asked: Mapping[str, int]
+) -> dict[str, int]:
+    """Find the axis of each loose tensor along which its channels are.
+
+    Parameters
+    ----------
+    tapes : sequence of Tape
+        The recorded passes.
+    loose : mapping of str to Tensor
+        The loose tensors.
+    asked : mapping of str to int
+        Axes that the user knows, by patterns of names.
+
+    Returns
+    -------
+    dict of str to int
+        Only for tensors whose channels reach a layer, each a channel of its own. The two first
+        positions of an axis are marked one after the other: if it counts channels, they reach
+        different channels everywhere; otherwise, as positions of a sequence, they reach the same.
+
+    Raises
+    ------
+    InputError
+        If a pattern matches no loose tensor, or an axis does not exist.
+    """
+    found: dict[str, int] = {}
+    given: dict[str, int] = {}
+    for pattern, axis in asked.items():
+        names = matching(pattern, loose)
+        if not names:
+            raise InputError(
+                f"`loose_parameters` names {pattern!r}, which matches no parameter or buffer "
+                f"outside the layers; {closest(pattern, loose)}"
+            )
+        for name in names:
+            shape = tuple(loose[name].shape)
+            if (
+                isinstance(axis, bool)
+                or not isinstance(axis, int)
+                or not -len(shape) <= axis < len(shape)
+            ):
+                raise InputError(
+                    f"`loose_parameters` gives the axis {axis!r} for {name!r}, which has the shape "
+                    f"{shape}; give the number of one of its axes"
+                )
+            given[name] = axis % len(shape)
+    for name, tensor in loose.items():
+        replay = next((Replay(t) for t in tapes if t.reads(tensor)), None)
+        if replay is None:
+            continue
+        axes = [given[name]] if name in given else range(tensor.ndim)
+        fit = [axis for axis in axes if name in given or _counts_channels(replay, tensor, axis)]
+        if len(fit) == 1:
+            found[name] = fit[0]
+    return found
+
+
+def loose_type(name: str, axis: int) -> LooseTensor:
+    """Return the type of one loose tensor."""
+    last = name.rpartition(".")[2]
+    return LooseTensor("", "source", owned=last, axis=axis)
+
+
+def _counts_channels(replay: Replay, tensor: Tensor, axis: int) -> bool:
+    if tensor.shape[axis] < 2:
+        return False
+    first, second = (replay.from_slice(tensor, axis, i) for i in (0, 1))
+    places = [p for p in {**first, **second} if p not in (OUTPUT, STEERS)]
+    if not places or not all(p in first and p in second for p in places):
+        return False
+    return all(
+        bool(first[p].any()) and bool(second[p].any()) and not bool((first[p] & second[p]).any())
+        for p in places
+    )

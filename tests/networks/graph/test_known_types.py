@@ -1,0 +1,58 @@
+"""Layers that the package knows: removed is the same as closed, and costs are counts."""
+
+import pytest
+import torch
+from torch import nn
+
+from l0.networks import Params, sparsify
+from l0.networks.budgets.cost import CostModel, count
+from l0.networks.graph.known_types import type_of
+from l0.networks.pruning.compact import compacted
+from tests.networks.taught import TAUGHT, Recurrent
+from tests.networks.unequal import largest_difference
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_removed_is_closed_and_costs_are_counts(name):
+    torch.manual_seed(3)
+    make, draw, units = TAUGHT[name]
+    inputs = draw()
+    sparsifier = sparsify(make().eval(), inputs, Params(0.99), residual=True)
+    structure = sparsifier.structure
+    assert [group.n_units for group in structure.groups] == units, structure.left_out
+    assert largest_difference(sparsifier, inputs, 4) < 1e-5
+    assert largest_difference(sparsifier, inputs, 2, training=True) < 1e-5
+    keep = [torch.arange(group.n_units) % 3 != 1 for group in structure.groups]
+    every = [torch.ones_like(mask) for mask in keep]
+    full, small = (compacted(sparsifier.model, structure.groups, k) for k in (every, keep))
+    for measure in ("params", "macs", "bytes"):
+        cost = float(CostModel(full, structure, measure)(torch.cat(keep)))
+        assert cost == pytest.approx(count(small, measure, structure), abs=1e-6)
+
+
+def test_a_recurrent_layer_computes_with_its_gates_and_trains_them():
+    torch.manual_seed(0)
+    model, x = Recurrent(nn.GRU), torch.randn(2, 6, 5)
+    with torch.no_grad():
+        before = model(x)
+    sparsifier = sparsify(model, x, Params(0.9), include="recurrent")
+    assert torch.allclose(model(x), before)
+    (gate,) = sparsifier.gates
+    model(x).sum().backward()
+    assert (gate.gate.v.grad != 0).all()
+    gate.alive[::2] = False
+    assert not torch.allclose(model(x), before)
+    small = sparsifier.compact()
+    assert small.recurrent.hidden_size < 8
+    assert not small.recurrent._forward_pre_hooks
+    assert torch.allclose(small.eval()(x), model.eval()(x), atol=1e-6)
+
+
+def test_unusual_layers_keep_their_channels():
+    for layer in (
+        nn.LSTM(4, 6, proj_size=3),
+        nn.LayerNorm((3, 4)),
+        nn.PReLU(),
+        nn.ReLU(),
+    ):
+        assert type_of(layer) is None

@@ -1,0 +1,228 @@
+"""Networks with layers beyond linear layers and convolutions, and with residual streams."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer whose outputs and last states are both read."""
+
+    def __init__(self, cls=nn.LSTM, layers=1, bidirectional=False):
+        super().__init__()
+        self.first = nn.Linear(5, 6)
+        self.recurrent = cls(6, 8, layers, bidirectional=bidirectional, batch_first=True)
+        self.outputs = nn.Linear(16 if bidirectional else 8, 7)
+        self.states, self.last = nn.Linear(8, 7), nn.Linear(7, 2)
+
+    def forward(self, x):
+        y, state = self.recurrent(self.first(x))
+        state = state[0] if isinstance(state, tuple) else state
+        return self.last((self.outputs(y).mean(1) + self.states(state[-1])).relu())
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """Batch norm whose statistics and parameters are buffers."""
+
+    def __init__(self, n):
+        super().__init__()
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            self.register_buffer(name, torch.rand(n) + 0.5)
+
+    def forward(self, x):
+        scale = self.weight * self.running_var.rsqrt()
+        shift = self.bias - self.running_mean * scale
+        return x * scale.reshape(1, -1, 1, 1) + shift.reshape(1, -1, 1, 1)
+
+
+class GRN(nn.Module):
+    """Global response norm of ConvNeXt V2."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.randn(1, 1, 1, n))
+        self.beta = nn.Parameter(torch.randn(1, 1, 1, n))
+
+    def forward(self, x):
+        size = x.norm(dim=(1, 2), keepdim=True)
+        return self.gamma * (x * (size / (size.mean(-1, keepdim=True) + 1e-6))) + self.beta + x
+
+
+class ConvNeXt(nn.Module):
+    """A block of ConvNeXt V2, with a scale of its own."""
+
+    def __init__(self, n=8, hidden=20):
+        super().__init__()
+        self.stem, self.depth = nn.Conv2d(3, n, 2, 2), nn.Conv2d(n, n, 3, padding=1, groups=n)
+        self.norm, self.grn = nn.LayerNorm(n), GRN(hidden)
+        self.up, self.down = nn.Linear(n, hidden), nn.Linear(hidden, n)
+        self.scale, self.head = nn.Parameter(torch.randn(n)), nn.Linear(n, 3)
+
+    def forward(self, x):
+        x = self.stem(x)
+        y = self.norm(self.depth(x).permute(0, 2, 3, 1))
+        y = self.scale * self.down(self.grn(F.gelu(self.up(y))))
+        return self.head((x + y.permute(0, 3, 1, 2)).mean((2, 3)))
+
+
+class Window(nn.Module):
+    """Attention with a table of biases for relative positions, as in Swin."""
+
+    def __init__(self, width=12, heads=4, head_dim=3, n=6):
+        super().__init__()
+        self.num_heads = heads
+        self.qkv, self.proj = nn.Linear(width, 3 * heads * head_dim), nn.Linear(12, width)
+        self.relative_position_bias_table = nn.Parameter(torch.randn(2 * n - 1, heads))
+        at = torch.arange(n)
+        self.register_buffer("relative_position_index", at[:, None] - at + n - 1)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
+        scores = q @ k.transpose(-2, -1) / k.shape[-1] ** 0.5 + bias
+        return self.proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
+
+
+class PlainExperts(nn.Module):
+    """Experts as weights of three axes."""
+
+    def __init__(self, n=3, width=10, hidden=8):
+        super().__init__()
+        self.gate_up_proj = nn.Parameter(torch.randn(n, 2 * hidden, width) / 3)
+        self.down_proj = nn.Parameter(torch.randn(n, width, hidden) / 3)
+
+    def forward(self, x, chosen, weights):
+        out = torch.zeros_like(x)
+        for i in range(len(self.gate_up_proj)):
+            row, place = torch.where(chosen == i)
+            gate, up = F.linear(x[row], self.gate_up_proj[i]).chunk(2, -1)
+            y = F.linear(F.silu(gate) * up, self.down_proj[i]) * weights[row, place, None]
+            out = out.index_add(0, row, y)
+        return out
+
+
+class Routed(nn.Module):
+    """A mixture of experts."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.router = nn.Linear(5, 10), nn.Linear(10, 3)
+        self.experts, self.last = PlainExperts(), nn.Linear(10, 2)
+
+    def forward(self, x):
+        x = self.first(x)
+        weights, chosen = self.router(x).softmax(-1).topk(2, -1)
+        return self.last(x + self.experts(x, chosen, weights))
+
+
+class Rotary(nn.Module):
+    """Grouped-query attention as Llama's own code spells it."""
+
+    def __init__(self, width=12, heads=4, kv_heads=2, head_dim=4):
+        super().__init__()
+        self.n_local_heads, self.n_local_kv_heads = heads, kv_heads
+        self.n_rep, self.head_dim = heads // kv_heads, head_dim
+        self.wq = nn.Linear(width, heads * head_dim, bias=False)
+        self.wk = nn.Linear(width, kv_heads * head_dim, bias=False)
+        self.wv = nn.Linear(width, kv_heads * head_dim, bias=False)
+        self.wo = nn.Linear(heads * head_dim, width, bias=False)
+
+    def forward(self, x):
+        n, length, _ = x.shape
+        q = self.wq(x).view(n, length, self.n_local_heads, self.head_dim)
+        k = self.wk(x).view(n, length, self.n_local_kv_heads, self.head_dim)
+        v = self.wv(x).view(n, length, self.n_local_kv_heads, self.head_dim)
+        k, v = (t.repeat_interleave(self.n_rep, 2) for t in (k, v))
+        q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+        y = (q @ k.transpose(2, 3) / self.head_dim**0.5).softmax(-1) @ v
+        return self.wo(y.transpose(1, 2).reshape(n, length, -1))
+
+
+class Divided(nn.Module):
+    """Attention that divides the width of the stream by the number of heads."""
+
+    def __init__(self, width=12, heads=3):
+        super().__init__()
+        self.num_heads = heads
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x):
+        n, length, width = x.shape
+        qkv = self.qkv(x).reshape(n, length, 3, self.num_heads, width // self.num_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(y.transpose(1, 2).reshape(n, length, width))
+
+
+class Split(nn.Module):
+    """The same with the width as an attribute, as in nanoGPT."""
+
+    def __init__(self, width=12, heads=3):
+        super().__init__()
+        self.n_head, self.n_embd = heads, width
+        self.c_attn, self.c_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x):
+        n, length, width = x.size()
+        q, k, v = (
+            t.view(n, length, self.n_head, width // self.n_head).transpose(1, 2)
+            for t in self.c_attn(x).split(self.n_embd, dim=2)
+        )
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.c_proj(y.transpose(1, 2).contiguous().view(n, length, width))
+
+
+class Stream(nn.Module):
+    """A residual stream with one attention and one feed-forward block."""
+
+    def __init__(self, attention, norm=nn.LayerNorm, width=12):
+        super().__init__()
+        self.first, self.head = nn.Linear(5, width), nn.Linear(width, 2)
+        self.norm1, self.norm2, self.norm3 = norm(width), norm(width), norm(width)
+        self.attention = attention
+        self.up, self.down = nn.Linear(width, 16), nn.Linear(16, width)
+
+    def forward(self, x):
+        x = self.first(x)
+        x = x + self.attention(self.norm1(x))
+        x = x + self.down(F.gelu(self.up(self.norm2(x))))
+        return self.head(self.norm3(x))
+
+
+def normed(norm):
+    return nn.Sequential(
+        nn.Linear(5, 12), norm(12), nn.ReLU(), nn.Linear(12, 10), norm(10), nn.Linear(10, 3)
+    )
+
+
+def frozen(norm):
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), norm(8), nn.ReLU(), nn.Conv2d(8, 6, 3), norm(6), nn.Conv2d(6, 3, 1)
+    )
+
+
+def sequence():
+    return torch.randn(2, 6, 5)
+
+
+def image():
+    return torch.randn(2, 3, 8, 8)
+
+
+#: Makers, inputs, and the number of units of each group if `residual` is True.
+TAUGHT = {
+    "rnn": (lambda: Recurrent(nn.RNN), sequence, [6, 8, 7]),
+    "lstm": (Recurrent, sequence, [6, 8, 7]),
+    "lstm, two ways": (lambda: Recurrent(nn.LSTM, 2, True), sequence, [6, 8, 7]),
+    "gru, two ways": (lambda: Recurrent(nn.GRU, 1, True), sequence, [6, 8, 7]),
+    "frozen batch norm": (lambda: frozen(FrozenBatchNorm2d), image, [8, 6]),
+    "synchronised batch norm": (lambda: frozen(nn.SyncBatchNorm), image, [8, 6]),
+    "layer norm": (lambda: normed(nn.LayerNorm), lambda: torch.randn(3, 5), [12, 10]),
+    "rms norm": (lambda: normed(nn.RMSNorm), lambda: torch.randn(3, 5), [12, 10]),
+    "convnext": (ConvNeXt, image, [8, 20]),
+    "window": (lambda: Stream(Window()), sequence, [12, 4, 16]),
+    "experts": (Routed, lambda: torch.randn(7, 5), [10, 8]),
+    "llama's spelling": (lambda: Stream(Rotary(), nn.RMSNorm), sequence, [12, 2, 16]),
+    "divided width": (lambda: Stream(Divided()), sequence, [3, 16]),
+    "split width": (lambda: Stream(Split()), sequence, [3, 16]),
+}
