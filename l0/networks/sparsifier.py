@@ -17,7 +17,7 @@ from l0.networks.gates.gate_vector import GateVector
 from l0.networks.gates.gating import settle
 from l0.networks.graph.tensors import moved
 from l0.networks.graph.units import Structure
-from l0.networks.pruning.activity import Activity
+from l0.networks.pruning.activity import Activity, read_axes
 from l0.networks.pruning.closing import Closing
 from l0.networks.pruning.compact import compacted
 from l0.networks.pruning.rounding import Rounding
@@ -224,8 +224,7 @@ class Sparsifier:
                 "out, or give `sparsify` granularity='unit'"
             )
         if self._activity is None:
-            names = (member.module for group in groups for member in group.consumers)
-            self._activity = Activity(self.model, names)
+            self._activity = Activity(self.model, read_axes(self.model, groups))
         self._activity.observe(batch)
 
     def step(self) -> None:

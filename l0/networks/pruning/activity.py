@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from l0.common.errors import InputError
-from l0.networks.graph.layer_types import layout_of
+from l0.networks.graph.layer_types import module_at
 from l0.networks.graph.tensors import call
+from l0.networks.graph.units import UnitGroup
 
 
 class Activity:
@@ -20,13 +21,13 @@ class Activity:
     ----------
     model : nn.Module
         With or without gates.
-    names : iterable of str
-        Layers of a known type.
+    axes : mapping of str to int
+        Layers by name, and the axis of the channels in what each reads.
     """
 
-    def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
+    def __init__(self, model: nn.Module, axes: Mapping[str, int]) -> None:
         self._model = model
-        self._names = list(dict.fromkeys(names))
+        self._axes = dict(axes)
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
@@ -46,19 +47,17 @@ class Activity:
         """
         found: list[tuple[str, Tensor, int]] = []
 
-        def watch(name: str, module: nn.Module) -> Any:
-            layout = layout_of(module)
-            assert layout is not None
-
+        def watch(name: str, axis: int) -> Any:
             def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
                 x = next(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)).detach()
-                x = x.movedim(layout.axis_in, 0).flatten(1).double()
+                x = x.movedim(axis, 0).flatten(1).double()
                 found.append((name, x.square().sum(1).cpu(), x.shape[1]))
 
+            module = module_at(self._model, name)
             return module.register_forward_pre_hook(hook, with_kwargs=True)
 
         training = {module: module.training for module in self._model.modules()}
-        hooks = [watch(name, self._model.get_submodule(name)) for name in self._names]
+        hooks = [watch(name, axis) for name, axis in self._axes.items()]
         try:
             call(self._model.eval(), batch)
         finally:
@@ -79,3 +78,13 @@ class Activity:
     def mean_squares(self) -> dict[str, Tensor]:
         """Return the mean square of each channel, for each layer that was called."""
         return {name: total / max(self._counts[name], 1) for name, total in self._sums.items()}
+
+
+def read_axes(model: nn.Module, groups: Sequence[UnitGroup]) -> dict[str, int]:
+    """Return the layers that read units in their input, and the axis of the channels there."""
+    found = {}
+    for member in (member for group in groups for member in group.consumers):
+        layout = member.layer_type.layout(module_at(model, member.module))
+        if layout is not None and member.side == "in":
+            found[member.module] = layout.axis_in
+    return found

@@ -81,7 +81,7 @@ def _magnitudes(model: nn.Module, group: UnitGroup, activity: Mapping[str, Tenso
     found = []
     for member in group.consumers:
         columns = _columns(model, member)[member.positions]
-        if member.module in activity:
+        if member.module in activity and member.side == "in":
             columns = columns * activity[member.module][member.positions]
         each = torch.zeros(group.n_units, dtype=torch.float64, device="cpu")
         found.append(each.index_add_(0, member.units, columns))

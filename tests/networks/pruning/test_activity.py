@@ -14,7 +14,7 @@ from tests.networks.training import make
 def test_batches_of_any_size_give_the_mean_squares_of_all_examples(cuts):
     torch.manual_seed(0)
     model, x = NETS["resnet"][0](), torch.randn(100, 3, 12, 12)
-    activity = Activity(model, ["0", "3.conv1", "8"])
+    activity = Activity(model, {"0": 1, "3.conv1": 1, "8": -1})
     for batch in x.split(cuts):
         activity.observe(batch)
     found = activity.mean_squares()
