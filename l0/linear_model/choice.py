@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from l0.linear_model.criteria import penalty
 from l0.linear_model.curved import CurvedProblem
 from l0.linear_model.design import Positions, Standardised, standardised_design
 from l0.linear_model.group_swap import Groups
-from l0.linear_model.losses import Loss
+from l0.linear_model.losses import Loss, Point
 from l0.linear_model.models import fitted
 from l0.linear_model.near_copies import warn_of_near_copies
 from l0.linear_model.problem import Problem
@@ -27,6 +27,7 @@ from l0.linear_model.statistics import Statistics
 
 #: Without `max_features`, the search ends when the criterion has not fallen for so many sizes.
 PATIENCE = 10
+NONE = np.empty((0, 0))
 #: A loss on rows, from their outcomes and weights.
 LossOf = Callable[[NDArray[Any], NDArray[np.float64]], Loss]
 
@@ -99,7 +100,7 @@ class HeldOut:
         if not self.one_standard_error:
             return rounding
         best = self.losses[np.argmin(self.losses @ self.weights)]
-        return max(rounding, float(best.std(ddof=1) / np.sqrt(len(best))))
+        return float(max(rounding, best.std(ddof=1) / np.sqrt(len(best))))
 
 
 @dataclass(frozen=True)
@@ -110,22 +111,42 @@ class Stated:
     standardised: Standardised
     loss: Loss
     problem: Problem
+    #: The scale of the errors of choices, which are positions among the screened units.
+    _scales: dict[tuple[int, ...], float] = field(default_factory=dict, init=False, repr=False)
 
-    def cost(self, search: Search, size: int) -> float:
-        """Return the criterion of a size; where the size is given, the deviance of a row."""
-        problem, loss = search.problem, self.loss
-        value = search.value[size]
-        if loss.quadratic:
-            total, rounding = problem.statistics.total, problem.statistics.rounding
-            deviance = loss.deviance(max(total - value, rounding) / total) if total > 0 else 0.0
-        else:
-            deviance = loss.deviance(-value / 2)
+    def costs(self, search: Search) -> dict[int, float]:
+        """Return the criterion of each size; where the size is given, the deviance of a row."""
+        loss, sizes = self.loss, sorted(search.value)
+        deviances = dict(zip(sizes, self._deviances(search, sizes), strict=True))
         if self.question.criterion is None:
-            return deviance / loss.n
-        columns = len(problem.columns(search.units[search.chosen[size]]))
-        return deviance + penalty(
-            self.question.criterion, loss.rows, problem.n_units, size, columns, loss.n_slopes
-        )
+            return {size: deviances[size] / loss.n for size in sizes}
+        n_units, found = search.problem.n_units, {}
+        for size in sizes:
+            columns = len(search.problem.columns(search.units[search.chosen[size]]))
+            asked = penalty(
+                self.question.criterion, loss.rows, n_units, size, columns, loss.n_slopes
+            )
+            found[size] = deviances[size] + asked
+        return found
+
+    def _deviances(self, search: Search, sizes: list[int]) -> list[float]:
+        """Return the deviance of each size; with a ridge, its penalty is a part of it."""
+        if self.loss.quadratic:
+            total, rounding = search.problem.statistics.total, search.problem.statistics.rounding
+            return [
+                self.loss.deviance(max(total - search.value[size], rounding) / total)
+                if total > 0
+                else 0.0
+                for size in sizes
+            ]
+        points = []
+        for size in sizes:
+            chosen = tuple(search.chosen[size].tolist())
+            if chosen not in self._scales:
+                assert isinstance(search.screened, CurvedProblem)
+                self._scales[chosen] = search.screened.fit(search.chosen[size]).point.scale
+            points.append(Point(-search.value[size] / 2, NONE, self._scales[chosen]))
+        return self.loss.deviances(points)
 
     def shrunk(self, search: Search, size: int) -> Problem:
         """Return the problem with the ridge of a size, where it is estimated."""
@@ -224,7 +245,7 @@ def choose(
         last.harder(size)
         chosen = last.finish(size)
     if question.criterion is None and held_out is None:
-        costs = {size: stated.cost(last, size)}
+        costs = stated.costs(last)
         if size < question.sizes[-1]:
             warnings.warn(
                 f"only {size:,} of `n_features` = {question.sizes[-1]:,} are chosen: the other "
@@ -250,7 +271,7 @@ def _best_size(
     def costs() -> dict[int, float]:
         if held_out is not None:
             return {size: held_out.cost(size) for size in path.value}
-        return {size: stated.cost(path, size) for size in path.value}
+        return stated.costs(path)
 
     # A criterion counts rounding as an unexplained share itself.
     equal = 0.0 if held_out is None else held_out.equal(stated.problem.statistics.rounding)
@@ -272,12 +293,10 @@ def _enough(stated: Stated) -> Callable[[Search], bool] | None:
     """Return a function that stops the search after `PATIENCE` sizes, if it may stop."""
     if not stated.question.patient:
         return None
-    costs: dict[int, float] = {}
 
     def enough(search: Search) -> bool:
-        size = max(search.value)
-        costs[size] = stated.cost(search, size)
-        return size - min(costs, key=costs.__getitem__) >= PATIENCE
+        costs = stated.costs(search)
+        return max(costs) - min(costs, key=costs.__getitem__) >= PATIENCE
 
     return enough
 

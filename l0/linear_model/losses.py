@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ CURVATURE = 1e-6
 #: Beyond so many scales an error counts by its absolute value: 95% efficient with normal errors.
 #: The mean of min(z^2, BEND^2) for a standard normal z makes their scale the standard deviation.
 BEND, NORMAL = 1.345, 0.7101645
+#: The share of normal errors up to BEND standard deviations.
+INSIDE = 0.8213745
 #: The curvature of errors beyond BEND, which is 0, is taken as this share of that of the others.
 OUTLIER = 0.05
 #: The least scale of errors, in units of y.
@@ -108,6 +112,10 @@ class Loss(ABC):
     @abstractmethod
     def deviance(self, value: float) -> float:
         """Return minus twice the log-likelihood of all rows, up to a constant, from a value."""
+
+    def deviances(self, points: list[Point]) -> list[float]:
+        """Return the deviances of models of growing size."""
+        return [self.deviance(point.value) for point in points]
 
     def check(self) -> None:
         """Raise an InputError if no model can be fitted to these rows."""
@@ -253,6 +261,21 @@ class HuberLoss(RowLoss):
     def deviance(self, value: float) -> float:
         """Return that of normal errors with the value as their standard deviation."""
         return 2 * self.n * float(np.log(max(value, LEAST_SCALE)))
+
+    def deviances(self, points: list[Point]) -> list[float]:
+        """Return deviances whose steps have a chi-square distribution where a column is noise.
+
+        A column of noise lowers the value by a chi-square variable times the scale, times half of
+        E psi^2 / E psi' over n (Ronchetti 1985, Statistics & Probability Letters 3(1)). Each step
+        is divided by its own scale: outliers add to the value, whatever the columns are, so that
+        its logarithm would hide what the columns gain.
+        """
+        found = [self.deviance(points[0].value)]
+        for before, here in pairwise(points):
+            scale = math.sqrt(before.scale * here.scale)
+            step = 2 * self.n * (here.value - before.value) / (scale * NORMAL / INSIDE)
+            found.append(found[-1] + step)
+        return found
 
     def total(self, scores: Matrix) -> float:
         """Return the value, for each row."""

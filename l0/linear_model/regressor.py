@@ -141,7 +141,8 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
 
     where the scale sigma of the errors is estimated beside the slopes (Huber & Ronchetti 2009,
     "Robust statistics", section 7.7, proposal 2). y is in units of its scale here, which is its
-    median absolute deviation times 1.4826. A criterion takes 2 n log(loss) for the deviance.
+    median absolute deviation times 1.4826. What a criterion takes for the deviance falls, from
+    one size to the next, by 2 n / .865 times what the loss falls in units of sigma.
 
     **Counts** have the Poisson loss :math:`e^f - y f`, with :math:`f = b + x' w`, over the mean of
     y, so that lambda does not depend on the unit of y. For counts over an exposure, pass the rate
