@@ -139,14 +139,19 @@ class Stated:
                 else 0.0
                 for size in sizes
             ]
-        points = []
-        for size in sizes:
-            chosen = tuple(search.chosen[size].tolist())
-            if chosen not in self._scales:
-                assert isinstance(search.screened, CurvedProblem)
-                self._scales[chosen] = search.screened.fit(search.chosen[size]).point.scale
-            points.append(Point(-search.value[size] / 2, NONE, self._scales[chosen]))
-        return self.loss.deviances(points)
+        return self.loss.deviances(
+            [Point(-search.value[size] / 2, NONE, self._scale(search, size)) for size in sizes]
+        )
+
+    def _scale(self, search: Search, size: int) -> float:
+        """Return the scale of the errors of a choice, where the loss estimates one."""
+        if not self.loss.has_scale:
+            return 1.0
+        chosen = tuple(search.chosen[size].tolist())
+        if chosen not in self._scales:
+            assert isinstance(search.screened, CurvedProblem)
+            self._scales[chosen] = search.screened.fit(search.chosen[size]).point.scale
+        return self._scales[chosen]
 
     def shrunk(self, search: Search, size: int) -> Problem:
         """Return the problem with the ridge of a size, where it is estimated."""

@@ -72,6 +72,8 @@ class Loss(ABC):
 
     #: Whether a constant in the linear predictor changes the loss.
     has_intercept = True
+    #: Whether the scale of the errors is estimated.
+    has_scale = False
     #: Whether the loss of all rows is the sum of those of parts of them.
     by_row = True
     #: Whether least squares on columns has a closed form for it.
@@ -233,6 +235,8 @@ class HuberLoss(RowLoss):
     Huber & Ronchetti 2009 ("Robust statistics", section 7.7), whose beta, `NORMAL`, makes sigma the
     standard deviation if errors are normal. The value is then a multiple of sigma.
     """
+
+    has_scale = True
 
     def evaluate(self, scores: Matrix) -> Point:
         """Return the value at the best scale."""
