@@ -1,3 +1,4 @@
 from .classifier import L0Classifier as L0Classifier
+from .cox import L0Cox as L0Cox
 from .regressor import L0Regressor as L0Regressor
 from .selector import L0Selector as L0Selector

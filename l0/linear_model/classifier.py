@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.common.errors import InputError, first_few
-from l0.common.validation import not_negative
-from l0.linear_model.base import SparseLinearModel, Units, problem_parts
-from l0.linear_model.design import Positions, Standardised
-from l0.linear_model.logistic import LogisticProblem, Outcome
-from l0.linear_model.problem import Problem
-from l0.linear_model.rows import ACCEPTED, Model, Rows, check_kinds, original
-from l0.linear_model.statistics import Statistics
+from l0.common.validation import is_number
+from l0.linear_model.base import SparseLinearModel
+from l0.linear_model.logistic_loss import LogisticLoss
+from l0.linear_model.rows import ACCEPTED, Rows, check_kinds
 
 
 class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
@@ -44,10 +42,13 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
     n_features : int, optional
         k, or with `groups` the number of groups. If the other columns are constant or sums of the
         chosen ones, fewer are chosen, with a warning.
-    criterion : {"gicc", "gic", "bic", "ebic"}, optional
+    criterion : {"gicc", "gic", "bic", "ebic", "aic"}, optional
         Chooses k. "gicc" is the default if neither `n_features` nor `cv` is given.
     cv : int, splitter or iterable, optional
         Chooses the k with the least log loss on held-out folds.
+    one_standard_error : bool, default False
+        With `cv`, whether to choose the smallest k whose loss is at most one standard error above
+        the least one.
     max_features : int, optional
         The largest k that `criterion` and `cv` try. By default it is n / log p, at most 50, and a
         criterion stops ten columns after its minimum.
@@ -57,10 +58,14 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
     fit_intercept : bool, default True
         Whether there is a b.
     groups : array of length p, Series or dict, optional
-        A label for each column. Columns with the same label are chosen together. A dict, or a
-        Series with the names of the columns as its index, has the labels by name.
+        A label for each column; see :class:`L0Regressor`.
     must_keep : iterable of int or str, optional
         Columns that every choice contains, with their groups, by position or name. They count in k.
+    class_weight : dict, "balanced" or None, optional
+        By how much the rows of each class count more than others: a number for each label (1 for
+        one that is left out), or "balanced" for classes that count the same. A criterion then
+        counts Kish's effective number of rows, (sum of weights)^2 / sum of squared weights, since
+        few rows do not tell more by counting more.
 
     Attributes
     ----------
@@ -86,9 +91,13 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         choice may be better than `path_` has it.
     coefs_path_ : ndarray, shape (number of sizes, 1 or number of classes, p)
         The coefficients of these choices.
+    intercepts_path_ : ndarray, shape (number of sizes, 1 or number of classes)
+        The intercepts of these choices.
     criterion_path_ : ndarray, shape (number of sizes,)
         What the choice of k minimised: the criterion, or the log loss on held-out folds; with
         `n_features`, twice the objective.
+    fold_losses_path_ : ndarray, shape (number of sizes, number of folds)
+        With `cv`, the mean log loss of a row of each fold.
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
@@ -111,22 +120,26 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         *,
         criterion: str | None = None,
         cv: Any = None,
+        one_standard_error: bool = False,
         max_features: int | None = None,
         l2: float = 1e-3,
         fit_intercept: bool = True,
         groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
     ) -> None:
         super().__init__(
             n_features,
             criterion=criterion,
             cv=cv,
+            one_standard_error=one_standard_error,
             max_features=max_features,
             l2=l2,
             fit_intercept=fit_intercept,
             groups=groups,
             must_keep=must_keep,
         )
+        self.class_weight = class_weight
 
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> L0Classifier:
         """Choose columns and fit them.
@@ -152,18 +165,21 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         check_kinds(X, y)
         X, y = validate_data(self, X, y, **ACCEPTED, ensure_min_samples=2)
         check_classification_targets(y)
-        not_negative(self.l2, "l2")
         rows = self._rows(X, np.asarray(y), sample_weight)
         self.classes_ = np.unique(rows.counting().y)
         if len(self.classes_) < 2:
             raise InputError("`y` has one class only; pass rows of two or more")
         # A row of weight 0 may have a class that no other row has. Its code is never used.
         codes = np.minimum(np.searchsorted(self.classes_, rows.y), len(self.classes_) - 1)
-        model = self._choose(Rows(rows.x, codes, rows.weights))
-        self.support_, self.n_features_selected_ = model.columns, len(model.columns)
-        self.coef_ = model.coefficients.astype(X.dtype)
+        weights = self._weighted(codes, rows.weights)
+        self._choose(
+            Rows(rows.x, codes, weights), partial(LogisticLoss, labels=self.classes_), self.l2
+        )
         self.coefs_path_ = self.coefs_path_.astype(X.dtype)
-        self.intercept_ = model.intercept.astype(X.dtype)
+        self.intercepts_path_ = self.intercepts_path_.astype(X.dtype)
+        place = self._sizes.index(self._size)
+        self.coef_ = self.coefs_path_[place].copy()
+        self.intercept_ = self.intercepts_path_[place].copy()
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.floating[Any]]:
@@ -178,9 +194,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         ndarray, shape (n,), or (n, number of classes) with more than two
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, **ACCEPTED)
-        scores = np.asarray(X @ self.coef_.T + self.intercept_)
-        return scores[:, 0] if len(self.classes_) == 2 else scores
+        return self._scores(X, self.coef_, self.intercept_)
 
     def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
         """Return the probability of each class.
@@ -220,46 +234,93 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         -------
         ndarray, shape (n,)
         """
-        scores = self.decision_function(X)
+        return self._labels(self.decision_function(X))
+
+    def predict_at(self, X: Any, n_features: int) -> NDArray[Any]:
+        """Return the most probable class of each row, by the model of another size of the path.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or frame, shape (n, p)
+        n_features : int
+            A size of the path: a number of columns, or with `groups` of groups.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+
+        Raises
+        ------
+        ValueError
+            If the path does not have this size.
+        """
+        return self._labels(self._scores_at(X, n_features))
+
+    def predict_proba_at(self, X: Any, n_features: int) -> NDArray[np.floating[Any]]:
+        """Return the probability of each class, by the model of another size of the path.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or frame, shape (n, p)
+        n_features : int
+            A size of the path: a number of columns, or with `groups` of groups.
+
+        Returns
+        -------
+        ndarray, shape (n, number of classes)
+
+        Raises
+        ------
+        ValueError
+            If the path does not have this size.
+        """
+        scores = self._scores_at(X, n_features)
+        return np.asarray(np.exp(_log_probabilities(scores.reshape(len(scores), -1))))
+
+    def _scores_at(self, X: Any, n_features: Any) -> NDArray[np.floating[Any]]:
+        place = self._place(n_features)
+        return self._scores(X, self.coefs_path_[place], self.intercepts_path_[place])
+
+    def _scores(
+        self, X: Any, coefficients: NDArray[Any], intercept: NDArray[Any]
+    ) -> NDArray[np.floating[Any]]:
+        X = validate_data(self, X, reset=False, **ACCEPTED)
+        scores = np.asarray(X @ coefficients.T + intercept)
+        return scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def _labels(self, scores: NDArray[Any]) -> NDArray[Any]:
         codes = (scores > 0).astype(np.int64) if scores.ndim == 1 else scores.argmax(axis=1)
         return np.asarray(self.classes_[codes])
 
-    def _indicators(self, y: NDArray[Any]) -> NDArray[np.float64]:
-        several = np.arange(len(self.classes_)) if len(self.classes_) > 2 else np.array([1])
-        return np.asarray(y[:, None] == several, dtype=np.float64)
+    def _weighted(
+        self, codes: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Multiply the weights of rows by those of their classes.
 
-    def _problem(self, standardised: Standardised, y: NDArray[Any], units: Units) -> Problem:
-        # Cross-validation comes here with the rows of a fold.
-        without = self.classes_[np.setdiff1d(np.arange(len(self.classes_)), y)]
-        if len(without):
+        The sum is then Kish's effective number of rows, which a criterion counts: where a few rows
+        of a rare class weigh as much as all others, they do not inform like as many rows.
+        """
+        if self.class_weight is None:
+            return weights
+        counts = np.bincount(codes, weights)
+        if isinstance(self.class_weight, Mapping):
+            wrong = [label for label in self.class_weight if label not in list(self.classes_)]
+            values = [self.class_weight.get(label, 1.0) for label in self.classes_.tolist()]
+            if wrong or not all(is_number(v) and 0 < v < np.inf for v in values):
+                raise InputError(
+                    f"`class_weight` is {dict(self.class_weight)!r}; pass a positive number for "
+                    f"some of the classes {first_few(self.classes_.tolist())}"
+                )
+            factors = np.array(values, np.float64)
+        elif isinstance(self.class_weight, str) and self.class_weight == "balanced":
+            factors = counts.sum() / (len(counts) * counts)
+        else:
             raise InputError(
-                f"`y` has no row of {first_few(without.tolist())}; pass folds that leave rows of "
-                "each class to the fit, such as `cv=StratifiedKFold(5, shuffle=True)`, and two "
-                "rows or more of each class"
+                f'`class_weight` is {self.class_weight!r}; pass "balanced", or a dict with a '
+                "positive number for each class"
             )
-        outcome = Outcome(self._indicators(y), standardised.weights, self.l2, self.fit_intercept)
-        shares = outcome.weights @ outcome.indicators if self.fit_intercept else 0.0
-        centred = np.sqrt(outcome.weights)[:, None] * (outcome.indicators - shares)
-        statistics = Statistics.of(standardised.design, centred, self.l2)
-        parts = problem_parts(statistics, *units)
-        return LogisticProblem(statistics, *parts, design=standardised.design, outcome=outcome)
-
-    def _model(
-        self, standardised: Standardised, y: NDArray[Any], problem: Problem, chosen: Positions
-    ) -> Model:
-        assert isinstance(problem, LogisticProblem)
-        fit = problem.fit(chosen)
-        return original(standardised, (fit.slopes, fit.intercept), problem.columns(chosen))
-
-    def _deviance(self, problem: Problem, value: float, n: float) -> float:
-        return -n * value
-
-    def _slopes_a_column(self, problem: Problem) -> int:
-        return len(self.classes_) - 1
-
-    def _loss(self, model: Model, rows: Rows) -> float:
-        logs = _log_probabilities(model.scores(rows.x))
-        return float(-rows.weights @ logs[np.arange(len(logs)), rows.y])
+        effective = float(counts @ factors) ** 2 / float(counts @ factors**2)
+        return np.asarray(weights * factors[codes] * effective / float(counts @ factors))
 
 
 def _log_probabilities(scores: NDArray[Any]) -> NDArray[np.floating[Any]]:

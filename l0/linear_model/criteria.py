@@ -23,6 +23,8 @@ CRITERIA: dict[str, Callable[[float, int, int, int, int], float]] = {
     ),
     # Schwarz 1978, Annals of Statistics 6(2).
     "bic": lambda n, p, k, c, q: c * q * math.log(n),
+    # Akaike 1974, IEEE Transactions on Automatic Control 19(6).
+    "aic": lambda n, p, k, c, q: 2.0 * c * q,
     # Chen & Chen 2008, Biometrika 95(3), with gamma = 1.
     "ebic": lambda n, p, k, c, q: c * q * math.log(n) + 2 * log_subsets(p, k),
 }
@@ -35,18 +37,21 @@ def penalty(name: str, n: float, p: int, k: int, c: int, q: int = 1) -> float:
     ``gic``   :math:`k \log p \max(1, \log \log n) + (c q - k) \log n`
     ``gicc``  the penalty of ``gic`` times :math:`1 + (5 c / n)^3`; infinite from n - 1 slopes on
     ``bic``   :math:`c q \log n`
+    ``aic``   :math:`2 c q`
     ``ebic``  :math:`c q \log n + 2 \log \binom{p}{k}`
     ========  =======================================================================
 
     GIC is the criterion of Zhu et al. 2020 (PNAS 117(52)), who have one slope a column; each
     further slope costs what BIC asks. ``gicc`` corrects it for few rows: its penalty is twice as
     large with 5 rows a chosen column, an eighth larger with 10, and 1% larger with 23. BIC is
-    Schwarz 1978 (Annals of Statistics 6(2)). EBIC is Chen & Chen 2008 (Biometrika 95(3)) with
+    Schwarz 1978 (Annals of Statistics 6(2)). AIC is Akaike 1974 (IEEE Transactions on Automatic
+    Control 19(6)); it does not count that the columns were chosen, and takes many columns of noise
+    where there are many to choose from. EBIC is Chen & Chen 2008 (Biometrika 95(3)) with
     gamma = 1.
 
     Parameters
     ----------
-    name : {"gicc", "gic", "bic", "ebic"}
+    name : {"gicc", "gic", "bic", "ebic", "aic"}
     n : float
         The number of rows; a row counts by its weight.
     p, k : int

@@ -1,4 +1,4 @@
-"""Least squares on the best columns."""
+"""Regression on the best columns: least squares, Huber's loss and counts."""
 
 from __future__ import annotations
 
@@ -7,49 +7,65 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import nnls
 from sklearn.base import RegressorMixin
+from sklearn.metrics import d2_tweedie_score
+from sklearn.utils import Tags, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from l0.common.errors import InputError
-from l0.common.validation import flag, not_negative
-from l0.linear_model.base import SparseLinearModel, Units, problem_parts
-from l0.linear_model.design import CONSTANT, Positions, Standardised
-from l0.linear_model.problem import Problem
-from l0.linear_model.rows import ACCEPTED, Model, Rows, check_kinds, original
-from l0.linear_model.search import Search
-from l0.linear_model.shrinkage import log_subsets, ridge
-from l0.linear_model.statistics import Statistics
+from l0.common.errors import InputError, closest, first_few
+from l0.common.validation import flag
+from l0.linear_model.base import SparseLinearModel
+from l0.linear_model.design import CONSTANT
+from l0.linear_model.losses import HuberLoss, Loss, PoissonLoss, SquaredLoss
+from l0.linear_model.rows import ACCEPTED, Rows, check_kinds
 
 #: Sums of squares are floating-point numbers if the largest absolute outcome is between these.
 LEAST, MOST = 1e-140, 1e140
+LOSSES: dict[str, type[Loss]] = {
+    "squared": SquaredLoss,
+    "huber": HuberLoss,
+    "poisson": PoissonLoss,
+}
+#: The ridge of the other losses where none is given.
+RIDGE = 1e-3
+#: The standard deviation of normal errors over their median absolute value.
+MEDIAN = 1.4826
 
 
 class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
-    r"""Least squares on the best k columns that a search finds.
+    r"""Regression on the best k columns that a search finds.
 
     .. math::
         \min_{b, w} \; \frac{1}{\sum_i s_i} \sum_i s_i (y_i - b - x_i' w)^2
         + \lambda \sum_j \sigma_j^2 w_j^2 \quad\text{with}\quad \#\{j : w_j \ne 0\} = k
 
     where s is `sample_weight`, sigma_j is the standard deviation of column j, and lambda is `l2`.
-    The scales of the columns do not matter.
+    The scales of the columns do not matter. The other losses of `loss` stand under Notes.
 
     The search starts from forward and stagewise selection. It swaps one column for another until no
     swap helps (Hazimeh & Mazumder 2020, arXiv:1803.01454), and exchanges two for a pair of close
-    columns. Then it perturbs the choice and swaps again, several times.
+    columns. Then it perturbs the choice and swaps again, several times. With another loss than the
+    squared one, a quadratic approximation ranks the swaps, and a swap is made only if it lowers the
+    loss itself; pairs are not exchanged.
 
     Parameters
     ----------
     n_features : int, optional
         k, or with `groups` the number of groups. If the other columns are constant or sums of the
         chosen ones, fewer are chosen, with a warning.
-    criterion : {"gicc", "gic", "bic", "ebic"}, optional
-        Chooses k by plain least squares. "gicc" is the default if neither `n_features` nor `cv` is
-        given. "gic" is "gicc" without the correction for few rows, and takes more columns. "ebic"
-        takes the fewest among many columns. "bic" is for few columns and many rows.
+    loss : {"squared", "huber", "poisson"}, default "squared"
+        "squared" takes one outcome, or several that share their columns. "huber" is for outcomes
+        with outliers. "poisson" is for counts and rates, whose logarithm is linear.
+    criterion : {"gicc", "gic", "bic", "ebic", "aic"}, optional
+        Chooses k, without shrinkage in the squared loss. "gicc" is the default if neither
+        `n_features` nor `cv` is given. "gic" is "gicc" without the correction for few rows, and
+        takes more columns. "ebic" takes the fewest among many columns. "bic" is for few columns and
+        many rows. "aic" does not count that columns are chosen from many.
     cv : int, splitter or iterable, optional
-        Chooses the k with the least squared error on held-out folds.
+        Chooses the k with the least loss on held-out folds.
+    one_standard_error : bool, default False
+        With `cv`, whether to choose the smallest k whose loss is at most one standard error above
+        the least one. The standard error is that of the mean over folds at the least one.
     max_features : int, optional
         The largest k that `criterion` and `cv` try. By default it is n / log p, at most 50, and a
         criterion stops ten columns after its minimum.
@@ -57,23 +73,25 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         lambda >= 0, which shrinks the coefficients: a single one is divided by 1 + lambda. 0 is
         plain least squares. By default lambda is estimated. It grows with the noise, and with the
         number of subsets to choose from; it is nearly 0 with many rows or little noise. See
-        :func:`l0.linear_model.shrinkage.ridge`.
+        :func:`l0.linear_model.shrinkage.ridge`. With another loss, the default is .001.
     fit_intercept : bool, default True
         Whether there is a b.
     groups : array of length p, Series or dict, optional
         A label for each column. Columns with the same label are chosen together. A dict, or a
-        Series with the names of the columns as its index, has the labels by name.
+        Series with the names of the columns as its index, has the labels by name. A name in a dict
+        may have wildcards, as in ``{"region_*": "region"}``; a column that no name of such a dict
+        fits is then a group of its own.
     must_keep : iterable of int or str, optional
         Columns that every choice contains, with their groups, by position or name. They count in k.
     nonnegative : bool, default False
         Whether all coefficients are at least 0. A chosen column may have the coefficient 0, and
-        counts in k. Cannot be combined with `groups`.
+        counts in k. Only for the squared loss of one outcome, and not with `groups`.
 
     Attributes
     ----------
-    coef_ : ndarray, shape (p,)
+    coef_ : ndarray, shape (p,), or (number of outcomes, p) with two-dimensional y
         w; 0 for columns that are not chosen.
-    intercept_ : float
+    intercept_ : float, or ndarray of shape (number of outcomes,)
         b.
     support_ : ndarray of int64
         Positions of the chosen columns, ascending.
@@ -87,15 +105,21 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         It covers swaps of one for one, over all columns. Exchanges of two for two are only tried
         with the closest pairs of columns (correlation from .5 on) among those that screening
         keeps, and not with `groups` or `nonnegative`; it does not tell whether others would help.
+        With another loss than the squared one, it covers the 20 most promising swaps.
     path_ : list of ndarray of int64
         The choice of each size tried, from the smallest on; only one with `n_features`. The size
         that is chosen is searched longest. To use another size k, fit with `n_features=k`: its
         choice may be better than `path_` has it.
-    coefs_path_ : ndarray, shape (number of sizes, p)
+    coefs_path_ : ndarray, shape (number of sizes, p) or (number of sizes, number of outcomes, p)
         The coefficients of these choices. Each size has its own ridge unless `l2` is given.
+    intercepts_path_ : ndarray, shape (number of sizes,) or (number of sizes, number of outcomes)
+        The intercepts of these choices.
     criterion_path_ : ndarray, shape (number of sizes,)
-        What the choice of k minimised: the criterion, or the mean squared error on held-out folds;
-        with `n_features`, the logarithm of the unexplained share.
+        What the choice of k minimised: the criterion, or the mean loss of a row on held-out folds
+        (the squared error, half the Poisson deviance, or Huber's loss in units of the scale of y);
+        with `n_features`, the logarithm of the unexplained share, or the deviance of a row.
+    fold_losses_path_ : ndarray, shape (number of sizes, number of folds)
+        With `cv`, the mean loss of a row of each fold.
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
@@ -104,6 +128,25 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     Weights count rows: a weight of 2 is the same as two rows, also for a criterion. The search
     considers every column. Where p is larger than 300 + 2 k, the swaps run on the most promising
     columns first, and on all columns at the end. Sparse matrices stay sparse.
+
+    **Several outcomes** share their columns. Each is divided by its standard deviation, so that
+    their scales do not matter; the criterion counts a slope for each outcome.
+
+    **Huber's loss** is, with h half the square up to 1.345 and linear beyond,
+
+    .. math::
+        \min_{b, w, \sigma} \; \frac{1}{\sum_i s_i} \sum_i s_i \Big( \frac{\beta \sigma}{2}
+        + \sigma \, h\Big(\frac{y_i - b - x_i' w}{\sigma}\Big) \Big)
+        + \frac{\lambda}{2} \sum_j \sigma_j^2 w_j^2
+
+    where the scale sigma of the errors is estimated beside the slopes (Huber & Ronchetti 2009,
+    "Robust statistics", section 7.7, proposal 2). y is in units of its scale here, which is its
+    median absolute deviation times 1.4826. What a criterion takes for the deviance falls, from
+    one size to the next, by 2 n / .865 times what the loss falls in units of sigma.
+
+    **Counts** have the Poisson loss :math:`e^f - y f`, with :math:`f = b + x' w`, over the mean of
+    y, so that lambda does not depend on the unit of y. For counts over an exposure, pass the rate
+    as `y` and the exposure as `sample_weight`.
 
     Examples
     --------
@@ -127,8 +170,10 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         self,
         n_features: int | None = None,
         *,
+        loss: str = "squared",
         criterion: str | None = None,
         cv: Any = None,
+        one_standard_error: bool = False,
         max_features: int | None = None,
         l2: float | None = None,
         fit_intercept: bool = True,
@@ -140,13 +185,21 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
             n_features,
             criterion=criterion,
             cv=cv,
+            one_standard_error=one_standard_error,
             max_features=max_features,
             l2=l2,
             fit_intercept=fit_intercept,
             groups=groups,
             must_keep=must_keep,
         )
+        self.loss = loss
         self.nonnegative = nonnegative
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = self.loss == "squared" and self.nonnegative is False
+        tags.target_tags.positive_only = self.loss == "poisson"
+        return tags
 
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> L0Regressor:
         """Choose columns and fit them.
@@ -154,7 +207,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         Parameters
         ----------
         X : array, sparse matrix or frame, shape (n, p)
-        y : array, shape (n,)
+        y : array, shape (n,), or (n, number of outcomes) with the squared loss
         sample_weight : array, shape (n,), optional
             How many rows each row stands for.
 
@@ -168,31 +221,33 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         ValueError
             If `X` or `y` has NaN, if shapes do not match, or if an argument is out of its range.
         """
-        check_kinds(X, y)
+        if self.loss not in list(LOSSES):  # a list, because `loss` may be unhashable
+            raise InputError(f"`loss` {self.loss!r} is not known; {closest(self.loss, LOSSES)}")
+        several = self._takes_several()
+        check_kinds(X, y, several)
         X, y = validate_data(
-            self,
-            X,
-            y,
-            **ACCEPTED,
-            y_numeric=True,
-            ensure_min_samples=2,
+            self, X, y, **ACCEPTED, y_numeric=True, multi_output=several, ensure_min_samples=2
         )
-        if flag(self.nonnegative, "nonnegative") and self.groups is not None:
-            raise InputError("`nonnegative` and `groups` cannot be combined; leave one out")
-        if self.l2 is not None:
-            not_negative(self.l2, "l2")
-        y = np.asarray(y, np.float64)
-        largest = float(np.abs(y).max())
-        if largest and not LEAST < largest < MOST:
-            raise InputError(
-                f"`y` goes up to {largest:.3g}, and its square is no floating-point number; "
-                f"divide `y` by {largest:.0e}"
+        rows = self._rows(X, self._checked_outcome(y), sample_weight)
+        shift, unit = self._location(rows.counting())
+        l2 = RIDGE if self.l2 is None and self.loss != "squared" else self.l2
+        self._choose(
+            Rows(rows.x, (rows.y - shift) / unit, rows.weights),
+            LOSSES[self.loss],
+            l2,
+            self.nonnegative,
+        )
+        self.coefs_path_ = (self.coefs_path_ * np.reshape(unit, (-1, 1))).astype(X.dtype)
+        self.intercepts_path_ = self.intercepts_path_ * unit + shift
+        if rows.y.ndim == 1:
+            self.coefs_path_, self.intercepts_path_ = (
+                self.coefs_path_[:, 0],
+                self.intercepts_path_[:, 0],
             )
-        model = self._choose(self._rows(X, y, sample_weight))
-        self.support_, self.n_features_selected_ = model.columns, len(model.columns)
-        self.coef_ = model.coefficients[0].astype(X.dtype)
-        self.coefs_path_ = self.coefs_path_[:, 0].astype(X.dtype)
-        self.intercept_ = float(model.intercept[0])
+        place = self._sizes.index(self._size)
+        self.coef_ = self.coefs_path_[place].copy()
+        intercept = self.intercepts_path_[place]
+        self.intercept_ = float(intercept) if rows.y.ndim == 1 else intercept.astype(X.dtype)
         return self
 
     def predict(self, X: Any) -> NDArray[np.floating[Any]]:
@@ -204,59 +259,99 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
 
         Returns
         -------
-        ndarray, shape (n,)
+        ndarray, shape (n,), or (n, number of outcomes)
         """
         check_is_fitted(self)
+        return self._predicted(X, self.coef_, self.intercept_)
+
+    def predict_at(self, X: Any, n_features: int) -> NDArray[np.floating[Any]]:
+        """Predict y with the model of another size of the path.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or frame, shape (n, p)
+        n_features : int
+            A size of the path: a number of columns, or with `groups` of groups.
+
+        Returns
+        -------
+        ndarray, shape (n,), or (n, number of outcomes)
+
+        Raises
+        ------
+        ValueError
+            If the path does not have this size.
+        """
+        place = self._place(n_features)
+        return self._predicted(X, self.coefs_path_[place], self.intercepts_path_[place])
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the explained share: R2, and for counts the share of the deviance (D2).
+
+        Parameters
+        ----------
+        X : array, sparse matrix or frame, shape (n, p)
+        y : array, shape (n,), or (n, number of outcomes)
+        sample_weight : array, shape (n,), optional
+
+        Returns
+        -------
+        float
+        """
+        if self.loss != "poisson":
+            return float(super().score(X, y, sample_weight))
+        return float(d2_tweedie_score(y, self.predict(X), sample_weight=sample_weight, power=1))
+
+    def _takes_several(self) -> bool:
+        """Whether y may have several columns."""
+        if flag(self.nonnegative, "nonnegative"):
+            if self.groups is not None:
+                raise InputError("`nonnegative` and `groups` cannot be combined; leave one out")
+            if self.loss != "squared":
+                raise InputError('`nonnegative` needs `loss="squared"`; leave one of them out')
+        return self.loss == "squared" and not self.nonnegative
+
+    def _checked_outcome(self, y: Any) -> NDArray[np.float64]:
+        y = np.asarray(y, np.float64)
+        if y.ndim == 2 and not self._takes_several():
+            y = column_or_1d(y, warn=True)
+        largest = float(np.abs(y).max())
+        if largest and not LEAST < largest < MOST:
+            raise InputError(
+                f"`y` goes up to {largest:.3g}, and its square is no floating-point number; "
+                f"divide `y` by {largest:.0e}"
+            )
+        if self.loss == "poisson" and (y < 0).any():
+            raise InputError(
+                f"`y` is negative in the rows {first_few(np.flatnonzero(y < 0).tolist())}; "
+                '`loss="poisson"` is for counts and rates'
+            )
+        return y
+
+    def _location(self, rows: Rows) -> tuple[Any, Any]:
+        """Return what is taken from y, and by what it is then divided, for its scale to be 1."""
+        if rows.y.ndim == 2:
+            share = rows.weights / rows.weights.sum()
+            centred = rows.y - (share @ rows.y if self.fit_intercept else 0.0)
+            spread = np.sqrt(share @ centred**2)
+            return 0.0, np.where(spread > CONSTANT * np.abs(rows.y).max(axis=0), spread, 1.0)
+        if self.loss != "huber":
+            return 0.0, 1.0
+        middle = _median(rows.y, rows.weights) if self.fit_intercept else 0.0
+        errors = np.abs(rows.y - middle)
+        spread = MEDIAN * _median(errors, rows.weights) or float(errors.mean()) or 1.0
+        return middle, spread
+
+    def _predicted(
+        self, X: Any, coefficients: NDArray[Any], intercept: Any
+    ) -> NDArray[np.floating[Any]]:
         X = validate_data(self, X, reset=False, **ACCEPTED)
-        return np.asarray(X @ self.coef_ + X.dtype.type(self.intercept_))
+        scores = np.asarray(X @ coefficients.T + np.asarray(intercept, X.dtype))
+        return np.exp(scores) if self.loss == "poisson" else scores
 
-    def _outcome(self, standardised: Standardised, y: NDArray[np.float64]) -> tuple[Any, float]:
-        mean = float(standardised.weights @ y) if self.fit_intercept else 0.0
-        centred = y - mean
-        # What a constant outcome leaves is a rounding error.
-        if np.abs(centred).max() <= CONSTANT * abs(mean):
-            centred = np.zeros(len(y))
-        return (np.sqrt(standardised.weights) * centred)[:, None], mean
 
-    def _problem(self, standardised: Standardised, y: NDArray[Any], units: Units) -> Problem:
-        outcome, _ = self._outcome(standardised, y)
-        statistics = Statistics.of(standardised.design, outcome, self.l2 or 0.0)
-        return Problem(statistics, *problem_parts(statistics, *units), self.nonnegative)
-
-    def _model(
-        self, standardised: Standardised, y: NDArray[Any], problem: Problem, chosen: Positions
-    ) -> Model:
-        columns = problem.columns(chosen)
-        outcome, mean = self._outcome(standardised, y)
-        z = standardised.design.columns(columns).astype(np.float64)
-        z = np.vstack([z, np.sqrt(problem.statistics.l2) * np.eye(len(columns))])
-        outcome = np.vstack([outcome, np.zeros((len(columns), 1))])
-        if flag(self.nonnegative, "nonnegative") and len(columns):
-            slopes = nnls(z, outcome[:, 0])[0][:, None]
-        else:
-            slopes = np.linalg.lstsq(z, outcome, rcond=None)[0]
-        return original(standardised, (slopes, np.array([mean])), columns)
-
-    def _shrunk(self, search: Search, size: int, n: float) -> Problem:
-        problem, total = search.problem, search.problem.statistics.total
-        if self.l2 is not None:
-            return problem
-        n_kept = len(problem.kept)
-        choices = log_subsets(problem.n_units - n_kept, size - n_kept)
-        left = total - search.value[size]
-        if left <= problem.statistics.rounding:
-            return problem.with_l2(0.0)
-        columns = problem.columns(search.units[search.chosen[size]])
-        inverse = np.linalg.pinv(
-            problem.statistics.block(columns), problem.statistics.spanned / 10, True
-        )
-        slopes = inverse @ problem.statistics.cross[columns]
-        squares, spread = float(np.sum(slopes**2)) / total, float(np.trace(inverse))
-        return problem.with_l2(ridge(left / total, choices, n, squares, spread / max(size, 1)))
-
-    def _deviance(self, problem: Problem, value: float, n: float) -> float:
-        total, rounding = problem.statistics.total, problem.statistics.rounding
-        return n * float(np.log(max(total - value, rounding) / total)) if total > 0 else 0.0
-
-    def _loss(self, model: Model, rows: Rows) -> float:
-        return float(rows.weights @ (rows.y - model.scores(rows.x)[:, 0]) ** 2)
+def _median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Return the weighted median."""
+    order = np.argsort(values)
+    summed = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(summed, 0.5 * summed[-1])])

@@ -16,13 +16,15 @@ from l0.linear_model.design import Positions, Standardised
 ACCEPTED: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": (np.float64, np.float32)}
 
 
-def check_kinds(x: Any, y: Any) -> None:
+def check_kinds(x: Any, y: Any, several: bool = False) -> None:
     """Refuse what would be taken for numbers although it is none, with what to pass.
 
     Parameters
     ----------
     x : array, sparse matrix or frame
     y : array
+    several : bool, default False
+        Whether `y` may have several columns.
 
     Raises
     ------
@@ -45,10 +47,10 @@ def check_kinds(x: Any, y: Any) -> None:
         values = np.asarray(y, dtype=object)
     except ValueError:  # ragged: scikit-learn says so
         return
-    if values.ndim == 2 and values.shape[1] > 1:
+    if values.ndim == 2 and values.shape[1] > 1 and not several:
         raise InputError(
-            f"`y` has {values.shape[1]:,} columns; pass one of them, or choose columns for several "
-            "outcomes at once with `l0.FeatureGate`"
+            f"`y` has {values.shape[1]:,} columns; pass one of them. For several outcomes at once "
+            'there is `L0Regressor(loss="squared")`'
         )
     if values.ndim == 1 and (without := [row for row, v in enumerate(values) if is_missing(v)]):
         raise InputError(
@@ -63,7 +65,7 @@ class Rows:
     Attributes
     ----------
     x : ndarray or sparse matrix, shape (n, p)
-    y : ndarray, shape (n,)
+    y : ndarray, shape (n,) or (n, columns)
     weights : ndarray of float64, shape (n,)
         At least 0.
     """

@@ -15,12 +15,18 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.common.errors import InputError, closest
+from l0.common.validation import flag
 from l0.linear_model.classifier import L0Classifier
 from l0.linear_model.regressor import L0Regressor
 from l0.linear_model.rows import check_kinds
 
 #: The estimator of each `loss`.
-ESTIMATORS = {"squared": L0Regressor, "logistic": L0Classifier}
+ESTIMATORS = {
+    "squared": L0Regressor,
+    "huber": L0Regressor,
+    "poisson": L0Regressor,
+    "logistic": L0Classifier,
+}
 #: As many different whole numbers are classes, unless `loss` says otherwise.
 MOST_CLASSES = 10
 
@@ -32,13 +38,14 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     n_features : int, optional
         How many columns (or groups) to keep. By default `criterion` or `cv` chooses the number.
-    loss : {"squared", "logistic"}, optional
-        "squared" is for numbers `y` (`L0Regressor`), "logistic" for classes (`L0Classifier`). By
-        default `y` has classes if it has labels (text, booleans, categories) or at most two
-        values. If it has at most ten whole numbers, each in three rows or more on average, they are
-        taken for classes too, with a warning: pass `loss` to say what they are.
-    criterion, cv, max_features, groups, must_keep
-        As in `L0Regressor`.
+    loss : {"squared", "huber", "poisson", "logistic"}, optional
+        "squared" is for numbers `y`, "huber" for numbers with outliers, "poisson" for counts (all
+        three by `L0Regressor`), and "logistic" for classes (`L0Classifier`). By default `y` has
+        classes if it has labels (text, booleans, categories) or at most two values. If it has at
+        most ten whole numbers, each in three rows or more on average, they are taken for classes
+        too, with a warning: pass `loss` to say what they are.
+    criterion, cv, one_standard_error, max_features, fit_intercept, groups, must_keep, nonnegative
+        As in `L0Regressor`; `nonnegative` only for the loss "squared".
     l2 : float, optional
         As in that estimator. None is its default.
 
@@ -66,19 +73,25 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         loss: str | None = None,
         criterion: str | None = None,
         cv: Any = None,
+        one_standard_error: bool = False,
         max_features: int | None = None,
         l2: float | None = None,
+        fit_intercept: bool = True,
         groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
+        nonnegative: bool = False,
     ) -> None:
         self.n_features = n_features
         self.loss = loss
         self.criterion = criterion
         self.cv = cv
+        self.one_standard_error = one_standard_error
         self.max_features = max_features
         self.l2 = l2
+        self.fit_intercept = fit_intercept
         self.groups = groups
         self.must_keep = must_keep
+        self.nonnegative = nonnegative
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -93,7 +106,7 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : array, sparse matrix or frame, shape (n, p)
-        y : array, shape (n,)
+        y : array, shape (n,), or (n, number of outcomes) with the squared loss
         sample_weight : array, shape (n,), optional
             How many rows each row stands for.
 
@@ -107,7 +120,7 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             If `loss` is not one of these, and as the estimator.
         """
-        check_kinds(X, y)
+        check_kinds(X, y, several=True)
         loss = _inferred_loss(y) if self.loss is None else self.loss
         if loss not in list(ESTIMATORS):  # a list, because `loss` may be unhashable
             raise InputError(f"`loss` {loss!r} is not known; {closest(loss, ESTIMATORS)}")
@@ -115,8 +128,15 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         settings = {
             name: value
             for name, value in self.get_params(deep=False).items()
-            if name != "loss" and not (name == "l2" and value is None)
+            if not (name == "l2" and value is None)
         }
+        settings["loss"] = loss
+        if loss == "logistic":
+            if flag(self.nonnegative, "nonnegative"):
+                raise InputError(
+                    '`nonnegative` needs `loss="squared"`, but `y` has classes; leave it out'
+                )
+            del settings["loss"], settings["nonnegative"]
         self.estimator_ = ESTIMATORS[loss](**settings).fit(X, y, sample_weight)
         return self
 

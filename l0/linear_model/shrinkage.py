@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from l0.linear_model.design import Positions
+from l0.linear_model.problem import Problem
+
 #: The largest share of the outcome's variance that is taken for noise.
 MOST_NOISE = 0.9
 
@@ -88,3 +93,38 @@ def ridge(
     noise = min(unexplained * math.exp(min(2 * excess, 50.0)), MOST_NOISE)
     signal = max(1 - noise, squares - 4 * excess * noise * spread)
     return 0.25 * excess * noise / signal
+
+
+def ridge_of_choice(
+    problem: Problem, value: float, size: int, columns: Positions, n: float
+) -> float:
+    """Return the ridge for a choice that a search found.
+
+    Parameters
+    ----------
+    problem : Problem
+    value : float
+        What the choice explains.
+    size : int
+        The number of its units.
+    columns : ndarray of int64
+        Its columns.
+    n : float
+        The number of rows, times that of the outcomes.
+
+    Returns
+    -------
+    float
+        0 where the choice explains everything.
+    """
+    statistics = problem.statistics
+    left = statistics.total - value
+    if left <= statistics.rounding:
+        return 0.0
+    n_kept = len(problem.kept)
+    choices = log_subsets(problem.n_units - n_kept, size - n_kept)
+    inverse = np.linalg.pinv(statistics.block(columns), statistics.spanned / 10, True)
+    slopes = inverse @ statistics.cross[columns]
+    squares = float(np.sum(slopes**2)) / statistics.total
+    spread = float(np.trace(inverse)) / max(size, 1)
+    return ridge(left / statistics.total, choices, n, squares, spread)

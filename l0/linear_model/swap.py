@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from l0.linear_model.design import Positions
 from l0.linear_model.statistics import Matrix, Statistics
 
+#: The relative rounding error of a number.
+EPSILON = float(np.finfo(np.float64).eps)
+
 
 class Swap:
     r"""The regression of the outcomes, and of all columns, on the chosen columns.
@@ -108,7 +111,10 @@ class Swap:
         if self.statistics.l2:
             paths = self._plain_inverse @ self.rows
             own = self.statistics.squares - np.einsum("ij,ij->j", self.rows, paths)
-        spanned = own <= self.statistics.spanned * self.statistics.squares
+        # Rounding errors grow with the condition of the chosen columns.
+        condition = self.statistics.squares[self.chosen].sum() * self._plain_inverse.trace()
+        share = max(self.statistics.spanned, EPSILON * float(condition))
+        spanned = own <= share * self.statistics.squares
         spanned[self.chosen] = False
         return np.flatnonzero(spanned)
 

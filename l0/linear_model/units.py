@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ def group_members(
     ----------
     groups : array of labels, shape (n_columns,), Series, dict, or None
         A dict has the label of each column, by name or position. So has a Series whose index has
-        the names or positions of columns; another index without names of columns is ignored.
+        the names or positions of columns; another index without names of columns is ignored. A
+        name in a dict may have wildcards (`*`, `?`). A column that fits no name of such a dict is a
+        group of its own.
     n_columns : int
     names : sequence of str, optional
         The names of the columns.
@@ -63,6 +66,8 @@ def _in_order(groups: Any, n_columns: int, names: Sequence[str] | None) -> Any:
     """Return labels in the order of the columns, where they come with names or positions."""
     columns = [] if names is None else list(names)
     if isinstance(groups, Mapping):
+        if columns and (patterns := _patterns(groups, columns)):
+            return _by_pattern(groups, columns, patterns)
         keys, labels = list(groups), list(groups.values())
     elif not callable(getattr(groups, "index", callable)):  # a method of lists and strings
         keys, labels = list(groups.index), list(groups)
@@ -94,6 +99,39 @@ def _in_order(groups: Any, n_columns: int, names: Sequence[str] | None) -> Any:
             "column without a group a label of its own"
         )
     return [found[column] for column in order]
+
+
+def _patterns(groups: Mapping[Any, Any], columns: list[str]) -> list[str]:
+    """Return the names of a dict that have wildcards and are no column themselves."""
+    known = set(columns)
+    return [
+        key
+        for key in groups
+        if isinstance(key, str) and ("*" in key or "?" in key) and key not in known
+    ]
+
+
+def _by_pattern(groups: Mapping[Any, Any], columns: list[str], patterns: list[str]) -> list[Any]:
+    """Return the label of each column, from a dict whose names may have wildcards."""
+    wrong = [key for key in groups if key not in {*columns, *patterns}]
+    none = [key for key in patterns if not any(fnmatchcase(name, key) for name in columns)]
+    if wrong or none:
+        raise InputError(
+            f"`groups` has labels for columns that do not exist: {first_few([*wrong, *none])}; the "
+            f"columns are {first_few(columns)}"
+        )
+    labels: list[Any] = []
+    for name in columns:
+        fits = [key for key in patterns if fnmatchcase(name, key)]
+        found = [groups[name]] if name in groups else [groups[key] for key in fits]
+        if len(set(found)) > 1:
+            raise InputError(
+                f"`groups` has several labels for the column {name!r}, which fits "
+                f"{first_few(fits)}; name the column itself too, or change the names"
+            )
+        # A tuple of its own equals no label that a user would give.
+        labels.append(found[0] if found else ("alone", name))
+    return labels
 
 
 def kept_units(

@@ -1,12 +1,16 @@
 """Made-up regressions, and best subsets by counting them all."""
 
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 from scipy.optimize import nnls
 
+from l0.linear_model.cox_loss import CoxLoss
 from l0.linear_model.design import standardised_design
 from l0.linear_model.group_swap import Groups
+from l0.linear_model.logistic_loss import LogisticLoss
+from l0.linear_model.losses import HuberLoss, PoissonLoss
 from l0.linear_model.problem import Problem
 from l0.linear_model.statistics import Statistics
 
@@ -30,6 +34,31 @@ def classes(seed, n=150, p=12, k=3, n_classes=2, noise=0.5):
     generator = np.random.default_rng(seed)
     scores = x[:, support] @ generator.normal(0, 2, (k, n_classes))
     return x, (scores + noise * generator.gumbel(size=scores.shape)).argmax(1), support
+
+
+#: Outcomes whose losses have no closed form.
+LOSSES = ("two classes", "three classes", "counts", "outliers", "survival")
+
+
+def outcomes(seed, kind, n=150, p=12, k=3):
+    """Columns, an outcome of one kind of loss, and the loss on rows."""
+    if "classes" in kind:
+        x, y, _ = classes(seed, n, p, k, 2 if kind == "two classes" else 3, noise=2.0)
+        labels, codes = np.unique(y, return_inverse=True)
+        return x, codes, partial(LogisticLoss, labels=labels)
+    x, score, _ = planted(seed, n=n, p=p, k=k)
+    generator = np.random.default_rng(seed)
+    score = score / 3
+    if kind == "counts":
+        return x, generator.poisson(np.exp(score + 1)).astype(float), PoissonLoss
+    if kind == "outliers":
+        y = score + 0.3 * generator.standard_t(3, size=n)
+        y[generator.permutation(n)[: n // 20]] += 20
+        return x, y, HuberLoss
+    # Times in steps of .1, so that some are equal.
+    time = np.ceil(10 * generator.exponential(np.exp(-score))) / 10
+    censored = np.ceil(10 * generator.exponential(2, size=n)) / 10
+    return x, np.column_stack([np.minimum(time, censored), time <= censored]), CoxLoss
 
 
 def residual(x, y, columns, l2=0.0):

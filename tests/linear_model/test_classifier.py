@@ -96,3 +96,25 @@ def test_log_probabilities_stay_finite_where_probabilities_round_to_0(n_classes)
     assert np.isfinite(logs).all() and logs.min() < -1e4
     np.testing.assert_allclose(model.predict_proba(far).sum(axis=1), 1)
     np.testing.assert_array_equal(model.classes_[logs.argmax(axis=1)], model.predict(far))
+
+
+def test_classes_that_count_the_same_do_not_take_columns_of_noise():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(2000, 30))
+    y = x[:, 3] + x[:, 7] + 0.5 * generator.normal(size=2000) > 3.2
+    assert 0.005 < y.mean() < 0.03
+    model = L0Classifier(class_weight="balanced").fit(x, y)
+    assert {3, 7} <= set(model.support_) and len(model.support_) <= 4
+    assert model.predict(x).mean() > 2 * y.mean()
+    counts = {True: 1 / (2 * y.mean()), False: 1 / (2 * (1 - y.mean()))}
+    by_label = L0Classifier(class_weight=counts).fit(x, y)
+    np.testing.assert_allclose(by_label.coef_, model.coef_)
+    same = L0Classifier(3, class_weight={True: 2, False: 2}).fit(x, y)
+    np.testing.assert_allclose(same.coef_, L0Classifier(3).fit(x, y).coef_)
+
+
+@pytest.mark.parametrize("asked", ["even", {"maybe": 2.0}, {"yes": -1}, {"yes": "two"}, 3])
+def test_class_weights_that_mean_nothing_are_refused(asked):
+    x, y, _ = classes(0)
+    with pytest.raises(ValueError, match="`class_weight` is .*pass"):
+        L0Classifier(2, class_weight=asked).fit(x, y)

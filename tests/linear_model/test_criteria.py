@@ -30,7 +30,7 @@ def test_as_many_slopes_as_rows_are_never_worth_it(columns, slopes):
     assert penalty("gicc", 20, 100, 5, columns, slopes) == math.inf
 
 
-@pytest.mark.parametrize("name", ["aic", [], None])
+@pytest.mark.parametrize("name", ["aicc", [], None])
 def test_other_criteria_are_named(name):
     with pytest.raises(ValueError, match="`criterion` .* is not known; "):
         penalty(name, 20, 100, 5, 5)

@@ -8,8 +8,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from l0.common.errors import InputError
 from l0.linear_model import L0Classifier, L0Regressor, L0Selector
-from tests.linear_model.problems import planted, residual
+from tests.linear_model.problems import outcomes, planted, residual
 
 
 def test_the_fit_is_least_squares_on_the_chosen_columns():
@@ -117,3 +118,87 @@ def test_outcomes_whose_squares_are_no_numbers_are_refused(scale):
     x, y, _ = planted(0)
     with pytest.raises(ValueError, match=r"`y` goes up to .* divide `y` by"):
         L0Regressor(n_features=2).fit(x, y * scale)
+
+
+def test_outliers_do_not_hide_the_columns():
+    found = {"squared": 0, "huber": 0}
+    for seed in range(5):
+        x, y, support = planted(seed, n=200, p=50, k=4, noise=0.5)
+        y[np.random.default_rng(seed).permutation(200)[:10]] += 50
+        for loss in found:
+            model = L0Regressor(4, loss=loss).fit(x, y)
+            found[loss] += len(set(model.support_) & set(support))
+        assert abs(model.intercept_) < 0.3
+        clean = L0Regressor(4, l2=0).fit(x[y < 25], y[y < 25])
+        np.testing.assert_allclose(model.coef_, clean.coef_, atol=0.25)
+    assert found["huber"] == 20 and found["squared"] < 15
+
+
+def test_the_unit_of_y_does_not_matter():
+    x, y, _ = outcomes(0, "outliers")
+    one, other = (L0Regressor(3, loss="huber").fit(x, v) for v in (y, 1e6 * y - 3e7))
+    np.testing.assert_allclose(other.coef_, 1e6 * one.coef_, rtol=1e-4)
+    assert other.intercept_ == pytest.approx(1e6 * one.intercept_ - 3e7, rel=1e-6)
+    x, y, _ = outcomes(0, "counts")
+    one, other = (L0Regressor(3, loss="poisson").fit(x, v) for v in (y, 1e-3 * y))
+    np.testing.assert_allclose(other.coef_, one.coef_, rtol=1e-4)
+    two = np.column_stack([x[:, 0] + x[:, 1], x[:, 5] - x[:, 1]])
+    two += np.random.default_rng(0).normal(size=two.shape)
+    one, other = (L0Regressor(3).fit(x, two * units) for units in ([1, 1], [1, 1e6]))
+    assert one.support_.tolist() == other.support_.tolist() == [0, 1, 5]
+    np.testing.assert_allclose(other.predict(x), one.predict(x) * [1, 1e6])
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_counts_have_their_columns_found(form):
+    for seed in range(3):
+        x, y, loss_of = outcomes(seed, "counts", n=300, p=20)
+        x = np.where(np.abs(x) > 0.3, x, 0)
+        model = L0Regressor(3, loss="poisson").fit(form(x), y)
+        _, score, support = planted(seed, n=300, p=20)
+        assert model.support_.tolist() == support.tolist()
+        assert (model.predict(form(x)) > 0).all() and 0 < model.score(form(x), y) < 1
+    groups = L0Regressor(2, loss="poisson", groups=np.arange(20) // 2, must_keep=[0]).fit(x, y)
+    assert {0, 1} <= set(groups.support_) and len(groups.support_) == 4
+
+
+def test_several_outcomes_share_their_columns():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(150, 40))
+    y = np.column_stack([x[:, 3] - x[:, 8], x[:, 3] + x[:, 20], x[:, 8] + x[:, 20]])
+    y += 0.5 * generator.normal(size=y.shape)
+    for arguments in ({"n_features": 3}, {"criterion": "ebic"}):
+        model = L0Regressor(**arguments).fit(x, y)
+        assert model.support_.tolist() == [3, 8, 20]
+        assert model.coef_.shape == (3, 40) and model.intercept_.shape == (3,)
+        assert model.predict(x).shape == y.shape and model.score(x, y) > 0.7
+    plain = LinearRegression().fit(x[:, [3, 8, 20]], y)
+    free = L0Regressor(3, l2=0).fit(x, y)
+    np.testing.assert_allclose(free.predict(x), plain.predict(x[:, [3, 8, 20]]))
+    assert set(L0Regressor(cv=4, max_features=6).fit(x, y).support_) >= {3, 8, 20}
+    together = L0Regressor(3, groups=np.arange(40) // 2).fit(x, y)
+    assert together.support_.tolist() == [2, 3, 8, 9, 20, 21]
+    single = L0Regressor(3).fit(x, y[:, :1])
+    np.testing.assert_allclose(single.coef_[0], L0Regressor(3).fit(x, y[:, 0]).coef_)
+    assert single.predict(x).shape == (150, 1)
+    constant = L0Regressor(2).fit(x, np.column_stack([y[:, 0], np.ones(150)]))
+    np.testing.assert_allclose(constant.predict(x)[:, 1], 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"loss": "hinge"}, "`loss` 'hinge' is not known"),
+        ({"loss": []}, r"`loss` \[\] is not known"),
+        ({"loss": "huber", "nonnegative": True}, '`nonnegative` needs `loss="squared"`'),
+        ({"loss": "poisson"}, "`y` is negative in the rows 0"),
+        ({"one_standard_error": True}, "pass `cv` too"),
+        ({"one_standard_error": 1, "cv": 3}, "must be True or False"),
+    ],
+)
+def test_arguments_of_a_loss_are_checked(arguments, said):
+    x, y, _ = planted(0)
+    y[0] = -1.0
+    y[1:] = np.abs(y[1:])
+    with pytest.raises(InputError, match=said):
+        L0Regressor(**arguments).fit(x, y)

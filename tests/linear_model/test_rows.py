@@ -52,5 +52,12 @@ def test_what_is_no_number_is_named(estimator):
         estimator.fit(frame, y)
     with pytest.raises(InputError, match=r"`y` contains NaN or None in the rows 3, 5"):
         estimator.fit(x, [None if row in (3, 5) else int(v) for row, v in enumerate(y)])
-    with pytest.raises(InputError, match=r"`y` has 2 columns; .*`l0.FeatureGate`"):
-        estimator.fit(x, np.column_stack([y, y]))
+
+
+@pytest.mark.parametrize(
+    "estimator", [L0Regressor(2, loss="huber"), L0Regressor(2, nonnegative=True), L0Classifier(2)]
+)
+def test_several_outcomes_are_refused_with_what_takes_them(estimator):
+    x, y, _ = planted(0)
+    with pytest.raises(InputError, match=r"`y` has 2 columns; .*L0Regressor\(loss=.squared.\)"):
+        estimator.fit(x, np.column_stack([y > 0, y > 1]).astype(int))

@@ -70,7 +70,7 @@ def test_a_clone_has_the_same_parameters():
 
 def test_another_loss_is_named():
     x, y, _ = planted(0)
-    with pytest.raises(ValueError, match="`loss` 'hinge' is not known; there are: 'logistic'"):
+    with pytest.raises(ValueError, match="`loss` 'hinge' is not known; there are: 'huber', 'log"):
         L0Selector(loss="hinge").fit(x, y)
 
 
@@ -94,3 +94,16 @@ def test_whole_numbers_of_classes_find_the_columns_of_the_classes():
         codes = np.array([2, 0, 1])[np.digitize(x[:, 3] + x[:, 8], [-0.7, 0.7])]
         with pytest.warns(UserWarning, match="taken for classes"):
             assert L0Selector(2).fit(x, codes).estimator_.support_.tolist() == [3, 8]
+
+
+def test_all_arguments_reach_the_estimator():
+    x, y, _ = planted(0, noise=1.0)
+    for loss, outcome in (("huber", y), ("poisson", np.exp(y / 9)), ("squared", y)):
+        selector = L0Selector(3, loss=loss, fit_intercept=False).fit(x, outcome)
+        assert selector.estimator_.loss == loss and not selector.estimator_.fit_intercept
+    positive = L0Selector(4, nonnegative=True, must_keep=[2]).fit(x, y)
+    assert (positive.estimator_.coef_ >= 0).all() and positive.get_support()[2]
+    several = L0Selector(3).fit(x, np.column_stack([y, -y]))
+    assert several.estimator_.coef_.shape == (2, 30)
+    with pytest.raises(ValueError, match="`nonnegative` needs .* but `y` has classes"):
+        L0Selector(3, nonnegative=True).fit(x, y > 0)

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from l0.linear_model.design import standardised_design
+from l0.linear_model.statistics import Statistics
 from l0.linear_model.swap import Swap, best_of
 from tests.linear_model.problems import explained, stated, swapped
 
@@ -72,3 +74,15 @@ def test_nothing_chosen_means_nothing_to_swap():
 def test_the_best_of_gains_and_of_none():
     assert best_of(np.array([[1.0, 5.0, -np.inf], [2.0, 3.0, 4.0]])) == (5.0, 0, 1)
     assert best_of(np.empty((0, 4))) == (-np.inf, -1, -1)
+
+
+@pytest.mark.parametrize("n", [6, 15])
+def test_as_many_columns_as_different_rows_leave_nothing_to_add(n):
+    for seed in range(20):
+        x = np.random.default_rng(seed).random(size=(n, 3 * n))
+        design = standardised_design(x, np.ones(n), centre=True).design
+        statistics = Statistics.of(design, design.columns(np.array([2 * n])))
+        chosen = np.empty(0, np.int64)
+        while (gains := Swap(statistics, chosen).adds()).max() > -np.inf:
+            chosen = np.append(chosen, gains.argmax())
+        assert len(chosen) == n - 1

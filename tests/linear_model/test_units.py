@@ -76,3 +76,16 @@ def test_an_index_without_names_of_columns():
         group_members(pd.Series(list("bbacab"), index=list("abcdef")), 6, names)
     with pytest.raises(InputError, match="several labels for a column"):
         group_members(pd.Series(list("bbacabb"), index=list("uvwxyzz")), 6, names)
+
+
+def test_names_with_wildcards_make_groups_of_what_a_pipeline_makes():
+    names = ["cat__colour_red", "cat__colour_blue", "num__age", "cat__city_a", "num__b*"]
+    found = group_members({"*colour_*": 1, "*city_?": 2}, 5, names)
+    assert [members.tolist() for members in found] == [[0, 1], [2], [3], [4]]
+    exact = group_members({"cat__*": 1, "num__age": 1, "num__b*": 2}, 5, names)
+    assert [members.tolist() for members in exact] == [[0, 1, 2, 3], [4]]
+    for wrong in ({"*color_*": 1}, {"cat_*": 1, "age": 2}):
+        with pytest.raises(InputError, match="columns that do not exist: .*the columns are"):
+            group_members(wrong, 5, names)
+    with pytest.raises(InputError, match="several labels for the column 'cat__colour_red'"):
+        group_members({"cat__*": 1, "*red": 2}, 5, names)
