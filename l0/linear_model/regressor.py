@@ -326,7 +326,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
                 f"`y` is negative in the rows {first_few(np.flatnonzero(y < 0).tolist())}; "
                 '`loss="poisson"` is for counts and rates'
             )
-        return y
+        return np.asarray(y)
 
     def _location(self, rows: Rows) -> tuple[Any, Any]:
         """Return what is taken from y, and by what it is then divided, for its scale to be 1."""

@@ -195,33 +195,47 @@ def settle(model: nn.Module, groups: Sequence[UnitGroup], gates: Sequence[UnitGa
     """
     owners = Counter(id(p) for module in model.modules() for p in module._parameters.values())
 
-    def own(name: str) -> bool:
-        module = model.get_submodule(name)
-        assert isinstance(module.parametrizations, nn.ModuleDict)
-        parts = module.parametrizations["weight"].children()
+    def own(owner: nn.Module, last: str) -> bool:
+        assert isinstance(owner.parametrizations, nn.ModuleDict)
+        parts = owner.parametrizations[last].children()
         ours = all(isinstance(part, GatedWeight | GatedEntries) for part in parts)
-        return ours and owners[id(ungated_weight(module))] == 1
+        return ours and owners[id(ungated_weight(owner, last))] == 1
 
     # A unit that came back may have a gate that counts as closed.
     values = [
         torch.where(gate.settled() > 0, gate.settled(), gate.ranks() * gate.alive) for gate in gates
     ]
-    of_group = [
-        [group.weights] if group.weights else [member.module for member in group.consumers]
-        for group in groups
-    ]
-    folds = [all(own(name) for name in names) for names in of_group]
+    weights = [_gated_weights(model, group) for group in groups]
+    folds = [all(own(*weight) for weight in of_group) for of_group in weights]
     for gate, value, folded in zip(gates, values, folds, strict=True):
         gate.constant.copy_(value if folded else gate.alive)
-    for name in {
-        name for names, folded in zip(of_group, folds, strict=True) if folded for name in names
-    }:
-        module = model.get_submodule(name)
-        weight = module.weight
-        assert isinstance(weight, Tensor)
-        ungated_weight(module).copy_(weight)
+    folded_weights = {
+        weight
+        for of_group, folded in zip(weights, folds, strict=True)
+        if folded
+        for weight in of_group
+    }
+    for owner, last in folded_weights:
+        ungated_weight(owner, last).copy_(getattr(owner, last))
     for gate, value, folded in zip(gates, values, folds, strict=True):
         gate.constant.copy_(gate.alive if folded else value)
+
+
+def _gated_weights(model: nn.Module, group: UnitGroup) -> list[tuple[nn.Module, str]]:
+    """Return the weights that the gates of a group act on, each with the module that holds it."""
+    if group.weights is not None:
+        return [(model.get_submodule(group.weights), "weight")]
+    found = []
+    for member in group.consumers:
+        module = module_at(model, member.module)
+        layout = member.layer_type.layout(module)
+        assert layout is not None
+        found += [
+            owner_of(module, name)
+            for name, axis in layout.reads.items()
+            if layout.axes[name][axis] == member.side
+        ]
+    return found
 
 
 def fold(model: nn.Module) -> None:

@@ -138,5 +138,6 @@ def test_a_model_that_keeps_activations_on_itself_is_compacted():
     sparsifier = sparsify(model, torch.randn(2, 5), Params(0.5))
     model(torch.randn(2, 5)).sum().backward()
     sparsifier.step()
+    sparsifier.finish()
     assert sparsifier.compact().a.out_features < 16
     assert sparsifier.report(latency=False)
