@@ -114,9 +114,13 @@ class Stated:
     #: The scale of the errors of choices, which are positions among the screened units.
     _scales: dict[tuple[int, ...], float] = field(default_factory=dict, init=False, repr=False)
 
-    def costs(self, search: Search) -> dict[int, float]:
-        """Return the criterion of each size; where the size is given, the deviance of a row."""
-        loss, sizes = self.loss, sorted(search.value)
+    def costs(self, search: Search, only: int | None = None) -> dict[int, float]:
+        """Return the criterion of each size; where the size is given, the deviance of a row.
+
+        Of the size `only` alone, if it does not depend on the sizes before it.
+        """
+        loss = self.loss
+        sizes = sorted(search.value) if only is None or loss.has_scale else [only]
         deviances = dict(zip(sizes, self._deviances(search, sizes), strict=True))
         if self.question.criterion is None:
             return {size: deviances[size] / loss.n for size in sizes}
@@ -299,8 +303,10 @@ def _enough(stated: Stated) -> Callable[[Search], bool] | None:
     if not stated.question.patient:
         return None
 
+    costs: dict[int, float] = {}
+
     def enough(search: Search) -> bool:
-        costs = stated.costs(search)
+        costs.update(stated.costs(search, only=max(search.value)))
         return max(costs) - min(costs, key=costs.__getitem__) >= PATIENCE
 
     return enough

@@ -312,9 +312,10 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         return self.loss == "squared" and not self.nonnegative
 
     def _checked_outcome(self, y: Any) -> NDArray[np.float64]:
+        """Return y as numbers whose squares are numbers, in the shape that the loss takes."""
         y = np.asarray(y, np.float64)
         if y.ndim == 2 and not self._takes_several():
-            y = column_or_1d(y, warn=True)
+            y = np.asarray(column_or_1d(y, warn=True), np.float64)
         largest = float(np.abs(y).max())
         if largest and not LEAST < largest < MOST:
             raise InputError(
@@ -347,7 +348,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     ) -> NDArray[np.floating[Any]]:
         X = validate_data(self, X, reset=False, **ACCEPTED)
         scores = np.asarray(X @ coefficients.T + np.asarray(intercept, X.dtype))
-        return np.exp(scores) if self.loss == "poisson" else scores
+        return np.asarray(np.exp(scores)) if self.loss == "poisson" else scores
 
 
 def _median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

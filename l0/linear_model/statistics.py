@@ -100,6 +100,8 @@ class Statistics:
         most = np.einsum("ij,ij->i", cross, cross).max(initial=0.0) if total == math.inf else total
         self.spanned = SPANNED * (SINGLE_SPANNED if slack > 1 else 1.0)
         self.rounding = GAIN * slack * float(most)
+        #: The largest square: with the inverse, it bounds the condition of chosen columns.
+        self.largest = float(squares.max(initial=0.0))
         self.diagonal = np.where(squares > 0, squares + l2, 0.0)
 
     @classmethod

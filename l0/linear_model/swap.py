@@ -112,8 +112,9 @@ class Swap:
             paths = self._plain_inverse @ self.rows
             own = self.statistics.squares - np.einsum("ij,ij->j", self.rows, paths)
         # Rounding errors grow with the condition of the chosen columns.
-        condition = self.statistics.squares[self.chosen].sum() * self._plain_inverse.trace()
-        share = max(self.statistics.spanned, EPSILON * float(condition))
+        trace = float(np.einsum("ii", self._plain_inverse))
+        condition = len(self.chosen) * self.statistics.largest * trace
+        share = max(self.statistics.spanned, EPSILON * condition)
         spanned = own <= share * self.statistics.squares
         spanned[self.chosen] = False
         return np.flatnonzero(spanned)
