@@ -85,7 +85,7 @@ def main(n_kills, seed):
         duration = time.perf_counter() - started
         while kills < n_kills:
             out = Path(scratch, f"run{runs}.npz")
-            longest = duration / 2
+            longest = duration
             while not ended(
                 attempt(Path(scratch, f"folder{runs}"), out, resume=True),
                 chance.uniform(0, longest) if kills < n_kills else None,
