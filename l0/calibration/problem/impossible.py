@@ -74,7 +74,10 @@ def why_impossible(constraints: Constraints, n_records: int, all_kept: bool = Fa
             "`max_records`"
         )
     every = _listed(constraints, _demands(constraints))
-    return f"`quotas` allow fewer and more records, and not exactly {n_records:,}: {every}"
+    return (
+        f"`quotas` allow fewer and more records, and not exactly {n_records:,}: {every}; change "
+        "`n_records`, or widen the quotas"
+    )
 
 
 def _solved(
