@@ -20,11 +20,11 @@ from checks import check
 from minilm_parts import peer
 from minilm_parts.distillation import RATE, Plan, gated, train
 from minilm_parts.encoder import WORDNET, Batch, Sentences, load, read_glosses, tiny
-from minilm_parts.figures import HeldOut, Quality, architecture, linear_macs, seconds_each
+from minilm_parts.figures import HeldOut, Quality, Row, architecture, linear_macs, seconds_each
 from torch import nn
 
 BATCH = 32
-STEPS = 2000
+STEPS = 1200
 OURS, PEER = "l0", "Torch-Pruning"
 
 #: What each budget must reach: cosine, agreement, and how many times faster.
@@ -37,18 +37,6 @@ HEAD = """\
 
 
 @dataclass(frozen=True)
-class Row:
-    """A student, and what it is worth."""
-
-    name: str
-    budget: float | None
-    student: nn.Module
-    quality: Quality
-    steps: int = 0
-    cpu_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
 class Bench:
     """What all students of a run share."""
 
@@ -58,15 +46,29 @@ class Bench:
     held_out: HeldOut
     plan: Plan
     seed: int
+    folder: Path | None
 
-    def ours(self, share: float) -> Row:
+    def row(self, name: str, share: float) -> Row:
+        """Train a student, or read it from the folder, where it is kept."""
+        train_one = {OURS: self._ours, PEER: self._theirs}[name]
+        if self.folder is None:
+            return train_one(share)
+        file = self.folder / f"{name}-{share:g}-{self.plan.steps}-{self.seed}.pt"
+        if file.exists():
+            return torch.load(file, weights_only=False)
+        row = train_one(share)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torch.save(row, file)
+        return row
+
+    def _ours(self, share: float) -> Row:
         """Close units during the first steps, and train the compact model in the others."""
         start = time.process_time()
         batches = self.glosses.batches(BATCH, self.seed)
         student = gated(self.teacher, batches, self.example, share, self.plan)
         return self._trained(OURS, share, student, batches, self.plan.gated, start)
 
-    def theirs(self, share: float) -> Row:
+    def _theirs(self, share: float) -> Row:
         """Cut at once, by the better of two ways before training, and train with all steps."""
         start = time.process_time()
         cuts = [peer.cut(self.teacher, self.example, share, global_) for global_ in (False, True)]
@@ -159,6 +161,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--peer", action=argparse.BooleanOptionalAction, default=True, help=f"{PEER} beside it"
     )
+    parser.add_argument(
+        "--folder", type=Path, help="keeps the students, so that a stopped run can go on"
+    )
     parser.add_argument("--wordnet", type=Path, default=WORDNET, help="folder of data.noun, ...")
     parser.add_argument("--held-out", type=int, default=2000, help="glosses for the figures")
     parser.add_argument("--seed", type=int, default=0)
@@ -195,6 +200,7 @@ def main() -> int:
         HeldOut.of(teacher, held_out),
         Plan(options.steps, gated_steps, options.seconds, options.every),
         options.seed,
+        options.folder,
     )
     print(
         f"{platform.processor() or platform.machine()}, torch {torch.__version__}, "
@@ -203,10 +209,8 @@ def main() -> int:
         flush=True,
     )
     rows = [Row("dense", None, teacher, Quality(1.0, 1.0))]
-    for budget in options.budgets:
-        rows.append(bench.ours(budget))
-        if options.peer:
-            rows.append(bench.theirs(budget))
+    names = [OURS, PEER] if options.peer else [OURS]
+    rows += [bench.row(name, budget) for budget in options.budgets for name in names]
     lines, faster = table(rows, bench.held_out)
     print(f"\n{HEAD}", *lines, "", sep="\n")
     return 0 if checked(rows, faster) else 1

@@ -20,8 +20,12 @@ from minilm_parts.encoder import Batch, embedding
 #: The rates rise over this share of the steps, and then fall by a cosine to `LAST` of the peak.
 WARM, LAST = 0.05, 0.02
 
-#: The peaks of the learning rates of weights and gates.
-RATE, GATE_RATE = 1e-3, 5e-2
+#: The peak of the learning rate of the weights.
+RATE = 1e-3
+
+#: That of the gates, times the steps that they have. A gate moves by about its rate in a step, and
+#: its way to 0 is 1: with a fifth of this, 60 steps left gates where they were.
+TRAVEL = 4.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def gated(
     """Train a copy of the teacher with gates, and return it as a smaller model."""
     student = deepcopy(teacher)
     sparsifier = l0.sparsify(student, example, l0.Macs(share), total_steps=plan.gated)
-    groups = sparsifier.param_groups(lr=RATE, gate_lr=GATE_RATE)
+    groups = sparsifier.param_groups(lr=RATE, gate_lr=TRAVEL / plan.gated)
     train(student, teacher, batches, groups, plan.gated, plan.seconds, sparsifier)
     return sparsifier.compact()
 

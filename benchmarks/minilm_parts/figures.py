@@ -36,6 +36,18 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Row:
+    """A student, how near it is to the teacher, and what its training took."""
+
+    name: str
+    budget: float | None
+    student: nn.Module
+    quality: Quality
+    steps: int = 0
+    cpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class HeldOut:
     """Batches of held-out sentences, and the teacher's embeddings of them."""
 
