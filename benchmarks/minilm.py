@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import platform
 import sys
 import time
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from minilm_parts.distillation import RATE, Plan, gated, train
 from minilm_parts.encoder import WORDNET, Batch, Sentences, load, read_glosses, tiny
 from minilm_parts.figures import HeldOut, Quality, Row, architecture, linear_macs, seconds_each
 from torch import nn
+
+from l0 import networks
 
 BATCH = 32
 STEPS = 1200
@@ -53,12 +57,18 @@ class Bench:
         train_one = {OURS: self._ours, PEER: self._theirs}[name]
         if self.folder is None:
             return train_one(share)
-        file = self.folder / f"{name}-{share:g}-{self.plan.steps}-{self.seed}.pt"
+        file = self.folder / f"{name}-{share:g}-{self.plan.steps}-{self.seed}.json"
+        weights = file.with_suffix(".pt")
         if file.exists():
-            return torch.load(file, weights_only=False)
+            kept = json.loads(file.read_text())
+            student = networks.load(deepcopy(self.teacher), weights)
+            return Row(name, share, student, Quality(*kept["quality"]), *kept["training"])
         row = train_one(share)
         self.folder.mkdir(parents=True, exist_ok=True)
-        torch.save(row, file)
+        networks.save(row.student, weights)
+        quality = (row.quality.cosine, row.quality.agreement)
+        training = (row.steps, row.cpu_seconds)
+        file.write_text(json.dumps({"quality": quality, "training": training}))
         return row
 
     def _ours(self, share: float) -> Row:
