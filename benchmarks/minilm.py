@@ -190,12 +190,6 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     warnings.filterwarnings("ignore", module="torch_pruning")
-    if not (options.wordnet / "data.noun").exists():
-        raise SystemExit(
-            f"there is no {options.wordnet / 'data.noun'}: install the Debian package "
-            "wordnet-base (or unpack it: apt-get download wordnet-base && "
-            "dpkg -x wordnet-base*.deb wordnet), and give --wordnet the folder usr/share/wordnet"
-        )
     glosses = read_glosses(options.wordnet)
     teacher, sentences = (tiny if options.tiny else load)(glosses)
     # The embeddings of the tokens stay: they cost no multiply-adds, and half of the memory.

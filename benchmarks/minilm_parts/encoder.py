@@ -69,6 +69,12 @@ def read_glosses(folder: Path) -> list[str]:
 
     Examples of use, which follow some definitions in quotation marks, are left out.
     """
+    if not (folder / "data.noun").exists():
+        raise SystemExit(
+            f"there is no {folder / 'data.noun'}: install the Debian package "
+            "wordnet-base (or unpack it: apt-get download wordnet-base && "
+            "dpkg -x wordnet-base*.deb wordnet), and give --wordnet the folder usr/share/wordnet"
+        )
     found = set()
     for part in ("adj", "adv", "noun", "verb"):
         for line in (folder / f"data.{part}").read_text("latin-1").splitlines():
