@@ -33,6 +33,8 @@ WANTED = {
     "compare results": ("survey",),
     "report": ("survey",),
     "loop": ("loop",),
+    "sentence transformer": ("minilm",),
+    "pre-trained": ("minilm",),
 }
 
 

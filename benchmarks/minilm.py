@@ -1,0 +1,224 @@
+"""A sentence transformer of 22.7 million parameters within budgets, by distillation from itself.
+
+``python benchmarks/minilm.py --help`` lists the options; README.md says what is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from checks import check
+from minilm_parts import peer
+from minilm_parts.distillation import RATE, Plan, gated, train
+from minilm_parts.encoder import WORDNET, Batch, Sentences, load, read_glosses, tiny
+from minilm_parts.figures import HeldOut, Quality, Row, architecture, linear_macs, seconds_each
+from torch import nn
+
+from l0 import networks
+
+BATCH = 32
+STEPS = 1200
+OURS, PEER = "l0", "Torch-Pruning"
+
+#: What each budget must reach: cosine, agreement, and how many times faster.
+LIMITS = {0.5: (0.95, 0.72, 1.6), 0.25: (0.87, 0.50, 2.5)}
+
+HEAD = """\
+| model | budget | MACs % | parameters | cosine | agreement | ms a sentence | times faster \
+| steps | CPU s | heads+units of each block |
+|---|---|---|---|---|---|---|---|---|---|---|"""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all students of a run share."""
+
+    teacher: nn.Module
+    glosses: Sentences
+    example: Batch
+    held_out: HeldOut
+    plan: Plan
+    seed: int
+    folder: Path | None
+
+    def row(self, name: str, share: float) -> Row:
+        """Train a student, or read it from the folder, where it is kept."""
+        train_one = {OURS: self._ours, PEER: self._theirs}[name]
+        if self.folder is None:
+            return train_one(share)
+        file = self.folder / f"{name}-{share:g}-{self.plan.steps}-{self.seed}.json"
+        weights = file.with_suffix(".pt")
+        if file.exists():
+            kept = json.loads(file.read_text())
+            student = networks.load(deepcopy(self.teacher), weights)
+            return Row(name, share, student, Quality(*kept["quality"]), *kept["training"])
+        row = train_one(share)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        networks.save(row.student, weights)
+        quality = (row.quality.cosine, row.quality.agreement)
+        training = (row.steps, row.cpu_seconds)
+        file.write_text(json.dumps({"quality": quality, "training": training}))
+        return row
+
+    def _ours(self, share: float) -> Row:
+        """Close units during the first steps, and train the compact model in the others."""
+        start = time.process_time()
+        batches = self.glosses.batches(BATCH, self.seed)
+        student = gated(self.teacher, batches, self.example, share, self.plan)
+        return self._trained(OURS, share, student, batches, self.plan.gated, start)
+
+    def _theirs(self, share: float) -> Row:
+        """Cut at once, by the better of two ways before training, and train with all steps."""
+        start = time.process_time()
+        cuts = [peer.cut(self.teacher, self.example, share, global_) for global_ in (False, True)]
+        found = [self.held_out.judge(cut).cosine for cut in cuts]
+        print(f"{PEER} {share:g}: cosine {found[0]:.3f} uniform, {found[1]:.3f} global", flush=True)
+        student = cuts[found.index(max(found))]
+        return self._trained(PEER, share, student, self.glosses.batches(BATCH, self.seed), 0, start)
+
+    def _trained(
+        self,
+        name: str,
+        share: float,
+        student: nn.Module,
+        batches: Iterator[Batch],
+        done: int,
+        start: float,
+    ) -> Row:
+        """Give a smaller model the steps that are left, and judge it."""
+
+        def look(step: int) -> None:
+            if self.plan.every and (done + step) % self.plan.every == 0:
+                print(
+                    f"{name} {share:g}: {done + step} steps, {self.held_out.judge(student)}",
+                    flush=True,
+                )
+
+        before = self.held_out.judge(student)
+        print(f"{name} {share:g}: {done} steps, {before}", flush=True)
+        groups = [{"params": list(student.parameters()), "lr": RATE}]
+        left = self.plan.steps - done
+        seconds = self.plan.seconds
+        steps = done + train(student, self.teacher, batches, groups, left, seconds, look=look)
+        spent = time.process_time() - start
+        return Row(name, share, student, self.held_out.judge(student), steps, spent)
+
+
+def table(rows: list[Row], held_out: HeldOut) -> tuple[list[str], list[float]]:
+    """Return a line for each row, and how many times faster its model is than the first row's."""
+    each = seconds_each([row.student for row in rows], held_out.batches[::4])
+    lines = []
+    for row, seconds in zip(rows, each, strict=True):
+        macs = linear_macs(row.student) / linear_macs(rows[0].student)
+        params = sum(p.numel() for p in row.student.parameters())
+        budget = "none" if row.budget is None else f"`Macs({row.budget:g})`"
+        lines.append(
+            f"| {row.name} | {budget} | {100 * macs:.1f} | {params:,} | {row.quality.cosine:.3f} "
+            f"| {row.quality.agreement:.3f} | {1e3 * seconds:.2f} | {each[0] / seconds:.2f} "
+            f"| {row.steps:,} | {row.cpu_seconds:,.0f} | {architecture(row.student)} |"
+        )
+    return lines, [each[0] / seconds for seconds in each]
+
+
+def checked(rows: list[Row], faster: list[float]) -> bool:
+    """Hold our rows to their limits, and to the peer's."""
+    passed = []
+    for row, times in zip(rows, faster, strict=True):
+        if row.name != OURS:
+            continue
+        what = f"Macs({row.budget:g})"
+        cosine, agreement = row.quality.cosine, row.quality.agreement
+        if row.budget in LIMITS:
+            for name, value, limit in zip(
+                ("cosine", "agreement", "times faster"),
+                (cosine, agreement, times),
+                LIMITS[row.budget],
+                strict=True,
+            ):
+                passed.append(check(f"{what}: {name}", value, "at least", limit))
+        for other, others in zip(rows, faster, strict=True):
+            if (other.name, other.budget) == (PEER, row.budget):
+                quality = other.quality
+                passed += [
+                    check(f"{what}: cosine, {PEER}'s", cosine, "at least", quality.cosine),
+                    check(f"{what}: agreement, {PEER}'s", agreement, "at least", quality.agreement),
+                    check(f"{what}: times faster, {PEER}'s", times, "at least", others),
+                ]
+    return all(passed)
+
+
+def read_arguments() -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--budgets", type=float, nargs="+", default=list(LIMITS))
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of {BATCH} glosses")
+    parser.add_argument("--gated", type=int, help="steps with gates; a fifth by default")
+    parser.add_argument(
+        "--seconds", type=float, default=1800, help="the longest training of one student"
+    )
+    parser.add_argument("--every", type=int, default=0, help="steps between two looks: a curve")
+    parser.add_argument(
+        "--peer", action=argparse.BooleanOptionalAction, default=True, help=f"{PEER} beside it"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="keeps the students, so that a stopped run can go on"
+    )
+    parser.add_argument("--wordnet", type=Path, default=WORDNET, help="folder of data.noun, ...")
+    parser.add_argument("--held-out", type=int, default=2000, help="glosses for the figures")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--tiny", action="store_true", help="a small untrained model, to try the command itself"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Train and judge all students."""
+    options = read_arguments()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    warnings.filterwarnings("ignore", module="torch_pruning")
+    glosses = read_glosses(options.wordnet)
+    teacher, sentences = (tiny if options.tiny else load)(glosses)
+    # The embeddings of the tokens stay: they cost no multiply-adds, and half of the memory.
+    teacher.get_submodule("embeddings").requires_grad_(False)
+    held_out = Sentences(sentences.tokens[: options.held_out]).sorted_batches(BATCH)
+    training = Sentences(sentences.tokens[options.held_out :])
+    gated_steps = options.gated or max(1, options.steps // 5)
+    bench = Bench(
+        teacher,
+        training,
+        training.batch([0, 1]),
+        HeldOut.of(teacher, held_out),
+        Plan(options.steps, gated_steps, options.seconds, options.every),
+        options.seed,
+        options.folder,
+    )
+    print(
+        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, "
+        f"{options.threads} thread(s), {datetime.date.today()}, {len(training):,} glosses for "
+        f"training\n",
+        flush=True,
+    )
+    rows = [Row("dense", None, teacher, Quality(1.0, 1.0))]
+    names = [OURS, PEER] if options.peer else [OURS]
+    rows += [bench.row(name, budget) for budget in options.budgets for name in names]
+    lines, faster = table(rows, bench.held_out)
+    print(f"\n{HEAD}", *lines, "", sep="\n")
+    return 0 if checked(rows, faster) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
