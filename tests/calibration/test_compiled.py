@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
@@ -105,12 +106,11 @@ def test_every_kind_of_survey_comes_back(survey, kind, convert, tmp_path):
 
 def test_means_shares_limits_and_dropped_records_come_back(survey, tmp_path):
     survey.households.loc[:3, "weight"] = 0
-    targets = survey.targets.assign(statistic="total", at_least=None, denominator=None)
-    targets.loc[len(targets)] = {"variable": "income", "statistic": "mean", "at_least": 3e4}
-    targets.loc[len(targets)] = {
-        "variable": "income", "statistic": "ratio", "denominator": "wealth", "value": 9.0,
-        "state": "01",
-    }  # fmt: skip
+    totals = survey.targets.assign(statistic="total").to_dict("records")
+    mean = {"variable": "income", "statistic": "mean", "at_least": 3e4}
+    ratio = {"variable": "income", "statistic": "ratio", "denominator": "wealth", "value": 9.0,
+             "state": "01"}  # fmt: skip
+    targets = pd.DataFrame([*totals, mean, ratio])
     targets = targets[targets["value"] != 0]
     options = {
         **survey.options(),
