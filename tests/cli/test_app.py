@@ -14,7 +14,7 @@ from tests.cli.running import l0_, names, refused
 
 
 def test_no_room_on_disk_leaves_nothing_behind(files, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("l0.calibration.results.result.pa.parquet.write_table", full)
