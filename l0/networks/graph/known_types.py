@@ -187,6 +187,7 @@ class _Norm(LayerType):
         own = dict(module.named_parameters())
         shape = getattr(module, "normalized_shape", None)
         shape = shape or next((tuple(p.shape) for p in own.values()), ())
+        shape = (shape,) if isinstance(shape, int) else shape
         if len(shape) != 1 or not own.keys() <= {"weight", "bias"}:
             return None
         if list(module.children()) or list(module.buffers()):
