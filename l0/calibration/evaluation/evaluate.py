@@ -194,10 +194,9 @@ def _table(
             "at_limit": at_limit,
             "design_estimate": design_estimate,
             "design_relative_error": problem.relative_errors(problem.errors(design_estimate)),
-            # Whether a value is likely does not depend on the bounds of the fit.
+            # Whether a value is likely does not depend on what the bounds of the fit allow.
             "suspect_factor": pa.array(
-                suspects(problem, unreachable(problem, Bounds(), problem.n_records) == ""),
-                from_pandas=True,
+                suspects(problem, np.ones(problem.n_targets, dtype=bool)), from_pandas=True
             ),
             **label_columns(problem.labels),
         }
