@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 
@@ -30,13 +30,16 @@ def label_columns(labels: pa.Table | None) -> dict[str, pa.ChunkedArray]:
     """
     if labels is None:
         return {}
-    found = {}
-    for name in labels.column_names:
-        free = name
-        while free in OWN or (free != name and free in labels.column_names):
-            free = PREFIX + free
-        found[free] = labels.column(name)
-    return found
+    names = labels.column_names
+    return {free_name(name, OWN, names): labels.column(name) for name in names}
+
+
+def free_name(name: str, taken: Collection[str], labels: Collection[str]) -> str:
+    """Put `PREFIX` before the name of a label column until it is neither taken nor another one."""
+    free = name
+    while free in taken or (free != name and free in labels):
+        free = PREFIX + free
+    return free
 
 
 def labels_of(names: Iterable[str]) -> list[str]:

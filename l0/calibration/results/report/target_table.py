@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from l0.calibration.evaluation.target_labels import PREFIX, labels_of
+from l0.calibration.evaluation.target_labels import free_name, labels_of
 from l0.calibration.problem.core import MET
 from l0.calibration.results.report.table import Column, DataTable, choice, number, stated_values
 from l0.calibration.results.standard_errors import STANDARD_ERROR
@@ -78,14 +78,13 @@ def target_table(table: pa.Table) -> DataTable:
 def label_choices(table: pa.Table) -> list[Column]:
     """Make the label columns, which the reader filters by. The rows show them in their names.
 
-    The key of a label column that has the name of a column of the page gets `PREFIX` in front.
+    The key of a label column that has the name of a column of the page gets ``label_`` in front.
     """
     names, found = labels_of(table.column_names), []
     for name in names:
-        key = name
-        while key in KEYS or (key != name and key in names):
-            key = PREFIX + key
-        column = choice(key, name, table.column(name).to_pylist(), place="file")
+        column = choice(
+            free_name(name, KEYS, names), name, table.column(name).to_pylist(), place="file"
+        )
         found.append(replace(column, filter=len(column.levels) > 1))
     return found
 

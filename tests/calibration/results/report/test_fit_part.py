@@ -1,6 +1,5 @@
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from l0.calibration import CalibrationProblem
 from l0.calibration.evaluation.metrics import score
@@ -8,16 +7,6 @@ from l0.calibration.results.report.report import render
 from l0.common.formatting import percent
 from tests.calibration.results.report.browser import words
 from tests.calibration.results.report.example import problem, rendered
-
-
-@pytest.fixture(scope="module")
-def result():
-    return problem().solve(30, epochs=20)
-
-
-@pytest.fixture(scope="module")
-def page(result):
-    return rendered(result)
 
 
 def test_shadow_prices_are_listed_with_those_that_give_way(result):

@@ -26,16 +26,6 @@ from tests.calibration.results.report.browser import (
 from tests.calibration.results.report.example import problem, rendered
 
 
-@pytest.fixture(scope="module")
-def result():
-    return problem().solve(30, epochs=20)
-
-
-@pytest.fixture(scope="module")
-def page(result):
-    return rendered(result)
-
-
 def test_the_three_numbers_stand_together(result, page):
     m = result.metrics
     ess = f"{m['effective_sample_size']:.0f}"
