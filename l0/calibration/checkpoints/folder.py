@@ -14,9 +14,10 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -114,21 +115,12 @@ class Folder:
     def write(self, stage: str, loop: int, content: Packed) -> None:
         """Write an entry, after all others."""
         number = 1 + max((entry.number for entry in self._all()), default=0)
+        place = f"{stage}-{loop}" if loop else stage
         plain = np.frombuffer(json.dumps(content.plain).encode(), dtype=np.uint8)
-        with tempfile.NamedTemporaryFile(
-            dir=self.path, prefix=_DRAFT, suffix=".npz", delete=False
-        ) as file:
-            draft = Path(file.name)
-            try:
-                np.savez(file, **{PLAIN: plain}, **content.arrays)  # type: ignore[arg-type]
-                _flush(file)
-                place = f"{stage}-{loop}" if loop else stage
-                name = f"{number:05}-{place}.{_digest(draft)}.npz"
-                os.replace(draft, self.path / name)
-            except BaseException:
-                draft.unlink(missing_ok=True)
-                raise
-        self._flush_names()
+        with self._draft() as (draft, file):
+            np.savez(file, **{PLAIN: plain}, **content.arrays)  # type: ignore[arg-type]
+            _flush(file)
+            os.replace(draft, self.path / f"{number:05}-{place}.{_digest(draft)}.npz")
 
     def read(self, entry: Entry) -> Packed | None:
         """Read an entry; None if it is damaged."""
@@ -147,14 +139,10 @@ class Folder:
 
     def write_run(self, run: Mapping[str, Any]) -> None:
         """Write what the run is."""
-        text = json.dumps(run, indent=2)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=self.path, prefix=_DRAFT, encoding="utf-8", delete=False
-        ) as file:
-            file.write(text)
+        with self._draft() as (draft, file):
+            file.write(json.dumps(run, indent=2).encode())
             _flush(file)
-        os.replace(file.name, self.path / RUN)
-        self._flush_names()
+            os.replace(draft, self.path / RUN)
 
     def read_run(self) -> dict[str, Any] | None:
         """Read what the run is; None if there is no such file.
@@ -178,8 +166,17 @@ class Folder:
             if found := _NAME.fullmatch(path.name):
                 yield Entry(int(found["number"]), found["stage"], int(found["loop"] or 0), path)
 
-    def _flush_names(self) -> None:
-        """Have the disk keep the new name of a file too, where the system can do that."""
+    @contextmanager
+    def _draft(self) -> Iterator[tuple[Path, IO[bytes]]]:
+        """Open a file that the block writes and renames; it is gone if the block has an error."""
+        with tempfile.NamedTemporaryFile(dir=self.path, prefix=_DRAFT, delete=False) as file:
+            draft = Path(file.name)
+            try:
+                yield draft, file.file
+            except BaseException:
+                draft.unlink(missing_ok=True)
+                raise
+        # The disk should keep the new name too, where the system can do that.
         if os.name == "posix":
             folder = os.open(self.path, os.O_RDONLY)
             try:
