@@ -12,11 +12,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from checks import check
-from networks import Split, Transformer, resnet
-from sklearn.datasets import load_digits
+from networks import Split, Transformer, digits, resnet
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 from training import train_step
@@ -67,16 +67,6 @@ BEFORE = {
 }
 
 
-def digits(seed: int) -> Split:
-    """1,000 images of 8 by 8 to train on, and 797."""
-    bunch = load_digits()
-    x = torch.tensor(bunch.images, dtype=torch.float32).unsqueeze(1) / 16
-    y = torch.tensor(bunch.target)
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-    fit, test = order[:1000], order[1000:]
-    return Split(seed, x[fit], y[fit], x[test], y[test])
-
-
 def drawn(n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Disks, squares, frames, crosses, bars and corners on 8 by 8 pixels, with noise."""
     generator = torch.Generator().manual_seed(seed)
@@ -104,7 +94,7 @@ def shapes(seed: int) -> Split:
     return Split(seed, *drawn(2000, 2 * seed), *drawn(2000, 2 * seed + 1))
 
 
-TASKS = {"digits": digits, "shapes": shapes}
+TASKS = {"digits": partial(digits, n_train=1000), "shapes": shapes}
 
 
 def batches(data: Split, n_steps: int) -> Iterator[Tensor]:

@@ -179,13 +179,13 @@ class Split:
     y_test: Tensor
 
 
-def digits(seed: int) -> Split:
-    """1,437 images of 8 by 8 to train on, and 360."""
+def digits(seed: int, n_train: int = 1437) -> Split:
+    """1,797 images of 8 by 8, so many of them to train on."""
     bunch = load_digits()
     x = torch.tensor(bunch.images, dtype=torch.float32).unsqueeze(1) / 16
     y = torch.tensor(bunch.target)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-    fit, test = order[:1437], order[1437:]
+    fit, test = order[:n_train], order[n_train:]
     return Split(seed, x[fit], y[fit], x[test], y[test])
 
 

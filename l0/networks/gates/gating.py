@@ -230,11 +230,7 @@ def _gated_weights(model: nn.Module, group: UnitGroup) -> list[tuple[nn.Module, 
         module = module_at(model, member.module)
         layout = member.layer_type.layout(module)
         assert layout is not None
-        found += [
-            owner_of(module, name)
-            for name, axis in layout.reads.items()
-            if layout.axes[name][axis] == member.side
-        ]
+        found += [owner_of(module, name) for name in layout.reading(member.side)]
     return found
 
 

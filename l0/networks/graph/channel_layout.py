@@ -79,7 +79,11 @@ class ChannelLayout:
 
     def reads_side(self, side: str) -> bool:
         """Tell whether the layer multiplies the channels of a side by a weight."""
-        return any(self.axes[name][axis] == side for name, axis in self.reads.items())
+        return bool(self.reading(side))
+
+    def reading(self, side: str) -> dict[str, int]:
+        """Return the weights that multiply the channels of a side, with the axis of these."""
+        return {name: axis for name, axis in self.reads.items() if self.axes[name][axis] == side}
 
 
 def positions_along(layout: ChannelLayout, side: str, length: int) -> Tensor:

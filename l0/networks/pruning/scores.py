@@ -95,14 +95,13 @@ def _columns(model: nn.Module, member: Member) -> Tensor:
     assert layout is not None
     n = layout.count(member.side)
     found = torch.zeros(n, dtype=torch.float64, device="cpu")
-    for name, axis in layout.reads.items():
-        if layout.axes[name][axis] == member.side:
-            squares = ungated_weight(module, name).double().square()
-            columns = squares.movedim(axis, 0).flatten(1).sum(1).cpu()
-            # All groups of a grouped convolution read the same columns of the weight.
-            at = positions_along(layout, member.side, len(columns))
-            of_part = torch.zeros_like(found).index_add_(0, at, columns)
-            found += of_part[positions_along(layout, member.side, n)]
+    for name, axis in layout.reading(member.side).items():
+        squares = ungated_weight(module, name).double().square()
+        columns = squares.movedim(axis, 0).flatten(1).sum(1).cpu()
+        # All groups of a grouped convolution read the same columns of the weight.
+        at = positions_along(layout, member.side, len(columns))
+        of_part = torch.zeros_like(found).index_add_(0, at, columns)
+        found += of_part[positions_along(layout, member.side, n)]
     return found
 
 

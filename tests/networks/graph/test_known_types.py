@@ -56,3 +56,15 @@ def test_unusual_layers_keep_their_channels():
         nn.ReLU(),
     ):
         assert type_of(layer) is None
+
+
+def test_a_norm_may_state_its_channels_as_a_whole_number():
+    class IntLayerNorm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.normalized_shape, self.weight = 6, nn.Parameter(torch.ones(6))
+
+    norm = IntLayerNorm()
+    known = type_of(norm)
+    assert known is not None and known.layout(norm).count("in") == 6
+    assert known.layout(norm).over_channels
