@@ -87,7 +87,7 @@ def _resumed(scratch: Path, seconds: float, seed: int) -> Tally:
     return tally
 
 
-def _finish(process: object) -> None:
-    printed, complaints = process.communicate(timeout=300)  # type: ignore[attr-defined]
-    if process.returncode:  # type: ignore[attr-defined]
+def _finish(process: subprocess.Popen[str]) -> None:
+    printed, complaints = process.communicate(timeout=300)
+    if process.returncode:
         raise RuntimeError(f"an undisturbed run failed: {printed}{complaints}")

@@ -220,8 +220,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         -------
         ndarray, shape (n, number of classes)
         """
-        scores = self.decision_function(X)
-        return _log_probabilities(scores.reshape(len(scores), -1))
+        return _log_probabilities(self.decision_function(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each row.
@@ -274,8 +273,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         ValueError
             If the path does not have this size.
         """
-        scores = self._scores_at(X, n_features)
-        return np.asarray(np.exp(_log_probabilities(scores.reshape(len(scores), -1))))
+        return np.asarray(np.exp(_log_probabilities(self._scores_at(X, n_features))))
 
     def _scores_at(self, X: Any, n_features: Any) -> NDArray[np.floating[Any]]:
         place = self._place(n_features)
@@ -325,6 +323,6 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
 
 def _log_probabilities(scores: NDArray[Any]) -> NDArray[np.floating[Any]]:
     """Turn linear predictors of all classes, or of the second of two, into log probabilities."""
-    if scores.shape[1] == 1:
+    if scores.ndim == 1:
         scores = np.column_stack([np.zeros_like(scores), scores])
     return np.asarray(log_softmax(scores, axis=1))
