@@ -89,8 +89,10 @@ HEADED: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3": ("Qwen3ForCausalLM", SMALL["qwen3"][1]),
     "roberta": ("RobertaForSequenceClassification", {}),
     "vit": ("ViTForImageClassification", {"image_size": 16, "patch_size": 4}),
+    # In its configuration, these are other names of `num_heads` and `num_layers`.
     "swin": ("SwinForImageClassification", {"image_size": 32, "patch_size": 4, "embed_dim": 16,
-                                            "depths": [2], "num_heads": [4], "window_size": 4}),
+                                            "depths": [2], "num_attention_heads": [4],
+                                            "num_hidden_layers": 1, "window_size": 4}),
     "convnextv2": ("ConvNextV2ForImageClassification", {"image_size": 32, "hidden_sizes": [8, 12],
                                                         "depths": [1, 1], "num_stages": 2}),
 }  # fmt: skip
