@@ -23,6 +23,7 @@ from .layers import L0Linear as L0Linear
 from .layers import SparseMLP as SparseMLP
 from .layers import prune_model as prune_model
 from .networks import Bytes as Bytes
+from .networks import Latency as Latency
 from .networks import Macs as Macs
 from .networks import Params as Params
 from .networks import Sparsifier as Sparsifier

@@ -58,6 +58,7 @@ NETWORKS = [
     ["graph"],
     ["gates", "budgets"],
     ["pruning"],
+    ["timing"],
     ["report"],
     ["storage", "sparsifier", "accepted"],
     ["sparsify", "callback_helpers"],
@@ -131,7 +132,7 @@ def test_the_map_in_contributing_is_the_tree():
 def test_every_room_of_networks_says_in_one_line_what_it_is_for():
     root = ROOT / "l0" / "networks"
     rooms = {path.parent.name for path in root.glob("*/__init__.py")}
-    assert rooms == {"graph", "gates", "budgets", "pruning", "report"}
+    assert rooms == {"graph", "gates", "budgets", "pruning", "report", "timing"}
     for room in rooms:
         (line,) = ast.parse((root / room / "__init__.py").read_text(encoding="utf-8")).body
         assert line.value.value.count("\n") == 0

@@ -1,6 +1,6 @@
 """Networks: name a budget, train once, and get a smaller ordinary model."""
 
-from l0.networks.budgets.budgets import Budget, Bytes, Macs, Params, Units
+from l0.networks.budgets.budgets import Budget, Bytes, Latency, Macs, Params, Units
 from l0.networks.graph.attention import Attention
 from l0.networks.graph.channel_layout import ChannelLayout
 from l0.networks.graph.layer_types import LayerType
@@ -18,6 +18,7 @@ __all__ = [
     "ChannelLayout",
     "Change",
     "GroupRow",
+    "Latency",
     "LayerRow",
     "LayerType",
     "LeftOut",

@@ -12,7 +12,7 @@ from torch import nn
 from l0.common.errors import InputError, closest, first_few
 from l0.common.validation import flag, whole_number
 from l0.networks.accepted import check_model
-from l0.networks.budgets.budgets import Asked, Constraint, constraints
+from l0.networks.budgets.budgets import Asked, Constraint, Latency, budgets_in, constraints
 from l0.networks.gates.families import FAMILIES, new_gates
 from l0.networks.gates.gate_vector import GateVector
 from l0.networks.gates.gating import attach
@@ -26,6 +26,7 @@ from l0.networks.graph.units import LeftOut, Structure, features_of, single_weig
 from l0.networks.pruning.rounding import Rounding
 from l0.networks.pruning.verification import verified
 from l0.networks.sparsifier import Sparsifier
+from l0.networks.timing.layer_times import layer_times
 
 _STREAM = (
     "they are the width of a residual stream under a norm over channels, such as LayerNorm; "
@@ -66,7 +67,7 @@ def sparsify(
     example_inputs : Tensor, sequence or mapping
         A batch of one or two examples: a tensor, a sequence of arguments, or named arguments.
         Costs are counted for one example of this shape.
-    budget : Params, Macs, Units or Bytes, or sequence or dict of them
+    budget : Params, Macs, Units, Bytes or Latency, or sequence or dict of them
         What the model may cost in the end. Of several budgets, the model meets every one. A dict
         gives budgets to layers; its keys are patterns of the names of layers.
     gates : {"hadamard", "hard_concrete"}
@@ -159,6 +160,12 @@ def sparsify(
             "l0.networks.LayerType(MyLayer, 'dense', {'weight': ('out', 'in')}), for example"
         )
     residual = flag(residual, "residual")
+    timed = any(isinstance(one, Latency) for one in budgets_in(budget))
+    if timed and granularity == "weight":
+        raise InputError(
+            "`budget` has a Latency, but single weights of 0 take as long as others; leave out "
+            "granularity='weight', or give another budget"
+        )
     check_model(model)
     if total_steps is not None:
         total_steps = whole_number(total_steps, "total_steps", 1)
@@ -175,8 +182,9 @@ def sparsify(
     if not structure.groups:
         reasons = "; ".join(f"{left.name}: {left.reason}" for left in structure.left_out[:5])
         raise InputError(f"`model` has no unit that can be removed ({reasons or 'no layers'})")
-    found = constraints(budget, opened, structure)
     rounding = Rounding(structure.groups, round_to)
+    times = layer_times(opened, example_inputs, structure, rounding.least) if timed else None
+    found = constraints(budget, opened, structure, times)
     for constraint in found:
         _check_floor(constraint, structure, rounding)
     example = next(model.parameters())

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import nn
 
 from l0.common.errors import InputError, closest, first_few
-from l0.networks.budgets.cost import CostModel, Measure
+from l0.common.validation import positive, positive_share
+from l0.networks.budgets.cost import CostModel, LayerTimes, Measure
 from l0.networks.graph.name_patterns import matching
 from l0.networks.graph.units import Structure
+
+#: The shortest time of a pass that may be asked for.
+_LEAST_MS = 0.01
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Budget:
 
     amount: float
 
-    measure: ClassVar[Measure]
+    measure: ClassVar[Measure | Literal["microseconds"]]
     noun: ClassVar[str]
 
     def __post_init__(self) -> None:
@@ -90,7 +94,10 @@ class Params(Budget):
 
 
 class Macs(Budget):
-    """A budget in multiply-adds of linear, convolutional and recurrent layers, for one example.
+    """A budget in multiply-adds for one example.
+
+    They are those of linear, convolutional and recurrent layers, and of products of two
+    activations, such as those inside attention.
 
     Examples
     --------
@@ -131,6 +138,63 @@ class Bytes(Budget):
     noun = "bytes"
 
 
+class Latency(Budget):
+    """A budget in the time of a pass over the example inputs, on the device of the model.
+
+    The layers are timed at several widths when :func:`l0.sparsify` is called, which takes some
+    dozens of passes. Give example inputs of the size that matters: the time of a batch of 32 is not
+    32 times that of one example.
+
+    Parameters
+    ----------
+    share : float, optional
+        A share of the time of the full model, in (0, 1].
+    ms : float, optional
+        Milliseconds, in place of a share.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of the two is given, or it is out of its range.
+
+    Notes
+    -----
+    The budget holds for the fitted times, up to their error; :meth:`Sparsifier.report` measures the
+    time of the compact model, and warns if it differs.
+
+    Examples
+    --------
+    >>> from l0 import Latency
+    >>> Latency(0.5)
+    Latency(share=0.5)
+    >>> Latency(ms=4)
+    Latency(ms=4)
+    """
+
+    measure = "microseconds"
+    noun = "microseconds"
+
+    def __init__(self, share: float | None = None, *, ms: float | None = None) -> None:
+        if (share is None) == (ms is None):
+            raise InputError(
+                "`budget` Latency must have a share or `ms`, and not both; write Latency(0.5), or "
+                "Latency(ms=4) for milliseconds"
+            )
+        if share is not None:
+            amount = positive_share(share, "share")
+        elif positive(ms, "ms") < _LEAST_MS:
+            raise InputError(f"`ms` is {ms!r}; give milliseconds, at least {_LEAST_MS}")
+        else:
+            amount = 1000 * positive(ms, "ms")
+        object.__setattr__(self, "amount", amount)
+
+    def __repr__(self) -> str:
+        """Show the share, or the milliseconds."""
+        if self.amount > 1:
+            return f"Latency(ms={self.amount / 1000:g})"
+        return f"Latency(share={self.amount:g})"
+
+
 @dataclass(frozen=True, eq=False)
 class Constraint:
     """A budget with its cost and its limit, for a model or for the layers that match a pattern."""
@@ -154,7 +218,16 @@ class Constraint:
 Asked = Budget | Sequence[Budget] | Mapping[str, Budget | Sequence[Budget]]
 
 
-def constraints(budget: Asked, model: nn.Module, structure: Structure) -> list[Constraint]:
+def budgets_in(budget: Asked) -> Iterator[Budget]:
+    """Yield the budgets that the user gives, as far as they are budgets."""
+    for asked in budget.values() if isinstance(budget, Mapping) else [budget]:
+        several = asked if isinstance(asked, Sequence) else [asked]
+        yield from (one for one in several if isinstance(one, Budget))
+
+
+def constraints(
+    budget: Asked, model: nn.Module, structure: Structure, times: LayerTimes | None = None
+) -> list[Constraint]:
     """Turn the budgets that the user gives into constraints.
 
     Parameters
@@ -166,6 +239,8 @@ def constraints(budget: Asked, model: nn.Module, structure: Structure) -> list[C
         The model without gates.
     structure : Structure
         The groups that get gates.
+    times : LayerTimes, optional
+        The times of its layers, if there is a budget of them.
 
     Returns
     -------
@@ -177,7 +252,7 @@ def constraints(budget: Asked, model: nn.Module, structure: Structure) -> list[C
         If `budget` has another type or names a measure twice, or if a pattern matches no layer.
     """
     if not isinstance(budget, Mapping):
-        return _of_layers(budget, "budget", None, model, structure)
+        return _of_layers(budget, "budget", None, model, structure, times)
     if not budget:
         raise InputError("`budget` is empty; write l0.Params(0.1), for example")
     found = []
@@ -187,7 +262,7 @@ def constraints(budget: Asked, model: nn.Module, structure: Structure) -> list[C
                 f"`budget` names {pattern!r}, which matches no layer; "
                 f"{closest(pattern, structure.n_positions)}"
             )
-        found += _of_layers(asked, f"budget[{pattern!r}]", pattern, model, structure)
+        found += _of_layers(asked, f"budget[{pattern!r}]", pattern, model, structure, times)
     return found
 
 
@@ -197,22 +272,30 @@ def _of_layers(
     pattern: str | None,
     model: nn.Module,
     structure: Structure,
+    times: LayerTimes | None,
 ) -> list[Constraint]:
     """Return the constraints of the layers that match a pattern; None stands for the model."""
     budgets = list(asked) if isinstance(asked, Sequence) else [asked]
     if not budgets or not all(isinstance(one, Budget) for one in budgets):
         raise InputError(
-            f"`{name}` must be one of Params, Macs, Units and Bytes, a list of them, or a dict "
-            f"from names of layers to one or a list of them, got {asked!r}; write l0.Params(0.1), "
-            "for example"
+            f"`{name}` must be one of Params, Macs, Units, Bytes and Latency, a list of them, or "
+            f"a dict from names of layers to one or a list of them, got {asked!r}; write "
+            "l0.Params(0.1), for example"
         )
     nouns = [one.noun for one in budgets]
     twice = sorted({noun for noun in nouns if nouns.count(noun) > 1})
     if twice:
         raise InputError(f"`{name}` names {first_few(twice)} more than once; keep the smallest")
     layers = None if pattern is None else matching(pattern, structure.n_positions)
-    costs = [CostModel(model, structure, one.measure, layers) for one in budgets]
+    costs = [CostModel(model, structure, _measure(one, times), layers) for one in budgets]
     return [
         Constraint(pattern, one, cost, one.limit(cost.total))
         for one, cost in zip(budgets, costs, strict=True)
     ]
+
+
+def _measure(budget: Budget, times: LayerTimes | None) -> Measure | LayerTimes:
+    if budget.measure != "microseconds":
+        return budget.measure
+    assert times is not None
+    return times

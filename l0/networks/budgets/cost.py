@@ -3,38 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from l0.networks.graph.layer_types import LayerType, arrays, module_at, owner_of
+from l0.networks.graph.layer_types import arrays, module_at, owner_of
 from l0.networks.graph.units import Structure, units_of_channels
 
 Measure = Literal["params", "macs", "units", "bytes"]
-
 
 #: The cost of a layer as a sum of products: for each set of sides, the cost of one channel of each.
 LayerCost = dict[tuple[str, ...], float]
 
 
+@dataclass(frozen=True)
+class LayerTimes:
+    """The time of a pass, which is a cost as the others are.
+
+    Attributes
+    ----------
+    layers : mapping of str to dict
+        For each layer that belongs to a group, its microseconds, with what depends on it.
+    rest : float
+        The microseconds of all else.
+    """
+
+    layers: Mapping[str, LayerCost]
+    rest: float
+
+
 def layer_cost(
-    module: nn.Module, layer_type: LayerType, measure: Measure, n_positions: float
+    model: nn.Module, structure: Structure, name: str, measure: Measure | LayerTimes
 ) -> LayerCost:
-    """Return the cost of one layer of a known type.
+    """Return the cost of one layer.
 
     Parameters
     ----------
-    module : nn.Module
-        A layer whose role is not "fixed", or the module that holds a loose parameter.
-    layer_type : LayerType
-        Its type.
-    measure : str
+    model : nn.Module
+        A model without gates.
+    structure : Structure
+        The types of its layers, and how often each is applied.
+    name : str
+        A layer whose role is not "fixed", or a loose parameter.
+    measure : str or LayerTimes
         "params" counts parameters, "bytes" the memory of parameters and buffers, and "macs" the
-        multiply-adds for one example.
-    n_positions : float
-        The number of positions of one example to which the layer is applied.
+        multiply-adds for one example. Times are looked up.
 
     Returns
     -------
@@ -42,18 +58,23 @@ def layer_cost(
         The cost holds for any number of channels, not only for the present one: it is the sum, over
         the keys, of the number times the numbers of channels of the sides in the key.
     """
+    if isinstance(measure, LayerTimes):
+        return measure.layers.get(name, {})
+    module, layer_type = module_at(model, name), structure.types[name]
     layout = layer_type.layout(module)
     assert layout is not None
     cost: LayerCost = {}
-    for name, tensor in arrays(module, layer_type):
-        if measure == "macs" and name not in layout.multiplied:
+    if measure == "macs" and name in structure.products:
+        cost["out",] = structure.products[name]
+    for array, tensor in arrays(module, layer_type):
+        if measure == "macs" and array not in layout.multiplied:
             continue
         if measure == "params" and not isinstance(tensor, nn.Parameter):
             continue
-        sides = sorted(side for side in layout.axes.get(name, ()) if side is not None)
+        sides = sorted(side for side in layout.axes.get(array, ()) if side is not None)
         if layout.role == "through":  # its outputs are its inputs
             sides = ["in"] * bool(sides)
-        each = _entry_cost(tensor, measure, n_positions) * tensor.numel()
+        each = _entry_cost(tensor, measure, structure.n_positions[name]) * tensor.numel()
         for side in sides:
             each /= layout.count(side)
         cost[tuple(sides)] = cost.get(tuple(sides), 0) + each
@@ -82,7 +103,8 @@ def count(model: nn.Module, measure: Measure, structure: Structure) -> int:
     Returns
     -------
     int
-        "macs" counts only linear layers, convolutions and recurrent layers.
+        "macs" counts linear layers, convolutions and recurrent layers, and products of two
+        activations.
     """
     if measure == "params":
         return sum(p.numel() for p in model.parameters())
@@ -95,6 +117,7 @@ def count(model: nn.Module, measure: Measure, structure: Structure) -> int:
         layout = structure.types[name].layout(module)
         assert layout is not None
         total += times * sum(getattr(*owner_of(module, w)).numel() for w in layout.multiplied)
+        total += structure.products.get(name, 0.0) * layout.n_out
     return round(total)
 
 
@@ -123,8 +146,8 @@ class CostModel:
         A model without gates.
     structure : Structure
         The units of the model, and how often its layers are applied.
-    measure : str
-        "params", "macs", "units" or "bytes".
+    measure : str or LayerTimes
+        "params", "macs", "units" or "bytes", or measured times.
     layers : set of str, optional
         The layers to count; the whole model by default.
 
@@ -139,7 +162,7 @@ class CostModel:
         self,
         model: nn.Module,
         structure: Structure,
-        measure: Measure,
+        measure: Measure | LayerTimes,
         layers: set[str] | None = None,
     ) -> None:
         groups = structure.groups
@@ -159,7 +182,8 @@ class CostModel:
                 for key, units in units_of_channels(model, groups).items()
                 if layers is None or key[0] in layers
             }
-            self._take_weights(model, structure, measure, layers)
+            if not isinstance(measure, LayerTimes):
+                self._take_weights(model, structure, measure, layers)
         number = {key: i for i, key in enumerate(sides)}
         self._units = torch.cat([_places([]).view(0, 2), *sides.values()])
         sizes = _places([len(units) for units in sides.values()])
@@ -167,11 +191,9 @@ class CostModel:
         linear = [0.0] * len(sides)
         pairs: list[tuple[int, int, float]] = []
         for name in dict.fromkeys(name for name, _ in sides):
-            module, layer_type = module_at(model, name), structure.types[name]
-            layout = layer_type.layout(module)
+            layout = structure.types[name].layout(module_at(model, name))
             assert layout is not None
-            times = structure.n_positions[name]
-            for key, each in layer_cost(module, layer_type, measure, times).items():
+            for key, each in layer_cost(model, structure, name, measure).items():
                 gated = [side for side in key if (name, side) in number]
                 whole = math.prod(layout.count(side) for side in key if side not in gated)
                 at = [number[name, side] for side in gated]
@@ -250,17 +272,18 @@ class CostModel:
 
     @staticmethod
     def _total(
-        model: nn.Module, structure: Structure, measure: Measure, layers: set[str] | None
+        model: nn.Module,
+        structure: Structure,
+        measure: Measure | LayerTimes,
+        layers: set[str] | None,
     ) -> float:
-        if layers is None:
+        if layers is None and not isinstance(measure, LayerTimes):
             return float(count(model, measure, structure))
-        total = 0.0
-        for name in layers & structure.n_positions.keys():
-            module, layer_type = module_at(model, name), structure.types[name]
-            layout = layer_type.layout(module)
+        total = measure.rest if isinstance(measure, LayerTimes) and layers is None else 0.0
+        for name in structure.n_positions:
+            layout = structure.types[name].layout(module_at(model, name))
             assert layout is not None
-            if layout.role != "fixed":
-                cost = layer_cost(module, layer_type, measure, structure.n_positions[name])
-                for key, each in cost.items():
+            if (layers is None or name in layers) and layout.role != "fixed":
+                for key, each in layer_cost(model, structure, name, measure).items():
                     total += each * math.prod(layout.count(side) for side in key)
         return total

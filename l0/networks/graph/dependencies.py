@@ -101,7 +101,8 @@ def _found(
     groups, left_out, stuck = graph.groups()
     left_out += [LeftOut(name, _NEVER_CALLED) for name in passes.never_called]
     left_out += _unknown(copy, types)
-    return Structure(groups, left_out, passes.n_positions, passes.types), stuck
+    structure = Structure(groups, left_out, passes.n_positions, passes.types, passes.products)
+    return structure, stuck
 
 
 class _Search:

@@ -15,6 +15,7 @@ from l0.networks.graph.draws import alike_draws
 from l0.networks.graph.known_types import type_of
 from l0.networks.graph.layer_types import LayerType
 from l0.networks.graph.loose import axes_of_channels, loose_tensors, loose_type
+from l0.networks.graph.products import products_of
 from l0.networks.graph.tape import Event, Tape
 from l0.networks.graph.tensors import tensors_in
 
@@ -34,6 +35,9 @@ class Passes:
     n_positions : dict of str to float
         For each of these layers, the number of positions of one example to which it is applied in
         evaluation mode, over all calls. The first axis of the first input counts the examples.
+    products : dict of str to float
+        For layers whose channels enter products of two activations, the multiply-adds of one of
+        their output channels in these products, for one example.
     never_called : list of str
         The layers of a known type that no pass called.
     """
@@ -42,6 +46,7 @@ class Passes:
     layouts: dict[str, ChannelLayout]
     types: dict[str, LayerType]
     n_positions: dict[str, float]
+    products: dict[str, float]
     never_called: list[str]
 
 
@@ -111,10 +116,12 @@ def recorded(
         pass
     called = {name for one in tapes for name in one.calls}
     n_positions = {name: 0.0 for name in layouts if name in called}
+    n_examples = shape[0] if shape else 1
     for name, places in tape.calls.items():
         for i in places:
             n = _n_positions(model.get_submodule(name), types[name], tape.events[i], shape)
-            n_positions[name] += n / (shape[0] if shape else 1)
+            n_positions[name] += n / n_examples
+    products = {name: n / n_examples for name, n in products_of(tape).items()}
     never_called = [n for n in layouts if n not in n_positions and not _inside(n, layouts)]
     used = {name: types[name] for name in n_positions}
     for name, axis in axes_of_channels(tapes, loose, loose_parameters or {}).items():
@@ -125,7 +132,8 @@ def recorded(
         for one in tapes:
             if one.reads(loose[name]):
                 one.add_source(name)
-    return Passes(tapes, {n: layouts[n] for n in n_positions}, used, n_positions, never_called)
+    described = {name: layouts[name] for name in n_positions}
+    return Passes(tapes, described, used, n_positions, products, never_called)
 
 
 def types_of(model: nn.Module, others: Iterable[LayerType] = ()) -> dict[str, LayerType]:

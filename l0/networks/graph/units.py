@@ -228,12 +228,17 @@ class Structure:
         applied: positions of a sequence or of an image, added over all calls of the layer.
     types : dict of str to LayerType
         The types of these layers.
+    products : dict of str to float
+        For layers whose channels enter products of two activations, as those of queries and values
+        do in attention, the multiply-adds of one of their output channels in these products, for
+        one example.
     """
 
     groups: list[UnitGroup]
     left_out: list[LeftOut]
     n_positions: dict[str, float]
     types: dict[str, LayerType]
+    products: dict[str, float]
 
     @property
     def layers(self) -> list[str]:

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from l0.networks.budgets.budgets import Constraint
+from l0.networks.budgets.budgets import Constraint, Latency
 from l0.networks.budgets.cost import CostModel, Measure
 from l0.networks.budgets.multiplier import Multiplier
 from l0.networks.gates.gate_vector import GateVector
 from l0.networks.graph.units import Structure
 from l0.networks.pruning.compact import compacted
-from l0.networks.report.latency import milliseconds
 from l0.networks.report.report import BudgetRow, Change, GroupRow, LayerRow, Report
+from l0.networks.timing.stopwatch import milliseconds
 
 #: The report warns while running statistics keep more than this share of what they held under a
 #: price. Ours: variances were seen to fall by a factor of 10,000 while gates shrank before a norm.
@@ -28,6 +28,9 @@ _STILL, _STILL_STEPS = 0.01, 200
 
 #: A budget is overshot if the model costs less than this share of it. Ours.
 _OVERSHOT = 0.8
+
+#: A time is untrue if a measurement differs from it by more than this share. Ours.
+_UNTRUE = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +131,7 @@ def build_report(state: TrainingState, latency: bool) -> Report:
         layers,
         list(structure.left_out),
         deepcopy(state.history),
-        _warnings(state, budgets),
+        _warnings(state, budgets) + _untrue_times(state, budgets, totals.get("milliseconds")),
     )
 
 
@@ -166,6 +169,24 @@ def _warnings(state: TrainingState, budgets: list[BudgetRow]) -> list[str]:
         if steps and row.change.after < _OVERSHOT * min(row.limit, row.change.before)
     ]
     return found
+
+
+def _untrue_times(
+    state: TrainingState, budgets: list[BudgetRow], measured: Change | None
+) -> list[str]:
+    """Warn if the compact model takes another time than a budget of time counts with."""
+    if measured is None:
+        return []
+    found = 1000 * measured.after
+    return [
+        f"the compact model takes {found:,.0f} microseconds, where "
+        f"{budgets[i].change.after:,.0f} were counted from the times of layers; if the machine was "
+        "busy, measure again with report(), or make the gates anew, which times the layers again"
+        for i, constraint in enumerate(state.constraints)
+        if isinstance(constraint.budget, Latency)
+        and constraint.pattern is None
+        and abs(found / budgets[i].change.after - 1) > _UNTRUE
+    ]
 
 
 def _statistics_lag(state: TrainingState) -> bool:

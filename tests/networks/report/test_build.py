@@ -1,9 +1,10 @@
 """What the report counts, and when it warns."""
 
+import pytest
 import torch
 from torch import nn
 
-from l0.networks import Macs, Params, sparsify
+from l0.networks import Latency, Macs, Params, sparsify
 from l0.networks.report import build
 from tests.networks.training import make, measured, train
 
@@ -70,3 +71,13 @@ def test_time_is_measured_where_the_model_is_now(monkeypatch):
     timed.clear()
     sparsifier.report()
     assert [given["input"].device.type for given in timed] == ["meta", "meta"]
+
+
+@pytest.mark.parametrize(("factor", "warns"), [(1, False), (1.5, True), (0.5, True)])
+def test_a_time_that_differs_from_the_counted_one_is_said(factor, warns, monkeypatch):
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 8))
+    sparsifier = sparsify(model, torch.zeros(64, 64), Latency(0.9))
+    counted = sparsifier.report(latency=False).budgets[0].change.after
+    monkeypatch.setattr(build, "milliseconds", lambda *_: factor * counted / 1000)
+    said = any("microseconds, where" in text for text in sparsifier.report().warnings)
+    assert said == warns

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from l0.networks.report import latency
+from l0.networks.timing import stopwatch
 
 
 class Takes(nn.Module):
@@ -15,7 +15,7 @@ class Takes(nn.Module):
     def __init__(self, monkeypatch, first, later):
         super().__init__()
         self.seconds, self.now, self.calls, self.states = (first, later), 0.0, 0, set()
-        monkeypatch.setattr(latency, "time", SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(stopwatch, "time", SimpleNamespace(perf_counter=lambda: self.now))
 
     def forward(self, x):
         self.now += self.seconds[min(self.calls, 1)]
@@ -26,18 +26,18 @@ class Takes(nn.Module):
 
 def test_the_first_pass_does_not_count(monkeypatch):
     model = Takes(monkeypatch, first=0.5, later=0.25)
-    assert latency.milliseconds(model, torch.ones(1)) == 250
+    assert stopwatch.milliseconds(model, torch.ones(1)) == 250
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0.25, 4), (2**-6, 13), (0.0, 200)])
 def test_slow_models_run_a_few_times_and_quick_models_many_times(seconds, calls, monkeypatch):
     model = Takes(monkeypatch, seconds, seconds)
-    latency.milliseconds(model, torch.ones(1))
+    stopwatch.milliseconds(model, torch.ones(1))
     assert model.calls == calls
 
 
 @pytest.mark.parametrize("inputs", [torch.ones(1), (torch.ones(1),), {"x": torch.ones(1)}])
 def test_passes_run_in_evaluation_mode_and_without_gradients(inputs, monkeypatch):
     model = Takes(monkeypatch, 0.25, 0.25)
-    latency.milliseconds(model, inputs)
+    stopwatch.milliseconds(model, inputs)
     assert model.states == {(False, False)}

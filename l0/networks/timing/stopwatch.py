@@ -1,4 +1,4 @@
-"""The time that a model takes."""
+"""The time of a pass of a model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,12 @@ def milliseconds(model: nn.Module, example_inputs: Any) -> float:
     while len(times) < 4 or (len(times) < 200 and time.perf_counter() - start < 0.2):
         before = time.perf_counter()
         call(model, example_inputs)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        synchronize()
         times.append(1000 * (time.perf_counter() - before))
     return statistics.median(times[1:])
+
+
+def synchronize() -> None:
+    """Wait for the work that a device still has to do."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -1,0 +1,1 @@
+"""Time the layers of a model at several widths."""
