@@ -1,6 +1,7 @@
 """A model made, trained for a few steps, and measured: what tests of several rooms need."""
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from l0.networks import Bytes, Macs, Params, Units
@@ -39,6 +40,7 @@ def measured(small, inputs, measure):
     if measure == "bytes":
         tensors = [*small.parameters(), *small.buffers()]
         return sum(t.numel() * t.element_size() for t in tensors)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    # PyTorch counts no fused attention.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         small.eval()(inputs)
     return counter.get_total_flops() / 2 / len(inputs)

@@ -4,14 +4,12 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 import l0
 from l0.networks.budgets.cost import count
 from l0.networks.graph.passes import recorded
-from l0.networks.graph.tensors import call
 from tests.networks.nets import NETS
+from tests.networks.training import measured
 
 
 class Grouped(nn.Module):
@@ -47,13 +45,6 @@ MODELS = {
 }
 
 
-def multiply_adds(model, inputs):
-    model.eval()
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        call(model, inputs)
-    return counter.get_total_flops() / 2
-
-
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_the_multiply_adds_are_those_that_pytorch_counts(name, share):
@@ -66,7 +57,7 @@ def test_the_multiply_adds_are_those_that_pytorch_counts(name, share):
         assert sparsifier.structure.products
         small = sparsifier.compact()
         counted = count(small, "macs", sparsifier.structure)
-        assert counted == multiply_adds(small, inputs) / len(inputs)
+        assert counted == measured(small, inputs, "macs")
     finally:
         torch.backends.mha.set_fastpath_enabled(fastpath)
     cost, gates = sparsifier.constraints[0].cost, sparsifier.gates
