@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -86,15 +87,23 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
             )
         return Rows(x, y, weights)
 
-    def _choose(
-        self, rows: Rows, loss_of: LossOf, l2: float | None, nonnegative: bool = False
-    ) -> Choice:
-        """Read the arguments, choose columns, and set the attributes that no loss changes."""
-        question = self._question(rows, loss_of, l2, nonnegative)
+    @abstractmethod
+    def _asked(
+        self, x: Any, y: Any, sample_weight: ArrayLike | None = None
+    ) -> tuple[Rows, Question]:
+        """Check what `fit` is passed, and return the rows and what is asked of them."""
+
+    def _choose(self, rows: Rows, question: Question, groups: ArrayLike | None) -> Choice:
+        """Choose columns, and set the attributes that no loss changes."""
         splits = None
         if self.cv is not None:
             splits = held_out(
-                self.cv, rows, question, hasattr(self, "classes_"), self.one_standard_error
+                self.cv, rows, question, hasattr(self, "classes_"), self.one_standard_error, groups
+            )
+        elif groups is not None:
+            raise InputError(
+                "`groups` of `fit` are groups of rows for a splitter, but `cv` is None; pass `cv`, "
+                "or groups of columns to the estimator itself"
             )
         choice = choose(rows.counting(), question, splits, stacklevel=4)
         found = sorted(choice.models)
@@ -108,13 +117,14 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
                 [splits.losses[size - splits.smallest] for size in found]
             )
         self.swap_gap_, self.l2_ = choice.gap, choice.l2
+        self._spreads = choice.standardised.scale[chosen.columns]
         self.coefs_path_ = np.array([model.coefficients for model in models])
         self.intercepts_path_ = np.array([model.intercept for model in models])
         self._sizes, self._size = found, choice.size
         return choice
 
     def _question(
-        self, rows: Rows, loss_of: LossOf, l2: float | None, nonnegative: bool
+        self, rows: Rows, loss_of: LossOf, l2: float | None, nonnegative: bool = False
     ) -> Question:
         """Check the arguments that say which columns, and how many."""
         centre = flag(self.fit_intercept, "fit_intercept")

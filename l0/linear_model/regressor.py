@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from l0.common.errors import InputError, closest, first_few
 from l0.common.validation import flag
 from l0.linear_model.base import SparseLinearModel
+from l0.linear_model.choice import Question
 from l0.linear_model.design import CONSTANT
 from l0.linear_model.losses import HuberLoss, Loss, PoissonLoss, SquaredLoss
 from l0.linear_model.rows import ACCEPTED, Rows, check_kinds
@@ -201,7 +202,14 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         tags.target_tags.positive_only = self.loss == "poisson"
         return tags
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> L0Regressor:
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+    ) -> L0Regressor:
         """Choose columns and fit them.
 
         Parameters
@@ -210,6 +218,9 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         y : array, shape (n,), or (n, number of outcomes) with the squared loss
         sample_weight : array, shape (n,), optional
             How many rows each row stands for.
+        groups : array, shape (n,), optional
+            The group of each row, for a splitter in `cv` that keeps groups together, such as
+            `GroupKFold`. (Groups of columns are an argument of the estimator.)
 
         Returns
         -------
@@ -221,24 +232,11 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         ValueError
             If `X` or `y` has NaN, if shapes do not match, or if an argument is out of its range.
         """
-        if self.loss not in list(LOSSES):  # a list, because `loss` may be unhashable
-            raise InputError(f"`loss` {self.loss!r} is not known; {closest(self.loss, LOSSES)}")
-        several = self._takes_several()
-        check_kinds(X, y, several)
-        X, y = validate_data(
-            self, X, y, **ACCEPTED, y_numeric=True, multi_output=several, ensure_min_samples=2
-        )
-        rows = self._rows(X, self._checked_outcome(y), sample_weight)
-        shift, unit = self._location(rows.counting())
-        l2 = RIDGE if self.l2 is None and self.loss != "squared" else self.l2
-        self._choose(
-            Rows(rows.x, (rows.y - shift) / unit, rows.weights),
-            LOSSES[self.loss],
-            l2,
-            self.nonnegative,
-        )
-        self.coefs_path_ = (self.coefs_path_ * np.reshape(unit, (-1, 1))).astype(X.dtype)
-        self.intercepts_path_ = self.intercepts_path_ * unit + shift
+        rows, question = self._asked(X, y, sample_weight)
+        self._choose(rows, question, groups)
+        dtype, unit = rows.x.dtype, self._unit
+        self.coefs_path_ = (self.coefs_path_ * np.reshape(unit, (-1, 1))).astype(dtype)
+        self.intercepts_path_ = self.intercepts_path_ * unit + self._shift
         if rows.y.ndim == 1:
             self.coefs_path_, self.intercepts_path_ = (
                 self.coefs_path_[:, 0],
@@ -247,7 +245,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         place = self._sizes.index(self._size)
         self.coef_ = self.coefs_path_[place].copy()
         intercept = self.intercepts_path_[place]
-        self.intercept_ = float(intercept) if rows.y.ndim == 1 else intercept.astype(X.dtype)
+        self.intercept_ = float(intercept) if rows.y.ndim == 1 else intercept.astype(dtype)
         return self
 
     def predict(self, X: Any) -> NDArray[np.floating[Any]]:
@@ -301,6 +299,22 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         if self.loss != "poisson":
             return float(super().score(X, y, sample_weight))
         return float(d2_tweedie_score(y, self.predict(X), sample_weight=sample_weight, power=1))
+
+    def _asked(
+        self, x: Any, y: Any, sample_weight: ArrayLike | None = None
+    ) -> tuple[Rows, Question]:
+        if self.loss not in list(LOSSES):  # a list, because `loss` may be unhashable
+            raise InputError(f"`loss` {self.loss!r} is not known; {closest(self.loss, LOSSES)}")
+        several = self._takes_several()
+        check_kinds(x, y, several)
+        x, y = validate_data(
+            self, x, y, **ACCEPTED, y_numeric=True, multi_output=several, ensure_min_samples=2
+        )
+        rows = self._rows(x, self._checked_outcome(y), sample_weight)
+        self._shift, self._unit = self._location(rows.counting())
+        l2 = RIDGE if self.l2 is None and self.loss != "squared" else self.l2
+        rows = Rows(rows.x, (rows.y - self._shift) / self._unit, rows.weights)
+        return rows, self._question(rows, LOSSES[self.loss], l2, self.nonnegative)
 
     def _takes_several(self) -> bool:
         """Whether y may have several columns."""

@@ -100,7 +100,14 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> L0Selector:
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+    ) -> L0Selector:
         """Choose columns.
 
         Parameters
@@ -109,6 +116,9 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         y : array, shape (n,), or (n, number of outcomes) with the squared loss
         sample_weight : array, shape (n,), optional
             How many rows each row stands for.
+        groups : array, shape (n,), optional
+            The group of each row, for a splitter in `cv` that keeps groups together, such as
+            `GroupKFold`. (Groups of columns are an argument of the estimator.)
 
         Returns
         -------
@@ -137,7 +147,7 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
                     '`nonnegative` needs `loss="squared"`, but `y` has classes; leave it out'
                 )
             del settings["loss"], settings["nonnegative"]
-        self.estimator_ = ESTIMATORS[loss](**settings).fit(X, y, sample_weight)
+        self.estimator_ = ESTIMATORS[loss](**settings).fit(X, y, sample_weight, groups=groups)
         return self
 
     def _get_support_mask(self) -> NDArray[np.bool_]:
