@@ -90,7 +90,7 @@ class PairSwap:
         none = np.empty(0, np.int64)
         if not len(self.outs) or not len(self.pairs):
             return -np.inf, none, none
-        gains = self._gains()
+        gains = self.gains()
         out, new = divmod(int(gains.argmax()), gains.shape[1])
         # A ridge hides that the second column is a sum of the first and of those that stay.
         others = np.append(np.delete(self.swap.chosen, self.outs[out]), self.pairs[new, 0])
@@ -99,7 +99,7 @@ class PairSwap:
             return -np.inf, none, none
         return float(gains[out, new]), self.outs[out], self.pairs[new]
 
-    def _gains(self) -> Matrix:
+    def gains(self) -> Matrix:
         """The gain of each exchange, (pairs of chosen columns, pairs of others)."""
         swap, outs = self.swap, self.outs
         inside = swap.inverse[outs[:, :, None], outs[:, None, :]]
