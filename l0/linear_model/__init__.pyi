@@ -4,3 +4,5 @@ from .next_best import Alternatives as Alternatives
 from .next_best import alternatives as alternatives
 from .regressor import L0Regressor as L0Regressor
 from .selector import L0Selector as L0Selector
+from .stability import StabilitySelection as StabilitySelection
+from .stability import stability_selection as stability_selection
