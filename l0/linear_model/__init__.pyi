@@ -1,5 +1,7 @@
 from .classifier import L0Classifier as L0Classifier
 from .cox import L0Cox as L0Cox
+from .held_out_inference import SplitInference as SplitInference
+from .held_out_inference import split_inference as split_inference
 from .next_best import Alternatives as Alternatives
 from .next_best import alternatives as alternatives
 from .regressor import L0Regressor as L0Regressor
