@@ -14,10 +14,12 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from l0.common.errors import InputError
 from l0.common.validation import flag, not_negative, whole_number
+from l0.data.tables import Kind
 from l0.linear_model.choice import Choice, LossOf, Question, choose
 from l0.linear_model.held_out import held_out
 from l0.linear_model.path_plot import draw_path
 from l0.linear_model.rows import Rows
+from l0.linear_model.summary import summary_of
 from l0.linear_model.units import checked_size, group_members, kept_units, largest_size
 
 #: The criterion that chooses the number of columns by default.
@@ -74,6 +76,27 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         return draw_path(self, path)
+
+    def summary(self, kind: Kind | None = None) -> Any:
+        """Return a row for each chosen column; for each outcome or class where there are several.
+
+        Parameters
+        ----------
+        kind : {"pandas", "polars", "pyarrow"}, optional
+            By default pandas, or pyarrow where pandas is not installed.
+
+        Returns
+        -------
+        pandas.DataFrame, polars.DataFrame or pyarrow.Table
+            The columns `feature` (a name, or a position where `X` has no names), `group` (with
+            `groups`: the first column of the group), `must_keep`, `outcome` (the position of an
+            outcome, or the label of a class; only where there are several), `coefficient`, and
+            `per_standard_deviation`: the coefficient times the standard deviation of the column
+            (without an intercept, the root of its mean square), by which columns on different
+            scales are compared.
+        """
+        check_is_fitted(self)
+        return summary_of(self, kind)
 
     def _rows(self, x: Any, y: NDArray[Any], sample_weight: ArrayLike | None) -> Rows:
         """Join the rows and their checked weights."""

@@ -24,7 +24,7 @@ MOVES = 1e-3
 ALONE = 1e-9
 #: Counts are said to vary more than a Poisson variable from this ratio on, and only if it is this
 #: many standard errors above 1.
-OVERDISPERSED, CLEAR = 1.2, 3
+OVERDISPERSED, CLEAR = 1.2, 4
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,9 @@ def _warn_of_dispersion(loss: PoissonLoss, scores: Matrix, n_coefficients: int) 
     # Weights may count rows or be exposures: with the larger number of rows, neither warns wrongly.
     degrees = max(loss.n, len(expected)) - n_coefficients
     ratio = pearson / degrees
-    if ratio > max(OVERDISPERSED, 1 + CLEAR * np.sqrt(2 / degrees)):
+    # The square of a Poisson variable's standardised error has the variance 2 + 1 / mean.
+    spread = np.sqrt(np.sum(2 + 1 / (loss.n * loss.weights * expected))) / degrees
+    if ratio > max(OVERDISPERSED, 1 + CLEAR * spread):
         warnings.warn(
             f"the held-out counts vary {ratio:.3g} times as much as a Poisson variable, so that "
             f"the standard errors are too small by a factor of about {np.sqrt(ratio):.2g}",

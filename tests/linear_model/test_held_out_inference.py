@@ -31,7 +31,9 @@ def covered(kind, runs, level=0.9, **options):
     """The share of intervals that cover the coefficients of the model that was chosen."""
     inside = []
     for seed in range(runs):
-        found = split_inference(*drawn(kind, seed), level=level, random_state=seed, **options)
+        found = split_inference(
+            *drawn(kind, seed), level=level, random_state=1000 + seed, **options
+        )
         if not {0, 1} <= set(found.support.tolist()):
             continue  # then the model of the choice has other coefficients than `TRUTH`
         truth = TRUTH[found.support]
