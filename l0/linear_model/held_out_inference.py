@@ -45,8 +45,10 @@ class SplitInference:
         neither.
     level : float
         The level of the intervals.
-    statement : str
-        What the intervals are about.
+    names : list
+        The names of all columns, or their positions.
+    outcomes : list or None
+        What the rows of the coefficients are about, where there are several.
 
     Examples
     --------

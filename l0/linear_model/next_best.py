@@ -107,7 +107,7 @@ def alternatives(
     The subsets have as many columns (or groups) as the choice, and contain the columns of
     `must_keep`. They are those to which exchanges lead: of one column for another, from the choice
     and from the best subsets found, and with the squared loss of two chosen columns for pairs of
-    close ones (see :attr:`Alternatives.coverage`). That is quick, but no proof: a subset that
+    close ones (see `Alternatives.coverage`). That is quick, but no proof: a subset that
     differs in several columns may be better than all of them.
 
     A small cost says that the data hardly prefer the choice. It is no test: the choice and its

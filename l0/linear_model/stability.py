@@ -35,13 +35,6 @@ class StabilitySelection:
         The share of the halves in which each column is chosen.
     threshold : float
         The share from which on a column is stable.
-    support : ndarray of int64
-        The positions of the stable columns, ascending.
-    bound : float
-        At most so many columns (or groups) of low selection probability are stable, in
-        expectation.
-    unimodal_bound : float
-        The same, under a further assumption; NaN where that bound does not hold.
     n_pairs : int
         B, the number of pairs of halves.
     n_chosen : float
@@ -83,12 +76,15 @@ class StabilitySelection:
 
     @property
     def bound(self) -> float:
-        """The bound that needs no further assumption, at `threshold`."""
+        """At most so many columns (or groups) of low selection probability are stable, on average.
+
+        This is the bound without a further assumption, at `threshold`.
+        """
         return self.bounds(self.threshold)[0]
 
     @property
     def unimodal_bound(self) -> float:
-        """The bound for unimodal shares, at `threshold`."""
+        """The same under the assumption of unimodal shares; NaN where that bound does not hold."""
         return self.bounds(self.threshold)[1]
 
     def bounds(self, threshold: float) -> tuple[float, float]:
