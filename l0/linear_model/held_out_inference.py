@@ -211,7 +211,7 @@ def split_inference(
     choosing, held = parts.split(share, generator)
     try:
         model = parts.fitted(choosing)
-    except InputError as error:
+    except ValueError as error:
         raise InputError(f"in the rows that choose the columns: {error}") from error
     support = model.support_
     names = list(feature_names(asker))

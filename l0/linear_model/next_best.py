@@ -24,7 +24,7 @@ from l0.linear_model.neighbours import FITTED, Neighbours, neighbours
 from l0.linear_model.problem import Problem
 
 #: Coefficients of a second fit to the same rows differ by less than this share.
-SAME = 1e-2
+SAME = 1e-3
 
 
 @dataclass(frozen=True)

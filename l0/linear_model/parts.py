@@ -38,7 +38,7 @@ class Parts:
     Raises
     ------
     InputError
-        If `cv` of the estimator lists its folds, or if a class has one row only.
+        If `cv` of the estimator lists its folds, or if a class has one row only, or `y` one event.
     """
 
     def __init__(
@@ -68,13 +68,18 @@ class Parts:
     def _strata(self, rows: Rows) -> list[Positions]:
         """Return the rows of each class, or with an event and without; else all rows."""
         counting = np.flatnonzero(rows.weights)
-        if isinstance(self.estimator, L0Classifier):
-            kinds = rows.y
-        elif isinstance(self.estimator, L0Cox):
-            kinds = rows.y[:, 1]
-        else:
+        if isinstance(self.estimator, L0Cox):
+            event = rows.y[counting, 1] == 1
+            if event.sum() == 1:
+                raise InputError(
+                    "`y` has one event only, so that a part of the rows would have none; pass rows "
+                    "with more"
+                )
+            return [counting[event], counting[~event]]
+        if not isinstance(self.estimator, L0Classifier):
             return [counting]
-        found = [counting[kinds[counting] == kind] for kind in np.unique(kinds[counting])]
+        codes = rows.y[counting]
+        found = [counting[codes == code] for code in np.unique(codes)]
         if few := [self.y[each[0]].item() for each in found if len(each) < 2]:
             raise InputError(
                 f"`y` has one row only of {first_few(few)}, so that a part of the rows would lack "
@@ -96,7 +101,7 @@ class Parts:
         first, second = [], []
         for rows in self.strata:
             drawn = generator.permutation(rows)
-            size = min(max(round(share * len(rows)), 1), len(rows) - 1)
+            size = max(min(max(round(share * len(rows)), 1), len(rows) - 1), 0)
             first.append(drawn[:size])
             second.append(drawn[size:])
         return np.sort(np.concatenate(first)), np.sort(np.concatenate(second))

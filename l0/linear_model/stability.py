@@ -276,7 +276,7 @@ def _choice(parts: Parts, rows: Positions) -> tuple[Positions, str]:
         warnings.simplefilter("always")
         try:
             support = parts.fitted(rows).support_
-        except InputError as error:
+        except ValueError as error:
             raise InputError(f"in a half of the rows: {error}") from error
     return support, str(caught[0].message) if caught else ""
 

@@ -199,7 +199,7 @@ def likelihood(columns: Columns, loss: Loss) -> Estimates:
         )
     if isinstance(loss, PoissonLoss):
         _warn_of_dispersion(loss, columns.z @ theta, m)
-    errors = np.sqrt(np.diag(inverse)).reshape(-1, m)
+    errors = np.sqrt(np.diag(inverse)).reshape(theta.T.shape)
     return Estimates(
         theta.T[:, columns.first :] / columns.scale,
         errors[:, columns.first :] / columns.scale,

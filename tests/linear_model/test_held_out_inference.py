@@ -100,8 +100,15 @@ def test_names_classes_and_what_is_said():
 
 def test_no_chosen_column_has_no_interval():
     x, _, _ = planted(0, n=60, p=5)
-    found = split_inference(L0Regressor(0), x, x[:, 0])
-    assert len(found.to_frame("pyarrow")) == 0
+    times = np.column_stack([np.exp(x[:, 0]), np.ones(60)])
+    for estimator, y in (
+        (L0Regressor(0), x[:, 0]),
+        (L0Regressor(0, fit_intercept=False), x[:, :2]),
+        (L0Classifier(0), x[:, 0] > 0),
+        (L0Classifier(0), np.arange(60) % 3),
+        (L0Cox(0), times),
+    ):
+        assert len(split_inference(estimator, x, y).to_frame("pyarrow")) == 0
 
 
 def test_what_has_no_intervals_is_refused():

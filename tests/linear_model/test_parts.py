@@ -70,3 +70,9 @@ def test_folds_of_all_rows_and_a_single_row_of_a_class_are_refused():
     labels = np.array(["a"] * 20 + ["b"] * 19 + ["c"])
     with pytest.raises(InputError, match="`y` has one row only of 'c'"):
         parts(L0Classifier(), x, labels)
+    times = np.column_stack([np.arange(40.0), np.arange(40) == 3])
+    with pytest.raises(InputError, match="`y` has one event only"):
+        parts(L0Cox(), x, times)
+    times[:, 1] = 1 - times[:, 1]  # one row is censored, and may be in any part
+    few, rest = parts(L0Cox(), x, times).split(0.5, np.random.default_rng(0))
+    assert sorted([*few, *rest]) == list(range(40))
