@@ -87,10 +87,15 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         return Rows(x, y, weights)
 
     def _choose(
-        self, rows: Rows, loss_of: LossOf, l2: float | None, nonnegative: bool = False
+        self,
+        rows: Rows,
+        loss_of: LossOf,
+        l2: float | None,
+        nonnegative: bool = False,
+        certify: float | None = None,
     ) -> Choice:
         """Read the arguments, choose columns, and set the attributes that no loss changes."""
-        question = self._question(rows, loss_of, l2, nonnegative)
+        question = self._question(rows, loss_of, l2, nonnegative, certify)
         splits = None
         if self.cv is not None:
             splits = held_out(
@@ -108,13 +113,22 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
                 [splits.losses[size - splits.smallest] for size in found]
             )
         self.swap_gap_, self.l2_ = choice.gap, choice.l2
+        if choice.optimality_gap is not None:
+            self.optimality_gap_ = choice.optimality_gap
+        elif hasattr(self, "optimality_gap_"):
+            del self.optimality_gap_  # of an earlier fit
         self.coefs_path_ = np.array([model.coefficients for model in models])
         self.intercepts_path_ = np.array([model.intercept for model in models])
         self._sizes, self._size = found, choice.size
         return choice
 
     def _question(
-        self, rows: Rows, loss_of: LossOf, l2: float | None, nonnegative: bool
+        self,
+        rows: Rows,
+        loss_of: LossOf,
+        l2: float | None,
+        nonnegative: bool,
+        certify: float | None,
     ) -> Question:
         """Check the arguments that say which columns, and how many."""
         centre = flag(self.fit_intercept, "fit_intercept")
@@ -153,6 +167,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
             centre=centre,
             l2=l2,
             nonnegative=nonnegative,
+            certify=certify,
         )
 
     def _place(self, n_features: Any) -> int:

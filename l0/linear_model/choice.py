@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from l0.common.blas_threads import one_thread
 from l0.common.errors import InputError
+from l0.linear_model.certificate.certify import certify
 from l0.linear_model.criteria import penalty
 from l0.linear_model.curved import CurvedProblem
 from l0.linear_model.design import Positions, Standardised, standardised_design
@@ -54,6 +55,8 @@ class Question:
     l2 : float or None
         The ridge; None where it is estimated.
     nonnegative : bool
+    certify : float or None
+        The seconds for a bound on what the best choice would gain; None without one.
     """
 
     loss_of: LossOf
@@ -65,6 +68,7 @@ class Question:
     centre: bool
     l2: float | None
     nonnegative: bool = False
+    certify: float | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,8 @@ class Choice:
         The ridge of the choice.
     gap : float
         What the best swap gains, as a share of the sum of squares of the outcome.
+    optimality_gap : float or None
+        The most that any other choice of the size gains, in the same way, if that was asked.
     standardised : Standardised
     loss : Loss
     """
@@ -196,6 +202,7 @@ class Choice:
     costs: dict[int, float]
     l2: float
     gap: float
+    optimality_gap: float | None
     standardised: Standardised
     loss: Loss
 
@@ -252,7 +259,11 @@ def choose(
         problem = stated.shrunk(path, size)
         last = Search(problem, [size], known=path)
         last.harder(size)
-        chosen = last.finish(size)
+        chosen, most = last.finish(size), None
+        if question.certify is not None:
+            certificate = certify(problem, chosen, question.certify)
+            chosen, last.value[size] = certificate.chosen, certificate.explained
+            most = certificate.bound - certificate.explained
     if question.criterion is None and held_out is None:
         costs = stated.costs(last)
         if size < question.sizes[-1]:
@@ -268,8 +279,16 @@ def choose(
     }
     models[size] = stated.model(problem, chosen)
     gap, total = problem.swap_from(chosen).best_swap()[0], problem.statistics.total
-    gap = gap / total if total > 0 and gap > -np.inf else 0.0
-    return Choice(size, models, costs, problem.statistics.l2, gap, stated.standardised, stated.loss)
+    return Choice(
+        size,
+        models,
+        costs,
+        problem.statistics.l2,
+        gap / total if total > 0 and gap > -np.inf else 0.0,
+        most / total if most is not None and total > 0 else most,
+        stated.standardised,
+        stated.loss,
+    )
 
 
 def _best_size(

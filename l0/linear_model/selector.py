@@ -46,6 +46,8 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         too, with a warning: pass `loss` to say what they are.
     criterion, cv, one_standard_error, max_features, fit_intercept, groups, must_keep, nonnegative
         As in `L0Regressor`; `nonnegative` only for the loss "squared".
+    certify, certify_seconds
+        As in `L0Regressor`; only for the loss "squared".
     l2 : float, optional
         As in that estimator. None is its default.
 
@@ -80,6 +82,8 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
         nonnegative: bool = False,
+        certify: bool = False,
+        certify_seconds: float = 60.0,
     ) -> None:
         self.n_features = n_features
         self.loss = loss
@@ -92,6 +96,8 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         self.groups = groups
         self.must_keep = must_keep
         self.nonnegative = nonnegative
+        self.certify = certify
+        self.certify_seconds = certify_seconds
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -132,11 +138,13 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         }
         settings["loss"] = loss
         if loss == "logistic":
-            if flag(self.nonnegative, "nonnegative"):
-                raise InputError(
-                    '`nonnegative` needs `loss="squared"`, but `y` has classes; leave it out'
-                )
-            del settings["loss"], settings["nonnegative"]
+            for name in ("nonnegative", "certify"):
+                if flag(settings[name], name):
+                    raise InputError(
+                        f'`{name}` needs `loss="squared"`, but `y` has classes; leave it out'
+                    )
+            for name in ("loss", "nonnegative", "certify", "certify_seconds"):
+                del settings[name]
         self.estimator_ = ESTIMATORS[loss](**settings).fit(X, y, sample_weight)
         return self
 
