@@ -15,12 +15,14 @@ from l0.common.errors import InputError
 from l0.common.validation import flag, not_negative, whole_number
 from l0.linear_model.choice import Choice, LossOf, Question, choose
 from l0.linear_model.held_out import held_out
+from l0.linear_model.limits import Limits
 from l0.linear_model.path_plot import draw_path
 from l0.linear_model.rows import Rows
 from l0.linear_model.units import checked_size, group_members, kept_units, largest_size
 
 #: The criterion that chooses the number of columns by default.
 DEFAULT_CRITERION = "gicc"
+NO_LIMITS = Limits()
 
 
 class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
@@ -91,11 +93,11 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         rows: Rows,
         loss_of: LossOf,
         l2: float | None,
-        nonnegative: bool = False,
+        limits: Limits = NO_LIMITS,
         certify: float | None = None,
     ) -> Choice:
         """Read the arguments, choose columns, and set the attributes that no loss changes."""
-        question = self._question(rows, loss_of, l2, nonnegative, certify)
+        question = self._question(rows, loss_of, l2, limits, certify)
         splits = None
         if self.cv is not None:
             splits = held_out(
@@ -127,7 +129,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         rows: Rows,
         loss_of: LossOf,
         l2: float | None,
-        nonnegative: bool,
+        limits: Limits,
         certify: float | None,
     ) -> Question:
         """Check the arguments that say which columns, and how many."""
@@ -166,7 +168,8 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
             patient=self.n_features is self.cv is self.max_features is None,
             centre=centre,
             l2=l2,
-            nonnegative=nonnegative,
+            bounds=limits.bounds(names, p),
+            exclusive=limits.exclusive(names, p, members, kept),
             certify=certify,
         )
 

@@ -16,6 +16,7 @@ from l0.linear_model.certificate.certify import certify
 from l0.linear_model.criteria import penalty
 from l0.linear_model.curved import CurvedProblem
 from l0.linear_model.design import Positions, Standardised, standardised_design
+from l0.linear_model.exclusive_swap import Exclusive
 from l0.linear_model.group_swap import Groups
 from l0.linear_model.losses import Loss, Point
 from l0.linear_model.models import fitted
@@ -24,7 +25,7 @@ from l0.linear_model.problem import Problem
 from l0.linear_model.rows import Model, Rows
 from l0.linear_model.search import Search
 from l0.linear_model.shrinkage import ridge_of_choice
-from l0.linear_model.statistics import Statistics
+from l0.linear_model.statistics import Matrix, Statistics
 
 #: Without `max_features`, the search ends when the criterion has not fallen for so many sizes.
 PATIENCE = 10
@@ -54,7 +55,10 @@ class Question:
         Whether a constant may be added to the linear predictor.
     l2 : float or None
         The ridge; None where it is estimated.
-    nonnegative : bool
+    bounds : ndarray of float64, shape (p, 2), or None
+        Of the coefficients of the columns of X.
+    exclusive : Exclusive or None
+        Sets of units of which at most one may be chosen.
     certify : float or None
         The seconds for a bound on what the best choice would gain; None without one.
     """
@@ -67,7 +71,8 @@ class Question:
     patient: bool
     centre: bool
     l2: float | None
-    nonnegative: bool = False
+    bounds: Matrix | None = None
+    exclusive: Exclusive | None = None
     certify: float | None = None
 
 
@@ -223,9 +228,13 @@ def state(rows: Rows, question: Question) -> Stated:
     statistics = Statistics.of(standardised.design, outcome, question.l2 or 0.0)
     parts = problem_parts(statistics, question.members, question.kept)
     if loss.quadratic:
-        return Stated(
-            question, standardised, loss, Problem(statistics, *parts, question.nonnegative)
-        )
+        bounds = question.bounds
+        if bounds is not None:
+            # Constant columns may have an infinite scale, and are never chosen.
+            scale = np.where(np.isfinite(standardised.scale), standardised.scale, 1.0)
+            bounds = bounds * scale[:, None]
+        problem = Problem(statistics, *parts, bounds, question.exclusive)
+        return Stated(question, standardised, loss, problem)
     curved = CurvedProblem(
         statistics, *parts, design=standardised.design, loss=loss, centre=question.centre
     )
@@ -269,7 +278,8 @@ def choose(
         if size < question.sizes[-1]:
             warnings.warn(
                 f"only {size:,} of `n_features` = {question.sizes[-1]:,} are chosen: the other "
-                "columns are constant or sums of the chosen ones",
+                "columns are constant or sums of the chosen ones"
+                + (", or `at_most_one` keeps them out" if question.exclusive else ""),
                 stacklevel=stacklevel + 1,
             )
     models = {

@@ -16,6 +16,7 @@ from l0.common.errors import InputError, closest, first_few
 from l0.common.validation import flag, not_negative
 from l0.linear_model.base import SparseLinearModel
 from l0.linear_model.design import CONSTANT
+from l0.linear_model.limits import Limits
 from l0.linear_model.losses import HuberLoss, Loss, PoissonLoss, SquaredLoss
 from l0.linear_model.rows import ACCEPTED, Rows, check_kinds
 
@@ -85,11 +86,19 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         Columns that every choice contains, with their groups, by position or name. They count in k.
     nonnegative : bool, default False
         Whether all coefficients are at least 0. A chosen column may have the coefficient 0, and
-        counts in k. Only for the squared loss of one outcome, and not with `groups`.
+        counts in k. Only for the squared loss of one outcome.
+    coef_bounds : array of shape (p, 2) or dict, optional
+        The least and the largest coefficient of each column, in the units of X and y. 0 lies
+        between them, and ``-np.inf`` and ``np.inf`` are no bounds. A dict has the pair of a column
+        by its name or position, and columns that it lacks have no bounds. Only for the squared loss
+        of one outcome.
+    at_most_one : list of lists of int or str, optional
+        Sets of columns, by position or name: of each set, at most one is chosen. With `groups`, a
+        group comes in by any of its columns. Sets may overlap. Only for the squared loss.
     certify : bool, default False
         Whether to bound how far the choice may be from the best one, and to go on looking for a
         better one: see `optimality_gap_`. For the squared loss of one outcome, at most 1,000
-        columns, and not with `groups` or `nonnegative`.
+        columns, and not with `groups`, `nonnegative`, `coef_bounds` or `at_most_one`.
     certify_seconds : float, default 60
         The most seconds for that. The first bound is computed in any case; with 1,000 columns, it
         takes up to a minute.
@@ -111,7 +120,8 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         objective, as a share of the variance of y. Up to 1e-9 (1e-6 in float32), no swap helps.
         It covers swaps of one for one, over all columns. Exchanges of two for two are only tried
         with the closest pairs of columns (correlation from .5 on) among those that screening
-        keeps, and not with `groups` or `nonnegative`; it does not tell whether others would help.
+        keeps, and not with `groups`, bounds or `at_most_one`; it does not tell whether others would
+        help. Swaps that `at_most_one` does not allow do not count.
         With another loss than the squared one, it covers the 20 most promising swaps.
     optimality_gap_ : float
         With `certify`, the most by which any choice of `n_features_selected_` columns would lower
@@ -205,6 +215,8 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
         nonnegative: bool = False,
+        coef_bounds: ArrayLike | Mapping[Any, Any] | None = None,
+        at_most_one: Iterable[Iterable[Any]] | None = None,
         certify: bool = False,
         certify_seconds: float = 60.0,
     ) -> None:
@@ -221,12 +233,16 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         )
         self.loss = loss
         self.nonnegative = nonnegative
+        self.coef_bounds = coef_bounds
+        self.at_most_one = at_most_one
         self.certify = certify
         self.certify_seconds = certify_seconds
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = self.loss == "squared" and self.nonnegative is False
+        tags.target_tags.multi_output = (
+            self.loss == "squared" and self.nonnegative is False and self.coef_bounds is None
+        )
         tags.target_tags.positive_only = self.loss == "poisson"
         return tags
 
@@ -252,6 +268,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         """
         if self.loss not in list(LOSSES):  # a list, because `loss` may be unhashable
             raise InputError(f"`loss` {self.loss!r} is not known; {closest(self.loss, LOSSES)}")
+        limits = Limits(flag(self.nonnegative, "nonnegative"), self.coef_bounds, self.at_most_one)
         several = self._takes_several()
         check_kinds(X, y, several)
         X, y = validate_data(
@@ -265,7 +282,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
             Rows(rows.x, (rows.y - shift) / unit, rows.weights),
             LOSSES[self.loss],
             l2,
-            self.nonnegative,
+            limits,
             seconds,
         )
         self.coefs_path_ = (self.coefs_path_ * np.reshape(unit, (-1, 1))).astype(X.dtype)
@@ -275,6 +292,11 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
                 self.coefs_path_[:, 0],
                 self.intercepts_path_[:, 0],
             )
+        if (
+            bounds := limits.bounds(getattr(self, "feature_names_in_", None), X.shape[1])
+        ) is not None:
+            # A coefficient at a bound meets it up to rounding errors of the scale of its column.
+            self.coefs_path_ = np.clip(self.coefs_path_, *bounds.T.astype(X.dtype))
         place = self._sizes.index(self._size)
         self.coef_ = self.coefs_path_[place].copy()
         intercept = self.intercepts_path_[place]
@@ -335,12 +357,16 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
 
     def _takes_several(self) -> bool:
         """Whether y may have several columns."""
-        if flag(self.nonnegative, "nonnegative"):
-            if self.groups is not None:
-                raise InputError("`nonnegative` and `groups` cannot be combined; leave one out")
-            if self.loss != "squared":
-                raise InputError('`nonnegative` needs `loss="squared"`; leave one of them out')
-        return self.loss == "squared" and not self.nonnegative
+        bounds = self.nonnegative or self.coef_bounds is not None
+        limits = {
+            "nonnegative": self.nonnegative,
+            "coef_bounds": self.coef_bounds is not None,
+            "at_most_one": self.at_most_one is not None,
+        }
+        for argument, given in limits.items():
+            if given and self.loss != "squared":
+                raise InputError(f'`{argument}` needs `loss="squared"`; leave one of them out')
+        return self.loss == "squared" and not bounds
 
     def _seconds(self, dimensions: int) -> float | None:
         """Return the seconds for a certificate; None where none is asked."""
@@ -352,12 +378,14 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
             "several outcomes": dimensions > 1,
             "`groups`": self.groups is not None,
             "`nonnegative`": self.nonnegative,
+            "`coef_bounds`": self.coef_bounds is not None,
+            "`at_most_one`": self.at_most_one is not None,
         }
         wrong = [what for what, given in against.items() if given]
         if wrong:
             raise InputError(
                 f"`certify` has no bound for {' and '.join(wrong)}; it is for the squared loss of "
-                "one outcome and single columns of either sign. Leave one of them out"
+                "one outcome, on single columns without bounds. Leave one of them out"
             )
         return seconds
 

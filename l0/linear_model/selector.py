@@ -46,7 +46,7 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         too, with a warning: pass `loss` to say what they are.
     criterion, cv, one_standard_error, max_features, fit_intercept, groups, must_keep, nonnegative
         As in `L0Regressor`; `nonnegative` only for the loss "squared".
-    certify, certify_seconds
+    coef_bounds, at_most_one, certify, certify_seconds
         As in `L0Regressor`; only for the loss "squared".
     l2 : float, optional
         As in that estimator. None is its default.
@@ -82,6 +82,8 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
         nonnegative: bool = False,
+        coef_bounds: ArrayLike | Mapping[Any, Any] | None = None,
+        at_most_one: Iterable[Iterable[Any]] | None = None,
         certify: bool = False,
         certify_seconds: float = 60.0,
     ) -> None:
@@ -96,6 +98,8 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         self.groups = groups
         self.must_keep = must_keep
         self.nonnegative = nonnegative
+        self.coef_bounds = coef_bounds
+        self.at_most_one = at_most_one
         self.certify = certify
         self.certify_seconds = certify_seconds
 
@@ -138,12 +142,18 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         }
         settings["loss"] = loss
         if loss == "logistic":
-            for name in ("nonnegative", "certify"):
-                if flag(settings[name], name):
+            given = {
+                "nonnegative": flag(self.nonnegative, "nonnegative"),
+                "certify": flag(self.certify, "certify"),
+                "coef_bounds": self.coef_bounds is not None,
+                "at_most_one": self.at_most_one is not None,
+            }
+            for name in given:
+                if given[name]:
                     raise InputError(
                         f'`{name}` needs `loss="squared"`, but `y` has classes; leave it out'
                     )
-            for name in ("loss", "nonnegative", "certify", "certify_seconds"):
+            for name in ("loss", "certify_seconds", *given):
                 del settings[name]
         self.estimator_ = ESTIMATORS[loss](**settings).fit(X, y, sample_weight)
         return self
