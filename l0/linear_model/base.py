@@ -17,6 +17,7 @@ from l0.common.validation import flag, not_negative, whole_number
 from l0.data.tables import Kind
 from l0.linear_model.choice import Choice, LossOf, Question, choose
 from l0.linear_model.held_out import held_out
+from l0.linear_model.limits import Limits
 from l0.linear_model.path_plot import draw_path
 from l0.linear_model.rows import Rows
 from l0.linear_model.summary import summary_of
@@ -24,6 +25,7 @@ from l0.linear_model.units import checked_size, group_members, kept_units, large
 
 #: The criterion that chooses the number of columns by default.
 DEFAULT_CRITERION = "gicc"
+NO_LIMITS = Limits()
 
 
 class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
@@ -141,13 +143,22 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
             )
         self.swap_gap_, self.l2_ = choice.gap, choice.l2
         self._spreads = choice.standardised.scale[chosen.columns]
+        if choice.optimality_gap is not None:
+            self.optimality_gap_ = choice.optimality_gap
+        elif hasattr(self, "optimality_gap_"):
+            del self.optimality_gap_  # of an earlier fit
         self.coefs_path_ = np.array([model.coefficients for model in models])
         self.intercepts_path_ = np.array([model.intercept for model in models])
         self._sizes, self._size = found, choice.size
         return choice
 
     def _question(
-        self, rows: Rows, loss_of: LossOf, l2: float | None, nonnegative: bool = False
+        self,
+        rows: Rows,
+        loss_of: LossOf,
+        l2: float | None,
+        limits: Limits = NO_LIMITS,
+        certify: float | None = None,
     ) -> Question:
         """Check the arguments that say which columns, and how many."""
         centre = flag(self.fit_intercept, "fit_intercept")
@@ -185,7 +196,9 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
             patient=self.n_features is self.cv is self.max_features is None,
             centre=centre,
             l2=l2,
-            nonnegative=nonnegative,
+            bounds=limits.bounds(names, p),
+            exclusive=limits.exclusive(names, p, members, kept),
+            certify=certify,
         )
 
     def _place(self, n_features: Any) -> int:

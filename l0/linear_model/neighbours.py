@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from l0.linear_model.bounded_swap import BoundedSwap
 from l0.linear_model.curved import CurvedProblem, CurvedSwap
 from l0.linear_model.design import Positions
-from l0.linear_model.group_swap import GroupSwap
 from l0.linear_model.pair_swap import PairSwap, close_pairs
 from l0.linear_model.problem import Problem
 from l0.linear_model.search import screen
@@ -97,14 +97,15 @@ Found = dict[frozenset[int], tuple[float, Positions]]
 def _exchanges(problem: Problem, chosen: Positions, m: int) -> tuple[Found, bool]:
     """Return the best subsets that one exchange leads to, and whether all were compared."""
     swap = problem.swap_from(chosen)
-    whole = type(swap) in (Swap, GroupSwap)
-    if whole:
-        gains = swap.value + swap.swaps()
-    elif isinstance(swap, CurvedSwap):
+    whole = not isinstance(swap, CurvedSwap | BoundedSwap)
+    if isinstance(swap, CurvedSwap):
         gains = swap.value + swap.quadratic.swaps()
-    else:  # without signs, a subset explains at least as much
-        free = Problem(problem.statistics, problem.groups, problem.kept).swap_from(chosen)
+    elif isinstance(swap, BoundedSwap):  # without bounds, a subset explains at least as much
+        free = replace(problem, bounds=None).swap_from(chosen)
+        assert not isinstance(free, BoundedSwap)
         gains = free.value + free.swaps()
+    else:
+        gains = swap.value + swap.swaps()
     found: Found = {}
     few = m + 1 if whole else max(m + 1, FITTED)
     for out, new in _largest(gains, few):

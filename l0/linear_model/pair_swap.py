@@ -32,10 +32,11 @@ def close_pairs(problem: Problem) -> Positions:
     -------
     ndarray of int64, shape (m, 2)
         At most `PAIRS`. Columns that equal each other up to rounding are no pair. There are none
-        in a problem with groups or signs.
+        in a problem with groups, bounds or exclusive sets.
     """
     statistics = problem.statistics
-    if type(problem) is not Problem or problem.groups or problem.nonnegative:
+    limited = problem.groups or problem.exclusive or problem.bounds is not None
+    if type(problem) is not Problem or limited:
         return np.empty((0, 2), np.int64)
     products = statistics.rows(np.arange(len(statistics.cross)))
     size = np.sqrt(np.where(statistics.squares > 0, statistics.squares, np.inf))

@@ -120,3 +120,15 @@ def test_what_is_no_fit_to_these_rows_is_refused():
         alternatives(model, x[:, :-1], y)
     with pytest.raises(InputError, match="`m` must be an integer of at least 1"):
         alternatives(model, x, y, m=0)
+
+
+def test_alternatives_keep_to_at_most_one_and_to_bounds():
+    x, y, _ = planted(0, n=80, p=12, noise=3.0)
+    model = L0Regressor(3, at_most_one=[[0, 1, 2], [5, 6, 7]]).fit(x, y)
+    found = alternatives(model, x, y, 20)
+    for subset in found.subsets:
+        assert len({0, 1, 2} & set(subset)) <= 1 and len({5, 6, 7} & set(subset)) <= 1
+    bounds = np.tile([-0.2, 0.3], (12, 1))
+    model = L0Regressor(3, coef_bounds=bounds).fit(x, y)
+    found = alternatives(model, x, y, 3)
+    assert (np.diff(found.costs) >= 0).all() and (found.costs > -1e-6).all()
