@@ -35,6 +35,9 @@ WANTED = {
     "loop": ("loop",),
     "sentence transformer": ("minilm",),
     "pre-trained": ("minilm",),
+    "stability": ("features",),
+    "intervals": ("features",),
+    "PySINDy": ("features",),
 }
 
 

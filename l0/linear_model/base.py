@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,14 +14,18 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from l0.common.errors import InputError
 from l0.common.validation import flag, not_negative, whole_number
+from l0.data.tables import Kind
 from l0.linear_model.choice import Choice, LossOf, Question, choose
 from l0.linear_model.held_out import held_out
+from l0.linear_model.limits import Limits
 from l0.linear_model.path_plot import draw_path
 from l0.linear_model.rows import Rows
+from l0.linear_model.summary import summary_of
 from l0.linear_model.units import checked_size, group_members, kept_units, largest_size
 
 #: The criterion that chooses the number of columns by default.
 DEFAULT_CRITERION = "gicc"
+NO_LIMITS = Limits()
 
 
 class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
@@ -74,6 +79,27 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return draw_path(self, path)
 
+    def summary(self, kind: Kind | None = None) -> Any:
+        """Return a row for each chosen column; for each outcome or class where there are several.
+
+        Parameters
+        ----------
+        kind : {"pandas", "polars", "pyarrow"}, optional
+            By default pandas, or pyarrow where pandas is not installed.
+
+        Returns
+        -------
+        pandas.DataFrame, polars.DataFrame or pyarrow.Table
+            The columns `feature` (a name, or a position where `X` has no names), `group` (with
+            `groups`: the first column of the group), `must_keep`, `outcome` (the position of an
+            outcome, or the label of a class; only where there are several), `coefficient`, and
+            `per_standard_deviation`: the coefficient times the standard deviation of the column
+            (without an intercept, the root of its mean square), by which columns on different
+            scales are compared.
+        """
+        check_is_fitted(self)
+        return summary_of(self, kind)
+
     def _rows(self, x: Any, y: NDArray[Any], sample_weight: ArrayLike | None) -> Rows:
         """Join the rows and their checked weights."""
         weights = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64))
@@ -86,15 +112,23 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
             )
         return Rows(x, y, weights)
 
-    def _choose(
-        self, rows: Rows, loss_of: LossOf, l2: float | None, nonnegative: bool = False
-    ) -> Choice:
-        """Read the arguments, choose columns, and set the attributes that no loss changes."""
-        question = self._question(rows, loss_of, l2, nonnegative)
+    @abstractmethod
+    def _asked(
+        self, x: Any, y: Any, sample_weight: ArrayLike | None = None
+    ) -> tuple[Rows, Question]:
+        """Check what `fit` is passed, and return the rows and what is asked of them."""
+
+    def _choose(self, rows: Rows, question: Question, groups: ArrayLike | None) -> Choice:
+        """Choose columns, and set the attributes that no loss changes."""
         splits = None
         if self.cv is not None:
             splits = held_out(
-                self.cv, rows, question, hasattr(self, "classes_"), self.one_standard_error
+                self.cv, rows, question, hasattr(self, "classes_"), self.one_standard_error, groups
+            )
+        elif groups is not None:
+            raise InputError(
+                "`groups` of `fit` are groups of rows for a splitter, but `cv` is None; pass `cv`, "
+                "or groups of columns to the estimator itself"
             )
         choice = choose(rows.counting(), question, splits, stacklevel=4)
         found = sorted(choice.models)
@@ -108,13 +142,23 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
                 [splits.losses[size - splits.smallest] for size in found]
             )
         self.swap_gap_, self.l2_ = choice.gap, choice.l2
+        self._spreads = choice.standardised.scale[chosen.columns]
+        if choice.optimality_gap is not None:
+            self.optimality_gap_ = choice.optimality_gap
+        elif hasattr(self, "optimality_gap_"):
+            del self.optimality_gap_  # of an earlier fit
         self.coefs_path_ = np.array([model.coefficients for model in models])
         self.intercepts_path_ = np.array([model.intercept for model in models])
         self._sizes, self._size = found, choice.size
         return choice
 
     def _question(
-        self, rows: Rows, loss_of: LossOf, l2: float | None, nonnegative: bool
+        self,
+        rows: Rows,
+        loss_of: LossOf,
+        l2: float | None,
+        limits: Limits = NO_LIMITS,
+        certify: float | None = None,
     ) -> Question:
         """Check the arguments that say which columns, and how many."""
         centre = flag(self.fit_intercept, "fit_intercept")
@@ -152,7 +196,9 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
             patient=self.n_features is self.cv is self.max_features is None,
             centre=centre,
             l2=l2,
-            nonnegative=nonnegative,
+            bounds=limits.bounds(names, p),
+            exclusive=limits.exclusive(names, p, members, kept),
+            certify=certify,
         )
 
     def _place(self, n_features: Any) -> int:

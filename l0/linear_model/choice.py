@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from l0.common.blas_threads import one_thread
 from l0.common.errors import InputError
+from l0.linear_model.certificate.certify import certify
 from l0.linear_model.criteria import penalty
 from l0.linear_model.curved import CurvedProblem
 from l0.linear_model.design import Positions, Standardised, standardised_design
+from l0.linear_model.exclusive_swap import Exclusive
 from l0.linear_model.group_swap import Groups
 from l0.linear_model.losses import Loss, Point
 from l0.linear_model.models import fitted
@@ -23,7 +25,7 @@ from l0.linear_model.problem import Problem
 from l0.linear_model.rows import Model, Rows
 from l0.linear_model.search import Search
 from l0.linear_model.shrinkage import ridge_of_choice
-from l0.linear_model.statistics import Statistics
+from l0.linear_model.statistics import Matrix, Statistics
 
 #: Without `max_features`, the search ends when the criterion has not fallen for so many sizes.
 PATIENCE = 10
@@ -53,7 +55,12 @@ class Question:
         Whether a constant may be added to the linear predictor.
     l2 : float or None
         The ridge; None where it is estimated.
-    nonnegative : bool
+    bounds : ndarray of float64, shape (p, 2), or None
+        Of the coefficients of the columns of X.
+    exclusive : Exclusive or None
+        Sets of units of which at most one may be chosen.
+    certify : float or None
+        The seconds for a bound on what the best choice would gain; None without one.
     """
 
     loss_of: LossOf
@@ -64,7 +71,9 @@ class Question:
     patient: bool
     centre: bool
     l2: float | None
-    nonnegative: bool = False
+    bounds: Matrix | None = None
+    exclusive: Exclusive | None = None
+    certify: float | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +196,8 @@ class Choice:
         The ridge of the choice.
     gap : float
         What the best swap gains, as a share of the sum of squares of the outcome.
+    optimality_gap : float or None
+        The most that any other choice of the size gains, in the same way, if that was asked.
     standardised : Standardised
     loss : Loss
     """
@@ -196,6 +207,7 @@ class Choice:
     costs: dict[int, float]
     l2: float
     gap: float
+    optimality_gap: float | None
     standardised: Standardised
     loss: Loss
 
@@ -216,9 +228,13 @@ def state(rows: Rows, question: Question) -> Stated:
     statistics = Statistics.of(standardised.design, outcome, question.l2 or 0.0)
     parts = problem_parts(statistics, question.members, question.kept)
     if loss.quadratic:
-        return Stated(
-            question, standardised, loss, Problem(statistics, *parts, question.nonnegative)
-        )
+        bounds = question.bounds
+        if bounds is not None:
+            # Constant columns may have an infinite scale, and are never chosen.
+            scale = np.where(np.isfinite(standardised.scale), standardised.scale, 1.0)
+            bounds = bounds * scale[:, None]
+        problem = Problem(statistics, *parts, bounds, question.exclusive)
+        return Stated(question, standardised, loss, problem)
     curved = CurvedProblem(
         statistics, *parts, design=standardised.design, loss=loss, centre=question.centre
     )
@@ -252,13 +268,18 @@ def choose(
         problem = stated.shrunk(path, size)
         last = Search(problem, [size], known=path)
         last.harder(size)
-        chosen = last.finish(size)
+        chosen, most = last.finish(size), None
+        if question.certify is not None:
+            certificate = certify(problem, chosen, question.certify)
+            chosen, last.value[size] = certificate.chosen, certificate.explained
+            most = certificate.bound - certificate.explained
     if question.criterion is None and held_out is None:
         costs = stated.costs(last)
         if size < question.sizes[-1]:
             warnings.warn(
                 f"only {size:,} of `n_features` = {question.sizes[-1]:,} are chosen: the other "
-                "columns are constant or sums of the chosen ones",
+                "columns are constant or sums of the chosen ones"
+                + (", or `at_most_one` keeps them out" if question.exclusive else ""),
                 stacklevel=stacklevel + 1,
             )
     models = {
@@ -268,8 +289,16 @@ def choose(
     }
     models[size] = stated.model(problem, chosen)
     gap, total = problem.swap_from(chosen).best_swap()[0], problem.statistics.total
-    gap = gap / total if total > 0 and gap > -np.inf else 0.0
-    return Choice(size, models, costs, problem.statistics.l2, gap, stated.standardised, stated.loss)
+    return Choice(
+        size,
+        models,
+        costs,
+        problem.statistics.l2,
+        gap / total if total > 0 and gap > -np.inf else 0.0,
+        most / total if most is not None and total > 0 else most,
+        stated.standardised,
+        stated.loss,
+    )
 
 
 def _best_size(

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from l0.common.errors import InputError, first_few
 from l0.common.validation import is_number
 from l0.linear_model.base import SparseLinearModel
+from l0.linear_model.choice import Question
 from l0.linear_model.logistic_loss import LogisticLoss
 from l0.linear_model.rows import ACCEPTED, Rows, check_kinds
 
@@ -141,7 +142,14 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         )
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> L0Classifier:
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+    ) -> L0Classifier:
         """Choose columns and fit them.
 
         Parameters
@@ -150,6 +158,9 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         y : array of labels, shape (n,)
         sample_weight : array, shape (n,), optional
             How many rows each row stands for.
+        groups : array, shape (n,), optional
+            The group of each row, for a splitter in `cv` that keeps groups together, such as
+            `GroupKFold`. (Groups of columns are an argument of the estimator.)
 
         Returns
         -------
@@ -162,21 +173,10 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
             If `X` has NaN, if shapes do not match, if `y` has one class only, or if an argument is
             out of its range.
         """
-        check_kinds(X, y)
-        X, y = validate_data(self, X, y, **ACCEPTED, ensure_min_samples=2)
-        check_classification_targets(y)
-        rows = self._rows(X, np.asarray(y), sample_weight)
-        self.classes_ = np.unique(rows.counting().y)
-        if len(self.classes_) < 2:
-            raise InputError("`y` has one class only; pass rows of two or more")
-        # A row of weight 0 may have a class that no other row has. Its code is never used.
-        codes = np.minimum(np.searchsorted(self.classes_, rows.y), len(self.classes_) - 1)
-        weights = self._weighted(codes, rows.weights)
-        self._choose(
-            Rows(rows.x, codes, weights), partial(LogisticLoss, labels=self.classes_), self.l2
-        )
-        self.coefs_path_ = self.coefs_path_.astype(X.dtype)
-        self.intercepts_path_ = self.intercepts_path_.astype(X.dtype)
+        rows, question = self._asked(X, y, sample_weight)
+        self._choose(rows, question, groups)
+        self.coefs_path_ = self.coefs_path_.astype(rows.x.dtype)
+        self.intercepts_path_ = self.intercepts_path_.astype(rows.x.dtype)
         place = self._sizes.index(self._size)
         self.coef_ = self.coefs_path_[place].copy()
         self.intercept_ = self.intercepts_path_[place].copy()
@@ -274,6 +274,22 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
             If the path does not have this size.
         """
         return np.asarray(np.exp(_log_probabilities(self._scores_at(X, n_features))))
+
+    def _asked(
+        self, x: Any, y: Any, sample_weight: ArrayLike | None = None
+    ) -> tuple[Rows, Question]:
+        check_kinds(x, y)
+        x, y = validate_data(self, x, y, **ACCEPTED, ensure_min_samples=2)
+        check_classification_targets(y)
+        rows = self._rows(x, np.asarray(y), sample_weight)
+        self.classes_ = np.unique(rows.counting().y)
+        if len(self.classes_) < 2:
+            raise InputError("`y` has one class only; pass rows of two or more")
+        # A row of weight 0 may have a class that no other row has. Its code is never used.
+        codes = np.minimum(np.searchsorted(self.classes_, rows.y), len(self.classes_) - 1)
+        rows = Rows(rows.x, codes, self._weighted(codes, rows.weights))
+        loss_of = partial(LogisticLoss, labels=self.classes_)
+        return rows, self._question(rows, loss_of, self.l2)
 
     def _scores_at(self, X: Any, n_features: Any) -> NDArray[np.floating[Any]]:
         place = self._place(n_features)

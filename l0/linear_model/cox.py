@@ -12,8 +12,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from l0.common.errors import InputError
 from l0.common.validation import real_numbers
 from l0.linear_model.base import SparseLinearModel
+from l0.linear_model.choice import Question
 from l0.linear_model.cox_loss import CoxLoss
-from l0.linear_model.rows import ACCEPTED, check_kinds
+from l0.linear_model.rows import ACCEPTED, Rows, check_kinds
 from l0.linear_model.survival import concordance, survival
 
 
@@ -104,24 +105,31 @@ class L0Cox(SparseLinearModel):
         groups: Any = None,
         must_keep: Any = None,
     ) -> None:
-        self.n_features = n_features
-        self.criterion = criterion
-        self.cv = cv
-        self.one_standard_error = one_standard_error
-        self.max_features = max_features
-        self.l2 = l2
-        self.groups = groups
-        self.must_keep = must_keep
-
-    #: The baseline hazard takes up any constant, so that columns are centred.
-    fit_intercept = True
+        # The baseline hazard takes up any constant, so that columns are centred.
+        super().__init__(
+            n_features,
+            criterion=criterion,
+            cv=cv,
+            one_standard_error=one_standard_error,
+            max_features=max_features,
+            l2=l2,
+            groups=groups,
+            must_keep=must_keep,
+        )
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> L0Cox:
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+    ) -> L0Cox:
         """Choose columns and fit them.
 
         Parameters
@@ -132,6 +140,9 @@ class L0Cox(SparseLinearModel):
             the row is censored. In a structured array, the boolean field is the event.
         sample_weight : array, shape (n,), optional
             How many rows each row stands for.
+        groups : array, shape (n,), optional
+            The group of each row, for a splitter in `cv` that keeps groups together, such as
+            `GroupKFold`. (Groups of columns are an argument of the estimator.)
 
         Returns
         -------
@@ -144,17 +155,10 @@ class L0Cox(SparseLinearModel):
             If `X` or `y` has NaN, if `y` has no event, if shapes do not match, or if an argument is
             out of its range.
         """
-        check_kinds(X, None)
-        X = validate_data(self, X, **ACCEPTED, ensure_min_samples=2)
-        times = survival(y)
-        if len(times) != X.shape[0]:
-            raise InputError(
-                f"`y` has {len(times):,} rows, but `X` has {X.shape[0]:,}; pass a time for each row"
-            )
-        rows = self._rows(X, times, sample_weight)
-        choice = self._choose(rows, CoxLoss, self.l2)
+        rows, question = self._asked(X, y, sample_weight)
+        choice = self._choose(rows, question, groups)
         assert isinstance(choice.loss, CoxLoss)
-        self.coefs_path_ = self.coefs_path_[:, 0].astype(X.dtype)
+        self.coefs_path_ = self.coefs_path_[:, 0].astype(rows.x.dtype)
         self.coef_ = self.coefs_path_[self._sizes.index(self._size)].copy()
         self._centre = float(choice.standardised.mean @ self.coef_)
         counting = rows.counting()
@@ -162,6 +166,19 @@ class L0Cox(SparseLinearModel):
         self.times_, self.baseline_hazard_ = choice.loss.baseline(scores)
         del self.intercepts_path_
         return self
+
+    def _asked(
+        self, x: Any, y: Any, sample_weight: ArrayLike | None = None
+    ) -> tuple[Rows, Question]:
+        check_kinds(x, None)
+        x = validate_data(self, x, **ACCEPTED, ensure_min_samples=2)
+        times = survival(y)
+        if len(times) != x.shape[0]:
+            raise InputError(
+                f"`y` has {len(times):,} rows, but `X` has {x.shape[0]:,}; pass a time for each row"
+            )
+        rows = self._rows(x, times, sample_weight)
+        return rows, self._question(rows, CoxLoss, self.l2)
 
     def predict(self, X: Any) -> NDArray[np.floating[Any]]:
         """Return the logarithm of the hazard, relative to a row with the means of the columns.

@@ -62,13 +62,15 @@ class CoxLoss(Loss):
 
     def evaluate(self, scores: Matrix) -> Point:
         """Return the value, and the martingale residuals over the share of events."""
-        with np.errstate(over="ignore", invalid="ignore"):  # a step too far is halved
+        with np.errstate(all="ignore"):  # a step too far is halved
             top = scores.max(initial=-np.inf)
             risks = np.exp(scores[:, 0] - top)
             at_risk = self._at_risk(risks)
             logs = np.log(at_risk) + top + np.log(self.n)
             value = float(self._events @ logs - (self.weights * self.y[:, 0]) @ scores[:, 0])
             expected = risks * self._hazard(at_risk)[self._at]
+        if not at_risk.all():  # the risks of the last rows are below the smallest number
+            value = np.inf
         return Point(value / self._share, (self.y - expected[:, None]) / self._share)
 
     def hessian(self, columns: Matrix, scores: Matrix, point: Point) -> Matrix:

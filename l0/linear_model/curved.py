@@ -178,7 +178,7 @@ class CurvedSwap:
         found = problem.fit(chosen)
         self.slopes = found.slopes
         self.value = -2 * found.value
-        self.quadratic = problem.approximated(chosen, CHANGED).swap_from(chosen)
+        self.quadratic = problem.approximated(chosen, CHANGED).free_swap_from(chosen)
 
     def adds(self) -> Matrix:
         """The approximate gain of adding each unit; -inf for a unit that the chosen ones span."""

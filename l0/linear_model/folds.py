@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.model_selection import check_cv
 
 from l0.common.errors import InputError
+from l0.common.validation import checked_labels, is_whole_number
 from l0.linear_model.rows import Rows
 
 
-def folds(cv: Any, rows: Rows, classes: bool) -> list[tuple[Rows, Rows]]:
+def folds(
+    cv: Any, rows: Rows, classes: bool, groups: ArrayLike | None = None
+) -> list[tuple[Rows, Rows]]:
     """Split rows into those of a fit, with positive weights, and those that are held out.
 
     Parameters
@@ -20,6 +25,8 @@ def folds(cv: Any, rows: Rows, classes: bool) -> list[tuple[Rows, Rows]]:
     rows : Rows
     classes : bool
         Whether `y` has classes. A number of folds is then stratified.
+    groups : array, shape (n,), optional
+        The group of each row, for a splitter that keeps groups together.
 
     Returns
     -------
@@ -31,12 +38,20 @@ def folds(cv: Any, rows: Rows, classes: bool) -> list[tuple[Rows, Rows]]:
         If `cv` cannot split the rows, if a fold leaves no row of positive weight to the fit, or if
         no row of positive weight is held out.
     """
+    if groups is not None:
+        if is_whole_number(cv) or not hasattr(cv, "split"):
+            raise InputError(
+                f"`groups` are for a splitter that keeps groups of rows together, but `cv` is "
+                f"{cv!r}; pass `cv=GroupKFold(5)`, or leave `groups` out"
+            )
+        groups = np.array(checked_labels(groups, len(rows.y), "groups", "rows of `X`"))
     try:
-        splits = list(check_cv(cv, rows.y, classifier=classes).split(rows.x, rows.y))
+        splits = list(check_cv(cv, rows.y, classifier=classes).split(rows.x, rows.y, groups))
     except ValueError as error:
         raise InputError(
             f"`cv` cannot split these rows: {error} If the splitter needs groups of rows, "
-            "pass its splits, `cv=list(splitter.split(X, y, groups))`"
+            "pass them to `fit`, `groups=`, or pass its splits, "
+            "`cv=list(splitter.split(X, y, groups))`"
         ) from error
     if not splits and isinstance(cv, Iterator):
         raise InputError(

@@ -89,6 +89,8 @@ class GroupSwap:
         self._rows = statistics.rows(self._columns)
         self._sizes = groups.by_size()
         self.slopes, _, self.value = self._regress(np.arange(len(self._columns)))
+        #: The square of each column. What it keeps of it takes a regression for each group.
+        self.left = statistics.diagonal
 
     def adds(self) -> Matrix:
         """The gain of adding each group; -inf for a group that the chosen ones span."""
@@ -115,6 +117,11 @@ class GroupSwap:
     def best_swap(self) -> tuple[float, int, int]:
         """The best swap: its gain, the place in `chosen` that it frees, the new group."""
         return best_of(self.swaps())
+
+    def adds_without(self, out: int, slopes: Matrix) -> Matrix:
+        """The gain of adding each group to the chosen ones but one, whose slopes are given."""
+        rest = np.flatnonzero(self._place != out)
+        return self._adds(rest, slopes, self._regress(rest)[1])
 
     def _regress(self, rest: Positions) -> tuple[Matrix, Matrix, float]:
         """Regress on some chosen columns: the slopes, the inverse of A, and what they explain."""

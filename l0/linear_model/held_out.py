@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from l0.common.blas_threads import one_thread
 from l0.common.errors import InputError
@@ -15,7 +16,12 @@ from l0.linear_model.search import Search
 
 
 def held_out(
-    cv: Any, rows: Rows, question: Question, classes: bool, one_standard_error: bool
+    cv: Any,
+    rows: Rows,
+    question: Question,
+    classes: bool,
+    one_standard_error: bool,
+    groups: ArrayLike | None = None,
 ) -> HeldOut:
     """Search all sizes without each fold, and judge their models on it.
 
@@ -27,12 +33,14 @@ def held_out(
     classes : bool
         Whether `y` has classes.
     one_standard_error : bool
+    groups : array, shape (n,), optional
+        The group of each row, for a splitter that keeps groups together.
 
     Returns
     -------
     HeldOut
     """
-    splits = folds(cv, rows, classes)
+    splits = folds(cv, rows, classes, groups)
     losses = np.zeros((len(question.sizes), len(splits)))
     for fold, (part, rest) in enumerate(splits):
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear, nnls
 
 from l0.linear_model.curved import CurvedProblem
 from l0.linear_model.design import Positions, Standardised
@@ -11,6 +11,9 @@ from l0.linear_model.losses import Loss
 from l0.linear_model.problem import Problem
 from l0.linear_model.rows import Model, original
 from l0.linear_model.statistics import Matrix
+
+#: Of a fit with bounds: the relative change of the objective that ends it.
+TOLERANCE = 1e-14
 
 
 def fitted(
@@ -21,7 +24,7 @@ def fitted(
     Parameters
     ----------
     problem : Problem
-        With its ridge and signs.
+        With its ridge and bounds.
     standardised : Standardised
     loss : Loss
     centre : bool
@@ -50,6 +53,10 @@ def _least_squares(
     z = np.vstack([z, np.sqrt(problem.statistics.l2) * np.eye(len(columns))])
     rooted = np.sqrt(standardised.weights)[:, None] * outcome
     rooted = np.vstack([rooted, np.zeros((len(columns), outcome.shape[1]))])
-    if problem.nonnegative and len(columns):
-        return np.asarray(nnls(z, rooted[:, 0])[0][:, None])
+    if problem.bounds is not None and len(columns):
+        bounds = problem.bounds[columns]
+        if not bounds[:, 0].any() and np.isinf(bounds[:, 1]).all():
+            return np.asarray(nnls(z, rooted[:, 0])[0][:, None])
+        found = lsq_linear(z, rooted[:, 0], bounds.T, method="bvls", tol=TOLERANCE)
+        return np.asarray(found.x[:, None])
     return np.asarray(np.linalg.lstsq(z, rooted, rcond=None)[0])

@@ -32,10 +32,11 @@ def close_pairs(problem: Problem) -> Positions:
     -------
     ndarray of int64, shape (m, 2)
         At most `PAIRS`. Columns that equal each other up to rounding are no pair. There are none
-        in a problem with groups or signs.
+        in a problem with groups, bounds or exclusive sets.
     """
     statistics = problem.statistics
-    if type(problem) is not Problem or problem.groups or problem.nonnegative:
+    limited = problem.groups or problem.exclusive or problem.bounds is not None
+    if type(problem) is not Problem or limited:
         return np.empty((0, 2), np.int64)
     products = statistics.rows(np.arange(len(statistics.cross)))
     size = np.sqrt(np.where(statistics.squares > 0, statistics.squares, np.inf))
@@ -90,7 +91,7 @@ class PairSwap:
         none = np.empty(0, np.int64)
         if not len(self.outs) or not len(self.pairs):
             return -np.inf, none, none
-        gains = self._gains()
+        gains = self.gains()
         out, new = divmod(int(gains.argmax()), gains.shape[1])
         # A ridge hides that the second column is a sum of the first and of those that stay.
         others = np.append(np.delete(self.swap.chosen, self.outs[out]), self.pairs[new, 0])
@@ -99,7 +100,7 @@ class PairSwap:
             return -np.inf, none, none
         return float(gains[out, new]), self.outs[out], self.pairs[new]
 
-    def _gains(self) -> Matrix:
+    def gains(self) -> Matrix:
         """The gain of each exchange, (pairs of chosen columns, pairs of others)."""
         swap, outs = self.swap, self.outs
         inside = swap.inverse[outs[:, :, None], outs[:, None, :]]

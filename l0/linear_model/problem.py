@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from l0.linear_model.bounded_swap import BoundedSwap
 from l0.linear_model.design import Positions
+from l0.linear_model.exclusive_swap import Exclusive, ExclusiveSwap
 from l0.linear_model.group_swap import Groups, GroupSwap
-from l0.linear_model.nonnegative_swap import NonnegativeSwap
-from l0.linear_model.statistics import Statistics
+from l0.linear_model.statistics import Matrix, Statistics
 from l0.linear_model.swap import Swap
 
 
@@ -24,14 +25,17 @@ class Problem:
         The units; by default each column is one.
     kept : ndarray of int64
         Units that belong to every choice.
-    nonnegative : bool
-        Whether coefficients must be at least 0; only without `groups`.
+    bounds : ndarray of float64, shape (p, 2), optional
+        Of the slopes of the columns; only for one outcome.
+    exclusive : Exclusive, optional
+        Sets of units of which at most one may be chosen.
     """
 
     statistics: Statistics
     groups: Groups | None = None
     kept: Positions = field(default_factory=lambda: np.empty(0, np.int64))
-    nonnegative: bool = False
+    bounds: Matrix | None = None
+    exclusive: Exclusive | None = None
 
     @property
     def n_units(self) -> int:
@@ -55,13 +59,19 @@ class Problem:
         """Return the columns of some units, in the order of the units."""
         return self.groups.columns(units) if self.groups else units
 
-    def swap_from(self, chosen: Positions) -> Swap | GroupSwap:
+    def swap_from(self, chosen: Positions) -> Swap | GroupSwap | ExclusiveSwap | BoundedSwap:
         """Regress on some units, the kept ones first, to see what adds, drops and swaps gain."""
+        free = self.free_swap_from(chosen)
+        if self.bounds is not None:
+            return BoundedSwap(self.statistics, self.groups, self.bounds, free, self.exclusive)
+        return ExclusiveSwap(free, self.exclusive) if self.exclusive else free
+
+    def free_swap_from(self, chosen: Positions) -> Swap | GroupSwap:
+        """Do the same without bounds and exclusive sets."""
         fixed = len(self.kept)
         if self.groups:
             return GroupSwap(self.statistics, self.groups, chosen, fixed)
-        kind = NonnegativeSwap if self.nonnegative else Swap
-        return kind(self.statistics, chosen, fixed)
+        return Swap(self.statistics, chosen, fixed)
 
     def with_l2(self, l2: float) -> Problem:
         """Return the same problem with another ridge."""
@@ -73,6 +83,11 @@ class Problem:
         """Keep some units, the kept ones among them, and number them anew from 0."""
         kept = np.array([int(np.flatnonzero(units == unit)[0]) for unit in self.kept], np.int64)
         groups = self.groups.restricted(units) if self.groups else None
+        columns = self.columns(units)
         return Problem(
-            self.statistics.restricted(self.columns(units)), groups, kept, self.nonnegative
+            self.statistics.restricted(columns),
+            groups,
+            kept,
+            None if self.bounds is None else self.bounds[columns],
+            self.exclusive.restricted(units) if self.exclusive else None,
         )

@@ -46,6 +46,8 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         too, with a warning: pass `loss` to say what they are.
     criterion, cv, one_standard_error, max_features, fit_intercept, groups, must_keep, nonnegative
         As in `L0Regressor`; `nonnegative` only for the loss "squared".
+    coef_bounds, at_most_one, certify, certify_seconds
+        As in `L0Regressor`; only for the loss "squared".
     l2 : float, optional
         As in that estimator. None is its default.
 
@@ -80,6 +82,10 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         groups: ArrayLike | Mapping[Any, Any] | None = None,
         must_keep: Iterable[Any] | None = None,
         nonnegative: bool = False,
+        coef_bounds: ArrayLike | Mapping[Any, Any] | None = None,
+        at_most_one: Iterable[Iterable[Any]] | None = None,
+        certify: bool = False,
+        certify_seconds: float = 60.0,
     ) -> None:
         self.n_features = n_features
         self.loss = loss
@@ -92,6 +98,10 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         self.groups = groups
         self.must_keep = must_keep
         self.nonnegative = nonnegative
+        self.coef_bounds = coef_bounds
+        self.at_most_one = at_most_one
+        self.certify = certify
+        self.certify_seconds = certify_seconds
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -100,7 +110,14 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> L0Selector:
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+    ) -> L0Selector:
         """Choose columns.
 
         Parameters
@@ -109,6 +126,9 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         y : array, shape (n,), or (n, number of outcomes) with the squared loss
         sample_weight : array, shape (n,), optional
             How many rows each row stands for.
+        groups : array, shape (n,), optional
+            The group of each row, for a splitter in `cv` that keeps groups together, such as
+            `GroupKFold`. (Groups of columns are an argument of the estimator.)
 
         Returns
         -------
@@ -132,12 +152,20 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         }
         settings["loss"] = loss
         if loss == "logistic":
-            if flag(self.nonnegative, "nonnegative"):
-                raise InputError(
-                    '`nonnegative` needs `loss="squared"`, but `y` has classes; leave it out'
-                )
-            del settings["loss"], settings["nonnegative"]
-        self.estimator_ = ESTIMATORS[loss](**settings).fit(X, y, sample_weight)
+            given = {
+                "nonnegative": flag(self.nonnegative, "nonnegative"),
+                "certify": flag(self.certify, "certify"),
+                "coef_bounds": self.coef_bounds is not None,
+                "at_most_one": self.at_most_one is not None,
+            }
+            for name in given:
+                if given[name]:
+                    raise InputError(
+                        f'`{name}` needs `loss="squared"`, but `y` has classes; leave it out'
+                    )
+            for name in ("loss", "certify_seconds", *given):
+                del settings[name]
+        self.estimator_ = ESTIMATORS[loss](**settings).fit(X, y, sample_weight, groups=groups)
         return self
 
     def _get_support_mask(self) -> NDArray[np.bool_]:

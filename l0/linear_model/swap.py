@@ -100,6 +100,10 @@ class Swap:
         """The best swap: its gain, the place in `chosen` that it frees, the new column."""
         return best_of(self.swaps())
 
+    def left_without(self, out: int) -> Matrix:
+        """What each column keeps of its square beside the chosen ones but one, (p,)."""
+        return np.asarray(self.left + self.paths[out] ** 2 / self.inverse[out, out])
+
     def _adds(self, squares: Matrix) -> Matrix:
         gains = _ratio(squares, self.left)
         gains[self.chosen] = gains[self._spanned] = -np.inf

@@ -166,18 +166,31 @@ def kept_units(
     if isinstance(must_keep, (str, Iterator)) or not isinstance(must_keep, Iterable | None):
         raise InputError(f"`must_keep` is {must_keep!r}; pass a list of positions or names")
     asked = [] if must_keep is None else list(must_keep)
+    columns = np.unique(np.array(positions(asked, names, n_columns, "must_keep"), np.int64))
+    if members is None:
+        return columns
+    return np.array([g for g, m in enumerate(members) if np.isin(m, columns).any()], np.int64)
+
+
+def positions(
+    asked: Iterable[Any], names: Sequence[str] | None, n_columns: int, argument: str
+) -> list[int]:
+    """Return the positions of columns that are named or given by position.
+
+    Raises
+    ------
+    InputError
+        If a column does not exist.
+    """
     place = {name: position for position, name in enumerate(names)} if names is not None else {}
     wrong = [column for column in asked if not _is_column(column, place, n_columns)]
     if wrong:
         hint = f"; {closest(wrong[0], place)}" if place else ""
         raise InputError(
-            f"`must_keep` names columns that do not exist: {first_few(wrong)}; "
+            f"`{argument}` names columns that do not exist: {first_few(wrong)}; "
             f"pass positions from 0 to {n_columns - 1:,}, or names{hint}"
         )
-    columns = np.unique(np.array([place.get(column, column) for column in asked], np.int64))
-    if members is None:
-        return columns
-    return np.array([g for g, m in enumerate(members) if np.isin(m, columns).any()], np.int64)
+    return [int(place.get(column, column)) for column in asked]
 
 
 def checked_size(n_features: object, n_units: int, n_kept: int, argument: str) -> int:

@@ -87,7 +87,8 @@ def stated(seed, kind="columns", l2=0.0, n=40, p=9, n_outcomes=1, kept=()):
     outcome = (outcome - outcome.mean(axis=0)) / np.sqrt(n)
     statistics = Statistics.of(design, outcome, l2)
     groups = Groups.of(GROUPS, statistics) if kind == "groups" else None
-    problem = Problem(statistics, groups, np.array(kept, np.int64), kind == "nonnegative")
+    bounds = np.tile([0.0, np.inf], (p, 1)) if kind == "nonnegative" else None
+    problem = Problem(statistics, groups, np.array(kept, np.int64), bounds)
     return problem, design.columns(np.arange(p)), outcome
 
 

@@ -62,7 +62,6 @@ def test_what_must_be_kept_is():
         ({"cv": []}, "`cv` holds out no row"),
         ({"cv": GroupKFold(3)}, r"`cv` cannot split .*cv=list\(splitter.split"),
         ({"groups": [1, 2]}, "`groups` has shape"),
-        ({"groups": range(30), "nonnegative": True}, "cannot be combined; leave one out"),
         ({"max_features": 99}, "`max_features` is 99"),
         ({"nonnegative": [False] * 3}, "`nonnegative` must be True or False"),
         ({"nonnegative": "no"}, "`nonnegative` must be True or False, got 'no'"),

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from l0.common.errors import InputError
+from l0.linear_model import L0Cox
 from l0.linear_model.cox_loss import CoxLoss
 from tests.linear_model.problems import outcomes
 
@@ -45,3 +46,14 @@ def test_the_baseline_is_breslow_s():
 def test_no_event_is_an_error():
     with pytest.raises(InputError, match="`y` has no event"):
         CoxLoss(np.column_stack([np.arange(5.0), np.zeros(5)]), np.ones(5)).check()
+
+
+def test_a_step_beyond_the_range_of_numbers_costs_infinitely_much():
+    """The logarithm of a sum of risks that round to 0 made such a step look best of all."""
+    time = np.arange(1.0, 6.0)
+    loss = CoxLoss(np.column_stack([time, np.ones(5)]), np.ones(5))
+    assert loss.evaluate(-1000.0 * time[:, None]).value == np.inf
+    assert loss.evaluate(-100.0 * time[:, None]).value == pytest.approx(0, abs=1e-30)
+    x = np.column_stack([time, time**2, np.array([0.0, 1, 0, 0, 1])])
+    model = L0Cox(2, l2=1e-6).fit(x, np.column_stack([time, np.ones(5)]))
+    assert np.isfinite(model.coef_).all() and model.score(x, np.column_stack([time, np.ones(5)]))

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.datasets import load_iris
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold
 
 from l0.common.errors import InputError
-from l0.linear_model import L0Classifier, L0Regressor, L0Selector
+from l0.linear_model import L0Classifier, L0Cox, L0Regressor, L0Selector
 from l0.linear_model.folds import folds
 from l0.linear_model.rows import Rows
 from tests.linear_model.problems import classes, planted
@@ -69,3 +70,42 @@ def test_without_noise_the_smallest_exact_size_is_chosen(seed, scale):
 def test_a_constant_outcome_takes_no_column():
     x, _, _ = planted(0)
     assert not len(L0Regressor(cv=5).fit(x, np.full(60, 0.1)).support_)
+
+
+@pytest.mark.parametrize("kind", ["squared", "classes", "survival", "selector"])
+def test_groups_of_rows_reach_the_splitter(kind):
+    x, y, _ = planted(1, n=60, noise=1.0)
+    groups = np.repeat([f"patient {i}" for i in range(15)], 4)
+    splits = list(GroupKFold(3).split(x, y, groups))
+    outcome = {"classes": y > 0, "survival": np.column_stack([np.exp(y), y < 2])}.get(kind, y)
+    make = {"classes": L0Classifier, "survival": L0Cox, "selector": L0Selector}.get(
+        kind, L0Regressor
+    )
+    passed = make(cv=GroupKFold(3), max_features=4).fit(x, outcome, groups=groups)
+    listed = make(cv=splits, max_features=4).fit(x, outcome)
+    if kind == "selector":
+        passed, listed = passed.estimator_, listed.estimator_
+    np.testing.assert_array_equal(passed.fold_losses_path_, listed.fold_losses_path_)
+
+
+def test_a_grid_search_routes_groups_of_rows():
+    x, y, _ = planted(1, n=60, noise=1.0)
+    groups = np.repeat(np.arange(15), 4)
+    with config_context(enable_metadata_routing=True):
+        model = L0Regressor(cv=GroupKFold(3), max_features=3).set_fit_request(groups=True)
+        search = GridSearchCV(model, {"l2": [0.0, 0.1]}, cv=GroupKFold(2))
+        search.fit(x, y, groups=groups)
+    assert search.best_estimator_.fold_losses_path_.shape == (4, 3)
+
+
+def test_groups_of_rows_that_no_splitter_takes_are_named():
+    x, y, _ = planted(0, n=60, noise=1.0)
+    groups = np.arange(60) // 6
+    with pytest.raises(InputError, match=r"groups of rows for a splitter, but `cv` is None"):
+        L0Regressor().fit(x, y, groups=groups)
+    with pytest.raises(InputError, match=r"but `cv` is 5; pass `cv=GroupKFold\(5\)`"):
+        L0Regressor(cv=5).fit(x, y, groups=groups)
+    with pytest.raises(InputError, match="`groups` has 59 entries for 60 rows of `X`"):
+        L0Regressor(cv=GroupKFold(3)).fit(x, y, groups=groups[1:])
+    with pytest.raises(InputError, match=r"pass them to `fit`, `groups=`"):
+        L0Regressor(cv=GroupKFold(3)).fit(x, y)

@@ -62,7 +62,9 @@ def test_close_pairs_come_by_their_correlation_and_copies_are_none():
     design = standardised_design(x, np.ones(200), centre=True).design
     statistics = Statistics.of(design, np.ones((200, 1)))
     assert close_pairs(Problem(statistics)).tolist() == [[3, 5], [1, 6]]
-    assert not len(close_pairs(Problem(statistics, nonnegative=True)))
+    assert not len(
+        close_pairs(Problem(statistics, bounds=np.tile([0.0, np.inf], (len(statistics.cross), 1))))
+    )
     assert not len(close_pairs(stated(0, "groups")[0]))
 
 

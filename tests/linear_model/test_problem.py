@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from l0.linear_model.bounded_swap import BoundedSwap
 from l0.linear_model.group_swap import GroupSwap
-from l0.linear_model.nonnegative_swap import NonnegativeSwap
 from l0.linear_model.problem import Problem
 from l0.linear_model.swap import Swap
 from tests.linear_model.problems import GROUPS, stated
@@ -27,7 +27,7 @@ def test_a_part_of_a_problem_is_the_same_problem():
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("columns", Swap), ("groups", GroupSwap), ("nonnegative", NonnegativeSwap)],
+    [("columns", Swap), ("groups", GroupSwap), ("nonnegative", BoundedSwap)],
 )
 def test_each_kind_has_its_own_swaps(kind, expected):
     problem, _, _ = stated(0, kind)

@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.optimize import lsq_linear
 
+from l0.linear_model.exclusive_swap import Exclusive
 from tests.linear_model.problems import explained, stated, swapped
 
 CHOSEN = [0, 2, 4]
@@ -57,6 +61,46 @@ def test_a_column_that_points_away_adds_nothing(case):
             assert fit([*CHOSEN, new]) == pytest.approx(fit(CHOSEN))
         else:
             assert now.adds()[new] > 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kind", ["columns", "groups"])
+def test_the_best_swap_within_bounds_and_sets_is_that_of_brute_force(kind, seed):
+    plain, _, _ = stated(seed, kind, l2=0.1)
+    generator = np.random.default_rng(seed)
+    bounds = generator.random((9, 2)) * [-0.3, 0.3]
+    bounds[generator.permutation(9)[:3], 0] = 0.0
+    bounds[generator.permutation(9)[:2], 1] = np.inf
+    exclusive = Exclusive(plain.n_units, [np.array([0, 1, 3]), np.array([2, 4])])
+    problem = replace(plain, bounds=bounds, exclusive=exclusive)
+
+    def value(units):
+        columns = plain.columns(np.array(units, np.int64))
+        products = plain.statistics.rows(columns)[:, columns]
+        cross = plain.statistics.cross[columns, 0]
+        root = np.linalg.cholesky(products).T
+        slopes = lsq_linear(
+            root, np.linalg.solve(root.T, cross), bounds[columns].T, method="bvls", tol=1e-14
+        ).x
+        return slopes @ (2 * cross - products @ slopes)
+
+    chosen = [0, 2]
+    now = problem.swap_from(np.array(chosen))
+    assert now.value == pytest.approx(value(chosen))
+    every = {}
+    for out in range(2):
+        for new in set(range(problem.n_units)) - set(chosen):
+            after = swapped(chosen, out, new)
+            if not any(len(set(after) & set(s.tolist())) > 1 for s in exclusive.sets):
+                every[out, new] = value(after) - value(chosen)
+        assert now.drops()[out] == pytest.approx(value(chosen) - value([chosen[1 - out]]))
+    gain, out, new = now.best_swap()
+    assert gain == pytest.approx(max(every.values()), abs=1e-9)
+    assert gain == pytest.approx(every[out, new], abs=1e-9)
+    for new in range(problem.n_units):
+        possible = new not in chosen and not exclusive.rivals(np.array(chosen))[:, new].any()
+        assert (now.adds()[new] > -np.inf) == possible
+        assert not possible or now.adds()[new] >= 0
 
 
 def test_nothing_chosen_explains_nothing():
