@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import lsq_linear, nnls
+from scipy.optimize import nnls
 
+from l0.linear_model.bounded_fit import bounded_slopes
 from l0.linear_model.curved import CurvedProblem
 from l0.linear_model.design import Positions, Standardised
 from l0.linear_model.losses import Loss
 from l0.linear_model.problem import Problem
 from l0.linear_model.rows import Model, original
 from l0.linear_model.statistics import Matrix
-
-#: Of a fit with bounds: the relative change of the objective that ends it.
-TOLERANCE = 1e-14
 
 
 def fitted(
@@ -57,6 +55,14 @@ def _least_squares(
         bounds = problem.bounds[columns]
         if not bounds[:, 0].any() and np.isinf(bounds[:, 1]).all():
             return np.asarray(nnls(z, rooted[:, 0])[0][:, None])
-        found = lsq_linear(z, rooted[:, 0], bounds.T, method="bvls", tol=TOLERANCE)
-        return np.asarray(found.x[:, None])
+        return _within(z, rooted, bounds)
     return np.asarray(np.linalg.lstsq(z, rooted, rcond=None)[0])
+
+
+def _within(z: Matrix, outcome: Matrix, bounds: Matrix) -> Matrix:
+    """Return slopes between bounds: products say which slopes are at one, columns give the rest."""
+    slopes = bounded_slopes(z.T @ z, z.T @ outcome[:, 0], bounds)[0]
+    free = (slopes > bounds[:, 0]) & (slopes < bounds[:, 1])
+    left = outcome[:, 0] - z[:, ~free] @ slopes[~free]
+    slopes[free] = np.linalg.lstsq(z[:, free], left, rcond=None)[0]
+    return np.asarray(np.clip(slopes, *bounds.T)[:, None])

@@ -101,8 +101,8 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         better one: see `optimality_gap_`. For the squared loss of one outcome, at most 1,000
         columns, and not with `groups`, `nonnegative`, `coef_bounds` or `at_most_one`.
     certify_seconds : float, default 60
-        The most seconds for that. The first bound is computed in any case; with 1,000 columns, it
-        takes up to a minute.
+        The most seconds for that. There is a first bound in any case, and a step of a bound may
+        take longer than what is left: up to some seconds with 1,000 columns.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from l0.linear_model.group_swap import Groups
+from l0.linear_model.group_swap import Groups, GroupSwap
 from tests.linear_model.problems import GROUPS, explained, stated, swapped
 
 CHOSEN = [0, 3]
@@ -62,3 +62,12 @@ def test_groups_keep_their_blocks_when_some_are_taken():
     np.testing.assert_allclose(part.blocks[0], z[:, 4:7].T @ z[:, 4:7] + 0.2 * np.eye(3))
     sizes = [(which.tolist(), blocks.shape) for which, _, blocks in groups.by_size()]
     assert sizes == [([0, 2], (2, 1, 1)), ([1, 4], (2, 2, 2)), ([3], (1, 3, 3))]
+
+
+def test_adds_without_a_chosen_group_are_those_of_a_regression_without_it(case):
+    now, _ = case
+    for out, other in ((0, 3), (1, 0)):
+        without = GroupSwap(now.statistics, now.groups, np.array([other]))
+        gains = now.adds_without(out, without.slopes)
+        np.testing.assert_allclose(gains[[1, 2, 4]], without.adds()[[1, 2, 4]])
+        assert gains[CHOSEN].tolist() == [-np.inf, -np.inf]

@@ -111,11 +111,11 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("l2", [0.0, 0.05])
 @pytest.mark.parametrize("name", CASES)
-def test_the_best_choice_within_limits_is_found_in_nearly_all_problems(name, l2):
+def test_the_best_choice_within_limits_is_found_in_nearly_all_problems(name):
     case, exact = CASES[name], 0
     for seed in range(8):
+        l2 = 0.05 * (seed % 2)
         x, y, _ = planted(seed, n=40, p=9, k=5, rho=0.6, noise=1.0)
         x = x * np.random.default_rng(seed).uniform(0.5, 5, 9)
         generator, settings = np.random.default_rng(seed), {}

@@ -86,3 +86,11 @@ def test_as_many_columns_as_different_rows_leave_nothing_to_add(n):
         while (gains := Swap(statistics, chosen).adds()).max() > -np.inf:
             chosen = np.append(chosen, gains.argmax())
         assert len(chosen) == n - 1
+
+
+def test_what_columns_keep_without_a_chosen_one_is_that_of_a_regression_without_it(case):
+    now, _ = case
+    for out in range(3):
+        without = Swap(now.statistics, np.delete(now.chosen, out))
+        others = np.setdiff1d(np.arange(9), CHOSEN)
+        np.testing.assert_allclose(now.left_without(out)[others], without.left[others])

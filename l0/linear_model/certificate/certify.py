@@ -45,7 +45,7 @@ def certify(problem: Problem, chosen: Positions, seconds: float) -> Certificate:
     chosen : ndarray of int64
         A choice, the kept columns first.
     seconds : float
-        The most time. The first bound may take longer than that.
+        The most time. There is a first bound in any case.
 
     Returns
     -------
