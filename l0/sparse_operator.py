@@ -13,8 +13,12 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from l0.common.dtypes import without_autocast
+from l0.common.ranks import ONE, Ranks, even_parts, lengths_of
 from l0.common.sparse_rows import BLOCK, row_blocks
 
+#: Rows are shared among ranks if those of each rank have so many entries on average. At six, MKL
+#: changes the order in which it adds up a row.
+LEAST_MEAN = 12
 #: Rows are laid out in this many lots of equal work, for up to as many threads.
 LOTS = 16
 
@@ -27,13 +31,13 @@ class _Product(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, transpose: Tensor, place: Tensor) -> Tensor:
-        ctx.transpose = transpose
-        return _times(matrix, x)[place]
+    def forward(ctx: Any, x: Tensor, operator: SparseOperator) -> Tensor:
+        ctx.operator = operator
+        return operator._product(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return _times(ctx.transpose, gradient), None, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return ctx.operator.transposed(gradient), None
 
 
 class SparseOperator:
@@ -51,6 +55,9 @@ class SparseOperator:
     place : Tensor of int64, shape (m,)
         Where each row of A stands in `matrix`.
     device : torch.device or str
+    ranks : Ranks
+        The processes that share the rows of A and of its transpose, if A is large. All of them have
+        the same map.
     """
 
     def __init__(
@@ -59,11 +66,15 @@ class SparseOperator:
         transpose: sp.csr_array,
         place: Tensor,
         device: torch.device | str = "cpu",
+        ranks: Ranks = ONE,
     ) -> None:
         self.device = torch.device(device)
         self._host = matrix, transpose
         self._place = place.to(self.device)
-        self._matrix, self._transpose = (_to_torch(half, self.device) for half in self._host)
+        self._ranks = ranks
+        self._matrix, self._transpose = (
+            _SharedRows(half, self.device, ranks) for half in self._host
+        )
 
     @classmethod
     def from_scipy(
@@ -72,6 +83,7 @@ class SparseOperator:
         row_factor: NDArray[np.float64],
         column_factor: NDArray[np.float64],
         device: torch.device | str = "cpu",
+        ranks: Ranks = ONE,
     ) -> SparseOperator:
         """Scale a matrix by rows and columns and lay it out both ways, in float32.
 
@@ -81,11 +93,12 @@ class SparseOperator:
         row_factor : ndarray, shape (m,)
         column_factor : ndarray, shape (n,)
         device : torch.device or str
+        ranks : Ranks
         """
         scaled = scale(matrix, row_factor, column_factor, np.float32)
         order = _deal(np.diff(scaled.indptr))
         place = torch.from_numpy(np.argsort(order))
-        return cls(scaled[order], scaled.T.tocsr(), place, device)
+        return cls(scaled[order], scaled.T.tocsr(), place, device, ranks)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -95,11 +108,14 @@ class SparseOperator:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map a vector, float32 of shape (n,), to A x, shape (m,)."""
-        return _Product.apply(x, self._matrix, self._transpose, self._place)  # type: ignore[no-any-return,no-untyped-call]
+        return _Product.apply(x, self)  # type: ignore[no-any-return,no-untyped-call]
 
     def transposed(self, y: Tensor) -> Tensor:
         """Map a vector, float32 of shape (m,), to A' y, shape (n,), without a gradient."""
-        return _times(self._transpose, y)
+        return self._transpose.times(y)
+
+    def _product(self, x: Tensor) -> Tensor:
+        return self._matrix.times(x)[self._place]
 
     @cached_property
     def empty_rows(self) -> NDArray[np.bool_]:
@@ -144,7 +160,28 @@ class SparseOperator:
         if len(columns) == self.shape[1]:
             return self
         matrix, transpose = self._host
-        return SparseOperator(matrix[:, columns], transpose[columns], self._place, self.device)
+        return SparseOperator(
+            matrix[:, columns], transpose[columns], self._place, self.device, self._ranks
+        )
+
+
+class _SharedRows:
+    """A matrix, the rows of which are shared among ranks if it is large."""
+
+    def __init__(self, matrix: sp.csr_array, device: torch.device, ranks: Ranks) -> None:
+        lengths = np.diff(matrix.indptr)
+        whole = [slice(0, matrix.shape[0])]
+        parts = even_parts(lengths, ranks.size) if ranks.size > 1 else whole
+        mean = min(lengths[part].mean() if part.stop > part.start else 0.0 for part in parts)
+        if ranks.size > 1 and not (
+            mean >= LEAST_MEAN and ranks.shares(matrix.nnz, sum(matrix.shape))
+        ):
+            ranks, parts = ONE, whole
+        self._ranks, self._lengths = ranks, lengths_of(parts)
+        self._own = _to_torch(matrix, parts[ranks.rank], device)
+
+    def times(self, x: Tensor) -> Tensor:
+        return self._ranks.joined(_times(self._own, x), self._lengths)
 
 
 def scale(
@@ -192,15 +229,17 @@ def _times(matrix: Tensor, x: Tensor) -> Tensor:
         return torch.mv(matrix, x)
 
 
-def _to_torch(matrix: sp.csr_array, device: torch.device) -> Tensor:
+def _to_torch(matrix: sp.csr_array, rows: slice, device: torch.device) -> Tensor:
+    start, stop = matrix.indptr[rows.start], matrix.indptr[rows.stop]
+    starts = matrix.indptr[rows.start : rows.stop + 1]
     with warnings.catch_warnings():
         # PyTorch says once a process that its CSR layout is in beta.
         warnings.simplefilter("ignore", UserWarning)
         return torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr),
-            torch.from_numpy(matrix.indices),
-            torch.from_numpy(matrix.data),
-            matrix.shape,
+            torch.from_numpy(starts - start if start else starts),
+            torch.from_numpy(matrix.indices[start:stop]),
+            torch.from_numpy(matrix.data[start:stop]),
+            (rows.stop - rows.start, matrix.shape[1]),
             # Else `torch.set_default_device` decides.
             device="cpu",
             check_invariants=False,

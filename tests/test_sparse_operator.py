@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from l0.common.ranks import ONE
 from l0.sparse_operator import SparseOperator
+from tests.thread_ranks import on_ranks
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -147,3 +149,25 @@ def test_the_default_device_of_torch_decides_nothing():
     with torch.device("meta"):
         operator = SparseOperator.from_scipy(sp.csr_array(np.eye(3)), np.ones(3), np.ones(3))
     np.testing.assert_array_equal(operator(torch.ones(3)), np.ones(3))
+
+
+@pytest.mark.parametrize("is_short", [False, True])
+@pytest.mark.parametrize("size", [2, 3])
+def test_any_number_of_ranks_gives_the_same_bits(size, is_short):
+    rng = np.random.default_rng(0)
+    m = 10 if is_short else 100
+    A = sp.random_array((m, 400), density=0.4, rng=rng, format="csr")
+    rows, columns = rng.uniform(size=m), rng.uniform(size=400)
+    kept = np.flatnonzero(rng.random(400) < 0.3)
+    start, pull = torch.from_numpy(rng.random(len(kept))).float(), torch.rand(m)
+
+    def products(ranks):
+        operator = SparseOperator.from_scipy(A, rows, columns, "cpu", ranks).subset(kept)
+        x = start.clone().requires_grad_()
+        y = operator(x)
+        (gradient,) = torch.autograd.grad(pull @ y, x)
+        return y.detach().numpy(), gradient.numpy(), operator.transposed(pull).numpy()
+
+    alone = products(ONE)
+    for found in on_ranks(size, products):
+        assert [each.tobytes() for each in found] == [each.tobytes() for each in alone]

@@ -20,6 +20,8 @@ WANTED = {
     "microcalibrate": ("from_microcalibrate",),
     "ipfn": ("from_ipf",),
     "GPU": ("large_files",),
+    "several machines": ("large_files",),
+    "torchrun": ("large_files",),
     "bootstrap": ("cookbook", "faq", "glossary"),
     "mean": ("survey", "cookbook"),
     "integer weights": ("survey", "cookbook", "glossary"),

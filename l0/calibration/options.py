@@ -382,6 +382,17 @@ class Options(TypedDict, total=False):
             bool,
         ),
     ]
+    distributed: Annotated[
+        bool,
+        Option(
+            "bool",
+            False,
+            "Whether the processes of `torch.distributed` share the work. All of them must make "
+            "the same call, and get the same result, which is that of one process. The page on "
+            "large files describes it.",
+            None,
+        ),
+    ]
     check_scale: Annotated[
         bool,
         Option(

@@ -64,6 +64,8 @@ from l0.calibration.solver_settings import checked_solver
 from l0.common.devices import checked_device
 from l0.common.dtypes import without_autocast
 from l0.common.errors import InputError
+from l0.common.ranks import ONE, Ranks
+from l0.common.torch_ranks import torch_ranks
 from l0.common.validation import flag, whole_number
 
 logger = logging.getLogger(__name__)
@@ -122,13 +124,14 @@ def solve(
     whole = without_design_columns(problem, replication)
     problem = hold_out(whole, options["holdout"])
     folder = check_checkpoint(options["checkpoint"], options["resume"])
-    with progress_bar(options["progress"]) as listener:
-        context, reasons = prepare(problem, budget, options, listener)
+    distributed = flag(options["distributed"], "distributed")
+    with progress_bar(options["progress"]) as listener, torch_ranks(distributed) as ranks:
+        context, reasons = prepare(problem, budget, options, listener, ranks)
         if replication is not None:
             check_replicates_fit(context, budget)
         run = describe_run(whole, method, _arguments(context, budget, options))
         with opened(
-            folder, options["resume"], whole, run, context.generator, context.history
+            folder, options["resume"], whole, run, context.generator, context.history, ranks
         ) as stages:
             context = replace(context, stages=stages)
             solved = _solved(context, selector, budget, reasons, replication is not None)
@@ -202,7 +205,7 @@ def _result(
             context.reference if "untargeted" in solved.tables else None,
         ),
         _replicate=Replicator(
-            context,
+            _alone(context),
             solved.selection,
             solved.first,
             solved.whole,
@@ -212,8 +215,20 @@ def _result(
     )
 
 
+def _alone(context: FitContext) -> FitContext:
+    """Share no work with other ranks: a user may call methods of a result on one of them."""
+    objective = context.objective
+    if objective.ranks.size == 1:
+        return context
+    return replace(context, objective=replace(objective, ranks=ONE))
+
+
 def prepare(
-    problem: Problem, n_records: int | None, options: Options, listener: Listener | None
+    problem: Problem,
+    n_records: int | None,
+    options: Options,
+    listener: Listener | None,
+    ranks: Ranks = ONE,
 ) -> tuple[FitContext, NDArray[np.str_]]:
     """Check the options and set up the fit of `n_records` records, or of all if it is None.
 
@@ -237,7 +252,7 @@ def prepare(
     flag(options["keep_problem"], "keep_problem")
     objective = Objective(
         problem,
-        checked_device(options["device"]),
+        _device(options["device"], ranks),
         get_loss(options["loss"]),
         bounds,
         reasons == "",
@@ -251,6 +266,7 @@ def prepare(
             and not is_whole
         ),
         whole=whole_bounds(problem, bounds, candidates) if is_whole else None,
+        ranks=ranks,
     )
     context = FitContext(
         objective,
@@ -266,6 +282,19 @@ def prepare(
     )
     check_possible(context, n_records)
     return context, reasons
+
+
+def _device(device: str | torch.device | None, ranks: Ranks) -> torch.device:
+    """Check the device. Several ranks compute on CPUs."""
+    if ranks.size == 1:
+        return checked_device(device)
+    checked = checked_device("cpu" if device is None else device)
+    if checked.type != "cpu":
+        raise InputError(
+            f"`device` is {str(checked)!r}, and {ranks.size} ranks compute on CPUs only; leave it "
+            "out, or run a single process on the GPU"
+        )
+    return checked
 
 
 def needs_reference(problem: Problem, selector: Selector) -> bool:

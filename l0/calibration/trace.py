@@ -56,6 +56,8 @@ def trace(
             "`replicates`: a frontier has no weights; leave it out, and calibrate with the budget "
             "that you choose"
         )
+    if options["distributed"]:
+        raise InputError("`distributed`: a frontier runs in one process; leave it out")
     if options["checkpoint"] is not None:
         raise InputError("`checkpoint`: a frontier keeps none; leave it out")
     run = Run(hold_out(problem, options["holdout"]), get_selector(method), options)

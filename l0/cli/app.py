@@ -9,8 +9,10 @@ import typer
 from typer.core import TyperGroup
 
 import l0
+from l0.cli.ranks import LOST, check_command
 from l0.cli.wording import as_options, options_of
 from l0.common.errors import InputError
+from l0.common.ranks import RankLost
 
 #: Exit statuses, beside 0 for success. `l0 check` and `l0 rerun` end with the first of them.
 FOUND_SOMETHING, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -29,6 +31,8 @@ class Commands(TyperGroup):
             _stop(error.format_message(), BAD_INPUT)
         except InputError as error:
             _stop(as_options(str(error), self._options(ctx)), BAD_INPUT)
+        except RankLost as error:
+            _stop(str(error), LOST)
         except BrokenPipeError:  # the reader of the output has closed it: typer ends quietly
             raise
         except OSError as error:
@@ -62,6 +66,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def main(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option(
@@ -73,3 +78,4 @@ def main(
     # Torch reads this when it is imported, below. By default, OpenMP threads spin while they wait,
     # and take the cores of other threads: beside one busy process, a fit took five times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    check_command(context.invoked_subcommand)

@@ -25,7 +25,9 @@ from l0.cli.arguments import (
 )
 from l0.cli.options import takes_options, with_members
 from l0.cli.output import conclude, say, summary_of
+from l0.cli.ranks import are_several, process_group
 from l0.common.atomic_files import check_replaceable, whole_folder
+from l0.common.ranks import RankLost
 
 #: All files that `l0 frontier` writes.
 FRONTIER_FILES = ("frontier.csv", "frontier.png")
@@ -173,17 +175,29 @@ def _calibrate(
     from l0.calibration.results.storage import RESULT_FILES, check_log
     from l0.output_files import check_outputs, outputs_of
 
-    check_replaceable(out, RESULT_FILES)
-    if options.get("checkpoint"):
-        check_checkpoint_apart(Path(options["checkpoint"]), out)
     check_log(log)
     members = options["members"]
     outputs = outputs_of(write, records, members)
     quotas = [options["quotas"]] if options.get("quotas") else []
-    check_outputs(outputs, [records, targets, *members.values(), *quotas], out, options["key"])
-    with progress_bar(not quiet) as listener:
-        result = calibrate(records, targets, progress=listener, **options)
-        result.save(out, log)
+    with process_group() as rank:
+        if rank == 0:  # the only one that writes
+            check_replaceable(out, RESULT_FILES)
+            if options.get("checkpoint"):
+                check_checkpoint_apart(Path(options["checkpoint"]), out)
+            inputs = [records, targets, *members.values(), *quotas]
+            check_outputs(outputs, inputs, out, options["key"])
+        with progress_bar(not quiet and rank == 0) as listener:
+            try:
+                result = calibrate(
+                    records, targets, progress=listener, distributed=are_several(), **options
+                )
+            except RankLost as error:
+                if not options.get("checkpoint"):
+                    raise
+                raise RankLost(f"{error}; start it again with --resume to go on") from error
+            if rank:
+                return
+            result.save(out, log)
     for output in outputs:
         say(result.write(output.source, output.path))
     conclude(result.metrics, summary_of(result), out / "report.html", quiet, as_json)

@@ -19,16 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
-from l0.calibration.checkpoints.packing import Packed
+from l0.calibration.checkpoints.packing import Packed, read_packed, write_packed
 from l0.common.errors import InputError, first_few
 from l0.common.file_locks import hold_lock
 
 #: The files of a folder that are no entries.
 RUN, LOCK = "run.json", "lock"
-#: The plain values of an entry, among its arrays.
-PLAIN = "plain.json"
 #: Digits of the digest in a name.
 DIGITS = 32
 _DRAFT = "draft-"
@@ -116,9 +112,8 @@ class Folder:
         """Write an entry, after all others."""
         number = 1 + max((entry.number for entry in self._all()), default=0)
         place = f"{stage}-{loop}" if loop else stage
-        plain = np.frombuffer(json.dumps(content.plain).encode(), dtype=np.uint8)
         with self._draft() as (draft, file):
-            np.savez(file, **{PLAIN: plain}, **content.arrays)  # type: ignore[arg-type]
+            write_packed(file, content)
             _flush(file)
             os.replace(draft, self.path / f"{number:05}-{place}.{_digest(draft)}.npz")
 
@@ -127,9 +122,8 @@ class Folder:
         try:
             if _digest(entry.path) != entry.path.name.split(".")[-2]:
                 return None
-            with np.load(entry.path, allow_pickle=False) as found:
-                arrays = dict(found)
-            return Packed(arrays, json.loads(arrays.pop(PLAIN).tobytes()))
+            with entry.path.open("rb") as file:
+                return read_packed(file)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             return None
 
@@ -183,6 +177,23 @@ class Folder:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+
+
+class NoFolder(Folder):
+    """A folder that keeps nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def close(self) -> None:
+        """See `Folder.close`."""
+
+    def entries(self, stage: str | None = None, loop: int | None = None) -> list[Entry]:
+        """See `Folder.entries`."""
+        return []
+
+    def write(self, stage: str, loop: int, content: Packed) -> None:
+        """See `Folder.write`."""
 
 
 def _flush(file: Any) -> None:

@@ -16,10 +16,12 @@ from l0.calibration.checkpoints.fingerprint import (
     describe_problem,
     differences,
 )
-from l0.calibration.checkpoints.folder import Folder
+from l0.calibration.checkpoints.folder import Folder, NoFolder
+from l0.calibration.checkpoints.shared import SharedStages, check_alike
 from l0.calibration.checkpoints.stages import Changing, KeptStages, Stages
 from l0.calibration.problem.core import Problem
 from l0.common.errors import SHOWN, InputError
+from l0.common.ranks import Ranks
 from l0.common.validation import flag
 
 #: The layout of the entries. Another one cannot be read.
@@ -58,6 +60,7 @@ def opened(
     described: Mapping[str, Any],
     generator: np.random.Generator,
     history: Changing,
+    ranks: Ranks,
 ) -> Iterator[Stages]:
     """Open a checkpoint, and close it at the end. Without a path, nothing is kept.
 
@@ -74,40 +77,63 @@ def opened(
         same.
     generator : numpy.random.Generator
     history : Changing
+    ranks : Ranks
+        Rank 0 has the folder.
 
     Raises
     ------
     InputError
         If the folder has the checkpoint of another run, or of an earlier attempt and `resume` is
-        false. The message says what differs.
+        false. The message says what differs. Also if ranks have different problems or arguments.
     """
-    if path is None:
+    if path is None and ranks.size == 1:
         yield Stages()
         return
-    folder = Folder(path)
+    run: dict[str, Any] = {
+        "format": FORMAT,
+        "arguments": describe_arguments(described["arguments"]),
+        "versions": {OWN: described["versions"][OWN]},
+        "problem": describe_problem(problem),
+        "surroundings": {**described["versions"], "threads": str(described["threads"])},
+    }
+    check_alike(ranks, {**run, "versions": described["versions"]})
+    folder: Folder = NoFolder()
+    notes: list[str] = []
+
+    def begin() -> bytes:
+        nonlocal folder
+        if path is not None:
+            folder = Folder(path)
+            notes.extend(_begun(folder, resume, run))
+        return b""
+
     try:
-        stages = KeptStages(folder, generator, history)
-        run: dict[str, Any] = {
-            "format": FORMAT,
-            "arguments": describe_arguments(described["arguments"]),
-            "versions": {OWN: described["versions"][OWN]},
-            "problem": describe_problem(problem),
-            "surroundings": {**described["versions"], "threads": str(described["threads"])},
-        }
-        before = _earlier(folder, resume)
-        if before is not None:
-            _check_same(path, before, run)
-            others = changed(before["surroundings"], run["surroundings"], "{}: {old} -> {new}")
-            if found := list(others):
-                stages.tell(
-                    f"The run was begun elsewhere and resumed here ({', '.join(found)}): its last "
-                    "digits may be others than those of a run in one go"
-                )
-        folder.write_run(run)
+        ranks.of_first(begin)
+        stages = (
+            KeptStages(folder, generator, history)
+            if ranks.size == 1
+            else SharedStages(folder, generator, history, ranks)
+        )
+        for note in notes:
+            stages.tell(note)
         yield stages
         stages.close()
     finally:
         folder.close()
+
+
+def _begun(folder: Folder, resume: bool, run: dict[str, Any]) -> Iterator[str]:
+    """Begin a run in a folder, or go on with it, and say what differs from the earlier attempt."""
+    before = _earlier(folder, resume)
+    if before is not None:
+        _check_same(folder.path, before, run)
+        others = changed(before["surroundings"], run["surroundings"], "{}: {old} -> {new}")
+        if found := list(others):
+            yield (
+                f"The run was begun elsewhere and resumed here ({', '.join(found)}): its last "
+                "digits may be others than those of a run in one go"
+            )
+    folder.write_run(run)
 
 
 def _earlier(folder: Folder, resume: bool) -> dict[str, Any] | None:

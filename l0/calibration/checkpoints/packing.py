@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import IO, Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 T = TypeVar("T")
+
+#: The plain values in a file, among its arrays.
+PLAIN = "plain.json"
 
 
 @dataclass(frozen=True)
@@ -90,3 +95,28 @@ def _dataclass_in(hint: Any) -> type[Any] | None:
     """Find the dataclass that a field may hold."""
     kinds = [each for each in (hint, *get_args(hint)) if isinstance(each, type)]
     return next((each for each in kinds if is_dataclass(each)), None)
+
+
+def write_packed(file: IO[bytes], content: Packed) -> None:
+    """Write packed values in the format of `numpy.savez`."""
+    plain = np.frombuffer(json.dumps(content.plain).encode(), dtype=np.uint8)
+    np.savez(file, **{PLAIN: plain}, **content.arrays)  # type: ignore[arg-type]
+
+
+def read_packed(file: IO[bytes]) -> Packed:
+    """Read what `write_packed` wrote."""
+    with np.load(file, allow_pickle=False) as found:
+        arrays = dict(found)
+    return Packed(arrays, json.loads(arrays.pop(PLAIN).tobytes()))
+
+
+def to_bytes(content: Packed) -> bytes:
+    """Give what `write_packed` writes. Equal values give equal bytes."""
+    file = io.BytesIO()
+    write_packed(file, content)
+    return file.getvalue()
+
+
+def from_bytes(content: bytes) -> Packed:
+    """Read what `to_bytes` gave."""
+    return read_packed(io.BytesIO(content))

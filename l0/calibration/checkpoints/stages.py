@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from l0.calibration.checkpoints.folder import Folder
+from l0.calibration.checkpoints.folder import Folder, NoFolder
 from l0.calibration.checkpoints.packing import Packed, packed, unpacked
 
 logger = logging.getLogger(__name__)
@@ -163,23 +163,25 @@ class KeptStages(Stages):
         self._history.continue_from(self._begun, unpacked(kind, content.part("history")))
         self._generator.bit_generator.state = content.plain["generator"]
 
-    def _write(self, loop: int, result: object) -> None:
-        started = time.perf_counter()
-        content = packed(
+    def _content(self, result: object) -> Packed:
+        return packed(
             result=result,
             history=self._history.since(self._begun),
             generator=self._generator.bit_generator.state,
         )
+
+    def _write(self, loop: int, result: object) -> None:
+        started = time.perf_counter()
         try:
-            self._folder.write(self._stage, loop, content)
+            self._folder.write(self._stage, loop, self._content(result))
         except OSError as error:
             # Hours of work are worth more than the checkpoint of what is left.
             self.tell(
                 f"The checkpoint could not be written ({error.strerror or error}), and the run "
                 "went on without it"
             )
-            self._open = False
             self._folder.close()
+            self._folder = NoFolder()
         self._kept_at = time.perf_counter()
         self._pause = max(EVERY, PATIENCE * (self._kept_at - started))
 

@@ -15,6 +15,7 @@ from l0.calibration.fitting.normal_matrix import (
     NormalMatrix,
     SparseNormalMatrix,
 )
+from l0.common.ranks import ONE, Ranks
 
 #: The largest number of listed products, of 12 bytes each. A dense factor takes more than a sparse
 #: one: the normal matrix is probably dense if there are more products than cells.
@@ -32,24 +33,26 @@ MOST_DENSE = 8_000
 WIDE, MOST_WIDE = 0.1, 300
 
 
-def normal_matrix(matrix: sp.csr_array) -> NormalMatrix | None:
+def normal_matrix(matrix: sp.csr_array, ranks: Ranks = ONE) -> NormalMatrix | None:
     """Choose how to form and factor the normal matrices of B, shape (m, k).
+
+    Only the blocks of nested targets are shared among ranks.
 
     Returns
     -------
     NormalMatrix or None
         None if the systems are too expensive.
     """
-    make = _chosen(matrix)
+    make = _chosen(matrix, ranks)
     return None if make is None else make()
 
 
 def too_expensive(matrix: sp.csr_array) -> bool:
     """Tell whether the systems of B, shape (m, k), are too expensive, without forming any."""
-    return _chosen(matrix) is None
+    return _chosen(matrix, ONE) is None
 
 
-def _chosen(matrix: sp.csr_array) -> Callable[[], NormalMatrix] | None:
+def _chosen(matrix: sp.csr_array, ranks: Ranks) -> Callable[[], NormalMatrix] | None:
     """Choose a kind of normal matrix, and give what makes it."""
     m, k = matrix.shape
     dense = (k + m / 3) * float(m) ** 2
@@ -66,7 +69,7 @@ def _chosen(matrix: sp.csr_array) -> Callable[[], NormalMatrix] | None:
     root, nested = dissect(matrix, records)
     if m <= MOST_DENSE and (not root.children or dense <= nested):
         return (lambda: DenseNormalMatrix(matrix)) if dense <= MOST else None
-    return (lambda: NestedNormalMatrix(records, root)) if nested <= MOST else None
+    return (lambda: NestedNormalMatrix(records, root, ranks)) if nested <= MOST else None
 
 
 def _suits_a_list(matrix: sp.csr_array, dense: float) -> bool:

@@ -152,11 +152,12 @@ class _Products:
         matrix = program.matrix
         m, k = matrix.shape
         self._program = program
-        self._operator = SparseOperator.from_scipy(matrix, np.ones(m), np.ones(k), device)
+        ones, ranks = (np.ones(m), np.ones(k)), program.ranks
+        self._operator = SparseOperator.from_scipy(matrix, *ones, device, ranks)
         self._sizes = self._operator
         self._signed = bool(matrix.data.min(initial=0.0) < 0)
         if self._signed:
-            self._sizes = SparseOperator.from_scipy(abs(matrix), np.ones(m), np.ones(k), device)
+            self._sizes = SparseOperator.from_scipy(abs(matrix), *ones, device, ranks)
 
     def forward(self, q: Array) -> Array:
         """Compute B q."""

@@ -11,6 +11,7 @@ many small fronts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +23,9 @@ from scipy.linalg.lapack import spotrf, strtrs
 from l0.calibration.fitting.dissection import Block, Ints, deepest
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.normal_matrix import BLOCK, Solve
+from l0.calibration.fitting.subtrees import Factor, Subtrees
 from l0.common.blas_threads import one_thread
-
-#: The factor of a front's own targets, and what it makes of the others.
-Factor = tuple[NDArray[np.float32], NDArray[np.float32]]
+from l0.common.ranks import ONE, Ranks
 
 #: The fronts are products in float32, whose rounding errors could make them indefinite.
 RIDGE = 1e-6
@@ -58,6 +58,16 @@ class _Front:
     entries: sp.csr_array
     children: list[tuple[int, slice | Ints]]
 
+    @property
+    def cost(self) -> float:
+        """The multiplications that the front takes."""
+        size, own = float(len(self.rows)), float(self.own)
+        return len(self.records) * size**2 + own * size * (size - own) + own**3 / 3
+
+    def forget_records(self) -> None:
+        """Free the memory of the records, which another rank has too."""
+        self.records, self.entries = self.records[:0].copy(), self.entries[:0].copy()
+
     def products(self, d: NDArray[np.float32]) -> NDArray[np.float32]:
         """Form the part of the normal matrix that the records of this block make."""
         size = len(self.rows)
@@ -81,9 +91,11 @@ class NestedNormalMatrix:
         The transpose of B.
     root : Block
         Every record must have its targets on one path from the root.
+    ranks : Ranks
+        The processes that share the tree. All of them have the same records.
     """
 
-    def __init__(self, records: sp.csr_array, root: Block) -> None:
+    def __init__(self, records: sp.csr_array, root: Block, ranks: Ranks = ONE) -> None:
         blocks = root.in_order()
         place = {id(block): number for number, block in enumerate(blocks)}
         of_row = np.empty(records.shape[1], dtype=np.int64)
@@ -124,6 +136,14 @@ class NestedNormalMatrix:
                     front, len(block.rows), held, entries, list(zip(children, meets, strict=True))
                 )
             )
+        self._subtrees = Subtrees(
+            ranks,
+            [(front.own, len(front.rows) - front.own) for front in self._fronts],
+            [[child for child, _ in front.children] for front in self._fronts],
+            np.array([front.cost for front in self._fronts]),
+        )
+        for number in self._subtrees.of_others:
+            self._fronts[number].forget_records()
 
     def factor(self, d: Array, e: Array) -> Solve:
         """See `NormalMatrix.factor`."""
@@ -140,9 +160,28 @@ class NestedNormalMatrix:
         """Factor the fronts, the children before their parents."""
         narrow = d.astype(np.float32)
         left: dict[int, NDArray[np.float32]] = {}
-        factors: list[Factor] = []
-        for number, front in enumerate(self._fronts):
-            whole, own = front.products(narrow), front.own
+        factors: dict[int, Factor] = {}
+        failed: np.linalg.LinAlgError | None = None
+        try:
+            self._eliminate_those(self._subtrees.mine, narrow, e, left, factors)
+        except np.linalg.LinAlgError as error:
+            failed = error
+        self._subtrees.exchange(factors, left, failed)
+        self._eliminate_those(self._subtrees.above, narrow, e, left, factors)
+        return [factors[number] for number in range(len(self._fronts))]
+
+    def _eliminate_those(
+        self,
+        numbers: Iterable[int],
+        d: NDArray[np.float32],
+        e: Array,
+        left: dict[int, NDArray[np.float32]],
+        factors: dict[int, Factor],
+    ) -> None:
+        """Factor some fronts, and put what they leave over for their parents into `left`."""
+        for number in numbers:
+            front = self._fronts[number]
+            whole, own = front.products(d), front.own
             for child, places in front.children:
                 if child in left:
                     _add(whole, places, left.pop(child))
@@ -156,8 +195,7 @@ class NestedNormalMatrix:
             if side.size:
                 side = _solved(triangle, side)
                 left[number] = ssyrk(-1.0, side, beta=1.0, c=whole[own:, own:], trans=1, lower=1)
-            factors.append((triangle, side))
-        return factors
+            factors[number] = triangle, side
 
     def _substitute(self, factors: list[Factor], right: Array) -> Array:
         """Solve with the factors: up the tree, and down again."""

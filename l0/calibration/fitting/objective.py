@@ -25,6 +25,7 @@ from l0.calibration.problem.bounds import Bounds
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.losses import Loss
 from l0.calibration.problem.representation import SoftTargets
+from l0.common.ranks import ONE, Ranks
 from l0.sparse_operator import SparseOperator
 
 
@@ -56,6 +57,8 @@ class Objective:
         What `total` is, if it is not the sum of all design weights.
     whole : Bounds or None
         The bounds of whole weights, if the weights must be whole numbers.
+    ranks : Ranks
+        The processes that share the work.
     """
 
     problem: Problem
@@ -70,6 +73,7 @@ class Objective:
     soft: SoftTargets | None = None
     given_total: float | None = None
     whole: Bounds | None = None
+    ranks: Ranks = ONE
 
     @property
     def total(self) -> float:
@@ -86,7 +90,7 @@ class Objective:
         """
         rows = self.rows
         return SparseOperator.from_scipy(
-            rows.matrix, 1 / rows.scales, self.problem.design_weights, self.device
+            rows.matrix, 1 / rows.scales, self.problem.design_weights, self.device, self.ranks
         )
 
     @cached_property

@@ -27,6 +27,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.distances import Array, Distance
+from l0.common.ranks import ONE, Ranks
+from l0.common.shared_products import Products
 
 #: A target that must be met is met if its error is at most this share of its size.
 MET = 1e-9
@@ -61,6 +63,8 @@ class Program:
         the last ones, but for the total.
     passes : int
         How often the matrix was multiplied, in either direction.
+    ranks : Ranks
+        The processes that share the products and the factors. Each of them has the whole program.
     """
 
     matrix: sp.csr_array
@@ -75,20 +79,21 @@ class Program:
     total: bool = False
     n_soft: int = 0
     passes: int = 0
+    ranks: Ranks = ONE
 
     def times(self, q: Array) -> Array:
         """Compute B q, shape (m,)."""
         self.passes += 1
-        return np.asarray(self.matrix @ q)
+        return self._products.times(q)
 
     def back(self, multipliers: Array) -> Array:
         """Compute B' lambda, shape (k,)."""
         self.passes += 1
-        return np.asarray(self._transpose @ multipliers)
+        return self._products.back(multipliers)
 
     @cached_property
-    def _transpose(self) -> sp.csc_array:
-        return self.matrix.T  # it shares the entries, but takes as long to make as a small product
+    def _products(self) -> Products:
+        return Products(self.matrix, self.ranks)
 
     @cached_property
     def soft(self) -> NDArray[np.bool_]:

@@ -212,6 +212,7 @@ def build_program(
         least=least,
         most=most,
         total=objective.keep_total,
+        ranks=objective.ranks,
     )
 
 

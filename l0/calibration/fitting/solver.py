@@ -106,7 +106,7 @@ def solve_program(
     """
     stages = stages or Stages()
     limit = np.inf if solver.max_seconds is None else time.perf_counter() + solver.max_seconds
-    normal = normal_matrix(program.matrix)
+    normal = normal_matrix(program.matrix, program.ranks)
     if normal is None:
         certificate = Certificate(program, solver.gap, limit, watch)
         best = solve_first_order(program, device, certificate, stages)
@@ -167,7 +167,7 @@ def _exact(
         passes=0,
     )
     if len(active) < m:
-        fewer = normal_matrix(part.matrix)
+        fewer = normal_matrix(part.matrix, part.ranks)
         if fewer is None:
             return None
         normal = fewer

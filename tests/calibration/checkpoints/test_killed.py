@@ -82,7 +82,7 @@ def test_a_run_that_dies_after_each_thing_it_keeps_ends_the_same(
 
 
 def test_the_first_order_method_ends_the_same(keeps_everything, monkeypatch, tmp_path):
-    monkeypatch.setattr("l0.calibration.fitting.solver.normal_matrix", lambda matrix: None)
+    monkeypatch.setattr("l0.calibration.fitting.solver.normal_matrix", lambda matrix, ranks: None)
     problem = problems.contradicting(m=12)
     undisturbed = problem.solve()
     assert undisturbed.metrics["gap"] > 0

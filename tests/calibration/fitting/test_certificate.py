@@ -5,6 +5,7 @@ import pytest
 
 from l0.calibration.fitting.certificate import ZERO, Certificate
 from tests.calibration.fitting.programs import program
+from tests.thread_ranks import on_ranks
 
 
 def offer(certificate, of, q, lam):
@@ -80,6 +81,20 @@ def test_the_deadline_stops_a_fit_that_is_not_done():
     late = Certificate(of, gap=1.0, deadline=time.perf_counter() - 1)
     offer(late, of, np.ones(30), np.zeros(4))
     assert (late.stopped, late.done) == ("", True)
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_the_clock_of_rank_0_decides_for_all_ranks(late):
+    now = time.perf_counter()
+
+    def stopped(ranks):
+        of = program(ranks=ranks)
+        deadline = now - 1 if late == ranks.is_first else now + 1e6
+        certificate = Certificate(of, gap=1e-9, deadline=deadline)
+        offer(certificate, of, np.ones(30), np.zeros(4))
+        return certificate.stopped
+
+    assert on_ranks(3, stopped) == 3 * ["max_seconds" if late else ""]
 
 
 def test_the_watch_sees_each_iteration():

@@ -154,7 +154,7 @@ def test_targets_that_contradict_each_other_stay_so_with_soft_ones():
 
 
 def test_systems_that_are_too_expensive_are_left_to_the_first_order_method(monkeypatch):
-    monkeypatch.setattr(module, "normal_matrix", lambda matrix: None)
+    monkeypatch.setattr(module, "normal_matrix", lambda matrix, ranks: None)
     of = contradicting(program(k=300, m=12, pull=0.1))
     found = solved(of, gap=0.05)
     assert found.status == "optimal"
@@ -310,7 +310,7 @@ def test_the_multiplier_of_a_limit_has_its_sign(squared, seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_first_order_method_keeps_limits_on_one_side(monkeypatch, squared, seed):
     of = one_sided(seed, squared=squared, pull=0.1)
-    monkeypatch.setattr(module, "normal_matrix", lambda matrix: None)
+    monkeypatch.setattr(module, "normal_matrix", lambda matrix, ranks: None)
     assert solved(of, gap=1e-2).gap < 0.05
 
 

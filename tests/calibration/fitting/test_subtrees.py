@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from l0.calibration.fitting import dissection, nested_normal
+from l0.calibration.fitting.dissection import dissect
+from l0.calibration.fitting.nested_normal import NestedNormalMatrix
+from l0.calibration.fitting.subtrees import Subtrees
+from l0.common.ranks import ONE
+from tests.calibration.fitting.matrices import nested
+from tests.thread_ranks import on_ranks
+
+
+@pytest.fixture
+def system(monkeypatch):
+    monkeypatch.setattr(dissection, "SMALL", 0)
+    rng = np.random.default_rng(0)
+    matrix = nested(rng, states=5, districts=4, k=2_000)
+    records = matrix.astype(np.float32).T.tocsr()
+    m, k = matrix.shape
+    d, e, right = rng.lognormal(0, 1, k), rng.lognormal(0, 1, m), rng.normal(size=m)
+    root, _ = dissect(matrix, records)
+    assert len(root.in_order()) > 5
+    return records, root, d, e, right
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_any_number_of_ranks_gives_the_same_bits(system, size):
+    records, root, d, e, right = system
+    alone = NestedNormalMatrix(records, root).factor(d, e)(right)
+    for found in on_ranks(
+        size, lambda ranks: NestedNormalMatrix(records, root, ranks).factor(d, e)(right)
+    ):
+        assert found.tobytes() == alone.tobytes()
+
+
+def test_a_rank_without_a_factor_ends_all(system, monkeypatch):
+    records, root, d, e, _ = system
+    factored = nested_normal.spotrf
+    calls = iter([1])
+
+    def failing_once(*arguments, **options):
+        triangle, _ = factored(*arguments, **options)
+        return triangle, next(calls, 0)
+
+    monkeypatch.setattr(nested_normal, "spotrf", failing_once)
+    for found in on_ranks(3, lambda ranks: NestedNormalMatrix(records, root, ranks).factor(d, e)):
+        assert isinstance(found, np.linalg.LinAlgError)
+
+
+#: A root, 13, with three subtrees: 2 with the children 0 and 1; 11 with 3 to 10; and 12.
+CHILDREN = [[], [], [0, 1], *([] for _ in range(8)), list(range(3, 11)), [], [2, 11, 12]]
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_each_front_has_one_owner_and_its_children_go_with_it(size):
+    shapes, costs = [(1, 1)] * len(CHILDREN), np.ones(len(CHILDREN))
+    divided = on_ranks(size, lambda ranks: Subtrees(ranks, shapes, CHILDREN, costs))
+    above = set(divided[0].above)
+    assert len(CHILDREN) - 1 in above
+    owned = [number for each in divided for number in each.mine]
+    assert sorted([*owned, *above]) == list(range(len(CHILDREN)))
+    for each in divided:
+        assert set(each.above) == above
+        assert set(each.of_others) == set(owned) - set(each.mine)
+        assert each.mine == sorted(each.mine)
+        for number in each.mine:
+            assert set(CHILDREN[number]) <= set(each.mine)
+    most = max(len(each.mine) for each in divided)
+    assert most <= 2 * len(owned) / size
+
+
+def test_a_single_process_eliminates_all_fronts_itself():
+    divided = Subtrees(ONE, [(1, 1)] * 3, [[], [], [0, 1]], np.ones(3))
+    assert (divided.mine, divided.above, divided.of_others) == ([], [0, 1, 2], [])

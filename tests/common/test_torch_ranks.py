@@ -1,0 +1,83 @@
+"""Several processes solve one problem together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from l0.common.errors import InputError
+from tests.calibration import problems
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not fork")
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    command = [sys.executable, "-m", "tests.calibration.ranks_job", str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def test_two_ranks_find_the_solution_of_one_process(said):
+    (status, found), _ = said["first"]
+    assert status == 0
+    assert found["differing"] == []
+
+
+def test_ranks_with_other_arguments_are_told_what_differs(said):
+    for _, found in said["first"][:1]:
+        kind, text = found["failing"]["different"]
+        assert kind == "InputError"
+        assert "rank 1 has not what rank 0 has (`seed` is 1, and was 0)" in text
+
+
+def test_an_error_of_rank_0_is_one_of_all_ranks(said):
+    (_, found), _ = said["first"]
+    kind, text = found["failing"]["no folder"]
+    assert kind == "InputError"
+    assert "contains other files ('other.txt')" in text
+
+
+def test_an_error_of_another_rank_ends_all_with_its_words(said):
+    (_, found), _ = said["first"]
+    kind, text = found["failing"]["one rank"]
+    assert kind == "RankLost"
+    assert "another rank has ended with an error (rank 1: `solver`" in text
+
+
+def test_ranks_compute_on_cpus(said):
+    (_, found), _ = said["first"]
+    kind, text = found["failing"]["no device"]
+    assert kind == "InputError"
+    assert "`device` is 'meta', and 2 ranks compute on CPUs only" in text
+
+
+def test_a_rank_that_is_killed_ends_the_others_with_a_message(said):
+    (_, found), (status, _) = said["first"]
+    assert status == -signal.SIGKILL
+    assert "rank 1 has ended without a word" in found["lost"]
+
+
+def test_another_number_of_ranks_resumes_and_finds_the_same(said):
+    assert any("-full." in name for name in said["kept"])
+    assert any("-select-1." in name for name in said["kept"])
+    for status, found in said["again"]:
+        assert status == 0
+        assert found["indices"] == said["alone"]["indices"]
+        assert found["values"] == pytest.approx(said["alone"]["values"], rel=1e-5)
+
+
+def test_ranks_need_a_process_group():
+    with pytest.raises(InputError, match="needs a process group; start the script with torchrun"):
+        problems.problem().solve(20, distributed=True)
+
+
+def test_a_frontier_runs_in_one_process():
+    with pytest.raises(InputError, match="`distributed`: a frontier runs in one process"):
+        problems.problem().frontier([20], distributed=True)
