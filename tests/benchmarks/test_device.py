@@ -21,6 +21,7 @@ def run(*options, **environment):
     )
 
 
+@pytest.mark.slow
 def test_every_check_passes_on_the_cpu(tmp_path):
     file = tmp_path / "rows.json"
     done = run("--quick", "--cpu", "--parts", "checks", "--json", file)

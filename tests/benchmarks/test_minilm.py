@@ -77,6 +77,7 @@ NOUNS = [f"the kind of thing number {n} that has {n % 17} parts and a name" for 
 TINY = ["--tiny", "--held-out", "64", "--steps", "20", "--budgets", "0.6"]
 
 
+@pytest.mark.slow
 def test_the_command_runs_on_a_small_model(tmp_path):
     run = run_command(*TINY, "--wordnet", write_wordnet(tmp_path, NOUNS), "--every", "10")
     head, dense, ours, peer = rows_of(run)

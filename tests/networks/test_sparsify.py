@@ -10,8 +10,11 @@ from tests.networks.nets import NETS
 from tests.networks.training import BUDGETS, make, measured, train
 
 
-@pytest.mark.parametrize("gates", ["hadamard", "hard_concrete"])
-@pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.measure)
+@pytest.mark.parametrize(
+    ("budget", "gates"),
+    zip(BUDGETS, ["hadamard", "hard_concrete"] * 2, strict=True),
+    ids=lambda value: getattr(value, "measure", value),
+)
 @pytest.mark.parametrize("name", NETS)
 def test_the_compact_model_meets_the_budget_and_equals_the_gated_one(name, budget, gates):
     model, inputs = make(name)

@@ -9,13 +9,12 @@ import torch
 from l0.common.errors import InputError
 from l0.networks import Params, load, save, sparsify
 from tests.networks.nets import NETS
-from tests.networks.training import BUDGETS
 
 
-def small_one(name, budget=None, **options):
+def small_one(name, **options):
     torch.manual_seed(4)
     model, inputs = (make() for make in NETS[name])
-    small = sparsify(model, inputs, budget or Params(0.5), **options).compact().eval()
+    small = sparsify(model, inputs, Params(0.5), **options).compact().eval()
     return small, inputs
 
 
@@ -44,10 +43,9 @@ def test_another_architecture_is_refused(tmp_path):
         load(NETS["lenet"][0](), tmp_path / "small.pt")
 
 
-@pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.measure)
 @pytest.mark.parametrize("name", NETS)
-def test_compact_models_are_exported_and_loaded(name, budget, tmp_path):
-    small, inputs = small_one(name, budget)
+def test_compact_models_are_exported_and_loaded(name, tmp_path):
+    small, inputs = small_one(name)
     torch.export.save(torch.export.export(small, (inputs,)), tmp_path / "small.pt2")
     program = torch.export.load(tmp_path / "small.pt2")
     assert torch.allclose(program.module()(inputs), small(inputs), atol=1e-6)
