@@ -175,6 +175,17 @@ class Stated:
         n = self.loss.n * self.loss.y.shape[1]
         return problem.with_l2(ridge_of_choice(problem, search.value[size], size, columns, n))
 
+    def fingerprint(self) -> list[Matrix]:
+        """Return numbers by which other rows are told: none depends on a choice."""
+        statistics = self.problem.statistics
+        return [
+            np.array([self.loss.n]),
+            self.standardised.mean / self.standardised.scale,
+            1 / self.standardised.scale,
+            statistics.cross,
+            np.array([statistics.total]),
+        ]
+
     def model(self, problem: Problem, chosen: Positions) -> Model:
         """Fit the model on some units."""
         return fitted(problem, self.standardised, self.loss, self.question.centre, chosen)
@@ -200,6 +211,8 @@ class Choice:
         The most that any other choice of the size gains, in the same way, if that was asked.
     standardised : Standardised
     loss : Loss
+    fingerprint : list of ndarray
+        Of the rows.
     """
 
     size: int
@@ -210,6 +223,7 @@ class Choice:
     optimality_gap: float | None
     standardised: Standardised
     loss: Loss
+    fingerprint: list[Matrix]
 
 
 def state(rows: Rows, question: Question) -> Stated:
@@ -298,6 +312,7 @@ def choose(
         most / total if most is not None and total > 0 else most,
         stated.standardised,
         stated.loss,
+        stated.fingerprint(),
     )
 
 

@@ -21,6 +21,12 @@ def test_bounds_come_as_an_array_or_by_name_or_position():
         found.tolist()
     )
     assert Limits(coef_bounds=found).bounds(None, 3).tolist() == found.tolist()
+    frame = pd.DataFrame({"low": [0, -np.inf], "high": [2, 0.5]}, index=["b", "a"])
+    assert Limits(coef_bounds=frame).bounds(NAMES, 3).tolist() == found.tolist()
+    in_order = frame.reset_index(drop=True)
+    assert Limits(coef_bounds=in_order).bounds(NAMES[:2], 2).tolist() == [[0, 2], [-np.inf, 0.5]]
+    with pytest.raises(InputError, match="do not exist: 'b', 'a'"):
+        Limits(coef_bounds=frame).bounds(None, 2)
     assert Limits(nonnegative=True).bounds(None, 2).tolist() == [[0, np.inf]] * 2
     assert Limits().bounds(NAMES, 3) is None
     assert Limits().exclusive(NAMES, 3, None, NONE) is None
