@@ -30,6 +30,11 @@ from l0.linear_model.statistics import Matrix, Statistics
 #: Without `max_features`, the search ends when the criterion has not fallen for so many sizes.
 PATIENCE = 10
 NONE = np.empty((0, 0))
+NO_MINIMUM = (
+    "the coefficients of the {size:,} chosen columns (or groups) grow without limit, as where "
+    "columns separate the classes or the events; pass `l2` above 0 (.001 is the default), a "
+    "smaller `n_features` or `max_features`, or more rows"
+)
 #: A loss on rows, from their outcomes and weights.
 LossOf = Callable[[NDArray[Any], NDArray[np.float64]], Loss]
 
@@ -302,6 +307,11 @@ def choose(
         if other != size
     }
     models[size] = stated.model(problem, chosen)
+    if isinstance(problem, CurvedProblem) and not problem.has_minimum(chosen):
+        said = NO_MINIMUM.format(size=size)
+        if not stated.loss.by_row:  # risk sets: the baseline hazard has no value either
+            raise InputError(said)
+        warnings.warn(said, stacklevel=stacklevel + 1)
     gap, total = problem.swap_from(chosen).best_swap()[0], problem.statistics.total
     return Choice(
         size,
