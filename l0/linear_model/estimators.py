@@ -54,13 +54,12 @@ def asked_again(
     """
     again = copy(estimator)
     rows, _ = again._asked(x, y, sample_weight)
-    known, found = (list(feature_names(each)) for each in (estimator, again))
-    if known != found:
+    if list(feature_names(estimator)) != list(feature_names(again)):
         raise InputError(
             "`X` has other columns than the `X` that `estimator` was fitted to; pass the same rows"
         )
-    units = [np.append(getattr(each, "_unit", 1.0), 1.0) for each in (estimator, again)]
-    if not np.allclose(*units, rtol=SAME, atol=0):
+    known, found = (np.atleast_1d(getattr(each, "_unit", 1.0)) for each in (estimator, again))
+    if known.shape != found.shape or not np.allclose(known, found, rtol=SAME, atol=0):
         raise other_rows()
     return rows, estimator._fitted_question
 
