@@ -182,11 +182,12 @@ class Stated:
 
     def fingerprint(self) -> list[Matrix]:
         """Return numbers by which other rows are told: none depends on a choice."""
-        statistics = self.problem.statistics
+        statistics, scale = self.problem.statistics, self.standardised.scale
+        scale = np.where(np.isfinite(scale), scale, 1.0)  # of a constant column of a sparse matrix
         return [
             np.array([self.loss.n]),
-            self.standardised.mean / self.standardised.scale,
-            1 / self.standardised.scale,
+            self.standardised.mean / scale,
+            1 / scale,
             statistics.cross,
             np.array([statistics.total]),
         ]

@@ -142,6 +142,16 @@ def test_alternatives_keep_to_at_most_one_and_to_bounds():
     assert (np.diff(found.costs) >= 0).all() and (found.costs > -1e-6).all()
 
 
+def test_the_same_rows_in_another_form_are_known():
+    x, y, _ = planted(0, noise=1.0)
+    x = np.column_stack([np.ones(60), x * (x > 0)])
+    model = L0Regressor(3).fit(sp.csr_array(x), y)
+    known = alternatives(model, sp.csc_array(x), y, 3).costs
+    np.testing.assert_allclose(alternatives(model, x, y.tolist(), 3).costs, known)
+    single = alternatives(model, x.astype(np.float32), y, 3).costs
+    np.testing.assert_allclose(single, known, rtol=1e-3)
+
+
 def test_rows_that_a_loss_fits_nearly_exactly_are_still_known():
     generator = np.random.default_rng(9)
     generator.integers(2)  # of these draws, a second fit had other coefficients
