@@ -141,7 +141,11 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
             self.fold_losses_path_ = np.array(
                 [splits.losses[size - splits.smallest] for size in found]
             )
+        elif hasattr(self, "fold_losses_path_"):
+            del self.fold_losses_path_  # of an earlier fit
         self.swap_gap_, self.l2_ = choice.gap, choice.l2
+        # For the functions about a choice: arguments may change after the fit.
+        self._fitted_question, self._fingerprint = question, choice.fingerprint
         self._spreads = choice.standardised.scale[chosen.columns]
         if choice.optimality_gap is not None:
             self.optimality_gap_ = choice.optimality_gap

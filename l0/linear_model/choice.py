@@ -30,6 +30,11 @@ from l0.linear_model.statistics import Matrix, Statistics
 #: Without `max_features`, the search ends when the criterion has not fallen for so many sizes.
 PATIENCE = 10
 NONE = np.empty((0, 0))
+NO_MINIMUM = (
+    "the coefficients of the {size:,} chosen columns (or groups) grow without limit, as where "
+    "columns separate the classes or the events; pass `l2` above 0 (.001 is the default), a "
+    "smaller `n_features` or `max_features`, or more rows"
+)
 #: A loss on rows, from their outcomes and weights.
 LossOf = Callable[[NDArray[Any], NDArray[np.float64]], Loss]
 
@@ -175,6 +180,18 @@ class Stated:
         n = self.loss.n * self.loss.y.shape[1]
         return problem.with_l2(ridge_of_choice(problem, search.value[size], size, columns, n))
 
+    def fingerprint(self) -> list[Matrix]:
+        """Return numbers by which other rows are told: none depends on a choice."""
+        statistics, scale = self.problem.statistics, self.standardised.scale
+        scale = np.where(np.isfinite(scale), scale, 1.0)  # of a constant column of a sparse matrix
+        return [
+            np.array([self.loss.n]),
+            self.standardised.mean / scale,
+            1 / scale,
+            statistics.cross,
+            np.array([statistics.total]),
+        ]
+
     def model(self, problem: Problem, chosen: Positions) -> Model:
         """Fit the model on some units."""
         return fitted(problem, self.standardised, self.loss, self.question.centre, chosen)
@@ -200,6 +217,8 @@ class Choice:
         The most that any other choice of the size gains, in the same way, if that was asked.
     standardised : Standardised
     loss : Loss
+    fingerprint : list of ndarray
+        Of the rows.
     """
 
     size: int
@@ -210,6 +229,7 @@ class Choice:
     optimality_gap: float | None
     standardised: Standardised
     loss: Loss
+    fingerprint: list[Matrix]
 
 
 def state(rows: Rows, question: Question) -> Stated:
@@ -288,6 +308,11 @@ def choose(
         if other != size
     }
     models[size] = stated.model(problem, chosen)
+    if isinstance(problem, CurvedProblem) and not problem.has_minimum(chosen):
+        said = NO_MINIMUM.format(size=size)
+        if not stated.loss.by_row:  # risk sets: the baseline hazard has no value either
+            raise InputError(said)
+        warnings.warn(said, stacklevel=stacklevel + 1)
     gap, total = problem.swap_from(chosen).best_swap()[0], problem.statistics.total
     return Choice(
         size,
@@ -298,6 +323,7 @@ def choose(
         most / total if most is not None and total > 0 else most,
         stated.standardised,
         stated.loss,
+        stated.fingerprint(),
     )
 
 

@@ -55,7 +55,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         criterion stops ten columns after its minimum.
     l2 : float, default 1e-3
         lambda >= 0. If the chosen columns separate the classes, the coefficients are finite only
-        with a positive lambda.
+        with a positive lambda; with 0, a warning says so.
     fit_intercept : bool, default True
         Whether there is a b.
     groups : array of length p, Series or dict, optional

@@ -53,7 +53,8 @@ class L0Cox(SparseLinearModel):
         The largest k that `criterion` and `cv` try. By default it is n / log p, at most 50, and a
         criterion stops ten columns after its minimum.
     l2 : float, default 1e-3
-        lambda >= 0.
+        lambda >= 0. With 0, the chosen columns may order the events so well that the likelihood has
+        no maximum, which is an error.
     groups : array of length p, Series or dict, optional
         A label for each column; see :class:`L0Regressor`.
     must_keep : iterable of int or str, optional

@@ -69,7 +69,9 @@ class CoxLoss(Loss):
             logs = np.log(at_risk) + top + np.log(self.n)
             value = float(self._events @ logs - (self.weights * self.y[:, 0]) @ scores[:, 0])
             expected = risks * self._hazard(at_risk)[self._at]
-        if not at_risk.all():  # the risks of the last rows are below the smallest number
+        # The risks of the last rows are below the smallest number, or their inverse is above the
+        # largest one.
+        if not at_risk.all() or not np.isfinite(expected).all():
             value = np.inf
         return Point(value / self._share, (self.y - expected[:, None]) / self._share)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from l0.linear_model.design import DenseDesign, Design, Positions
 from l0.linear_model.losses import Loss
-from l0.linear_model.newton import Fit, fit
+from l0.linear_model.newton import Fit, fit, has_minimum
 from l0.linear_model.problem import Problem
 from l0.linear_model.statistics import GramRows, Matrix, Statistics
 
@@ -94,6 +94,14 @@ class CurvedProblem(Problem):
         if len(self._fits) > most:
             del self._fits[next(iter(self._fits))]  # the one that was used longest ago
         return found
+
+    def has_minimum(self, chosen: Positions) -> bool:
+        """Return whether the loss has a minimum on some units; with a ridge it always has one."""
+        if self.statistics.l2 or self.loss.has_scale or not len(chosen):
+            return True
+        z = self.design.columns(self.columns(chosen)) / np.sqrt(self.loss.weights)[:, None]
+        free = self.centre and self.loss.has_intercept
+        return has_minimum(self.loss, z, self.fit(chosen), free)
 
     @property
     def many_rows(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,6 +55,40 @@ class Exclusive:
             for members in self.sets
         ]
         return Exclusive(len(units), [members for members in sets if len(members) > 1])
+
+
+def fewest_rivals(
+    exclusive: Exclusive, start: Positions, size: int, adds: Callable[[Positions], Matrix]
+) -> Positions:
+    """Add units that keep out as few others as possible, until there are `size` of them.
+
+    Where sets overlap, one unit may keep out several that go together. A search that adds the unit
+    with the largest gain may then end below a size that there is.
+
+    Parameters
+    ----------
+    exclusive : Exclusive
+    start : ndarray of int64
+        Units to begin with.
+    size : int
+    adds : callable
+        Returns what each unit adds to some units; -inf where it cannot come in.
+
+    Returns
+    -------
+    ndarray of int64
+        At most `size` units.
+    """
+    rivals, chosen = exclusive.rivals(np.arange(exclusive.n_units)), start
+    while len(chosen) < size:
+        gains = adds(chosen)
+        free = gains > -np.inf
+        if not free.any():
+            break
+        kept_out = np.where(free, rivals[:, free].sum(axis=1), exclusive.n_units)
+        best = np.flatnonzero(kept_out == kept_out.min())
+        chosen = np.append(chosen, best[gains[best].argmax()])
+    return chosen
 
 
 class ExclusiveSwap:

@@ -44,6 +44,11 @@ def folds(
                 f"`groups` are for a splitter that keeps groups of rows together, but `cv` is "
                 f"{cv!r}; pass `cv=GroupKFold(5)`, or leave `groups` out"
             )
+        if np.ndim(groups) > 1:
+            raise InputError(
+                f"`groups` has shape {np.shape(groups)}; pass one label for each row, in one "
+                "dimension"
+            )
         groups = np.array(checked_labels(groups, len(rows.y), "groups", "rows of `X`"))
     try:
         splits = list(check_cv(cv, rows.y, classifier=classes).split(rows.x, rows.y, groups))

@@ -176,8 +176,9 @@ def split_inference(
     regression, and of Cox's partial likelihood (normal distribution, from the second derivatives).
     They assume independent rows, and the last three that the model of the chosen columns is true. A
     model without a column that matters has other coefficients than one with it: what least squares
-    estimates is then the best linear approximation on the chosen columns. `l2`, `nonnegative` and
-    `class_weight` take part in the choice only. The split is random, and to pick among several
+    estimates is then the best linear approximation on the chosen columns. `l2`, `nonnegative`,
+    `coef_bounds` and `class_weight` take part in the choice only, so that an interval may leave the
+    bounds. The split is random, and to pick among several
     splits by their results would undo what it is for.
 
     Examples

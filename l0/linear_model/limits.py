@@ -23,7 +23,7 @@ class Limits:
     Attributes
     ----------
     nonnegative : bool
-    coef_bounds : array of shape (p, 2), dict, or None
+    coef_bounds : array of shape (p, 2), dict, frame, or None
     at_most_one : iterable of iterables of int or str, or None
     """
 
@@ -46,20 +46,18 @@ class Limits:
             raise InputError(
                 "`nonnegative` and `coef_bounds` both bound the coefficients; pass one of them"
             )
-        if isinstance(self.coef_bounds, Mapping):
+        named = _by_name(self.coef_bounds)
+        if named is not None:
+            keys, pairs = named
             found = np.tile([-np.inf, np.inf], (n_columns, 1))
-            columns = positions(self.coef_bounds, names, n_columns, "coef_bounds")
-            twice = [
-                key
-                for key, c in zip(self.coef_bounds, columns, strict=True)
-                if columns.count(c) > 1
-            ]
+            columns = positions(keys, names, n_columns, "coef_bounds")
+            twice = [key for key, c in zip(keys, columns, strict=True) if columns.count(c) > 1]
             if twice:
                 raise InputError(
                     f"`coef_bounds` has several bounds for a column: {first_few(twice)}; pass one"
                 )
-            for key, column in zip(self.coef_bounds, columns, strict=True):
-                found[column] = _pair(self.coef_bounds[key], key)
+            for key, column, pair in zip(keys, columns, pairs, strict=True):
+                found[column] = _pair(pair, key)
         else:
             found = np.asarray(real_numbers(self.coef_bounds, "coef_bounds"), np.float64)
             if found.shape != (n_columns, 2):
@@ -93,7 +91,7 @@ class Limits:
             columns = positions(_listed(asked, "lists in a list"), names, n_columns, "at_most_one")
             if len(set(columns)) < max(len(columns), 2):
                 raise InputError(
-                    f"{what} is {first_few(asked)}; list two or more columns, each once"
+                    f"{what} is {first_few(asked) or 'empty'}; list two or more columns, each once"
                 )
             units = np.array(columns, np.int64)
             if members is not None:
@@ -119,6 +117,18 @@ def _listed(values: Any, what: str) -> list[Any]:
     if isinstance(values, (str, Mapping, Iterator)) or not isinstance(values, Iterable):
         raise InputError(f"`at_most_one` has {values!r}; pass {what} of columns")
     return list(values)
+
+
+def _by_name(bounds: Any) -> tuple[list[Any], list[Any]] | None:
+    """Return the columns and their pairs, where a dict or the index of a frame names columns."""
+    if isinstance(bounds, Mapping):
+        return list(bounds), list(bounds.values())
+    if callable(getattr(bounds, "index", callable)):  # a method of lists
+        return None
+    keys = list(bounds.index)
+    if not any(isinstance(key, str) for key in keys):
+        return None  # numbers of rows: the order is that of the columns
+    return keys, list(np.asarray(bounds))
 
 
 def _pair(values: Any, key: object) -> Matrix:

@@ -11,6 +11,8 @@ from l0.linear_model.statistics import Matrix
 
 #: The most Newton steps. A step that lowers the loss by at most this share is the last one.
 NEWTON_STEPS, CONVERGED = 100, 1e-9
+#: A further Newton step of this size, for columns of variance 1, says that there is no optimum.
+MOVES = 1e-3
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,21 @@ def fit(
         return scores, point, point.value + 0.5 * float(penalty @ np.sum(theta**2, axis=1))
 
     scores, point, value = evaluate(theta)
+    if not np.isfinite(value):  # large slopes of other columns do not fit these rows
+        theta = np.zeros_like(theta)
+        theta[:first] = loss.intercept(free)
+        scores, point, value = evaluate(theta)
     for _ in range(NEWTON_STEPS):
         gradient = columns.T @ (loss.weights[:, None] * point.residual) - penalty[:, None] * theta
         move = _step(loss.hessian(columns, scores, point), penalty, gradient)
         slope, share = float(np.sum(move * gradient)), 1.0
         if slope <= CONVERGED * abs(value):
-            # The last step doubles the correct digits, but hardly changes the loss: do not test it.
-            theta = theta + move
-            scores, point, value = evaluate(theta)
+            # The last step doubles the correct digits, but hardly changes the loss: do not test it,
+            # unless the loss has no minimum, where it may lead beyond the range of numbers.
+            tried = evaluate(theta + move)
+            if np.isfinite(tried[2]):
+                theta = theta + move
+                scores, point, value = tried
             break
         while share > 1e-8:
             tried = evaluate(theta + share * move)
@@ -100,6 +109,37 @@ def fit(
         theta = theta - theta.mean(axis=1, keepdims=True)
     intercept = theta[0] if free else np.zeros(theta.shape[1])
     return Fit(theta[first:], intercept, value, point)
+
+
+def has_minimum(loss: Loss, z: Matrix, found: Fit, free: bool) -> bool:
+    """Return whether a fit without a ridge is near a minimum of the loss.
+
+    Parameters
+    ----------
+    loss : Loss
+    z : ndarray, shape (n, m)
+        As in `fit`.
+    found : Fit
+    free : bool
+        Whether there is an intercept.
+
+    Returns
+    -------
+    bool
+        False where a further Newton step moves by more than `MOVES`: the loss falls for ever along
+        some direction, as where the columns separate classes or events.
+    """
+    first = int(free)
+    columns = np.column_stack([np.ones((len(z), first)), z])
+    theta = np.vstack([found.intercept[None][:first], found.slopes])
+    gradient = columns.T @ (loss.weights[:, None] * found.point.residual)
+    try:
+        with np.errstate(all="ignore"):
+            hessian = loss.hessian(columns, columns @ theta, found.point)
+            move = _step(hessian, np.zeros(columns.shape[1]), gradient)
+    except np.linalg.LinAlgError:
+        return False
+    return bool((np.abs(move) <= MOVES * np.maximum(1.0, np.abs(theta))).all())
 
 
 def _step(hessian: Matrix, penalty: Matrix, gradient: Matrix) -> Matrix:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from l0.common.blas_threads import one_thread
-from l0.common.errors import InputError
 from l0.common.validation import whole_number
 from l0.data.tables import Kind
 from l0.linear_model.base import SparseLinearModel
@@ -17,14 +16,15 @@ from l0.linear_model.choice import NONE, Stated, state
 from l0.linear_model.criteria import penalty
 from l0.linear_model.curved import CurvedProblem
 from l0.linear_model.design import Positions
-from l0.linear_model.estimators import asked_again, checked_estimator, chosen_units
+from l0.linear_model.estimators import (
+    asked_again,
+    check_same_rows,
+    checked_estimator,
+    chosen_units,
+)
 from l0.linear_model.frames import feature_names, frame
 from l0.linear_model.losses import Point
 from l0.linear_model.neighbours import FITTED, Neighbours, neighbours
-from l0.linear_model.problem import Problem
-
-#: Coefficients of a second fit to the same rows differ by less than this share.
-SAME = 1e-3
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,9 @@ def alternatives(
     close ones (see `Alternatives.coverage`). That is quick, but no proof: a subset that
     differs in several columns may be better than all of them.
 
+    `certify` of the estimator has proved something about its choice, and nothing about the order of
+    the others.
+
     A small cost says that the data hardly prefer the choice. It is no test: the choice and its
     alternatives were picked on the same rows.
 
@@ -149,19 +152,19 @@ def alternatives(
     m = whole_number(m, "m", 1)
     rows, question = asked_again(estimator, X, y, sample_weight)
     stated = state(rows.counting(), question)
+    check_same_rows(estimator, stated)
     problem = stated.problem
     if stated.loss.quadratic:
         problem = problem.with_l2(estimator.l2_)
     chosen = chosen_units(estimator.support_, question)
     with one_thread:
-        _check_same_rows(estimator, stated, problem, chosen)
         near = neighbours(problem, chosen, m)
         value = problem.swap_from(chosen).value
         units = [chosen, *near.subsets]
         deviances = np.array([_deviance(stated, chosen, each) for each in units])
     costs = value - np.array(near.values)
     criteria = None
-    if estimator.n_features is None and estimator.cv is None:
+    if question.criterion is not None and not hasattr(estimator, "fold_losses_path_"):
         penalties = np.array([_penalty(stated, each) for each in units])
         criteria = (deviances + penalties - deviances[0] - penalties[0])[1:]
     names, inside = feature_names(estimator), set(estimator.support_.tolist())
@@ -175,22 +178,6 @@ def alternatives(
         [[names[j] for j in each.tolist() if j not in inside] for each in subsets],
         _coverage(near, "group" if question.members is not None else "column"),
     )
-
-
-def _check_same_rows(
-    estimator: SparseLinearModel, stated: Stated, problem: Problem, chosen: Positions
-) -> None:
-    """Refuse rows that give other coefficients than those of the estimator."""
-    model = stated.model(problem, chosen)
-    unit = np.reshape(getattr(estimator, "_unit", 1.0), (-1, 1))
-    spread = stated.standardised.scale[model.columns]
-    found = (model.coefficients * unit)[:, model.columns] * spread
-    known = np.atleast_2d(estimator.coef_)[:, model.columns] * spread
-    if np.linalg.norm(found - known) > SAME * np.linalg.norm(known) + 1e-12:
-        raise InputError(
-            "`X`, `y` and `sample_weight` give other coefficients than `estimator` has; pass the "
-            "rows that it was fitted to"
-        )
 
 
 def _deviance(stated: Stated, chosen: Positions, units: Positions) -> float:

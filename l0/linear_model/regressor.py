@@ -88,11 +88,11 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     nonnegative : bool, default False
         Whether all coefficients are at least 0. A chosen column may have the coefficient 0, and
         counts in k. Only for the squared loss of one outcome.
-    coef_bounds : array of shape (p, 2) or dict, optional
+    coef_bounds : array of shape (p, 2), dict or DataFrame, optional
         The least and the largest coefficient of each column, in the units of X and y. 0 lies
         between them, and ``-np.inf`` and ``np.inf`` are no bounds. A dict has the pair of a column
-        by its name or position, and columns that it lacks have no bounds. Only for the squared loss
-        of one outcome.
+        by its name or position, and a DataFrame may have the names as its index; columns that they
+        lack have no bounds. Only for the squared loss of one outcome.
     at_most_one : list of lists of int or str, optional
         Sets of columns, by position or name: of each set, at most one is chosen. With `groups`, a
         group comes in by any of its columns. Sets may overlap. Only for the squared loss.

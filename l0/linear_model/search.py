@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from l0.linear_model.design import Positions
+from l0.linear_model.exclusive_swap import fewest_rivals
 from l0.linear_model.pair_swap import PairSwap, close_pairs
 from l0.linear_model.problem import Problem
 from l0.linear_model.statistics import Matrix
@@ -264,6 +265,14 @@ class Search:
         chosen = self.screened.kept
         for size in self.sizes:
             chosen = forward(self.screened, chosen, size, none)
+            if len(chosen) < size and self.screened.exclusive:
+                roomy = fewest_rivals(
+                    self.screened.exclusive,
+                    self.screened.kept,
+                    size,
+                    lambda units: self.screened.swap_from(units).adds(),
+                )
+                chosen = max(chosen, roomy, key=len)
             if len(chosen) not in self.chosen:
                 self._offer(chosen, len(chosen))
             if len(chosen) < size or self._ends(size, enough):

@@ -8,7 +8,6 @@ import numpy as np
 
 from l0.data.tables import Kind
 from l0.linear_model.frames import feature_names, frame
-from l0.linear_model.units import group_members, kept_units
 
 
 def summary_of(estimator: Any, kind: Kind | None) -> Any:
@@ -25,8 +24,7 @@ def summary_of(estimator: Any, kind: Kind | None) -> Any:
     pandas.DataFrame, polars.DataFrame or pyarrow.Table
     """
     support, names = estimator.support_, feature_names(estimator)
-    members = group_members(estimator.groups, len(names), _given_names(estimator))
-    kept = kept_units(estimator.must_keep, _given_names(estimator), len(names), members)
+    members, kept = estimator._fitted_question.members, estimator._fitted_question.kept
     if members is not None:
         kept = np.concatenate([np.empty(0, np.int64), *(members[group] for group in kept)])
     coefficients = np.atleast_2d(np.asarray(estimator.coef_, np.float64))[:, support]
@@ -43,7 +41,3 @@ def summary_of(estimator: Any, kind: Kind | None) -> Any:
     columns["coefficient"] = coefficients.ravel()
     columns["per_standard_deviation"] = (coefficients * estimator._spreads).ravel()
     return frame(columns, kind)
-
-
-def _given_names(estimator: Any) -> Any:
-    return getattr(estimator, "feature_names_in_", None)

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from l0.common.errors import InputError, first_few
 from l0.linear_model.design import standardised_design
 from l0.linear_model.losses import Loss, PoissonLoss
-from l0.linear_model.newton import fit
+from l0.linear_model.newton import MOVES, fit
 from l0.linear_model.statistics import Matrix
 
 #: The other columns explain a column if they leave at most this share of its length.
 EXPLAINED = 3e-6
-#: A further Newton step of this size, for columns of variance 1, says that there is no optimum.
-MOVES = 1e-3
 #: A row determines a coefficient alone if its leverage is within this distance of 1.
 ALONE = 1e-9
 #: Counts are said to vary more than a Poisson variable from this ratio on, and only if it is this

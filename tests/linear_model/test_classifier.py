@@ -118,3 +118,12 @@ def test_class_weights_that_mean_nothing_are_refused(asked):
     x, y, _ = classes(0)
     with pytest.raises(ValueError, match="`class_weight` is .*pass"):
         L0Classifier(2, class_weight=asked).fit(x, y)
+
+
+def test_coefficients_that_grow_without_limit_are_a_warning():
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    y = (x[:, 0] > 0).astype(int)
+    with pytest.warns(UserWarning, match="grow without limit, .* pass `l2` above 0"):
+        L0Classifier(1, l2=0).fit(x, y)
+    L0Classifier(1).fit(x, y)
+    L0Classifier(1, l2=0).fit(x, np.roll(y, 1))

@@ -119,3 +119,22 @@ def test_wrong_lengths_and_no_events_are_named():
     late = np.column_stack([np.arange(50.0), np.arange(50) < 25])
     with pytest.raises(InputError, match="fold 0 of `cv` holds out: `y` has no event"):
         L0Cox(cv=2, max_features=2).fit(x, late)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_without_a_ridge_a_likelihood_without_a_maximum_is_an_error(seed):
+    """Or the likelihood has a maximum; numbers of a stopped search are never returned."""
+    generator = np.random.default_rng(seed)
+    x, event = generator.normal(size=(8, 5)), np.arange(8) % 3 == 0
+    x[:, 0] = -np.arange(8) if seed % 2 else x[:, 0]
+    y = np.column_stack([np.arange(1.0, 9), event])
+    for settings in ({"n_features": 3}, {"cv": 2}, {"groups": [0, 0, 1, 1, 2]}):
+        try:
+            model = L0Cox(l2=0, **settings).fit(x, y)
+        except InputError as error:
+            assert "pass `l2` above 0" in str(error)
+        else:
+            assert np.abs(model.coef_).max() < 100
+    with pytest.raises(InputError, match="grow without limit, .* pass `l2` above 0"):
+        L0Cox(5, l2=0).fit(x, y)
+    assert np.isfinite(L0Cox(5).fit(x, y).coef_).all()

@@ -21,6 +21,12 @@ def test_bounds_come_as_an_array_or_by_name_or_position():
         found.tolist()
     )
     assert Limits(coef_bounds=found).bounds(None, 3).tolist() == found.tolist()
+    frame = pd.DataFrame({"low": [0, -np.inf], "high": [2, 0.5]}, index=["b", "a"])
+    assert Limits(coef_bounds=frame).bounds(NAMES, 3).tolist() == found.tolist()
+    in_order = frame.reset_index(drop=True)
+    assert Limits(coef_bounds=in_order).bounds(NAMES[:2], 2).tolist() == [[0, 2], [-np.inf, 0.5]]
+    with pytest.raises(InputError, match="do not exist: 'b', 'a'"):
+        Limits(coef_bounds=frame).bounds(None, 2)
     assert Limits(nonnegative=True).bounds(None, 2).tolist() == [[0, np.inf]] * 2
     assert Limits().bounds(NAMES, 3) is None
     assert Limits().exclusive(NAMES, 3, None, NONE) is None
@@ -204,3 +210,25 @@ def test_a_certificate_is_not_for_limits(settings):
     x, y, _ = planted(0)
     with pytest.raises(InputError, match="`certify` has no bound for"):
         L0Regressor(3, certify=True, **settings).fit(x, y)
+
+
+def test_overlapping_sets_do_not_end_the_search_below_a_size_that_there_is():
+    """A column that keeps out many others comes in first, and has to leave again."""
+    x = np.random.default_rng(0).normal(size=(40, 7))
+    y = 5 * x[:, 0] + x[:, 1:].sum(axis=1)
+    star = [[0, other] for other in range(1, 6)]
+    model = L0Regressor(6, at_most_one=star).fit(x, y)
+    assert model.support_.tolist() == [1, 2, 3, 4, 5, 6]
+    path = L0Regressor(max_features=6, at_most_one=star, coef_bounds={0: (0, 9)}).fit(x, y).path_
+    assert [len(columns) for columns in path] == [*range(7)] and 0 in path[2]
+    generator = np.random.default_rng(0)
+    for _ in range(12):
+        sets = [generator.choice(7, 3, replace=False).tolist() for _ in range(3)]
+        pairs = [{*pair} for one in sets for pair in combinations(one, 2)]
+        most = max(
+            size
+            for size in range(8)
+            for chosen in combinations(range(7), size)
+            if not any(pair <= {*chosen} for pair in pairs)
+        )
+        assert len(L0Regressor(most, at_most_one=sets).fit(x, y).support_) == most

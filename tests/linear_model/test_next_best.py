@@ -112,10 +112,18 @@ def test_what_is_no_fit_to_these_rows_is_refused():
         alternatives(L0Regressor(3), x, y)
     with pytest.raises(InputError, match="a L0Selector; .* such as `selector.estimator_`"):
         alternatives(L0Selector(3).fit(x, y), x, y)
-    with pytest.raises(InputError, match="give other coefficients"):
+    with pytest.raises(InputError, match="are not those that `estimator`"):
         alternatives(model, x[:40], y[:40])
-    with pytest.raises(InputError, match="give other coefficients"):
+    with pytest.raises(InputError, match="are not those that `estimator`"):
         alternatives(model, x, y, sample_weight=np.arange(60) + 1)
+    for times in (2, 3):  # which gives the same coefficients, but not the same deviances
+        with pytest.raises(InputError, match="are not those that `estimator`"):
+            alternatives(model, x, y, sample_weight=np.full(60, times))
+        with pytest.raises(InputError, match="are not those that `estimator`"):
+            alternatives(model, np.tile(x, (times, 1)), np.tile(y, times))
+    huber = L0Regressor(3, loss="huber").fit(x, y)
+    with pytest.raises(InputError, match="are not those that `estimator`"):
+        alternatives(huber, x, 2 * y)
     with pytest.raises(InputError, match="`X` has other columns"):
         alternatives(model, x[:, :-1], y)
     with pytest.raises(InputError, match="`m` must be an integer of at least 1"):
@@ -132,3 +140,30 @@ def test_alternatives_keep_to_at_most_one_and_to_bounds():
     model = L0Regressor(3, coef_bounds=bounds).fit(x, y)
     found = alternatives(model, x, y, 3)
     assert (np.diff(found.costs) >= 0).all() and (found.costs > -1e-6).all()
+
+
+def test_the_same_rows_in_another_form_are_known():
+    x, y, _ = planted(0, noise=1.0)
+    x = np.column_stack([np.ones(60), x * (x > 0)])
+    model = L0Regressor(3).fit(sp.csr_array(x), y)
+    known = alternatives(model, sp.csc_array(x), y, 3).costs
+    np.testing.assert_allclose(alternatives(model, x, y.tolist(), 3).costs, known)
+    single = alternatives(model, x.astype(np.float32), y, 3).costs
+    np.testing.assert_allclose(single, known, rtol=1e-3)
+
+
+def test_rows_that_a_loss_fits_nearly_exactly_are_still_known():
+    generator = np.random.default_rng(9)
+    generator.integers(2)  # of these draws, a second fit had other coefficients
+    x, y = generator.normal(size=(14, 13)), generator.normal(size=14)
+    model = L0Regressor(12, loss="huber").fit(x, y)
+    assert len(alternatives(model, x, y, 2).subsets) == 2
+
+
+def test_arguments_that_change_after_the_fit_do_not_count():
+    x, y, _ = planted(0, noise=1.0)
+    model = L0Regressor(3, must_keep=[4]).fit(x, y)
+    table, costs = model.summary("pyarrow"), alternatives(model, x, y, 3).costs
+    model.set_params(n_features=5, groups=np.arange(30) // 3, must_keep=[7, 8], nonnegative=True)
+    assert model.summary("pyarrow").equals(table)
+    np.testing.assert_array_equal(alternatives(model, x, y, 3).costs, costs)
