@@ -44,3 +44,9 @@ def measured(small, inputs, measure):
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         small.eval()(inputs)
     return counter.get_total_flops() / 2 / len(inputs)
+
+
+def clock_of_entries(model, inputs, names):
+    """A clock on which each entry of a parameter takes a tenth of a microsecond."""
+    found = {name: 0.1 * measured(model.get_submodule(name), inputs, "params") for name in names}
+    return {**found, "": 0.1 * measured(model, inputs, "params")}
