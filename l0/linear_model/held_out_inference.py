@@ -168,7 +168,8 @@ def split_inference(
     ------
     ValueError
         If an argument is out of its range, with Huber's loss, or if the held-out rows do not
-        determine the coefficients; the message names the columns.
+        determine the coefficients; the message names the columns. With least squares also if `y`
+        is constant there, or an exact sum of the chosen columns: nothing is left to make errors of.
 
     Notes
     -----
@@ -246,7 +247,7 @@ def _result(
 ) -> SplitInference:
     law = norm if np.isinf(estimates.degrees) else t(estimates.degrees)
     coefficients, errors = estimates.coefficients, estimates.errors
-    with np.errstate(divide="ignore", invalid="ignore"):  # a fit without residuals
+    with np.errstate(divide="ignore", invalid="ignore"):  # no row with a residual has the column
         p_values = 2 * law.sf(np.abs(coefficients) / errors)
     wide = law.isf((1 - level) / 2) * errors
     return SplitInference(
