@@ -39,6 +39,7 @@ from l0.calibration.selection import Selector
 from l0.calibration.solve import solve
 from l0.calibration.trace import trace
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 from l0.common.sparse_rows import narrow
 from l0.common.text_tables import Row, as_html, as_text
 from l0.common.validation import check_length, checked_labels, checked_matrix, checked_vector
@@ -365,7 +366,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         empty = [row for row, name in enumerate(named) if not name.strip()]
         if empty:
             raise InputError(
-                f"`names` is empty at {len(empty):,} positions ({first_few(empty)}); name each"
+                f"`names` is empty at {counted(len(empty), 'position')} ({first_few(empty)}); "
+                "name each"
             )
         if len(set(named)) < m:
             twice = sorted(name for name, times in Counter(named).items() if times > 1)
@@ -387,8 +389,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             statistics = checked_matrix(untargeted, "untargeted")
             if statistics.shape[1] != n:
                 raise InputError(
-                    f"`untargeted` has {statistics.shape[1]:,} columns where `A` has {n:,}; "
-                    "pass one for each record"
+                    f"`untargeted` has {counted(statistics.shape[1], 'column')} where `A` has "
+                    f"{n:,}; pass one for each record"
                 )
             extra = MatrixStatistics(statistics[:, by_key])
         return cls(
@@ -671,7 +673,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         return f"{self!r}\n\n{as_text(*self._rows())}"
 
     def __repr__(self) -> str:
-        return f"<CalibrationProblem: {self.n_records:,} records, {self.n_targets:,} targets>"
+        records, targets = counted(self.n_records, "record"), counted(self.n_targets, "target")
+        return f"<CalibrationProblem: {records}, {targets}>"
 
     def _repr_html_(self) -> str:
         return as_html(*self._rows())

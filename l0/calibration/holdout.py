@@ -58,9 +58,10 @@ def hold_out(problem: Problem, patterns: object, argument: str = "holdout") -> P
         found |= _matched(problem, pattern, argument)
     kept, held = np.flatnonzero(~found), np.flatnonzero(found)
     if not problem.importance[kept].any():
+        every = "the only target" if len(held) == 1 else f"all {len(held):,} targets"
         raise InputError(
-            f"`{argument}` ({first_few(wanted)}) holds out all {len(held):,} targets with an "
-            "importance above 0, and nothing is left to fit; name fewer"
+            f"`{argument}` ({first_few(wanted)}) holds out {every} with an importance above 0, "
+            "and nothing is left to fit; name fewer"
         )
     fitted = _of_targets(problem, kept)
     held_out = replace(

@@ -20,6 +20,7 @@ from l0.calibration.problem.core import Problem
 from l0.calibration.problem.must_keep import read_must_keep
 from l0.calibration.problem.zero_totals import forced_out, forcing_totals
 from l0.common.errors import SHOWN, InputError, first_few
+from l0.common.formatting import counted
 from l0.common.validation import whole_number
 
 #: The median ratio of the targets to the design-weighted totals must be within this factor of 1.
@@ -59,8 +60,8 @@ def find_candidates(
             Finding(
                 ERROR,
                 "totals of 0",
-                f"{few}: {n_out:,} of {problem.n_records:,} records {what} ({first_few(names)}), "
-                "which force their weights to 0",
+                f"{few}: {n_out:,} of {counted(problem.n_records, 'record')} {what} "
+                f"({first_few(names)}), which force their weights to 0",
                 "drop these targets, give them a `tolerance`"
                 + (", or lower `n_records`" if len(candidates) else ""),
                 tuple(names[:SHOWN]),
@@ -102,9 +103,9 @@ def read_constraints(
         touched = np.diff(problem.matrix[totals][:, lost].indptr) > 0
         names = first_few([problem.names[row] for row in totals[touched]])
         raise InputError(
-            f"`must_keep` has {len(lost):,} records ({first_few(keys, len(lost))}) that targets "
-            f"such as totals of 0 ({names}) force to the weight 0; take these records out of "
-            "`must_keep`, drop these targets, or give them a `tolerance`"
+            f"`must_keep` has {counted(len(lost), 'record')} ({first_few(keys, len(lost))}) that "
+            f"targets such as totals of 0 ({names}) force to the weight 0; take these records out "
+            "of `must_keep`, drop these targets, or give them a `tolerance`"
         )
     if quotas is None:
         found = []

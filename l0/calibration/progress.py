@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from l0.common.errors import InputError
+from l0.common.formatting import counted
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def progress_bar(progress: bool | Listener | None) -> Iterator[Listener | None]:
             display.update(
                 line,
                 description=STAGES.get(state.stage, state.stage),
-                state=f"{state.n_records:>11,} records   loss {state.loss:>7.2%}",
+                state=f"{counted(state.n_records, 'record'):>19}   loss {state.loss:>7.2%}",
             )
 
         yield listen

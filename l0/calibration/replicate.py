@@ -30,7 +30,7 @@ from l0.calibration.variance.jackknife import (
 )
 from l0.calibration.variance.survey_replicates import survey_rscales
 from l0.common.errors import InputError, first_few
-from l0.common.formatting import percent
+from l0.common.formatting import counted, percent
 
 #: A record with this share of its final weight in the full file adds no error by its selection.
 NEARLY_CERTAIN = 0.5
@@ -132,8 +132,8 @@ class Replicator:
             bounds = context.objective.bounds.of(records)
             weights *= (whole.weights / bounds.weights(fit.ratios, design_weights))[:, None]
             notes.append(ROUNDED)
-        if counted := _counted(context.problem, settings):
-            notes.append(COUNTED.format(first_few(counted)))
+        if uneven := _counted(context.problem, settings):
+            notes.append(COUNTED.format(first_few(uneven)))
         known = fitted.gaps[np.isfinite(fitted.gaps)]
         description = {
             "method": named(settings),
@@ -187,7 +187,7 @@ def named(settings: Replication) -> str:
     """Write a method shortly, for tables and reports."""
     if isinstance(settings, Jackknife):
         return f"Jackknife({settings.n})"
-    return f"SurveyReplicates({settings.method}, {len(settings.columns)} columns)"
+    return f"SurveyReplicates({settings.method}, {counted(len(settings.columns), 'column')})"
 
 
 def _columns(
@@ -277,7 +277,7 @@ def _check_enough(
     what = "cluster" if clustered else "record"
     if alone.size and levels:
         names = first_few([levels[stratum] for stratum in alone])
-        have = "1 stratum has" if alone.size == 1 else f"{alone.size:,} strata have"
+        have = counted(alone.size, "stratum has", "strata have")
         raise InputError(
             f"`strata`: {have} only one {what} among the chosen records ({names}), and no variance "
             "can be computed from one; join each with another stratum"
@@ -311,13 +311,13 @@ def _missed(
         lost = rows[:n_published][bare.any(axis=1)]
         names = first_few([context.problem.names[row] for row in lost])
         notes.append(
-            f"In {n_bare:,} of {n_columns:,} columns of replicate weights, targets have no record "
-            f"left: {names}"
+            f"In {n_bare:,} of {counted(n_columns, 'column')} of replicate weights, targets have "
+            f"no record left: {names}"
         )
     if missed.any():
         notes.append(
-            f"Of {int(inside.sum()):,} targets that the weights meet within 1%, a column of "
-            f"replicate weights misses {missed.sum() / n_columns:,.2g} on average"
+            f"Of {counted(int(inside.sum()), 'target')} that the weights meet within 1%, a column "
+            f"of replicate weights misses {missed.sum() / n_columns:,.2g} on average"
         )
     counts = {
         "n_columns_without_records": n_bare,

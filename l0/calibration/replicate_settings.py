@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 from l0.common.validation import (
     flag,
     inner_share,
@@ -168,8 +169,8 @@ class SurveyReplicates:
             return
         if len(scales) != len(self.columns):
             raise InputError(
-                f"`rscales` has {len(scales):,} entries for {len(self.columns):,} `columns`; pass "
-                "one for each column"
+                f"`rscales` has {counted(len(scales), 'entry', 'entries')} for "
+                f"{len(self.columns):,} `columns`; pass one for each column"
             )
         for scale in scales:
             not_negative(scale, "rscales")

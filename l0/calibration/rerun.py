@@ -16,6 +16,7 @@ from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import SELECTORS
 from l0.calibration.solver_settings import Solver
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 from l0.data.locations import locate
 
 
@@ -135,7 +136,8 @@ def _compare(earlier: CalibrationResult[Any], result: CalibrationResult[Any]) ->
     sentences = []
     if not (same := np.array_equal(earlier.indices, result.indices)):
         common = len(np.intersect1d(earlier.indices, result.indices))
-        sentences.append(f"Of {len(earlier.indices):,} chosen records, {common:,} are the same.")
+        chosen, are = counted(len(earlier.indices), "chosen record"), "is" if common == 1 else "are"
+        sentences.append(f"Of {chosen}, {common:,} {are} the same.")
     elif same := np.array_equal(earlier.values, result.values):
         sentences.append(f"All {len(earlier.values):,} records and weights are the same.")
     else:

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 import l0
 from l0.cli.ranks import LOST, check_command
-from l0.cli.wording import as_options, options_of
+from l0.cli.wording import arguments_of, as_options, options_of
 from l0.common.errors import InputError
 from l0.common.ranks import RankLost
 
@@ -40,8 +40,9 @@ class Commands(TyperGroup):
             _stop(as_options(f"{error.strerror or error}{where}", self._options(ctx)), BAD_INPUT)
 
     def _options(self, ctx: Any) -> dict[str, str]:
-        """List the options that an error can mean: those of the command, and those of a fit."""
-        return options_of(self.commands[ctx.invoked_subcommand], self.commands["calibrate"])
+        """List what an error can mean: arguments and options of the command, options of a fit."""
+        command = self.commands[ctx.invoked_subcommand]
+        return options_of(command, self.commands["calibrate"]) | arguments_of(command)
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ from l0.cli.arguments import (
     Write,
 )
 from l0.cli.options import takes_options, with_members
-from l0.cli.output import conclude, say, summary_of
+from l0.cli.output import conclude, say, summary_of, worded
 from l0.cli.ranks import are_several, process_group
 from l0.common.atomic_files import check_replaceable, whole_folder
 from l0.common.ranks import RankLost
@@ -106,15 +107,17 @@ def frontier(
         )  # fmt: skip
         # What is known so far is not lost if no budget is within the limits.
         written = _write_frontier(result, out)
-        text = str(result)
+        reason = ""
         if limits:
             found = result.smallest(**limits)
             result = found.frontier
             written = _write_frontier(result, out)
-            text = f"{result}\n\n{found}"
+            reason = f"\n\n{replace(found, reason=worded(found.reason))}"
             shown = {"smallest": found.n_records}
-    notes = {str(budget): of_budget for budget, of_budget in result.notes.items()}
-    metrics = {"budgets": result.table.to_pylist(), "notes": notes, **shown}
+    notes = {budget: [worded(note) for note in of] for budget, of in result.notes.items()}
+    text = f"{replace(result, notes=notes)}{reason}"
+    named = {str(budget): of_budget for budget, of_budget in notes.items()}
+    metrics = {"budgets": result.table.to_pylist(), "notes": named, **shown}
     conclude(metrics, text, written, quiet, as_json)
 
 

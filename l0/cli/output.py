@@ -13,11 +13,24 @@ import typer
 from l0.cli.options import written_options
 from l0.cli.wording import as_options
 
+#: What notes name beside the options of a fit.
+_OTHERS = {
+    "n_records": "--n-records",
+    "method": "--method",
+    "max_loss": "--max-loss",
+    "max_untargeted": "--max-untargeted",
+    "Solver": "--solver",
+}
+
+
+def worded(note: str) -> str:
+    """Write a note in the words of the command line."""
+    return as_options(note, written_options() | _OTHERS)
+
 
 def summary_of(result: Any) -> str:
     """Write the summary of a result, with notes in the words of the command line."""
-    words = written_options()
-    notes = [as_options(note, words) for note in result.run["notes"]]
+    notes = [worded(note) for note in result.run["notes"]]
     text: str = replace(result, run={**result.run, "notes": notes}).summary()
     return text
 

@@ -14,6 +14,7 @@ from l0.cli.arguments import NRecords, Records, Targets
 from l0.cli.options import takes_some, with_members
 from l0.cli.output import say
 from l0.cli.wording import as_options, options_of
+from l0.common.formatting import counted
 
 
 @app.command()
@@ -115,4 +116,4 @@ def write_targets(
     )
     say(write_table(table, out, "--out"))
     if not quiet:
-        typer.echo(f"{table.num_rows:,} targets to fill in\n\nWritten to {out}")
+        typer.echo(f"{counted(table.num_rows, 'target')} to fill in\n\nWritten to {out}")

@@ -9,6 +9,8 @@ from typing import Any
 #: An argument in a message: its name, perhaps with a value, such as `zero_weights='drop'`.
 _ARGUMENT = re.compile(r"`(\w+)(?:(=)([^`]*))?`")
 _MEMBER = re.compile(r"`members\['([^']*)'\]`")
+#: Messages speak of the rows and columns of these, so that they stay words: `targets` column 'x'.
+_TABLE_NAMES = ("records", "targets", "table")
 #: What a message for Python adds about the command line.
 _ASIDE = re.compile(r" \(on the command line [^)]*\)")
 #: What the value of an option does not have.
@@ -52,6 +54,17 @@ def _option(found: re.Match[str], options: Mapping[str, str]) -> str:
     if not value or value == "True":
         return f"`{option}`"
     return f"`{option} {_SIGNS.sub('', value)}`"
+
+
+def arguments_of(command: Any) -> dict[str, str]:
+    """List what a command calls its arguments without a dash, by their names: ``A`` for ``a``."""
+    return {
+        parameter.name: parameter.metavar
+        for parameter in command.params
+        if parameter.param_type_name == "argument"
+        and parameter.metavar
+        and parameter.name not in _TABLE_NAMES
+    }
 
 
 def options_of(*commands: Any) -> dict[str, str]:

@@ -1,4 +1,10 @@
-"""Write files whole or not at all: to a temporary name first, which is then renamed."""
+"""Write files whole or not at all: to a temporary name first, which is then renamed.
+
+The bytes are on the disk before the new name is, and both are when the block ends, as far as the
+system says the truth about its disk. So a loss of power leaves the earlier file or the new one, and
+never a new name with half of its bytes. Each file costs two waits for the disk, and each folder one
+for each of its files and two more.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +22,9 @@ from l0.common.errors import InputError, first_few
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path, and rename it to the wanted path if the block has no error.
+
+    After a loss of power, the path has the earlier file or the new one, whole. Once the block has
+    ended it has the new one, for sure on POSIX: Windows cannot wait for a name to be on the disk.
 
     Raises
     ------
@@ -39,12 +48,18 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     with _cleaned(target) as scratch:
         draft = scratch / target.name
         yield draft
+        flush_file(draft)
         os.replace(draft, target)
 
 
 @contextmanager
 def whole_folder(path: str | os.PathLike[str], names: Collection[str]) -> Iterator[Path]:
     """Give a temporary folder, and rename it to the wanted path if the block has no error.
+
+    After a loss of power, a folder with this name is whole, the earlier one or the new one. An
+    earlier folder is moved aside first: if the power is lost between the two renames, it is in a
+    hidden folder beside, and nothing has its name. Once the block has ended, the path has the new
+    folder, for sure on POSIX.
 
     Parameters
     ----------
@@ -66,6 +81,10 @@ def whole_folder(path: str | os.PathLike[str], names: Collection[str]) -> Iterat
         draft = scratch / target.name
         draft.mkdir()
         yield draft
+        for place, _, files in os.walk(draft):
+            for name in files:
+                flush_file(Path(place, name))
+            flush_folder(Path(place))
         if not target.exists():
             os.replace(draft, target)
             return
@@ -108,14 +127,40 @@ def check_replaceable(path: str | os.PathLike[str], names: Collection[str]) -> N
         )
 
 
+def flush_file(path: Path) -> None:
+    """Wait until the bytes of a file are on the disk."""
+    with path.open("rb+") as file:  # Windows flushes only what may be written
+        os.fsync(file.fileno())
+
+
+def flush_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can do that."""
+    if os.name != "posix":
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some shared disks have no such call
+            raise
+    finally:
+        os.close(folder)
+
+
 @contextmanager
 def _cleaned(target: Path) -> Iterator[Path]:
-    """Make a temporary folder on the same disk, and remove it in any case."""
+    """Make a temporary folder on the same disk, and remove it in any case.
+
+    If the block has no error, the names that it made are then on the disk.
+    """
     scratch = None
     try:
+        made = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         yield scratch
+        for folder in (target.parent, *(each.parent for each in made)):
+            flush_folder(folder)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(

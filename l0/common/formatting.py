@@ -45,6 +45,18 @@ def signed(share: float) -> str:
     return ("−" if share < 0 else "+") + size
 
 
+def counted(number: int, one: str, more: str = "") -> str:
+    """Write a count with its noun, and with a verb where it has one. Without `more`, add an s.
+
+    Examples
+    --------
+    >>> from l0.common.formatting import counted
+    >>> counted(1, "target"), counted(5545, "record"), counted(0, "entry is", "entries are")
+    ('1 target', '5,545 records', '0 entries are')
+    """
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
 def amount(number: float) -> str:
     """Write a count or a total.
 

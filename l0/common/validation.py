@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 
 
 def is_whole_number(value: object) -> TypeGuard[int]:
@@ -183,7 +184,7 @@ def checked_matrix(source: Any, argument: str) -> sp.csr_array:
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         bad = np.unique(rows[~np.isfinite(matrix.data)])
         raise InputError(
-            f"`{argument}` has NaN or infinite entries in {bad.size:,} rows "
+            f"`{argument}` has NaN or infinite entries in {counted(bad.size, 'row')} "
             f"({first_few(bad.tolist())}); fill them or drop the rows"
         )
     if not matrix.has_canonical_format:
@@ -208,7 +209,7 @@ def checked_vector(source: ArrayLike, length: int, argument: str, what: str) -> 
     bad = np.flatnonzero(~np.isfinite(vector))
     if bad.size:
         raise InputError(
-            f"`{argument}` is NaN or infinite at {bad.size:,} positions "
+            f"`{argument}` is NaN or infinite at {counted(bad.size, 'position')} "
             f"({first_few(bad.tolist())}); give each a number or drop it"
         )
     return vector
@@ -224,7 +225,7 @@ def checked_labels(source: Any, length: int, argument: str, what: str) -> list[A
     bad = [place for place, label in enumerate(labels) if is_missing(label)]
     if bad:
         raise InputError(
-            f"`{argument}` is None or NaN at {len(bad):,} positions ({first_few(bad)}); "
+            f"`{argument}` is None or NaN at {counted(len(bad), 'position')} ({first_few(bad)}); "
             f"pass one for each of the {what}"
         )
     return labels
@@ -245,6 +246,6 @@ def check_length(found: int, expected: int, argument: str, what: str) -> None:
     """Check that there is one entry for each of the `what`."""
     if found != expected:
         raise InputError(
-            f"`{argument}` has {found:,} entries for {expected:,} {what}; "
+            f"`{argument}` has {counted(found, 'entry', 'entries')} for {expected:,} {what}; "
             f"pass one for each of the {what}"
         )

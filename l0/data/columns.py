@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 
 #: A float can represent all whole numbers up to this one.
 EXACT = 2.0**53
@@ -47,8 +48,8 @@ def check_unique(names: list[str], argument: str) -> None:
     """Refuse columns with the same name, or without one."""
     if (unnamed := names.count("")) > 1:
         raise InputError(
-            f"`{argument}` has {unnamed:,} columns without a name; its first row must name the "
-            "columns: write names there, and delete titles above it"
+            f"`{argument}` has {counted(unnamed, 'column')} without a name; its first row must "
+            "name the columns: write names there, and delete titles above it"
         )
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:

@@ -53,7 +53,7 @@ class Parts:
 
 
 def write_parts(path: str | os.PathLike[str], parts: Parts) -> None:
-    """Write a file, whole or not at all.
+    """Write a file, whole or not at all. It is on the disk at the end (see `whole_file`).
 
     Raises
     ------

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from l0.common.devices import checked_device
 from l0.common.dtypes import at_least_float32, without_autocast
 from l0.common.errors import InputError
+from l0.common.formatting import counted
 from l0.common.sparse_rows import narrow
 from l0.common.validation import (
     as_csr,
@@ -177,8 +178,9 @@ class GatedColumns(nn.Module):
             m, n = checked.shape
             if n != self.n_features:
                 raise InputError(
-                    f"`{argument}` has {n:,} columns, but the model has {self.n_features:,} "
-                    f"features; pass a row for each of the {rows} and a column for each feature"
+                    f"`{argument}` has {counted(n, 'column')}, but the model has "
+                    f"{self.n_features:,} features; pass a row for each of the {rows} and a column "
+                    "for each feature"
                 )
             self._map = SparseOperator.from_scipy(checked, np.ones(m), np.ones(n), self.device)
             self._map_of = known_by

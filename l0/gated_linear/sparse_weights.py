@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from l0.common.errors import InputError, closest, first_few
+from l0.common.formatting import counted
 from l0.common.validation import (
     checked_labels,
     checked_vector,
@@ -347,7 +348,7 @@ def _check_not_empty(operator: SparseOperator, totals: NDArray[np.float64]) -> N
     empty = np.flatnonzero(operator.empty_rows & (totals != 0))
     if empty.size:
         raise InputError(
-            f"`M` has no entry in {empty.size:,} rows whose total is not 0 "
+            f"`M` has no entry in {counted(empty.size, 'row')} whose total is not 0 "
             f"({first_few(empty.tolist())}): no weight can reach them; drop these targets"
         )
 

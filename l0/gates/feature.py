@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 from l0.common.validation import whole_number
 from l0.data.arrays import as_columns, is_frame, positions, shape, take_columns
 from l0.gates.base import MOST_OPEN, SURE, L0Gate, share_of
@@ -264,7 +265,7 @@ class FeatureGate(L0Gate):
         found = shape(data, argument)
         if len(found) < 2 or found[-1] != self.n_features:
             raise InputError(
-                f"`{argument}` has shape {found}; it needs {self.n_features:,} columns, "
+                f"`{argument}` has shape {found}; it needs {counted(self.n_features, 'column')}, "
                 "the `n_features` of this gate, along its last axis"
             )
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from l0.calibration.selection import Hybrid
 from l0.calibration.selection.balanced import Balanced
 from l0.common.errors import InputError, closest, first_few
+from l0.common.formatting import counted
 from l0.data.arrays import Columns, as_columns, as_vector, positions, scale, shape, take_rows
 from l0.gates.base import MOST_OPEN, SURE, L0Gate, share_of
 from l0.gates.representation import moments_problem, totals_problem
@@ -219,7 +220,8 @@ def _check_length(data: Any, length: int, name: str) -> None:
     found = shape(data)
     if not found or found[0] != length:
         raise InputError(
-            f"`data` has shape {found}; it needs {length:,} rows, the `{name}` of this gate"
+            f"`data` has shape {found}; it needs {counted(length, 'row')}, the `{name}` of this "
+            "gate"
         )
 
 

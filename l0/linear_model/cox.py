@@ -10,6 +10,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from l0.common.errors import InputError
+from l0.common.formatting import counted
 from l0.common.validation import real_numbers
 from l0.linear_model.base import SparseLinearModel
 from l0.linear_model.choice import Question
@@ -176,7 +177,8 @@ class L0Cox(SparseLinearModel):
         times = survival(y)
         if len(times) != x.shape[0]:
             raise InputError(
-                f"`y` has {len(times):,} rows, but `X` has {x.shape[0]:,}; pass a time for each row"
+                f"`y` has {counted(len(times), 'row')}, but `X` has {x.shape[0]:,}; pass a time "
+                "for each row"
             )
         rows = self._rows(x, times, sample_weight)
         return rows, self._question(rows, CoxLoss, self.l2)

@@ -13,6 +13,7 @@ from scipy.stats import norm, t
 from sklearn.base import clone
 
 from l0.common.errors import InputError, closest, first_few
+from l0.common.formatting import counted
 from l0.common.validation import inner_share, whole_number
 from l0.data.tables import Kind
 from l0.linear_model.base import SparseLinearModel
@@ -84,9 +85,11 @@ may choose other columns.
     @property
     def statement(self) -> str:
         """What the intervals are about."""
+        m = len(self.support)
+        these = "this column" if m == 1 else f"these {m:,} columns"
         return (
-            f"The intervals are for the coefficients of the model of these {len(self.support):,} "
-            f"columns, fitted without penalty to the {len(self.inference_rows):,} held-out rows. "
+            f"The intervals are for the coefficients of the model of {these}, "
+            f"fitted without penalty to the {counted(len(self.inference_rows), 'held-out row')}. "
             "These rows did not choose the columns, so that the intervals hold for the model that "
             "was chosen. They say nothing about columns that were not chosen, and another split "
             "may choose other columns."
@@ -168,7 +171,8 @@ def split_inference(
     ------
     ValueError
         If an argument is out of its range, with Huber's loss, or if the held-out rows do not
-        determine the coefficients; the message names the columns.
+        determine the coefficients; the message names the columns. With least squares also if `y`
+        is constant there, or an exact sum of the chosen columns: nothing is left to make errors of.
 
     Notes
     -----
@@ -229,8 +233,8 @@ def split_inference(
         part.check()
         if not part.by_row and rows.y[held][:, 1].sum() <= len(support):
             raise InputError(
-                f"the held-out rows have too few events for {len(support):,} columns; pass more "
-                "rows, or a smaller `selection_share` or `n_features`"
+                f"the held-out rows have too few events for {counted(len(support), 'column')}; "
+                "pass more rows, or a smaller `selection_share` or `n_features`"
             )
         estimates = likelihood(columns, part)
     return _result(model, estimates, level, (choosing, held), names, _outcomes(asker, rows.y))
@@ -246,7 +250,7 @@ def _result(
 ) -> SplitInference:
     law = norm if np.isinf(estimates.degrees) else t(estimates.degrees)
     coefficients, errors = estimates.coefficients, estimates.errors
-    with np.errstate(divide="ignore", invalid="ignore"):  # a fit without residuals
+    with np.errstate(divide="ignore", invalid="ignore"):  # no row with a residual has the column
         p_values = 2 * law.sf(np.abs(coefficients) / errors)
     wide = law.isf((1 - level) / 2) * errors
     return SplitInference(

@@ -37,8 +37,8 @@ class Limits:
         Raises
         ------
         InputError
-            If `coef_bounds` has not two numbers for each column, if 0 is not between them, or if it
-            names a column that does not exist.
+            If `coef_bounds` has not two numbers for each column (booleans are none), if 0 is not
+            between them, or if it names a column that does not exist.
         """
         if self.coef_bounds is None:
             return np.tile([0.0, np.inf], (n_columns, 1)) if self.nonnegative else None
@@ -59,7 +59,7 @@ class Limits:
             for key, column, pair in zip(keys, columns, pairs, strict=True):
                 found[column] = _pair(pair, key)
         else:
-            found = np.asarray(real_numbers(self.coef_bounds, "coef_bounds"), np.float64)
+            found = _numbers(self.coef_bounds)
             if found.shape != (n_columns, 2):
                 raise InputError(
                     f"`coef_bounds` has shape {found.shape}; pass the least and the largest "
@@ -131,8 +131,33 @@ def _by_name(bounds: Any) -> tuple[list[Any], list[Any]] | None:
     return keys, list(np.asarray(bounds))
 
 
+def _numbers(values: Any) -> Matrix:
+    numbers = np.asarray(real_numbers(values, "coef_bounds"), np.float64)
+    if _has_booleans(values):
+        raise InputError(
+            "`coef_bounds` has True or False where numbers belong; pass the least and the largest "
+            "coefficient of each column, and `nonnegative=True` if none may be negative"
+        )
+    return numbers
+
+
+def _has_booleans(values: Any) -> bool:
+    """Tell whether any value is True or False, which numpy would take as 1 or 0."""
+    if isinstance(values, (list, tuple)):
+        return any(map(_has_booleans, values))
+    if isinstance(values, bool):
+        return True
+    types = np.asarray(getattr(values, "dtypes", ()), object)  # those of the columns of a frame
+    if any(str(each).lower().startswith("bool") for each in np.atleast_1d(types)):
+        return True
+    array = np.asarray(values)
+    return array.dtype.kind == "b" or (
+        array.dtype.kind == "O" and any(isinstance(each, (bool, np.bool_)) for each in array.flat)
+    )
+
+
 def _pair(values: Any, key: object) -> Matrix:
-    pair = np.asarray(real_numbers(values, "coef_bounds"), np.float64)
+    pair = _numbers(values)
     if pair.shape != (2,):
         raise InputError(
             f"`coef_bounds` has {values!r} for the column {key!r}; pass the least and the largest "

@@ -20,6 +20,9 @@ from l0.linear_model.statistics import Matrix
 EXPLAINED = 3e-6
 #: A row determines a coefficient alone if its leverage is within this distance of 1.
 ALONE = 1e-9
+#: Columns explain an outcome exactly if they leave at most this share of its largest value: a few
+#: hundred times what rounding leaves.
+EXACT = 1e-13
 #: Counts are said to vary more than a Poisson variable from this ratio on, and only if it is this
 #: many standard errors above 1.
 OVERDISPERSED, CLEAR = 1.2, 4
@@ -127,11 +130,18 @@ def least_squares(
     Returns
     -------
     Estimates
+
+    Raises
+    ------
+    InputError
+        If an outcome is constant or an exact sum of the columns, so that its residuals are rounding
+        errors; or if rows determine a coefficient alone ("hc3").
     """
     z = columns.z
     inverse = np.linalg.inv((z.T * weights) @ z)
     slopes = inverse @ (z.T * weights) @ y
     residual = y - z @ slopes
+    _check_residual(residual, y)
     degrees = float(weights.sum()) - z.shape[1]
     if covariance == "classical":
         squares = weights @ residual**2 / degrees
@@ -151,6 +161,20 @@ def least_squares(
         errors[:, columns.first :] / columns.scale,
         degrees,
     )
+
+
+def _check_residual(residual: Matrix, y: Matrix) -> None:
+    """Refuse outcomes without residuals: errors and p-values would be those of rounding."""
+    exact = np.abs(residual).max(axis=0) <= EXACT * np.abs(y).max(axis=0)
+    if exact.any():
+        which = ""
+        if len(exact) > 1:
+            which = f" (outcomes {first_few(np.flatnonzero(exact).tolist())})"
+        raise InputError(
+            f"in the held-out rows, `y`{which} is constant or an exact sum of the chosen columns, "
+            "so that standard errors and p-values would be rounding errors; pass an outcome that "
+            "varies, or another `random_state` if it does in other rows"
+        )
 
 
 def likelihood(columns: Columns, loss: Loss) -> Estimates:

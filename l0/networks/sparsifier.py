@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from l0.common.errors import InputError
-from l0.common.formatting import amount
+from l0.common.formatting import amount, counted
 from l0.networks.budgets.budgets import Constraint
 from l0.networks.budgets.multiplier import Multiplier
 from l0.networks.budgets.ramp import Ramp
@@ -119,7 +119,7 @@ class Sparsifier:
     def __repr__(self) -> str:
         """Describe the budgets with their prices, and the units and layers, in a few lines."""
         openness, groups = self.gates.openness(), self.structure.groups
-        lines = [f"Sparsifier of {type(self.model).__name__} after {_counted(self.steps, 'step')}"]
+        lines = [f"Sparsifier of {type(self.model).__name__} after {counted(self.steps, 'step')}"]
         lines += [
             f"  budget: at most {constraint.limit:,} {constraint} of {constraint.cost.total:,}, "
             f"now {amount(float(constraint.cost(openness)))} at the price {amount(price.value)}"
@@ -127,8 +127,8 @@ class Sparsifier:
         ]
         n_open = int((self.gates.settled() > 0).sum())
         lines.append(
-            f"  units: {n_open:,} of {len(openness):,} open, in {_counted(len(groups), 'group')} "
-            f"on {_counted(len(self.structure.layers), 'layer')}"
+            f"  units: {n_open:,} of {len(openness):,} open, in {counted(len(groups), 'group')} "
+            f"on {counted(len(self.structure.layers), 'layer')}"
         )
         names = [left.name for left in self.structure.left_out]
         if names:
@@ -348,9 +348,9 @@ class Sparsifier:
         at_a_stroke = int((before & ~self.gates.alive()).sum())
         if self.steps and at_a_stroke:
             warnings.warn(
-                f"`compact` closed {_counted(at_a_stroke, 'open unit')} of {int(before.sum()):,} "
-                f"at a stroke after {_counted(self.steps, 'step')}, and no training has repaired "
-                f"this; the budget is met by itself after {_counted(self._ramp.met, 'step')}: "
+                f"`compact` closed {counted(at_a_stroke, 'open unit')} of {int(before.sum()):,} "
+                f"at a stroke after {counted(self.steps, 'step')}, and no training has repaired "
+                f"this; the budget is met by itself after {counted(self._ramp.met, 'step')}: "
                 "give `sparsify` the `total_steps` of the training, train for longer, or call "
                 "`finish` and train on",
                 stacklevel=2,
@@ -447,7 +447,8 @@ class Sparsifier:
         ):
             raise InputError(
                 "`state` belongs to another model or budget: it has "
-                f"{len(state['gates'])} groups of gates and {len(state['multipliers'])} budgets, "
+                f"{counted(len(state['gates']), 'group')} of gates and "
+                f"{counted(len(state['multipliers']), 'budget')}, "
                 f"this sparsifier has {len(self.gates)} and {len(self.constraints)}; give the "
                 "state of a sparsifier that was made with the same arguments"
             )
@@ -468,7 +469,3 @@ class Sparsifier:
     def _look(self) -> tuple[int, Tensor]:
         """Return the step and the gate values, which are kept in the precision of most gates."""
         return self.steps, self.gates.ranks().float()
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -223,7 +223,7 @@ def test_columns_and_rows_in_any_order_give_the_same_matrix_problem(columns, row
 
 
 def test_keys_of_a_matrix_that_are_nan_are_named():
-    with pytest.raises(InputError, match="`keys` is null in 1 positions"):
+    with pytest.raises(InputError, match="`keys` is null in 1 position"):
         CalibrationProblem.from_matrix(MATRIX, [1.0, 2.0], [1.0, 1.0, 1.0], keys=[1.0, np.nan, 2.0])
 
 

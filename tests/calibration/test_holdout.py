@@ -98,6 +98,12 @@ def test_wrong_patterns_are_named(patterns, text):
         problem.solve(50, holdout=patterns)
 
 
+def test_the_only_target_cannot_be_held_out():
+    problem = CalibrationProblem.from_matrix(np.ones((1, 4)), [4], np.ones(4), names=["all"])
+    with pytest.raises(InputError, match="holds out the only target with an importance above 0, a"):
+        problem.solve(2, holdout=["all"])
+
+
 def test_it_is_no_use_to_keep_targets_that_do_not_count(survey):
     targets = survey.targets.assign(importance=(survey.targets["variable"] == "count") * 1.0)
     options = {**survey.options(), "targets": targets}

@@ -78,7 +78,7 @@ def test_wrong_input_is_refused_and_leaves_nothing(files, tmp_path, change, said
 def test_null_keys_are_named_by_their_rows_in_the_file(tmp_path):
     homes = pa.table({"id": [5, None, 3], "w": [1.0, 1.0, 1.0]})
     pa.parquet.write_table(homes, tmp_path / "homes.parquet")
-    with pytest.raises(InputError, match=r"is null in 1 rows \(rows 1\)"):
+    with pytest.raises(InputError, match=r"is null in 1 row \(rows 1\)"):
         CalibrationProblem.from_files(
             tmp_path / "homes.parquet", None, tmp_path / "problem.l0", key="id", weight="w"
         )

@@ -226,7 +226,7 @@ def test_wrong_replicate_columns_are_named(survey):
     with pytest.raises(InputError, match="`columns` names the column 'state', which is"):
         calibrate("rep0", "state")
     options["records"].loc[3, "rep1"] = -1.0
-    with pytest.raises(InputError, match="'rep1', which is missing or negative in 1 records"):
+    with pytest.raises(InputError, match="'rep1', which is missing or negative in 1 record"):
         calibrate("rep0", "rep1")
     options["records"]["rep2"] = 0.0
     with pytest.raises(InputError, match="`columns`: 'rep2' are 0 for all chosen records"):

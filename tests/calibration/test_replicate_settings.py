@@ -53,7 +53,7 @@ def test_a_jackknife_checks_its_settings(options, message):
         ({"rho": 0.5}, "only 'Fay' has a factor"),
         ({"method": "Fay", "rho": 1.0}, "`rho` must be a number above 0 and below 1"),
         ({"method": "JKn"}, "`method='JKn'` needs `rscales`, one for each column"),
-        ({"rscales": [1.0]}, "`rscales` has 1 entries for 2 `columns`"),
+        ({"rscales": [1.0]}, "`rscales` has 1 entry for 2 `columns`"),
         ({"rscales": [1.0, -1.0]}, "`rscales` must be finite and at least 0"),
         ({"scale": 0}, "`scale` must be positive"),
         ({"groups": 1}, "`groups` must be an integer of at least 2"),

@@ -112,6 +112,14 @@ def test_frontier_writes_a_table_and_a_plot_where_it_can(files, monkeypatch, plo
     assert ended.stdout.splitlines()[-1] == f"Written to l0-frontier/{max(written)}"
 
 
+def test_notes_of_a_frontier_name_the_options(files):
+    stopping = ["--n-records", 40, "--method", "random", "--solver", "gap=1e-12,max_seconds=1e-9"]
+    ended = l0_("frontier", *files, *stopping)
+    assert "raise `max_seconds` of `--solver`, or ask" in " ".join(ended.stdout.split())
+    ended = l0_("frontier", *files, *stopping, "--max-loss", 1, "--json", "--out", "again")
+    assert "raise `max_seconds` of `--solver`" in json.loads(ended.stdout)["notes"]["40"][0]
+
+
 def test_frontier_as_json(files):
     ended = l0_("frontier", *files, "--n-records", "40,120", "--json")
     assert [row["n_records"] for row in json.loads(ended.stdout)["budgets"]] == [120, 40]
@@ -135,7 +143,7 @@ def test_the_frontier_takes_a_method_and_a_limit(files):
 def test_the_smallest_number_of_records_is_shown_with_its_reason(files):
     ended = l0_("frontier", *files, "--n-records", "60", "--epochs", 8, "--max-loss", 0.2)
     assert ended.exit_code == 0, ended.output
-    assert re.search(r"^\d+ records are within `max_loss=0.2`", ended.stdout, re.MULTILINE)
+    assert re.search(r"^\d+ records are within `--max-loss 0.2`", ended.stdout, re.MULTILINE)
 
 
 def test_a_limit_out_of_reach_is_one_line_and_the_frontier_is_written(files):

@@ -25,7 +25,7 @@ def test_the_table_shows_the_certificate_and_the_dearest_targets(files):
     assert "Dearest targets" in said and "Shadow price" in said
     stopped = l0_("calibrate", *files, "--solver", "gap=1e-12,max_seconds=1e-9").stdout
     assert "The fit was stopped. It is certainly within" in stopped
-    assert "raise `max_seconds` of `Solver`" in " ".join(stopped.split())
+    assert "raise `max_seconds` of `--solver`, or ask" in " ".join(stopped.split())
 
 
 def test_notes_name_the_options_of_the_command_line():

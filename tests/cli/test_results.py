@@ -134,6 +134,23 @@ def test_select_writes_rows_of_any_table_with_the_key(programs):
     assert names() == before
 
 
+def test_compare_names_the_results_as_its_help_does(tmp_path):
+    for folder, names_of, n in (
+        ("one", ["x", "y"], 4),
+        ("other", ["z", "u"], 4),
+        ("more", None, 5),
+    ):
+        problem = CalibrationProblem.from_matrix(
+            np.ones((2, n)), [4, 4], np.ones(n), names=names_of or ["x", "y"]
+        )
+        problem.solve(epochs=1).save(tmp_path / folder)
+    for other, said in (("other", "have no target in common: all targets have other names"),
+                        ("more", "know their records by row number")):  # fmt: skip
+        ended = l0_("compare", tmp_path / "one", tmp_path / other, "--out", tmp_path / "page.html")
+        assert ended.exit_code == 2 and ended.stderr.startswith(f"l0: `A` and `B` {said}")
+    assert "calibrate both with a `--key`" in ended.stderr
+
+
 def test_compare_prints_what_was_won_and_lost_and_writes_a_page(files):
     for name, method in (("one", "random"), ("other", "pps")):
         ended = l0_(

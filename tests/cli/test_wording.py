@@ -2,7 +2,7 @@ import pytest
 import typer
 
 from l0.cli import app
-from l0.cli.wording import as_options, options_of
+from l0.cli.wording import arguments_of, as_options, options_of
 from tests.cli.running import refused
 
 NAMES = ("n_records", "check_scale", "key", "zero_weights", "members", "bounds")
@@ -33,6 +33,13 @@ def test_options_are_those_of_the_command_and_of_others():
     assert found["variables"] == "--variable"
     assert found["n_records"] == "--n-records"
     assert "records" not in found
+
+
+def test_arguments_are_called_what_the_help_calls_them_and_tables_keep_their_names():
+    commands = typer.main.get_command(app).commands
+    assert arguments_of(commands["compare"]) == {"a": "A", "b": "B"}
+    assert arguments_of(commands["select"])["out"] == "OUT"
+    assert arguments_of(commands["calibrate"]) == {}
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,70 @@ def test_an_empty_folder_is_filled(tmp_path):
     assert names(tmp_path / "out") == [MARK]
 
 
+@pytest.fixture
+def flushed(monkeypatch):
+    """What was flushed to the disk (by inode), and when files were renamed."""
+    events = []
+    fsync, replace = os.fsync, os.replace
+
+    def note_flush(number):
+        events.append(os.fstat(number).st_ino)
+        fsync(number)
+
+    def note_rename(source, target):
+        events.append("renamed")
+        replace(source, target)
+
+    monkeypatch.setattr(l0.common.atomic_files.os, "fsync", note_flush)
+    monkeypatch.setattr(l0.common.atomic_files.os, "replace", note_rename)
+    return events
+
+
+on_posix = pytest.mark.skipif(os.name != "posix", reason="folders cannot be flushed")
+
+
+@on_posix
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_name_at_the_end(tmp_path, flushed):
+    with whole_file(tmp_path / "new" / "deep" / "a.txt") as draft:
+        draft.write_text("text")
+    deep = tmp_path / "new" / "deep"
+    places = [each.stat().st_ino for each in (deep / "a.txt", deep, deep.parent, tmp_path)]
+    assert flushed[:2] == [places[0], "renamed"]
+    assert flushed[2] == places[1]  # and then the folders that were made for it
+    assert set(flushed[2:]) == set(places[1:])
+
+
+@on_posix
+def test_a_folder_is_on_the_disk_with_its_files_before_it_has_its_name(tmp_path, flushed):
+    for text in ("one", "two"):
+        flushed.clear()
+        write(tmp_path / "out", text)
+        files = {each.stat().st_ino for each in (tmp_path / "out" / MARK, tmp_path / "out")}
+        assert set(flushed[: flushed.index("renamed")]) == files
+        assert flushed[-1] == tmp_path.stat().st_ino
+
+
+@on_posix
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
+def test_a_disk_that_cannot_flush_folders_is_no_error_and_one_that_fails_is(
+    tmp_path, monkeypatch, code
+):
+    fsync = os.fsync
+
+    def fail_for_folders(number):
+        if os.fstat(number).st_ino == tmp_path.stat().st_ino:
+            raise OSError(code, os.strerror(code))
+        fsync(number)
+
+    monkeypatch.setattr(l0.common.atomic_files.os, "fsync", fail_for_folders)
+    if code == errno.EIO:
+        with pytest.raises(OSError, match=os.strerror(code)):
+            write(tmp_path / "out", "new")
+    else:
+        write(tmp_path / "out", "new")
+    assert names(tmp_path) == ["out"]
+
+
 def test_a_link_to_a_folder_stays_a_link(tmp_path):
     write(tmp_path / "real", "one")
     (tmp_path / "link").symlink_to(tmp_path / "real")

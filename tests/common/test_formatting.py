@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l0.common.formatting import amount, percent, signed
+from l0.common.formatting import amount, counted, percent, signed
 
 
 @given(st.floats(0, 1))
@@ -44,3 +44,11 @@ def test_signed(share, text):
 )  # fmt: skip
 def test_amount(number, text):
     assert amount(number) == text
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 1000])
+def test_a_noun_and_its_verb_agree_with_their_count(number):
+    written = "1,000" if number == 1000 else str(number)
+    assert counted(number, "target") == f"{written} target" + ("" if number == 1 else "s")
+    verb = "entry is" if number == 1 else "entries are"
+    assert counted(number, "entry is", "entries are") == f"{written} {verb}"

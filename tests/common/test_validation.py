@@ -176,10 +176,10 @@ def test_objects_that_are_no_numbers_are_named_with_their_places():
     ids=repr,
 )
 def test_missing_masked_and_infinite_numbers_are_named(values):
-    with pytest.raises(InputError, match=r"`y` is NaN or infinite at 1 positions \(1\)"):
+    with pytest.raises(InputError, match=r"`y` is NaN or infinite at 1 position \(1\)"):
         checked_vector(values, 2, "y", "rows")
     row = values.reshape(1, 2) if isinstance(values, np.ma.MaskedArray) else np.asarray([values])
-    with pytest.raises(InputError, match=r"`A` has NaN or infinite entries in 1 rows \(0\)"):
+    with pytest.raises(InputError, match=r"`A` has NaN or infinite entries in 1 row \(0\)"):
         checked_matrix(row, "A")
 
 
@@ -205,12 +205,12 @@ def test_labels_are_never_missing(labels):
         assert checked_labels(labels, len(labels), "g", "rows") == labels
         return
     shown = ", ".join(map(str, bad[:5]))
-    with pytest.raises(InputError, match=rf"`g` is None or NaN at {len(bad)} positions \({shown}"):
+    with pytest.raises(InputError, match=rf"`g` is None or NaN at {len(bad)} positions? \({shown}"):
         checked_labels(labels, len(labels), "g", "rows")
 
 
 def test_labels_are_one_for_each():
-    with pytest.raises(InputError, match="`g` has 1 entries for 2 rows; pass one"):
+    with pytest.raises(InputError, match="`g` has 1 entry for 2 rows; pass one"):
         checked_labels(["a"], 2, "g", "rows")
     for value in ("ab", b"ab", 3, None):
         with pytest.raises(InputError, match="`g` is .*; pass one for each of the rows"):

@@ -360,11 +360,11 @@ def test_matrices_that_cannot_be_are_named(model, data):
         model.fit(y, y)
     bad = A.copy()
     bad.data[0] = math.nan
-    with pytest.raises(ValueError, match=rf"`{name}` has NaN or infinite entries in 1 rows"):
+    with pytest.raises(ValueError, match=rf"`{name}` has NaN or infinite entries in 1 row"):
         model.fit(bad, y)
     with pytest.raises(ValueError, match=rf"`y` has 7 entries for 8 rows of `{name}`"):
         model.fit(A, y[1:])
-    with pytest.raises(ValueError, match=r"`y` is NaN or infinite at 1 positions \(2\)"):
+    with pytest.raises(ValueError, match=r"`y` is NaN or infinite at 1 position \(2\)"):
         model.fit(A, np.where(np.arange(8) == 2, math.nan, y))
 
 

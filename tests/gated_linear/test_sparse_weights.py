@@ -136,7 +136,7 @@ def test_multipliers_and_plain_groups(problem):
         ({"group_multipliers": {1: 2.0}}, "group_multipliers requires target_groups"),
         (
             {"target_groups": ["a"] * (TARGETS - 1) + [None]},
-            r"`target_groups` is None or NaN at 1 positions \(8\)",
+            r"`target_groups` is None or NaN at 1 position \(8\)",
         ),
         ({"target_groups": [np.nan] * TARGETS}, r"`target_groups` is None or NaN at 9 positions"),
         (
@@ -172,7 +172,7 @@ def test_a_target_without_entries_is_an_error_unless_it_is_0(problem):
     M = M.tolil()
     M[4] = 0
     M = sp.csr_array(M)
-    with pytest.raises(ValueError, match=r"`M` has no entry in 1 rows whose total is not 0 \(4\)"):
+    with pytest.raises(ValueError, match=r"`M` has no entry in 1 row whose total is not 0 \(4\)"):
         still().fit(M, y)
     still().fit(M, np.where(np.arange(TARGETS) == 4, 0, y), epochs=2)
 

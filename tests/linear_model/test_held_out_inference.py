@@ -111,6 +111,24 @@ def test_no_chosen_column_has_no_interval():
         assert len(split_inference(estimator, x, y).to_frame("pyarrow")) == 0
 
 
+@pytest.mark.parametrize("covariance", ["hc3", "classical"])
+def test_an_outcome_that_leaves_no_residual_has_no_p_values(covariance):
+    x, y, _ = planted(0, n=80, p=5, noise=1.0)
+    none = "`y` is constant or an exact sum of the chosen columns"
+    for outcome in (np.full(80, 0.1), np.full(80, 3e5), np.zeros(80), 2 * x[:, 0] - x[:, 1] + 7):
+        with pytest.raises(InputError, match=none):
+            split_inference(L0Regressor(2), x, outcome, covariance=covariance)
+    with pytest.raises(InputError, match=r"`y` \(outcomes 1\) is constant or"):
+        split_inference(L0Regressor(2), x, np.column_stack([y, np.ones(80)]), covariance=covariance)
+    # Without an intercept a constant is an outcome as any other; so is a level with little noise.
+    for estimator, outcome in (
+        (L0Regressor(2, fit_intercept=False), np.full(80, 0.1)),
+        (L0Regressor(2), 1e6 + 1e-4 * y),
+    ):
+        found = split_inference(estimator, x, outcome, covariance=covariance)
+        assert (found.standard_errors > 0).all()
+
+
 def test_what_has_no_intervals_is_refused():
     x, y, _ = planted(0, n=60, p=6, noise=1.0)
     with pytest.raises(InputError, match="no intervals for Huber's loss"):

@@ -50,6 +50,13 @@ def test_bounds_come_as_an_array_or_by_name_or_position():
         ({"a": (0, 1, 2)}, "for the column 'a'"),
         ({"a": (0, 1), 0: (0, 2)}, "several bounds for a column: 'a', 0"),
         ("none", "`coef_bounds`"),
+        (np.array([[False, True]] * 3), "True or False where numbers belong"),
+        ([[0, 1], [0, True], [0, 1]], "True or False"),
+        (np.array([[0, 1], [0, True], [0, 1]], object), "True or False"),
+        ({"a": (False, 2.0)}, "True or False"),
+        ({"a": np.array([False, True])}, "True or False"),
+        (pd.DataFrame({"low": [-1.0] * 3, "high": [True] * 3}), "True or False"),
+        (pd.DataFrame({"low": [-1] * 3, "high": [True] * 3}, NAMES), "True or False"),
     ],
 )
 def test_bounds_that_make_no_sense_are_refused(bounds, words):

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from l0.calibration.checkpoints.packing import Packed, read_packed, write_packed
+from l0.common.atomic_files import flush_folder
 from l0.common.errors import InputError, first_few
 from l0.common.file_locks import hold_lock
 
@@ -170,13 +171,7 @@ class Folder:
             except BaseException:
                 draft.unlink(missing_ok=True)
                 raise
-        # The disk should keep the new name too, where the system can do that.
-        if os.name == "posix":
-            folder = os.open(self.path, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        flush_folder(self.path)  # the disk should keep the new name too
 
 
 class NoFolder(Folder):

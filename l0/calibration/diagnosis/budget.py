@@ -17,6 +17,7 @@ from l0.calibration.problem.impossible import why_impossible
 from l0.calibration.problem.joint_reach import joint_reach_of_sums
 from l0.calibration.problem.zero_totals import forcing_totals
 from l0.common.errors import SHOWN, first_few
+from l0.common.formatting import counted
 
 
 def excluded_records(
@@ -42,11 +43,12 @@ def excluded_records(
     n_out = problem.n_records - len(candidates)
     if n_out and not found:
         names = list(compress(problem.names, forcing_totals(problem, reachable)))
+        get, they = ("gets", "it adds") if n_out == 1 else ("get", "they add")
         yield Finding(
             NOTE,
             "totals of 0",
-            f"{n_out:,} of {problem.n_records:,} records get the weight 0, because they add to "
-            f"targets of value 0 ({first_few(names)})",
+            f"{n_out:,} of {counted(problem.n_records, 'record')} {get} the weight 0, because "
+            f"{they} to targets of value 0 ({first_few(names)})",
             "give a target that is only rounded to 0 a `tolerance`, or a limit `at_most`",
             tuple(names[:SHOWN]),
             len(names),

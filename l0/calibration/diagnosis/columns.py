@@ -9,6 +9,7 @@ from l0.calibration.findings import NOTE, WARNING, Finding
 from l0.calibration.inputs.survey import Survey
 from l0.calibration.inputs.targets import Targets
 from l0.common.errors import SHOWN, first_few
+from l0.common.formatting import counted
 from l0.data.columns import is_label
 
 
@@ -38,7 +39,11 @@ def left_out(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             NOTE,
             "weights",
-            f"{survey.n_dropped:,} records have a design weight of 0, and are left out",
+            counted(
+                survey.n_dropped,
+                "record has a design weight of 0, and is left out",
+                "records have a design weight of 0, and are left out",
+            ),
             "give them a weight if they should count",
             count=survey.n_dropped,
         )
@@ -54,7 +59,7 @@ def repeated(targets: Targets) -> Iterator[Finding]:
         yield Finding(
             WARNING,
             "duplicates",
-            f"`targets` state {len(twice):,} targets more than once ({first_few(twice)})",
+            f"`targets` state {counted(len(twice), 'target')} more than once ({first_few(twice)})",
             "each copy counts in the loss: drop all but one, or set their `importance`",
             tuple(twice[:SHOWN]),
             len(twice),

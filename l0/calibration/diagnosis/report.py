@@ -12,7 +12,7 @@ from typing import Any, Generic, cast
 import pyarrow as pa
 
 from l0.calibration.findings import NOTE, SEVERITIES, Finding
-from l0.common.formatting import percent
+from l0.common.formatting import counted, percent
 from l0.common.text_tables import TERMINAL, Row, as_html, as_text
 from l0.data.tables import FrameT, Kind, native
 
@@ -115,14 +115,14 @@ class CheckReport(Generic[FrameT]):
         >>> A, weights = np.ones((1, 40)), np.full(40, 10.0)
         >>> problem = CalibrationProblem.from_matrix(A, [400], weights)
         >>> print(problem.check().summary())
-        40 records, 1 targets: no findings
+        40 records, 1 target: no findings
         <BLANKLINE>
         Group  Targets  Share of loss  Records, fewest  Median  Error before
         all          1           100%               40      40            0%
         """
         lines = [self._headline(), as_text(*self._rows())]
         if self.group_table.num_rows > GROUPS:
-            lines[-1] += f"\nand {self.group_table.num_rows - GROUPS:,} more groups"
+            lines[-1] += f"\nand {counted(self.group_table.num_rows - GROUPS, 'more group')}"
         for row in self.table.to_pylist():
             title = f"{row['severity'].upper()} ({row['about']})"
             lines.append("\n".join([title, _indented(f"{row['what']}."), _indented(_remedy(row))]))
@@ -144,15 +144,12 @@ class CheckReport(Generic[FrameT]):
 
     def _counts(self) -> str:
         counts = Counter(self.table.column("severity").to_pylist())
-        told = [
-            f"{counts[name]:,} {name}{'s' if counts[name] > 1 else ''}"
-            for name in SEVERITIES
-            if counts[name]
-        ]
+        told = [counted(counts[name], name) for name in SEVERITIES if counts[name]]
         return ", ".join(told) or "no findings"
 
     def _headline(self) -> str:
-        return f"{self.n_records:,} records, {self.n_targets:,} targets: {self._counts()}"
+        records, targets = counted(self.n_records, "record"), counted(self.n_targets, "target")
+        return f"{records}, {targets}: {self._counts()}"
 
     def _rows(self) -> tuple[Row, list[Row]]:
         head = ("Group", "Targets", "Share of loss", "Records, fewest", "Median", "Error before")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from l0.calibration.findings import NOTE, WARNING, Finding
 from l0.calibration.problem.core import Problem
 from l0.common.errors import SHOWN, first_few
+from l0.common.formatting import counted
 
 #: A target with fewer records behind it has few.
 FEW = 10
@@ -76,7 +77,7 @@ def few_records(problem: Problem) -> Iterator[Finding]:
 
 
 def _have(count: int, one: str = "has", many: str = "have") -> str:
-    return f"1 target {one}" if count == 1 else f"{count:,} targets {many}"
+    return counted(count, f"target {one}", f"targets {many}")
 
 
 def _finding(

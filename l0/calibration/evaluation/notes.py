@@ -15,7 +15,7 @@ from l0.calibration.problem.constraints import Constraints
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.losses import score
 from l0.common.errors import first_few
-from l0.common.formatting import percent
+from l0.common.formatting import counted, percent
 from l0.data.codings import coding_of
 
 #: What to do about a fit that stopped, by what stopped it.
@@ -60,17 +60,18 @@ def notes(
     if full_file is not None and full_file.solution.status == "stopped":
         found.append(_stopped("The fit of the full file, the reference of this one,", full_file))
     if negative := int((weights < 0).sum()):
+        are = "is" if negative == 1 else "are"
         found.append(
-            f"{negative:,} of {len(weights):,} weights are negative, which `distance='linear'` "
+            f"{negative:,} of {len(weights):,} weights {are} negative, which `distance='linear'` "
             "allows; pass `bounds=(0, None)`, for example, or another distance"
         )
     if problem.n_dropped:
-        were = "1 record was" if problem.n_dropped == 1 else f"{problem.n_dropped:,} records were"
+        were = counted(problem.n_dropped, "record was", "records were")
         found.append(f"{were} left out because of a design weight of 0 (`zero_weights='drop'`)")
     if problem.survey is not None:
         found += missing_codes(problem.survey)
     if n_forced_out:
-        have = "1 record has" if n_forced_out == 1 else f"{n_forced_out:,} records have"
+        have = counted(n_forced_out, "record has", "records have")
         what = "a target of value 0"
         if problem.kinds is not None:
             what = "a target at the end of what the records allow, such as 0,"
@@ -88,9 +89,9 @@ def constraints_note(constraints: Constraints | None) -> list[str]:
         return []
     parts = []
     if n_must := int(constraints.must.sum()):
-        parts.append(f"{_many(n_must, 'record')} of `must_keep`")
+        parts.append(f"{counted(n_must, 'record')} of `must_keep`")
     if constraints.names:
-        parts.append(f"{_many(len(constraints.names), 'cell')} of `quotas`")
+        parts.append(f"{counted(len(constraints.names), 'cell')} of `quotas`")
     return [f"The chosen records obey the constraints: {' and '.join(parts)}"]
 
 
@@ -98,15 +99,10 @@ def holdout_notes(held_out: Problem | None) -> list[str]:
     """Say which targets were held out. It is no warning."""
     if held_out is None:
         return []
-    were = "was" if held_out.n_targets == 1 else "were"
     return [
-        f"{_many(held_out.n_targets, 'target')} {were} held out of the fit (`holdout`): "
-        f"{first_few(held_out.names)}"
+        f"{counted(held_out.n_targets, 'target was', 'targets were')} held out of the fit "
+        f"(`holdout`): {first_few(held_out.names)}"
     ]
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def rounding_notes(

@@ -26,6 +26,7 @@ from l0.calibration.fitting.selected import Selection
 from l0.calibration.fitting.solver import Solution, solve_program
 from l0.calibration.problem.losses import relative
 from l0.common.errors import InputError
+from l0.common.formatting import counted
 from l0.sparse_operator import scale
 
 #: mu for the calibration of all records, whose base weights are the design weights.
@@ -223,8 +224,9 @@ def _parts_of_total(weight: Array, total: float, least: Array, most: Array) -> A
     if not lowest <= 1 <= highest:
         end = f"at least {lowest:.4g}" if lowest > 1 else f"at most {highest:.4g}"
         raise InputError(
-            f"`keep_total`: weights of these {len(parts):,} records within the bounds add up to "
-            f"{end} times the sum of all design weights; widen `bounds`, or pass `keep_total=False`"
+            f"`keep_total`: weights of {counted(len(parts), 'chosen record')} within the bounds "
+            f"add up to {end} times the sum of all design weights; widen `bounds`, or pass "
+            "`keep_total=False`"
         )
     return parts
 

@@ -17,6 +17,7 @@ from l0.calibration.fitting.whole_weights import Aims, whole_weights
 from l0.calibration.problem.bounds import Bounds
 from l0.calibration.problem.losses import relative
 from l0.common.errors import InputError
+from l0.common.formatting import counted
 from l0.sparse_operator import scale
 
 #: A rounding that changes weights by no more than this share of them is none.
@@ -100,8 +101,8 @@ def _check_sum(total: float, bounds: Bounds, n_records: int) -> None:
         if lowest > n_records:  # some whole weights must be above 1
             remedy += ", widen the bounds"
     raise InputError(
-        f"`integer_weights=True`: whole weights of these {n_records:,} records add up to {end}, "
-        f"and the fitted weights to {total:,.0f}; {remedy}, or leave `integer_weights` out"
+        f"`integer_weights=True`: whole weights of {counted(n_records, 'chosen record')} add up to "
+        f"{end}, and the fitted weights to {total:,.0f}; {remedy}, or leave `integer_weights` out"
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.findings import ERROR, Complain, Finding, refuse
 from l0.common.errors import SHOWN, InputError, first_few
+from l0.common.formatting import counted
 from l0.data.codings import coding_of
 from l0.data.columns import as_numbers, as_text, is_key, is_number, is_text, not_a_number, plain
 from l0.data.locations import Location
@@ -137,8 +138,8 @@ class Survey:
         if empty.size:
             shown = self.keys.take(pa.array(empty[:SHOWN])).to_pylist()
             raise InputError(
-                f"`{argument}` names the column {name!r}, which is null in {empty.size:,} records "
-                f"({first_few(shown, empty.size)}); fill them"
+                f"`{argument}` names the column {name!r}, which is null in "
+                f"{counted(empty.size, 'record')} ({first_few(shown, empty.size)}); fill them"
             )
         return np.asarray(numbers == 1)
 
@@ -229,9 +230,9 @@ def _check_own_weights(member: Entity, weight: str, survey: Survey) -> None:
         shown = survey.keys.take(pa.array(member.record[rows[:SHOWN]])).to_pylist()
         raise InputError(
             f"`{member.argument}` has the `weight` column {weight!r} too, with another value than "
-            f"the record in {len(rows):,} rows (keys {first_few(shown, len(rows))}); members with "
-            "weights of their own are not supported: drop or rename the column, and each member "
-            "has the weight of its record"
+            f"the record in {counted(len(rows), 'row')} (keys {first_few(shown, len(rows))}); "
+            "members with weights of their own are not supported: drop or rename the column, and "
+            "each member has the weight of its record"
         )
 
 
@@ -287,16 +288,16 @@ def check_keys(keys: pa.Array, what: str, places: str) -> pa.Array:
     null = _null_rows(keys)
     if null.size:
         raise InputError(
-            f"{what} is null in {null.size:,} {places} ({places} {first_few(null.tolist())}); "
-            "give every record a key or drop it"
+            f"{what} is null in {counted(null.size, places[:-1])} ({places} "
+            f"{first_few(null.tolist())}); give every record a key or drop it"
         )
     counts = pc.value_counts(keys)
     if len(counts) < len(keys):
         twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
         raise InputError(
-            f"{what} repeats {len(twice):,} keys "
-            f"({first_few(twice.slice(0, 5).to_pylist(), len(twice))}); keys must be unique: "
-            "drop the repeated records or number them"
+            f"{what} repeats {counted(len(twice), 'key')} "
+            f"({first_few(twice.slice(0, 5).to_pylist(), len(twice))}); keys must be unique: drop "
+            "the repeated records or number them"
         )
     return keys
 
@@ -351,7 +352,7 @@ def check_weights(
         if bad.any():
             where = keys.filter(pa.array(bad)).slice(0, 5).to_pylist()
             raise InputError(
-                f"{what} has {int(bad.sum()):,} {how} values (records "
+                f"{what} has {counted(int(bad.sum()), how + ' value')} (records "
                 f"{first_few(where, int(bad.sum()))}); design weights must be positive: "
                 f"drop these records or give them a weight{another}"
             )
@@ -365,7 +366,7 @@ def _tie(member: Any, name: str, key: str, keys: pa.Array, complain: Complain) -
     rows = _null_rows(own)
     if rows.size:
         raise InputError(
-            f"`{argument}` has {rows.size:,} rows with a null key {key!r} "
+            f"`{argument}` has {counted(rows.size, 'row')} with a null key {key!r} "
             f"(rows {first_few(rows.tolist())}); every member needs its record's key"
         )
     found = find_keys(own, keys)
@@ -377,7 +378,7 @@ def _tie(member: Any, name: str, key: str, keys: pa.Array, complain: Complain) -
             Finding(
                 ERROR,
                 "members",
-                f"`{argument}` has {found.null_count:,} rows whose record is missing from "
+                f"`{argument}` has {counted(found.null_count, 'row')} whose record is missing from "
                 f"`records` (keys {first_few(shown, len(lost))}{types})",
                 "add these records or drop the rows",
                 tuple(map(str, shown)),

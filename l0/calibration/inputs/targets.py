@@ -32,6 +32,7 @@ from l0.calibration.inputs.kinds import (
 )
 from l0.calibration.inputs.survey import Entity, Survey
 from l0.common.errors import SHOWN, InputError, closest, first_few
+from l0.common.formatting import counted
 from l0.data.codings import coding_of, level_of
 from l0.data.columns import (
     as_level,
@@ -204,7 +205,7 @@ def read_targets(source: Any, survey: Survey, complain: Complain = refuse) -> Ta
     empty = [row for row, variable in enumerate(variables) if not variable]
     if empty:
         raise InputError(
-            f"`targets` column 'variable' is empty in {len(empty):,} rows (rows "
+            f"`targets` column 'variable' is empty in {counted(len(empty), 'row')} (rows "
             f"{first_few(empty)}); name the column to add up, or 'count' for the number of rows"
         )
     statistics = [text or TOTAL for text in _optional_text(table, "statistic")]
@@ -437,8 +438,8 @@ def label_texts(table: pa.Table, name: str, argument: str) -> list[str | None]:
     if coding is not None and coding.found:
         raise InputError(
             f"`{argument}` column {name!r} has the missing codes {first_few(coding.found)} in "
-            f"{sum(coding.found.values()):,} rows; write a label there, or an empty cell for all "
-            "levels"
+            f"{counted(sum(coding.found.values()), 'row')}; write a label there, or an empty cell "
+            "for all levels"
         )
     try:
         if is_label(values.type):
@@ -458,8 +459,8 @@ def _checked_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArra
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:
         raise InputError(
-            f"`targets` column {name!r} is empty, NaN or infinite for {bad.size:,} targets "
-            f"({first_few([names[row] for row in bad.tolist()])}); "
+            f"`targets` column {name!r} is empty, NaN or infinite for "
+            f"{counted(bad.size, 'target')} ({first_few([names[row] for row in bad.tolist()])}); "
             "give each a number or drop the row"
         )
     return numbers
@@ -478,7 +479,7 @@ def _optional_numbers(table: pa.Table, name: str, names: Sequence[str]) -> NDArr
     infinite = np.flatnonzero(np.isinf(numbers))
     if infinite.size:
         raise InputError(
-            f"`targets` column {name!r} is infinite for {infinite.size:,} targets "
+            f"`targets` column {name!r} is infinite for {counted(infinite.size, 'target')} "
             f"({first_few([names[row] for row in infinite.tolist()])}); write a finite number, or "
             "leave the cell empty"
         )
@@ -501,7 +502,7 @@ def _non_negative(
     bad = np.flatnonzero(numbers < 0)
     if bad.size:
         raise InputError(
-            f"`targets` column {name!r} is negative for {bad.size:,} targets "
+            f"`targets` column {name!r} is negative for {counted(bad.size, 'target')} "
             f"({first_few([names[row] for row in bad.tolist()])}); it must be zero or more"
         )
     return numbers

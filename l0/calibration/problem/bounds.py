@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.problem.core import Problem
+from l0.common.formatting import counted
 
 #: A target still counts as reached if rounding misses it by this share of its scale.
 ROUNDING = 1e-9
@@ -152,7 +153,7 @@ def unreachable(problem: Problem, bounds: Bounds, n_records: int) -> NDArray[np.
     """
     lowest, highest = bounds.reach(problem.matrix, problem.design_weights, n_records)
     allowed = (ROUNDING + problem.tolerance) * problem.scales
-    who = f"{n_records:,} records"
+    who = counted(n_records, "record")
     reasons = []
     for at_least, at_most, low, high, slack in zip(
         problem.low, problem.high, lowest, highest, allowed, strict=True

@@ -13,6 +13,7 @@ from scipy.optimize import linprog
 from l0.calibration.problem.allocation import solve_counts
 from l0.calibration.problem.constraints import Constraints
 from l0.common.errors import SHOWN
+from l0.common.formatting import counted
 
 #: Multipliers up to this size are 0.
 ZERO = 1e-7
@@ -39,7 +40,7 @@ def why_impossible(constraints: Constraints, n_records: int, all_kept: bool = Fa
     n_must = int(constraints.forced.sum())
     if n_must > n_records:
         return (
-            f"`n_records` is {n_records:,}, and `must_keep` has {n_must:,} records; raise "
+            f"`n_records` is {n_records:,}, and `must_keep` has {counted(n_must, 'record')}; raise "
             "`n_records`, or keep fewer"
         )
     if not constraints.names or _solved(constraints, (n_records, n_records)) is not None:
@@ -61,8 +62,8 @@ def why_impossible(constraints: Constraints, n_records: int, all_kept: bool = Fa
         why = _listed(constraints, _binding(constraints, 1))
         keep = " and `must_keep`" if _extreme(free, 1) != fewest else ""
         return (
-            f"`quotas`{keep} need at least {fewest:,} records ({why}), and {budget}; raise "
-            "`n_records`, or lower `min_records`"
+            f"`quotas`{keep} need at least {counted(fewest, 'record')} ({why}), and {budget}; "
+            "raise `n_records`, or lower `min_records`"
         )
     most = _extreme(constraints, -1)
     assert most is not None
@@ -70,8 +71,8 @@ def why_impossible(constraints: Constraints, n_records: int, all_kept: bool = Fa
         why = _listed(constraints, _binding(constraints, -1))
         remedy = "give `n_records`" if all_kept else "lower `n_records`"
         return (
-            f"`quotas` allow at most {most:,} records ({why}), and {budget}; {remedy}, or raise "
-            "`max_records`"
+            f"`quotas` allow at most {counted(most, 'record')} ({why}), and {budget}; {remedy}, or "
+            "raise `max_records`"
         )
     every = _listed(constraints, _demands(constraints))
     return (

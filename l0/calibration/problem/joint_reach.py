@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from l0.calibration.problem.bounds import ROUNDING, Bounds
 from l0.calibration.problem.core import Problem
 from l0.common.errors import SHOWN
-from l0.common.formatting import amount, percent
+from l0.common.formatting import amount, counted, percent
 
 #: Multipliers below this share of the largest one are taken as 0.
 NEGLIGIBLE = 1e-6
@@ -126,8 +126,9 @@ def _of_direction(
     if shortfall > TELLING * size.sum():
         rows = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]
         found[rows] = (
-            f"{n_records:,} records within these bounds cannot meet {_names(problem, rows)} "
-            f"together: one of them stays at least {percent(shortfall / size.sum())} off"
+            f"{counted(n_records, 'record')} within these bounds cannot meet "
+            f"{_names(problem, rows)} together: one of them stays at least "
+            f"{percent(shortfall / size.sum())} off"
         )
     return found.astype(str)
 
@@ -194,7 +195,7 @@ def _sum_statement(
         else ("give together at least about {}, more than {}")
     )
     return (
-        f"{n_records:,} records within these bounds {how.format(*written)} "
+        f"{counted(n_records, 'record')} within these bounds {how.format(*written)} "
         f"(sum of {_names(problem, rows)})"
     )
 

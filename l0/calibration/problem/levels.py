@@ -15,6 +15,7 @@ from l0.calibration.findings import ERROR, Complain, Finding, refuse
 from l0.calibration.inputs.survey import Entity, Survey
 from l0.calibration.inputs.targets import Targets
 from l0.common.errors import SHOWN, closest, first_few
+from l0.common.formatting import counted
 from l0.data.columns import folded, is_label, is_number, try_encode
 
 
@@ -130,5 +131,7 @@ def _mixed(codes: NDArray[np.int64], levels: list[str], wanted: set[str]) -> lis
     for alike in _ways(levels).values():
         found = [levels[code] in wanted for code in alike]
         if any(found) and not all(found):
-            mixed.append(" and ".join(f"{levels[code]!r} in {rows[code]:,} rows" for code in alike))
+            mixed.append(
+                " and ".join(f"{levels[code]!r} in {counted(rows[code], 'row')}" for code in alike)
+            )
     return mixed

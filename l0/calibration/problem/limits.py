@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from l0.calibration.problem.bounds import ROUNDING, Bounds, Limit
 from l0.calibration.problem.core import Problem
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 from l0.common.validation import check_length, is_number, real_numbers
 
 #: The limits if the user gives none.
@@ -170,5 +171,5 @@ def _check_records(problem: Problem, wrong: NDArray[np.bool_], what: str, remedy
         places = np.flatnonzero(wrong)
         keys = problem.keys.take(places[:5]).to_pylist()
         raise InputError(
-            f"{what} in {len(places):,} records ({first_few(keys, len(places))}); {remedy}"
+            f"{what} in {counted(len(places), 'record')} ({first_few(keys, len(places))}); {remedy}"
         )

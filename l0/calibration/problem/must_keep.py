@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from l0.calibration.inputs.survey import find_keys
 from l0.calibration.problem.core import Problem
 from l0.common.errors import SHOWN, InputError, first_few
+from l0.common.formatting import counted
 from l0.common.validation import check_length
 from l0.data.columns import is_key, is_text, plain
 
@@ -50,8 +51,8 @@ def read_must_keep(problem: Problem, given: Any) -> NDArray[np.bool_]:
     if values.null_count:
         null = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
         raise InputError(
-            f"`must_keep` is null at {len(null):,} positions ({first_few(null.tolist())}); "
-            "drop them"
+            f"`must_keep` is null at {counted(len(null), 'position')} "
+            f"({first_few(null.tolist())}); drop them"
         )
     if pa.types.is_boolean(values.type):
         return _flags(problem, values.to_numpy(zero_copy_only=False))
@@ -78,8 +79,8 @@ def _flags(problem: Problem, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
     must = flags[problem.record_order]
     if lost := int(flags.sum() - must.sum()):
         raise InputError(
-            f"`must_keep` has {lost:,} records of design weight 0, which `zero_weights='drop'` "
-            "leaves out; give them a weight, or take them out of `must_keep`"
+            f"`must_keep` has {counted(lost, 'record')} of design weight 0, which "
+            "`zero_weights='drop'` leaves out; give them a weight, or take them out of `must_keep`"
         )
     return must
 
@@ -97,14 +98,15 @@ def _keys(problem: Problem, keys: pa.Array) -> NDArray[np.bool_]:
             if is_text(keys.type) == is_text(problem.keys.type)
             else f" ({keys.type} where the records have {problem.keys.type})"
         )
+        are = "is" if problem.n_dropped == 1 else "are"
         dropped = (
-            f"; {problem.n_dropped:,} records of design weight 0 are left out"
+            f"; {counted(problem.n_dropped, 'record')} of design weight 0 {are} left out"
             if problem.n_dropped
             else ""
         )
         raise InputError(
-            f"`must_keep` has {len(lost):,} keys that no record has: {shown}{types}{dropped}; "
-            "correct them or take them out"
+            f"`must_keep` has {counted(len(lost), 'key')} that no record has: "
+            f"{shown}{types}{dropped}; correct them or take them out"
         )
     must[found.to_numpy()] = True
     return must

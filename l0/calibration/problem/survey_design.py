@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.problem.core import Problem
 from l0.common.errors import SHOWN, InputError, closest, first_few
+from l0.common.formatting import counted
 from l0.common.validation import checked_labels
 from l0.data.columns import as_numbers, encode, is_label, is_number
 
@@ -102,6 +103,6 @@ def _refuse(problem: Problem, wrong: NDArray[np.bool_], what: str) -> None:
     if places.size:
         keys = problem.keys.take(pa.array(places[:SHOWN])).to_pylist()
         raise InputError(
-            f"{what} in {places.size:,} records ({first_few(keys, places.size)}); correct these "
-            "records, or drop them"
+            f"{what} in {counted(places.size, 'record')} ({first_few(keys, places.size)}); correct "
+            "these records, or drop them"
         )

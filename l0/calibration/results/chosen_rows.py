@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.inputs.survey import SAME_WEIGHT, find_keys, key_column
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 from l0.data.columns import as_numbers, is_number, plain
 
 
@@ -63,8 +64,8 @@ def check_same_rows(
     """
     if table.num_rows != n_rows:
         raise InputError(
-            f"`table` has {table.num_rows:,} rows, and a result without a key needs the table "
-            f"of the {n_rows:,} records; pass that, or calibrate with `key`"
+            f"`table` has {counted(table.num_rows, 'row')}, and a result without a key needs the "
+            f"table of the {counted(n_rows, 'record')}; pass that, or calibrate with `key`"
         )
     name = run["weight"]
     if name not in table.column_names or not is_number(table.schema.field(name).type):
@@ -74,7 +75,7 @@ def check_same_rows(
     other = rows[~np.isclose(now, before, rtol=SAME_WEIGHT, atol=0)]
     if other.size:
         raise InputError(
-            f"`table` has other weights in {name!r} than the calibrated records, in {other.size:,} "
-            f"rows ({first_few(other.tolist())}), and a result without a key needs their table in "
-            "the same order; pass that, or calibrate with `key`"
+            f"`table` has other weights in {name!r} than the calibrated records, in "
+            f"{counted(other.size, 'row')} ({first_few(other.tolist())}), and a result without a "
+            "key needs their table in the same order; pass that, or calibrate with `key`"
         )

@@ -27,7 +27,7 @@ from l0.calibration.results.result import CalibrationResult
 from l0.calibration.results.summary import HEADLINES, Rows, stated
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError
-from l0.common.formatting import percent, signed
+from l0.common.formatting import counted, percent, signed
 from l0.common.text_tables import TERMINAL, Row, as_html, as_text
 from l0.data.tables import FrameT, Kind, native
 
@@ -174,8 +174,8 @@ class Comparison(Generic[FrameT]):
     def __repr__(self) -> str:
         m = self.metrics
         return (
-            f"<Comparison: {m['n_targets']:,} common targets, {m['targets_won']:,} won, "
-            f"{m['targets_lost']:,} lost, {m['n_records']:,} common records>"
+            f"<Comparison: {counted(m['n_targets'], 'common target')}, {m['targets_won']:,} won, "
+            f"{m['targets_lost']:,} lost, {counted(m['n_records'], 'common record')}>"
         )
 
     def _repr_html_(self) -> str:
@@ -186,7 +186,7 @@ class Comparison(Generic[FrameT]):
         """Make the table of the metrics."""
         m = self.metrics
         common: list[Row] = [
-            (f"Mean error on {m['n_targets']:,} common targets",
+            (f"Mean error on {counted(m['n_targets'], 'common target')}",
              *(percent(m[f"targets_error_{side}"]) for side in "ab")),
         ]  # fmt: skip
         if m["n_untargeted"]:
@@ -213,10 +213,9 @@ class Comparison(Generic[FrameT]):
         if m["n_untargeted"]:
             found.append(_outcome(m, "untargeted", "untargeted statistic", "untargeted statistics"))
         shares = (percent(m[f"weight_share_{side}"]) for side in "ab")
-        many = "record is" if m["n_records"] == 1 else "records are"
         text = (
-            f"{m['n_records']:,} {many} in both, {m['n_records_only_a']:,} in A alone and "
-            f"{m['n_records_only_b']:,} in B alone"
+            f"{counted(m['n_records'], 'record is', 'records are')} in both, "
+            f"{m['n_records_only_a']:,} in A alone and {m['n_records_only_b']:,} in B alone"
         )
         if m["n_records"]:
             text += "; those in both have {} of all weight in A and {} in B".format(*shares)

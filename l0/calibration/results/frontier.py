@@ -14,6 +14,7 @@ import pyarrow as pa
 from l0.calibration.results.search import Search, Solve, checked_limits
 from l0.calibration.results.summary import FRONTIER_FOOTNOTE, frontier_notes, frontier_rows
 from l0.common.errors import InputError
+from l0.common.formatting import counted
 from l0.common.plots import BLUE, matplotlib, save_figure
 from l0.common.text_tables import TERMINAL, as_html, as_text
 from l0.data.tables import FrameT, Kind, native
@@ -300,4 +301,4 @@ class SmallestBudget(Generic[FrameT]):
         return fill(self.reason, TERMINAL)
 
     def __repr__(self) -> str:
-        return f"<SmallestBudget: {self.n_records:,} records>"
+        return f"<SmallestBudget: {counted(self.n_records, 'record')}>"

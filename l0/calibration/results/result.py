@@ -41,7 +41,7 @@ from l0.calibration.variance.question import Asked, read_question
 from l0.calibration.variance.replicates import Replicates
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError
-from l0.common.formatting import percent
+from l0.common.formatting import counted, percent
 from l0.common.text_tables import TERMINAL, as_html, as_text
 from l0.common.validation import whole_number
 from l0.data.locations import locate
@@ -883,7 +883,7 @@ class CalibrationResult(Generic[FrameT]):
         if lost := self.metrics["n_unreachable"]:
             statuses = targets.select(["name", "status", "reason"]).to_pylist()
             first = next(row for row in statuses if row["status"] == "unreachable")
-            many = f"{lost:,} targets are" if lost > 1 else "1 target is"
+            many = counted(lost, "target is", "targets are")
             parts.append(f"{many} out of reach: {first['name']} ({first['reason']})")
         if "trim" in self.run["arguments"]:
             parts.append("The weights were trimmed after the fit")
@@ -902,8 +902,8 @@ class CalibrationResult(Generic[FrameT]):
         m = self.metrics
         held_out = f" ({m['n_holdout']:,} held out)" if m["n_holdout"] else ""
         return (
-            f"<CalibrationResult: {m['n_records']:,} of {m['n_candidates']:,} records, "
-            f"{m['n_targets']:,} targets{held_out}, loss {percent(m['loss'])}>"
+            f"<CalibrationResult: {m['n_records']:,} of {counted(m['n_candidates'], 'record')}, "
+            f"{counted(m['n_targets'], 'target')}{held_out}, loss {percent(m['loss'])}>"
         )
 
     def _repr_html_(self) -> str:

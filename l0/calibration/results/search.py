@@ -9,6 +9,7 @@ from typing import Any
 
 from l0.calibration.evaluation.metrics import Metrics
 from l0.common.errors import InputError
+from l0.common.formatting import counted
 from l0.common.validation import positive_share
 
 #: Solves budgets, from the largest to the smallest: the metrics and the notes of each.
@@ -132,8 +133,11 @@ class Search:
         elif below in self.refused:
             why = f"{below:,} cannot be chosen: {self.refused[below]}"
         else:
-            why = f"{below:,} are not: they have {self._errors(below)}"
-        within = f"{budget:,} records are within {self._named}: they have {self._errors(budget)}"
+            are, have = ("is", "it has") if below == 1 else ("are", "they have")
+            why = f"{below:,} {are} not: {have} {self._errors(below)}"
+        have = "it has" if budget == 1 else "they have"
+        records = counted(budget, "record is", "records are")
+        within = f"{records} within {self._named}: {have} {self._errors(budget)}"
         return budget, f"{within}. {why}."
 
     def _meets(self, budget: int) -> bool:
@@ -151,8 +155,8 @@ class Search:
         if "max_untargeted" in self.limits and row["untargeted_capped_error"] is None:
             raise InputError(
                 "`max_untargeted` limits the error on untargeted statistics, and there are none "
-                f"for {row['n_records']:,} records; pass `max_loss`, or give the problem such "
-                "statistics: label columns or amounts in its tables, or `untargeted=` of "
+                f"for {counted(row['n_records'], 'record')}; pass `max_loss`, or give the problem "
+                "such statistics: label columns or amounts in its tables, or `untargeted=` of "
                 "`from_matrix`"
             )
         return all(row[LIMITS[name][0]] <= limit for name, limit in self.limits.items())
@@ -171,16 +175,16 @@ class Search:
     def _out_of_reach(self) -> str:
         """Say that no budget is within the limits, and which ones are closest."""
         most = max([*self.rows, *self.refused])
-        message = f"no budget up to {most:,} records is within {self._named}"
+        message = f"no budget up to {counted(most, 'record')} is within {self._named}"
         if self.rows:
             parts = []
             for name in self.limits:
                 metric, _ = LIMITS[name]
                 best = min(self.rows, key=lambda budget: (self.rows[budget][metric], budget))
-                parts.append(f"{self._error(name, best)} with {best:,} records")
+                parts.append(f"{self._error(name, best)} with {counted(best, 'record')}")
             message += f"; the best of those that were solved have {' and '.join(parts)}"
         message += "; raise the limit, or change the method or the options"
         if self.refused:
             budget = min(self.refused)
-            message += f" ({budget:,} records cannot be chosen: {self.refused[budget]})"
+            message += f" ({counted(budget, 'record')} cannot be chosen: {self.refused[budget]})"
         return message

@@ -21,6 +21,7 @@ from l0.calibration.results.handover import REPLICATE_FILES, REPLICATES, replica
 from l0.calibration.results.replicate_weights import column_names, key_columns, replicates_of
 from l0.common.atomic_files import whole_folder
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 from l0.data.readers.parquet_files import checked_parquet
 from l0.data.writers.arrow_files import checked_write
 
@@ -136,8 +137,8 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
         rows = content[name].num_rows
         if rows != count:
             raise InputError(
-                f"{str(path / name)!r} has {rows:,} rows, where metrics.json says {count}; restore "
-                "them or calibrate again"
+                f"{str(path / name)!r} has {counted(rows, 'row')}, where metrics.json says "
+                f"{count}; restore them or calibrate again"
             )
     weights = content["weights.parquet"]
     return {

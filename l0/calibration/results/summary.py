@@ -96,7 +96,7 @@ def frontier_notes(notes: Mapping[int, Sequence[str]], n_budgets: int) -> list[s
     return [
         f"All budgets: {note}"
         if 1 < n_budgets == len(of)
-        else f"{' and '.join(f'{k:,}' for k in of)} records: {note}"
+        else f"{' and '.join(f'{k:,}' for k in of)} {'record' if of == [1] else 'records'}: {note}"
         for note, of in budgets.items()
     ]
 

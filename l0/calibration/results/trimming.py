@@ -42,9 +42,10 @@ def checked_limits(
         raise InputError(f"`lower` {low:g} is above `upper` {high:g}; swap or widen them")
     mean = float(weights.mean())
     if low == 0 and (negative := int((weights < 0).sum())):
+        are, them = ("is", "it") if negative == 1 else ("are", "them")
         raise InputError(
-            f"{negative:,} of {len(weights):,} weights are negative, and trimming at 0 would make "
-            "them 0; pass a `lower` above 0"
+            f"{negative:,} of {len(weights):,} weights {are} negative, and trimming at 0 would "
+            f"make {them} 0; pass a `lower` above 0"
         )
     for argument, side, wrong in (
         ("lower", "at most", low > mean * (1 + ROUNDING)),

@@ -16,6 +16,7 @@ from l0.calibration.variance.question import GINI, Question
 from l0.calibration.variance.replicates import Replicates
 from l0.calibration.variance.statistics import Estimates, Sample, ratio, share, total
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 from l0.data.columns import as_numbers, is_number, not_a_number
 from l0.data.tables import column
 
@@ -54,9 +55,10 @@ class ChosenRows:
         missing = self.places[~np.isfinite(numbers)]
         if missing.size:
             raise InputError(
-                f"`table` column {name!r} is null, NaN or infinite in {missing.size:,} rows of "
-                f"chosen records (rows {first_few(missing.tolist())}); fill them, or leave these "
-                "rows out of `table` to estimate over the others"
+                f"`table` column {name!r} is null, NaN or infinite in "
+                f"{counted(missing.size, 'row')} of chosen records (rows "
+                f"{first_few(missing.tolist())}); fill them, or leave these rows out of `table` to "
+                "estimate over the others"
             )
         return numbers
 
@@ -93,7 +95,7 @@ def estimate(
     if undefined.size:
         reason = "total that is not above 0" if question.statistic == GINI else "denominator of 0"
         raise InputError(
-            f"the {question.statistic} has a {reason} in {undefined.size:,} domains "
+            f"the {question.statistic} has a {reason} in {counted(undefined.size, 'domain')} "
             f"({first_few([domains.named(each) or 'all rows' for each in undefined])}); leave "
             "their rows out of `table`, or use coarser labels in `by`"
         )
@@ -108,8 +110,9 @@ def _domains(question: Question, rows: ChosenRows) -> Domains:
     codes = domains.codes[rows.places]
     lost: NDArray[np.int64] = np.setdiff1d(np.arange(domains.size), codes)
     if lost.size:
+        have = counted(lost.size, "domain of `by` has", "domains of `by` have")
         raise InputError(
-            f"{lost.size:,} domains of `by` have no chosen record "
+            f"{have} no chosen record "
             f"({first_few([domains.named(each) for each in lost])}), so that nothing is known of "
             "them; pass `result.select(table)` to leave them out, use coarser labels, or calibrate "
             "with `quotas` for them"
@@ -136,8 +139,9 @@ def _estimates(
     negative = int((sample.weights[sample.record] < 0).any(axis=1).sum())
     if negative:
         raise InputError(
-            f"`statistic={question.statistic!r}` needs weights of at least 0, and {negative:,} "
-            "rows have a negative one; calibrate with `distance='raking'`"
+            f"`statistic={question.statistic!r}` needs weights of at least 0, and "
+            f"{counted(negative, 'row has', 'rows have')} a negative one; calibrate with "
+            "`distance='raking'`"
         )
     if question.statistic == GINI:
         return gini(sample, amounts)

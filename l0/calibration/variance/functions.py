@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.variance.replicates import Replicates
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 
 
 class Variance(NamedTuple):
@@ -99,7 +100,7 @@ def _numbers(values: Any, of: str) -> NDArray[np.float64]:
     wrong = np.flatnonzero(~np.isfinite(numbers))
     if wrong.size:
         raise InputError(
-            f"`function` returns NaN or infinity for {of}, at {wrong.size:,} positions "
+            f"`function` returns NaN or infinity for {of}, at {counted(wrong.size, 'position')} "
             f"({first_few(wrong.tolist())}); in a replicate, some weights are 0: return numbers "
             "that need no record in particular"
         )

@@ -9,6 +9,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,19 +63,19 @@ class Replicates:
             )
         if rscales.shape != weights.shape[1:]:
             raise InputError(
-                f"`rscales` has shape {rscales.shape} for {weights.shape[1]:,} columns of "
+                f"`rscales` has shape {rscales.shape} for {counted(weights.shape[1], 'column')} of "
                 "replicate weights; pass a number for each column"
             )
         wrong = np.flatnonzero(~(np.isfinite(rscales) & (rscales >= 0)))
         if wrong.size:
             raise InputError(
-                f"`rscales` is negative or not finite at {wrong.size:,} positions "
+                f"`rscales` is negative or not finite at {counted(wrong.size, 'position')} "
                 f"({first_few(wrong.tolist())}); a factor of a variance is at least 0"
             )
         wrong = np.flatnonzero(~np.isfinite(weights).all(axis=0))
         if wrong.size:
             raise InputError(
-                f"`weights` of replicates is not finite in {wrong.size:,} columns "
+                f"`weights` of replicates is not finite in {counted(wrong.size, 'column')} "
                 f"({first_few(f'rw{column + 1}' for column in wrong)}); leave them out"
             )
         object.__setattr__(self, "weights", weights)

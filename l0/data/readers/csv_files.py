@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from l0.common.errors import SHOWN, InputError, first_few
+from l0.common.formatting import counted
 from l0.data.columns import check_unique, is_number
 from l0.data.locations import Location, locate
 from l0.data.readers.csv_encoding import check_encoding
@@ -157,8 +158,11 @@ def _as_numbers(
         return form.plain(cells).cast(pa.float64())
     rows = np.flatnonzero(~numbers.fill_null(True).to_numpy()).tolist()
     texts = cells.take(pa.array(rows[:SHOWN])).to_pylist()
+    wrong = counted(
+        len(rows), "cell that is not a plain number", "cells that are not plain numbers"
+    )
     raise InputError(
-        f"{what} of {str(location)!r} has {len(rows):,} cells that are not plain numbers "
+        f"{what} of {str(location)!r} has {wrong} "
         f"({first_few(texts, len(rows))} in rows {first_few(rows)}); write them like "
         "28717.16, or say how numbers are written, as in 'file.csv#decimal=comma,thousands=point'"
     )

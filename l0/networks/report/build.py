@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from l0.common.formatting import counted
 from l0.networks.budgets.budgets import Constraint, Latency
 from l0.networks.budgets.cost import CostModel, Measure
 from l0.networks.budgets.multiplier import Multiplier
@@ -145,14 +146,15 @@ def _warnings(state: TrainingState, budgets: list[BudgetRow]) -> list[str]:
         found.append("no step was taken: call step() after each step of the optimiser")
     elif over and steps - since >= _STILL_STEPS and moved < _STILL:
         found.append(
-            f"the gates have not moved in {steps - since} steps: raise gate_lr, and check that the "
-            "optimiser was made of param_groups() and that the loss includes penalty()"
+            f"the gates have not moved in {counted(steps - since, 'step')}: raise gate_lr, and "
+            "check that the optimiser was made of param_groups() and that the loss includes "
+            "penalty()"
         )
     still_open = int((~state.planned & (z > 0)).sum())
     if still_open and steps:
         found.append(
-            f"compact() will close {still_open} units that are still open: train for longer, raise "
-            "gate_lr, or call finish() now and continue the training"
+            f"compact() will close {counted(still_open, 'unit that is', 'units that are')} still "
+            "open: train for longer, raise gate_lr, or call finish() now and continue the training"
         )
     if steps and _statistics_lag(state):
         found.append(

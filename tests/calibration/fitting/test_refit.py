@@ -140,7 +140,7 @@ def test_the_total_of_the_weights_is_kept(distance, attainable):
 
 def test_a_total_that_the_bounds_forbid_is_an_error():
     problem = problems.problem()
-    text = r"`keep_total`: weights of these 100 records .* add up to at most 0\.\d+ times the sum"
+    text = r"`keep_total`: weights of 100 chosen records .* add up to at most 0\.\d+ times the sum"
     with pytest.raises(InputError, match=text):
         fitted(problem, np.arange(100), np.ones(100), keep_total=True, bounds=(0, 2))
 

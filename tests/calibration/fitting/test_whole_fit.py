@@ -124,8 +124,8 @@ def test_negative_weights_of_the_linear_distance_do_not_come_up():
 def test_more_records_than_the_total_are_impossible():
     problem = CalibrationProblem.from_matrix(np.ones((1, 30)), [15], np.full(30, 0.5))
     text = (
-        r"`integer_weights=True`: whole weights of these 20 records add up to at least 20, and the "
-        r"fitted weights to 15; keep fewer records \(`n_records`\), or leave `integer_weights` out"
+        r"`integer_weights=True`: whole weights of 20 chosen records add up to at least 20, and "
+        r"the fitted weights to 15; keep fewer records \(`n_records`\), or leave `integer_weights`"
     )
     with pytest.raises(InputError, match=text):
         problem.solve(20, method="random", integer_weights=True)
@@ -198,7 +198,7 @@ def test_a_frontier_has_whole_weights_too():
     assert whole.column("fit_status").to_pylist() == ["rounded", "rounded"]
     assert whole.column("n_records").to_pylist() == [80, 40]
     assert whole.column("loss").to_pylist() != plain.column("loss").to_pylist()
-    text = "whole weights of these 199 records add up to at least 199, and"
+    text = "whole weights of 199 chosen records add up to at least 199, and"
     with pytest.raises(InputError, match=text):
         small(mean=0.7).frontier([199], epochs=50, integer_weights=True)
 

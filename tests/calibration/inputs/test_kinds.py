@@ -79,7 +79,7 @@ def mean(**changes):
          "`targets` have limits that cross: `at_least` is above `at_most` ('mean income'); "
          "exchange or correct them"),
         ([mean(value=None, at_least=np.inf)],
-         "`targets` column 'at_least' is infinite for 1 targets ('mean income'); write a finite "
+         "`targets` column 'at_least' is infinite for 1 target ('mean income'); write a finite "
          "number, or leave the cell empty"),
         ([mean(value=None, at_most="few")], "not a number ('few'); write plain numbers"),
         ([mean(), mean(value=3.0)],

@@ -133,7 +133,7 @@ def test_null_keys(keys):
 @pytest.mark.parametrize("keys", [pa.array(["a", None]), pa.array(["a", None]).dictionary_encode()])
 def test_null_keys_of_members(keys):
     with pytest.raises(
-        InputError, match=r"`members\['person'\]` has 1 rows with a null key 'id' \(rows 1\)"
+        InputError, match=r"`members\['person'\]` has 1 row with a null key 'id' \(rows 1\)"
     ):
         read_with_persons(["a"], keys)
 
@@ -155,7 +155,7 @@ def test_text_keys_are_never_read_as_numbers():
 
 
 def test_an_integer_key_too_large_for_the_type_of_the_records_is_unmatched():
-    with pytest.raises(InputError, match=r"1 rows whose record is missing .* \(keys 1000, int64"):
+    with pytest.raises(InputError, match=r"1 row whose record is missing .* \(keys 1000, int64"):
         read_with_persons(pa.array([1, 2], pa.int8()), [1, 1000])
 
 
@@ -201,7 +201,7 @@ def test_weights_that_are_text():
     [
         ([1.0, 0.0, -2.0], r"2 zero or negative values \(records 'a', 'c'\)"),
         ([1.0, np.nan, np.inf], r"2 null, NaN or infinite values \(records 'a', 'c'\)"),
-        ([1.0, None, 2.0], r"1 null, NaN or infinite values \(records 'a'\)"),
+        ([1.0, None, 2.0], r"1 null, NaN or infinite value \(records 'a'\)"),
     ],
 )
 def test_bad_weights_name_the_records(weights, what):
@@ -320,7 +320,7 @@ def weighted(zero_weights="drop", weights=(2.0, 0.0, 3.0), **members):
 def test_weights_of_0_are_refused_with_the_remedy():
     with pytest.raises(
         InputError,
-        match=r"has 1 zero or negative values \(records 'a'\); design weights must be positive: "
+        match=r"has 1 zero or negative value \(records 'a'\); design weights must be positive: "
         r"drop these records or give them a weight, or leave out those of weight 0 with "
         r"`zero_weights='drop'` \(on the command line --zero-weights drop\)$",
     ):
@@ -352,7 +352,7 @@ def test_the_number_of_records_left_out_is_counted(weights):
 
 
 def test_negative_weights_are_refused_anyway():
-    with pytest.raises(InputError, match=r"has 1 negative values \(records 'b'\)"):
+    with pytest.raises(InputError, match=r"has 1 negative value \(records 'b'\)"):
         weighted(weights=[-1.0, 0, 2])
 
 
@@ -376,7 +376,7 @@ def test_members_with_weights_of_their_own_are_refused(weights):
     with pytest.raises(
         InputError,
         match=r"`members\['person'\]` has the `weight` column 'w' too, with another value than the "
-        rf"record in {n_rows} rows \(keys {keys}\); members with weights of their own are not "
+        rf"record in {n_rows} rows? \(keys {keys}\); members with weights of their own are not "
         "supported: drop or rename the column, and each member has the weight of its record",
     ):
         weighted(person=pa.table({"id": ["b", "c", "c"], "w": weights}))
@@ -397,5 +397,5 @@ def test_a_column_that_says_yes_or_no_is_boolean_or_has_the_numbers_1_and_0():
     assert survey.flags("one", "must_keep").tolist() == [False, True]
     with pytest.raises(InputError, match="names the column 'two', which is int64; it must be bool"):
         survey.flags("two", "must_keep")
-    with pytest.raises(InputError, match=r"'none', which is null in 1 records \('b'\); fill them"):
+    with pytest.raises(InputError, match=r"'none', which is null in 1 record \('b'\); fill them"):
         survey.flags("none", "must_keep")

@@ -134,7 +134,7 @@ def test_empty_targets():
         ),
         (
             [{"variable": None}],
-            r"`targets` column 'variable' is empty in 1 rows \(rows 0\)",
+            r"`targets` column 'variable' is empty in 1 row \(rows 0\)",
         ),
         (
             [{"variable": "state"}],
@@ -187,11 +187,11 @@ def test_empty_targets():
         ),
         (
             [{"importance": -1.0}],
-            r"`targets` column 'importance' is negative for 1 targets \('count by state=CA'\)",
+            r"`targets` column 'importance' is negative for 1 target \('count by state=CA'\)",
         ),
         (
             [{"tolerance": np.nan}],
-            r"`targets` column 'tolerance' is empty, NaN or infinite for 1 targets",
+            r"`targets` column 'tolerance' is empty, NaN or infinite for 1 target",
         ),
         (
             [{"importance": 0.0}],
@@ -424,6 +424,6 @@ def test_a_missing_code_is_no_empty_label(tmp_path):
     table = table.append_column(coding.on(pa.field("area", pa.int64())), pa.array([1, 9]))
     with pytest.raises(
         InputError,
-        match=r"`targets` column 'area' has the missing codes '9' in 1 rows; write a lab",
+        match=r"`targets` column 'area' has the missing codes '9' in 1 row; write a lab",
     ):
         read_targets(without_missing_codes(table), read_survey(pa.table({"area": [1, 2]})))

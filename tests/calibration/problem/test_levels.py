@@ -20,7 +20,7 @@ def found(**columns):
 
 def test_levels_that_differ_by_a_blank_are_named_with_their_rows():
     (finding,) = found(area=["A", "B"])
-    assert finding.what.endswith("blanks or case ('A' in 2 rows and 'A ' in 1 rows)")
+    assert finding.what.endswith("blanks or case ('A' in 2 rows and 'A ' in 1 row)")
     assert finding.names == ("area",)
 
 

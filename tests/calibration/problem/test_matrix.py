@@ -326,7 +326,7 @@ def test_levels_that_differ_only_in_blanks_or_case_are_refused(level, before, af
         for text in (
             "`targets` use the label 'area', and `records` has levels of it that differ only in",
             f"{level!r} in 2 rows",
-            f"{other!r} in 1 rows",
+            f"{other!r} in 1 row",
             "; write them in the same way, or have a target for each",
         ):
             assert text in str(caught.value)

@@ -58,7 +58,7 @@ def test_a_key_may_come_twice():
 def test_keys_of_text_are_looked_up_as_they_are():
     problem = of_frames(["a", "b", "c", "d", "e", "01"])
     assert kept(problem, ["01", "c"]) == ["01", "c"]
-    with pytest.raises(InputError, match="1 keys that no record has: '1'; correct them"):
+    with pytest.raises(InputError, match="1 key that no record has: '1'; correct them"):
         kept(problem, ["1"])
 
 
@@ -74,7 +74,7 @@ def test_flags_have_the_order_of_the_records(kind):
     [
         ([1, 2, 3, 4, 5, 6, 10], "has 6 keys that no record has: 1, 2, 3, 4, 5 and 1 more"),
         (["x"], r"no record has: 'x' \(string where the records have int64\)"),
-        ([None, 10], r"`must_keep` is null at 1 positions \(0\); drop them"),
+        ([None, 10], r"`must_keep` is null at 1 position \(0\); drop them"),
         ([True, False], "`must_keep` has 2 entries for 6 records"),
         (5, "`must_keep` is a int that cannot be read .* pass keys, a boolean array"),
         ([[1, 2]], "`must_keep` has values of the type list"),
@@ -100,7 +100,7 @@ def test_records_that_are_left_out_cannot_be_kept():
         homes, targets, key="id", weight="w", zero_weights="drop"
     )
     assert kept(problem, [True, False, True]) == [1, 3]
-    with pytest.raises(InputError, match="has 1 records of design weight 0, which `zero_weights"):
+    with pytest.raises(InputError, match="has 1 record of design weight 0, which `zero_weights"):
         read_must_keep(problem, [True, True, False])
-    with pytest.raises(InputError, match="no record has: 2; 1 records of design weight 0 are left"):
+    with pytest.raises(InputError, match="no record has: 2; 1 record of design weight 0 is left"):
         read_must_keep(problem, [2])

@@ -107,7 +107,9 @@ def test_limits_that_cannot_be_are_named(lower, upper, text):
 @pytest.mark.parametrize("limits", [(None, 9.0), (0.0, None)])
 def test_negative_weights_need_a_lower_limit_above_zero(limits):
     weights = np.array([-1.0, 3, 10])
-    with pytest.raises(InputError, match="1 of 3 weights are negative.* pass a `lower` above 0"):
+    with pytest.raises(
+        InputError, match="1 of 3 weights is negative.* make it 0; pass a `lower` above 0"
+    ):
         checked_limits(*limits, weights)
     assert trimmed(weights, *checked_limits(0.5, 9.0, weights)).min() == 0.5
 

@@ -208,7 +208,7 @@ def test_a_total_of_zero_and_a_record_that_must_be_kept_contradict_each_other():
     forced = targets.assign(value=np.where(targets["state"] == "A", 0.0, targets["value"]))
     in_a = homes["id"][homes["state"] == "A"].tolist()
     for k in (30, None):
-        with pytest.raises(InputError, match=r"`must_keep` has 1 records .*\('count by state=A'\)"):
+        with pytest.raises(InputError, match=r"`must_keep` has 1 record .*\('count by state=A'\)"):
             calibrate(homes, forced, k, must_keep=in_a[:1])
     with pytest.raises(InputError, match="at least 6 of 'state=A', which has 0"):
         calibrate(homes, forced, 30, quotas=QUOTAS)

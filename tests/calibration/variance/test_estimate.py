@@ -187,7 +187,7 @@ def test_domains_without_a_chosen_record_are_named(result, survey):
     homes = survey.households
     chosen = homes["household"].isin(result.weights["household"])
     homes = homes.assign(place=np.where(chosen, "here", "there"))
-    with pytest.raises(InputError, match=r"have no chosen record \('place there'\), .*sele"):
+    with pytest.raises(InputError, match=r"has no chosen record \('place there'\), .*sele"):
         result.estimate(homes, by="place")
     assert len(result.estimate(result.select(homes), by="place")) == 1
 
@@ -200,7 +200,7 @@ def test_domains_without_a_chosen_record_are_named(result, survey):
         ({"by": "stat"}, "`by` names the column 'stat', which `table` lacks; closest: 'state'"),
         (
             {"of": "income", "statistic": "ratio", "denominator": "nothing"},
-            r"the ratio has a denominator of 0 in 1 domains \('all rows'\); leave their rows out",
+            r"the ratio has a denominator of 0 in 1 domain \('all rows'\); leave their rows out",
         ),
         (
             {"of": "nothing", "statistic": "gini", "by": "state"},

@@ -49,8 +49,8 @@ def test_degrees_of_freedom_are_the_columns_or_the_records_less_one():
         (np.ones(3), np.ones(3), r"`weights` of replicates has shape \(3,\); pass a row for"),
         (np.ones((3, 1)), np.ones(1), "at least two columns"),
         (np.ones((3, 2)), np.ones(3), r"`rscales` has shape \(3,\) for 2 columns"),
-        (np.ones((3, 2)), [1, -1], r"`rscales` is negative or not finite at 1 positions \(1\)"),
-        ([[1, np.nan], [1, 1]], np.ones(2), r"is not finite in 1 columns \('rw2'\)"),
+        (np.ones((3, 2)), [1, -1], r"`rscales` is negative or not finite at 1 position \(1\)"),
+        ([[1, np.nan], [1, 1]], np.ones(2), r"is not finite in 1 column \('rw2'\)"),
     ],
 )
 def test_wrong_replicates_are_named(weights, rscales, text):

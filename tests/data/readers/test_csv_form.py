@@ -105,7 +105,7 @@ def test_a_number_of_another_form_is_no_number(tmp_path, form, cell):
     path = tmp_path / "t.csv"
     path.write_text(f"state;value\n01;5\n02;{cell}\n")
     where = f"{path}#separator=semicolon,{form}"
-    with pytest.raises(InputError, match=rf"'value' .* 1 cells .*\('{cell}' in rows 1\)"):
+    with pytest.raises(InputError, match=rf"'value' .* 1 cell .*\('{cell}' in rows 1\)"):
         read_table(where, "targets", {"value": pa.float64()})
     assert read_table(where, "records")[0]["value"].to_pylist() == ["5", cell]
 

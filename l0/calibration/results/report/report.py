@@ -37,7 +37,7 @@ from l0.calibration.results.report.untargeted_part import (
 )
 from l0.calibration.results.standard_errors import standard_error_rows
 from l0.calibration.results.summary import Rows, before_fit, certificate, fitted, held_out
-from l0.common.formatting import amount, percent
+from l0.common.formatting import amount, counted, percent
 from l0.common.text_tables import Row
 from l0.data.columns import as_numbers
 
@@ -96,13 +96,13 @@ def _lead(
         kept = f"{amount(m['n_records'])} of {amount(m['n_candidates'])} {few}"
     else:
         kept += " meet"
-    many = "1 target" if m["n_targets"] == 1 else f"{amount(m['n_targets'])} targets"
+    many = counted(m["n_targets"], "target")
     first = (
         f"{kept} {many} with a mean error of {percent(m['loss'])}, where the design weights of all "
         f"records are off by {percent(fit['before']['loss'])}."
     )
     worth = round(m["effective_sample_size"])
-    equal = "1 record" if worth == 1 else f"{amount(worth)} records of equal weight"
+    equal = counted(worth, "record", "records of equal weight")
     second = f"With these weights, they are as precise as {equal}"
     if untargeted is not None:
         second += (

@@ -34,6 +34,9 @@ const write = (() => {
   return {amount, percent, signed, price};
 })();
 
+// A level, or words where there is nothing to see, as on the tiles.
+const titled = (level) => level === "" ? "(none)" : /[^\p{C}\p{Z}]/u.test(level) ? level : "(blank)";
+
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -243,7 +246,7 @@ class DataTable {
         else counts.forEach((_, place) => { counts[place] += value >> place & 1; });
       }
       column.levels.forEach((level, place) => {
-        if (counts[place]) select.append(make("option", {value: place}, `${level || "(none)"} (${counts[place].toLocaleString("en")})`));
+        if (counts[place]) select.append(make("option", {value: place}, `${titled(level)} (${counts[place].toLocaleString("en")})`));
       });
       select.addEventListener("change", () => this.filter(column.key, select.value === "" ? null : +select.value));
       this.selects.set(column.key, select);

@@ -5,6 +5,7 @@ US states stand about where they are on a map, in the tile grid of National Publ
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -39,6 +40,10 @@ STATES = {
 }
 
 
+#: What stands for a level that cannot be seen, such as a space; `table.js` has it too.
+BLANK = "(blank)"
+
+
 @dataclass(frozen=True)
 class Tile:
     """A level: its number of targets, their mean capped error, its colour, and its place if any."""
@@ -48,6 +53,12 @@ class Tile:
     error: float
     heat: int
     place: tuple[int, int] | None
+
+    @property
+    def title(self) -> str:
+        """The level, or words where there is nothing to see."""
+        seen = any(unicodedata.category(sign)[0] not in "CZ" for sign in self.level)
+        return self.level if seen else BLANK
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,28 @@ def test_a_tile_filters_the_table_by_click_and_says_so(page, tmp_path):
     assert re.fullmatch(r"TX \S+% mean error, 1 target", seen[5])
 
 
+def test_a_level_without_visible_signs_has_words_on_its_tile_and_in_the_filter(tmp_path):
+    levels = ["a", " ", "\r\t", "\u00a0", "\u200b", "é", "-"]
+    (strip,) = strips([choice("x", "x", levels)], np.zeros(len(levels)))
+    titles = {tile.level: tile.title for tile in strip.tiles}
+    assert titles == {each: each if each in "aé-" else "(blank)" for each in levels}
+    homes = pd.DataFrame({"id": np.arange(70), "w": 10.0, "x": levels * 10})
+    targets = pd.DataFrame(
+        [{"variable": "count", "x": level, "value": 100.0} for level in levels]
+        + [{"variable": "count", "x": None, "value": 700.0}]
+    )
+    result = l0.calibrate(homes, targets, key="id", weight="w")
+    script = """
+        const said = (all) => [...document.querySelectorAll(all)].map((each) => each.textContent);
+        document.body.dataset.told = JSON.stringify(
+            [said(".tiles button b"), said("#targets-table select option")]);
+    """
+    page = render(result.metrics, result.run, result.tables)
+    tiles, options = json.loads(told(page, script, tmp_path))
+    assert sorted(tiles) == sorted(titles.values())
+    assert options.count("(blank) (1)") == 4 and options.count("(none) (1)") == 1
+
+
 def test_every_tile_filters_whatever_the_label_has(tmp_path):
     levels = [
         "a\r\nb",
