@@ -31,9 +31,25 @@ class _Product(torch.autograd.Function):
     """
 
     @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, transpose: Tensor, place: Tensor) -> Tensor:
+        ctx.transpose = transpose
+        return _times(matrix, x)[place]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        return _times(ctx.transpose, gradient), None, None, None
+
+
+class _SharedProduct(torch.autograd.Function):
+    """The same, of which each rank computes some rows.
+
+    It is apart because compilers of modules look into a function that takes nothing but tensors.
+    """
+
+    @staticmethod
     def forward(ctx: Any, x: Tensor, operator: SparseOperator) -> Tensor:
         ctx.operator = operator
-        return operator._product(x)
+        return operator._matrix.times(x)[operator._place]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -108,14 +124,14 @@ class SparseOperator:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map a vector, float32 of shape (n,), to A x, shape (m,)."""
-        return _Product.apply(x, self)  # type: ignore[no-any-return,no-untyped-call]
+        if self._ranks.size > 1:
+            return _SharedProduct.apply(x, self)  # type: ignore[no-any-return,no-untyped-call]
+        matrices = self._matrix.own, self._transpose.own
+        return _Product.apply(x, *matrices, self._place)  # type: ignore[no-any-return,no-untyped-call]
 
     def transposed(self, y: Tensor) -> Tensor:
         """Map a vector, float32 of shape (m,), to A' y, shape (n,), without a gradient."""
         return self._transpose.times(y)
-
-    def _product(self, x: Tensor) -> Tensor:
-        return self._matrix.times(x)[self._place]
 
     @cached_property
     def empty_rows(self) -> NDArray[np.bool_]:
@@ -178,10 +194,10 @@ class _SharedRows:
         ):
             ranks, parts = ONE, whole
         self._ranks, self._lengths = ranks, lengths_of(parts)
-        self._own = _to_torch(matrix, parts[ranks.rank], device)
+        self.own = _to_torch(matrix, parts[ranks.rank], device)
 
     def times(self, x: Tensor) -> Tensor:
-        return self._ranks.joined(_times(self._own, x), self._lengths)
+        return self._ranks.joined(_times(self.own, x), self._lengths)
 
 
 def scale(

@@ -12,7 +12,7 @@ from tests.networks.training import BUDGETS, make, measured, train
 
 @pytest.mark.parametrize(
     ("budget", "gates"),
-    zip(BUDGETS, ["hadamard", "hard_concrete"] * 2, strict=True),
+    list(zip(BUDGETS, ["hadamard", "hard_concrete"] * 2, strict=True)),
     ids=lambda value: getattr(value, "measure", value),
 )
 @pytest.mark.parametrize("name", NETS)
