@@ -137,20 +137,18 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         self.support_, self.n_features_selected_ = chosen.columns, len(chosen.columns)
         self.path_ = [model.columns for model in models]
         self.criterion_path_ = np.array([choice.costs[size] for size in found])
+        for name in ("fold_losses_path_", "optimality_gap_"):
+            self.__dict__.pop(name, None)  # of an earlier fit
         if splits is not None:
             self.fold_losses_path_ = np.array(
                 [splits.losses[size - splits.smallest] for size in found]
             )
-        elif hasattr(self, "fold_losses_path_"):
-            del self.fold_losses_path_  # of an earlier fit
         self.swap_gap_, self.l2_ = choice.gap, choice.l2
         # For the functions about a choice: arguments may change after the fit.
         self._fitted_question, self._fingerprint = question, choice.fingerprint
         self._spreads = choice.standardised.scale[chosen.columns]
         if choice.optimality_gap is not None:
             self.optimality_gap_ = choice.optimality_gap
-        elif hasattr(self, "optimality_gap_"):
-            del self.optimality_gap_  # of an earlier fit
         self.coefs_path_ = np.array([model.coefficients for model in models])
         self.intercepts_path_ = np.array([model.intercept for model in models])
         self._sizes, self._size = found, choice.size

@@ -39,7 +39,7 @@ def bounded_slopes(products: Matrix, cross: Matrix, bounds: Matrix) -> tuple[Mat
     """
     if not len(cross):
         return np.empty(0), 0.0
-    if not bounds[:, 0].any() and np.isinf(bounds[:, 1]).all():
+    if only_nonnegative(bounds):
         try:
             factor = np.linalg.cholesky(products)
         except np.linalg.LinAlgError:  # columns of groups may be sums of each other
@@ -49,6 +49,11 @@ def bounded_slopes(products: Matrix, cross: Matrix, bounds: Matrix) -> tuple[Mat
             return slopes, _explained(products, cross, slopes)
     slopes = _active_set(products, cross, bounds)
     return slopes, _explained(products, cross, slopes)
+
+
+def only_nonnegative(bounds: Matrix) -> bool:
+    """Tell whether slopes are at least 0 and have no other bound."""
+    return not bounds[:, 0].any() and bool(np.isinf(bounds[:, 1]).all())
 
 
 def _explained(products: Matrix, cross: Matrix, slopes: Matrix) -> float:

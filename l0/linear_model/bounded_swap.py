@@ -79,9 +79,13 @@ class BoundedSwap:
             lost[out] = self.value - self._solve(np.delete(self.chosen, out))[1]
         return lost
 
+    def most(self) -> Matrix:
+        """The most that each exchange leads to: what it explains with free slopes, (k, units)."""
+        return self._moves.swaps() + self._free.value
+
     def best_swap(self) -> tuple[float, int, int]:
         """The best swap: its gain, the place in `chosen` that it frees, the new unit."""
-        most = self._moves.swaps() + self._free.value - self.value
+        most = self.most() - self.value
         best = (-np.inf, -1, -1)
         for out in range(self.fixed, len(self.chosen)):
             rest = np.delete(self.chosen, out)

@@ -80,6 +80,13 @@ class Question:
     exclusive: Exclusive | None = None
     certify: float | None = None
 
+    @property
+    def kept_columns(self) -> Positions:
+        """The columns of the kept units."""
+        if self.members is None:
+            return self.kept
+        return np.concatenate([np.empty(0, np.int64), *(self.members[g] for g in self.kept)])
+
 
 @dataclass(frozen=True)
 class HeldOut:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import nnls
 
-from l0.linear_model.bounded_fit import bounded_slopes
+from l0.linear_model.bounded_fit import bounded_slopes, only_nonnegative
 from l0.linear_model.curved import CurvedProblem
 from l0.linear_model.design import Positions, Standardised
 from l0.linear_model.losses import Loss
@@ -53,7 +53,7 @@ def _least_squares(
     rooted = np.vstack([rooted, np.zeros((len(columns), outcome.shape[1]))])
     if problem.bounds is not None and len(columns):
         bounds = problem.bounds[columns]
-        if not bounds[:, 0].any() and np.isinf(bounds[:, 1]).all():
+        if only_nonnegative(bounds):
             return np.asarray(nnls(z, rooted[:, 0])[0][:, None])
         return _within(z, rooted, bounds)
     return np.asarray(np.linalg.lstsq(z, rooted, rcond=None)[0])

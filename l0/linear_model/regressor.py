@@ -287,13 +287,9 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
                 self.coefs_path_[:, 0],
                 self.intercepts_path_[:, 0],
             )
-        if (
-            bounds := self._limits().bounds(
-                getattr(self, "feature_names_in_", None), rows.x.shape[1]
-            )
-        ) is not None:
+        if question.bounds is not None:
             # A coefficient at a bound meets it up to rounding errors of the scale of its column.
-            self.coefs_path_ = np.clip(self.coefs_path_, *bounds.T.astype(dtype))
+            self.coefs_path_ = np.clip(self.coefs_path_, *question.bounds.T.astype(dtype))
         place = self._sizes.index(self._size)
         self.coef_ = self.coefs_path_[place].copy()
         intercept = self.intercepts_path_[place]

@@ -256,9 +256,6 @@ def stability_selection(
         counts[support] += 1
         chosen += len(chosen_units(support, question)) - len(question.kept)
     members = question.members
-    kept = np.zeros(len(counts), bool)
-    for unit in question.kept:
-        kept[unit if members is None else members[unit]] = True
     return StabilitySelection(
         counts / len(fits),
         threshold,
@@ -266,7 +263,7 @@ def stability_selection(
         chosen / len(fits),
         (len(counts) if members is None else len(members)) - len(question.kept),
         list(feature_names(asker)),
-        kept,
+        np.isin(np.arange(len(counts)), question.kept_columns),
     )
 
 

@@ -24,16 +24,15 @@ def summary_of(estimator: Any, kind: Kind | None) -> Any:
     pandas.DataFrame, polars.DataFrame or pyarrow.Table
     """
     support, names = estimator.support_, feature_names(estimator)
-    members, kept = estimator._fitted_question.members, estimator._fitted_question.kept
-    if members is not None:
-        kept = np.concatenate([np.empty(0, np.int64), *(members[group] for group in kept)])
+    question = estimator._fitted_question
+    members = question.members
     coefficients = np.atleast_2d(np.asarray(estimator.coef_, np.float64))[:, support]
     columns: dict[str, Any] = {"feature": [names[j] for j in support]}
     if members is not None:
         # A group is known by its first column: its label may be of any type.
         first = {int(j): names[columns[0]] for columns in members for j in columns}
         columns["group"] = [first[int(j)] for j in support]
-    columns["must_keep"] = np.isin(support, kept)
+    columns["must_keep"] = np.isin(support, question.kept_columns)
     if len(coefficients) > 1:
         several = getattr(estimator, "classes_", np.arange(len(coefficients)))
         columns = {name: np.tile(values, len(several)) for name, values in columns.items()}

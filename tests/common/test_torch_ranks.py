@@ -30,32 +30,20 @@ def test_two_ranks_find_the_solution_of_one_process(said):
     assert found["differing"] == []
 
 
-def test_ranks_with_other_arguments_are_told_what_differs(said):
-    for _, found in said["first"][:1]:
-        kind, text = found["failing"]["different"]
-        assert kind == "InputError"
-        assert "rank 1 has not what rank 0 has (`seed` is 1, and was 0)" in text
-
-
-def test_an_error_of_rank_0_is_one_of_all_ranks(said):
+@pytest.mark.parametrize(
+    ("what", "error", "message"),
+    [
+        ("different", "InputError", "rank 1 has not what rank 0 has (`seed` is 1, and was 0)"),
+        ("no folder", "InputError", "contains other files ('other.txt')"),
+        ("one rank", "RankLost", "another rank has ended with an error (rank 1: `solver`"),
+        ("no device", "InputError", "`device` is 'meta', and 2 ranks compute on CPUs only"),
+    ],
+)
+def test_an_error_is_said_by_all_ranks(what, error, message, said):
     (_, found), _ = said["first"]
-    kind, text = found["failing"]["no folder"]
-    assert kind == "InputError"
-    assert "contains other files ('other.txt')" in text
-
-
-def test_an_error_of_another_rank_ends_all_with_its_words(said):
-    (_, found), _ = said["first"]
-    kind, text = found["failing"]["one rank"]
-    assert kind == "RankLost"
-    assert "another rank has ended with an error (rank 1: `solver`" in text
-
-
-def test_ranks_compute_on_cpus(said):
-    (_, found), _ = said["first"]
-    kind, text = found["failing"]["no device"]
-    assert kind == "InputError"
-    assert "`device` is 'meta', and 2 ranks compute on CPUs only" in text
+    kind, text = found["failing"][what]
+    assert kind == error
+    assert message in text
 
 
 def test_a_rank_that_is_killed_ends_the_others_with_a_message(said):

@@ -182,10 +182,10 @@ class Latency(Budget):
             )
         if share is not None:
             amount = positive_share(share, "share")
-        elif positive(ms, "ms") < _LEAST_MS:
-            raise InputError(f"`ms` is {ms!r}; give milliseconds, at least {_LEAST_MS}")
         else:
             amount = 1000 * positive(ms, "ms")
+            if amount < 1000 * _LEAST_MS:
+                raise InputError(f"`ms` is {ms!r}; give milliseconds, at least {_LEAST_MS}")
         object.__setattr__(self, "amount", amount)
 
     def __repr__(self) -> str:
