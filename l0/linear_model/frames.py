@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from l0.data.tables import Kind, checked_kind, native
 
@@ -27,6 +28,15 @@ def frame(columns: Mapping[str, Any], kind: Kind | None) -> Any:
     default: Kind = "pandas" if find_spec("pandas") else "pyarrow"
     chosen = checked_kind(kind, default)
     return native(pa.table({name: pa.array(values) for name, values in columns.items()}), chosen)
+
+
+def for_each_outcome(
+    columns: Mapping[str, Any], outcomes: Sequence[Any] | NDArray[Any]
+) -> dict[str, Any]:
+    """Repeat columns about features for each outcome or class, which a column `outcome` names."""
+    n_rows = len(next(iter(columns.values())))
+    found: dict[str, Any] = {name: np.tile(each, len(outcomes)) for name, each in columns.items()}
+    return {**found, "outcome": np.repeat(outcomes, n_rows)}
 
 
 def feature_names(estimator: Any) -> Sequence[Any]:

@@ -19,7 +19,7 @@ from l0.data.tables import Kind
 from l0.linear_model.base import SparseLinearModel
 from l0.linear_model.design import Positions
 from l0.linear_model.estimators import checked_estimator
-from l0.linear_model.frames import feature_names, frame
+from l0.linear_model.frames import feature_names, for_each_outcome, frame
 from l0.linear_model.losses import HuberLoss, PoissonLoss
 from l0.linear_model.parts import Parts
 from l0.linear_model.wald import Estimates, least_squares, likelihood, prepared
@@ -110,11 +110,9 @@ may choose other columns.
             only where there are several), `coefficient`, `standard_error`, `p_value`, `low` and
             `high`.
         """
-        m = len(self.support)
         columns: dict[str, Any] = {"feature": [self.names[j] for j in self.support]}
         if self.outcomes is not None:
-            columns["feature"] = columns["feature"] * len(self.outcomes)
-            columns["outcome"] = [each for each in self.outcomes for _ in range(m)]
+            columns = for_each_outcome(columns, self.outcomes)
         columns |= {
             "coefficient": self.coefficients.ravel(),
             "standard_error": self.standard_errors.ravel(),

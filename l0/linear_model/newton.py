@@ -139,6 +139,11 @@ def has_minimum(loss: Loss, z: Matrix, found: Fit, free: bool) -> bool:
             move = _step(hessian, np.zeros(columns.shape[1]), gradient)
     except np.linalg.LinAlgError:
         return False
+    return settled(move, theta)
+
+
+def settled(move: Matrix, theta: Matrix) -> bool:
+    """Tell whether a further Newton step is so small that there is an optimum."""
     return bool((np.abs(move) <= MOVES * np.maximum(1.0, np.abs(theta))).all())
 
 

@@ -161,7 +161,7 @@ def alternatives(
         near = neighbours(problem, chosen, m)
         value = problem.swap_from(chosen).value
         units = [chosen, *near.subsets]
-        deviances = np.array([_deviance(stated, chosen, each) for each in units])
+        deviances = np.array(_deviances(stated, units))
     costs = value - np.array(near.values)
     criteria = None
     if question.criterion is not None and not hasattr(estimator, "fold_losses_path_"):
@@ -180,20 +180,21 @@ def alternatives(
     )
 
 
-def _deviance(stated: Stated, chosen: Positions, units: Positions) -> float:
-    """Return by how much some units raise the deviance of the choice, as a criterion counts it."""
+def _deviances(stated: Stated, units: list[Positions]) -> list[float]:
+    """Return by how much each subset raises the deviance of the first, as a criterion counts it."""
     loss, problem = stated.loss, stated.problem
     if isinstance(problem, CurvedProblem):
-        fits = [problem.fit(each) for each in (chosen, units)]
-        first, second = loss.deviances([Point(f.value, NONE, f.point.scale) for f in fits])
-        return second - first
-    statistics, left = problem.statistics, []
-    for each in (chosen, units):
-        value = problem.swap_from(each).value
-        left.append(max(statistics.total - value, statistics.rounding))
+        fits = map(problem.fit, units)
+        points = [Point(fit.value, NONE, fit.point.scale) for fit in fits]
+        pairs = [loss.deviances([points[0], point]) for point in points]
+        return [second - first for first, second in pairs]
+    statistics = problem.statistics
     if not statistics.total > 0:
-        return 0.0
-    return loss.deviance(left[1] / statistics.total) - loss.deviance(left[0] / statistics.total)
+        return [0.0] * len(units)
+    explained = [problem.swap_from(each).value for each in units]
+    left = [max(statistics.total - value, statistics.rounding) for value in explained]
+    deviances = [loss.deviance(each / statistics.total) for each in left]
+    return [each - deviances[0] for each in deviances]
 
 
 def _penalty(stated: Stated, units: Positions) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from l0.data.tables import Kind
-from l0.linear_model.frames import feature_names, frame
+from l0.linear_model.frames import feature_names, for_each_outcome, frame
 
 
 def summary_of(estimator: Any, kind: Kind | None) -> Any:
@@ -35,8 +35,7 @@ def summary_of(estimator: Any, kind: Kind | None) -> Any:
     columns["must_keep"] = np.isin(support, question.kept_columns)
     if len(coefficients) > 1:
         several = getattr(estimator, "classes_", np.arange(len(coefficients)))
-        columns = {name: np.tile(values, len(several)) for name, values in columns.items()}
-        columns["outcome"] = np.repeat(several, len(support))
+        columns = for_each_outcome(columns, several)
     columns["coefficient"] = coefficients.ravel()
     columns["per_standard_deviation"] = (coefficients * estimator._spreads).ravel()
     return frame(columns, kind)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from l0.common.errors import InputError, first_few
 from l0.linear_model.design import standardised_design
 from l0.linear_model.losses import Loss, PoissonLoss
-from l0.linear_model.newton import MOVES, fit
+from l0.linear_model.newton import fit, settled
 from l0.linear_model.statistics import Matrix
 
 #: The other columns explain a column if they leave at most this share of its length.
@@ -61,6 +61,11 @@ class Columns:
     z: Matrix
     scale: Matrix
     first: int
+
+    def estimates(self, theta: Matrix, errors: Matrix, degrees: float) -> Estimates:
+        """Return what is found for z, (q, first + m), on the scale of the columns, (q, m)."""
+        slopes = slice(self.first, None)
+        return Estimates(theta[:, slopes] / self.scale, errors[:, slopes] / self.scale, degrees)
 
 
 def prepared(
@@ -156,11 +161,7 @@ def least_squares(
         scaled = residual / (1 - leverage)[:, None]
         half = z @ inverse
         errors = np.sqrt(np.einsum("iq,i,ij->qj", scaled**2, weights, half**2))
-    return Estimates(
-        slopes.T[:, columns.first :] / columns.scale,
-        errors[:, columns.first :] / columns.scale,
-        degrees,
-    )
+    return columns.estimates(slopes.T, errors, degrees)
 
 
 def _check_residual(residual: Matrix, y: Matrix) -> None:
@@ -213,7 +214,7 @@ def likelihood(columns: Columns, loss: Loss) -> Estimates:
         except np.linalg.LinAlgError:
             inverse = np.full_like(information, np.inf)
         step = inverse @ gradient.T.ravel()
-    if not (np.abs(step) <= MOVES * np.maximum(1.0, np.abs(theta.T.ravel()))).all():
+    if not settled(step, theta.T.ravel()):
         raise InputError(
             "in the held-out rows, the coefficients grow without limit, as where the chosen "
             "columns separate the classes or the events; pass more rows, a smaller "
@@ -222,11 +223,7 @@ def likelihood(columns: Columns, loss: Loss) -> Estimates:
     if isinstance(loss, PoissonLoss):
         _warn_of_dispersion(loss, columns.z @ theta, m)
     errors = np.sqrt(np.diag(inverse)).reshape(theta.T.shape)
-    return Estimates(
-        theta.T[:, columns.first :] / columns.scale,
-        errors[:, columns.first :] / columns.scale,
-        np.inf,
-    )
+    return columns.estimates(theta.T, errors, np.inf)
 
 
 def _warn_of_dispersion(loss: PoissonLoss, scores: Matrix, n_coefficients: int) -> None:

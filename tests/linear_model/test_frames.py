@@ -7,7 +7,7 @@ import pytest
 
 from l0.common.errors import InputError
 from l0.linear_model import L0Regressor
-from l0.linear_model.frames import feature_names, frame
+from l0.linear_model.frames import feature_names, for_each_outcome, frame
 from tests.linear_model.problems import planted
 
 
@@ -26,3 +26,10 @@ def test_columns_without_names_are_named_by_position():
     named = L0Regressor(2).fit(pd.DataFrame(x).rename(columns="x{}".format), y)
     assert list(feature_names(L0Regressor(2).fit(x, y)))[:2] == [0, 1]
     assert feature_names(named)[:2] == ["x0", "x1"]
+
+
+def test_columns_are_repeated_for_each_outcome():
+    found = for_each_outcome({"feature": ["a", "b"], "kept": [True, False]}, ["x", "y"])
+    assert list(found["feature"]) == ["a", "b", "a", "b"]
+    assert list(found["kept"]) == [True, False, True, False]
+    assert list(found["outcome"]) == ["x", "x", "y", "y"]

@@ -26,6 +26,7 @@ from l0.calibration.findings import WARNING, Finding
 from l0.calibration.preconditions import telling_targets
 from l0.calibration.problem.core import Problem
 from l0.common.errors import SHOWN, first_few
+from l0.common.formatting import counted
 
 #: A variable is measured otherwise if its level is beyond this factor, and beyond `ERRORS` standard
 #: errors.
@@ -61,7 +62,7 @@ def discrepancies(problem: Problem, reachable: NDArray[np.bool_]) -> Iterator[Fi
         yield Finding(
             WARNING,
             "suspect values",
-            f"{len(far):,} {'target is' if len(far) == 1 else 'targets are'} far from what the "
+            f"{counted(len(far), 'target is', 'targets are')} far from what the "
             f"survey and similar targets say ({first_few(shown)})",
             "check their values, units and labels; give them a lower `importance`, or drop them",
             tuple(problem.names[row] for row in far[:SHOWN].tolist()),

@@ -386,8 +386,8 @@ def _notes(targets: Shared, statistics: Shared | None, records: pa.Table) -> lis
     a, b = (records.column(f"design_weight_{side}") for side in "ab")
     moved = pc.sum(pc.not_equal(a, b)).as_py() or 0
     if moved:
-        have = "record has" if moved == 1 else "records have"
-        found.append(f"{moved:,} {have} another design weight in B than in A.")
+        have = counted(moved, "record has", "records have")
+        found.append(f"{have} another design weight in B than in A.")
     return found
 
 
