@@ -241,9 +241,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = (
-            self.loss == "squared" and self.nonnegative is False and self.coef_bounds is None
-        )
+        tags.target_tags.multi_output = self._takes_several
         tags.target_tags.positive_only = self.loss == "poisson"
         return tags
 
@@ -354,7 +352,8 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         if self.loss not in list(LOSSES):  # a list, because `loss` may be unhashable
             raise InputError(f"`loss` {self.loss!r} is not known; {closest(self.loss, LOSSES)}")
         limits = self._limits()
-        several = self._takes_several()
+        self._check_loss_of_limits()
+        several = self._takes_several
         check_kinds(x, y, several)
         x, y = validate_data(
             self, x, y, **ACCEPTED, y_numeric=True, multi_output=several, ensure_min_samples=2
@@ -370,9 +369,13 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         """Return what coefficients and choices must keep to."""
         return Limits(flag(self.nonnegative, "nonnegative"), self.coef_bounds, self.at_most_one)
 
+    @property
     def _takes_several(self) -> bool:
         """Whether y may have several columns."""
-        bounds = self.nonnegative or self.coef_bounds is not None
+        return self.loss == "squared" and not self.nonnegative and self.coef_bounds is None
+
+    def _check_loss_of_limits(self) -> None:
+        """Refuse limits that the loss does not take."""
         limits = {
             "nonnegative": self.nonnegative,
             "coef_bounds": self.coef_bounds is not None,
@@ -381,7 +384,6 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         for argument, given in limits.items():
             if given and self.loss != "squared":
                 raise InputError(f'`{argument}` needs `loss="squared"`; leave one of them out')
-        return self.loss == "squared" and not bounds
 
     def _seconds(self, dimensions: int) -> float | None:
         """Return the seconds for a certificate; None where none is asked."""
@@ -407,7 +409,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     def _checked_outcome(self, y: Any) -> NDArray[np.float64]:
         """Return y as numbers whose squares are numbers, in the shape that the loss takes."""
         y = np.asarray(y, np.float64)
-        if y.ndim == 2 and not self._takes_several():
+        if y.ndim == 2 and not self._takes_several:
             y = np.asarray(column_or_1d(y, warn=True), np.float64)
         largest = float(np.abs(y).max())
         if largest and not LEAST < largest < MOST:

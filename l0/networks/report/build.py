@@ -181,13 +181,13 @@ def _untrue_times(
         return []
     found = 1000 * measured.after
     return [
-        f"the compact model takes {found:,.0f} microseconds, where "
-        f"{budgets[i].change.after:,.0f} were counted from the times of layers; if the machine was "
-        "busy, measure again with report(), or make the gates anew, which times the layers again"
-        for i, constraint in enumerate(state.constraints)
+        f"the compact model takes {found:,.0f} microseconds, where {row.change.after:,.0f} were "
+        "counted from the times of layers; if the machine was busy, measure again with report(), "
+        "or make the gates anew, which times the layers again"
+        for constraint, row in zip(state.constraints, budgets, strict=True)
         if isinstance(constraint.budget, Latency)
         and constraint.pattern is None
-        and abs(found / budgets[i].change.after - 1) > _UNTRUE
+        and abs(found / row.change.after - 1) > _UNTRUE
     ]
 
 
