@@ -14,7 +14,7 @@ from torch import Tensor
 
 from l0.common.dtypes import without_autocast
 from l0.common.ranks import ONE, Ranks, even_parts, lengths_of
-from l0.common.sparse_rows import BLOCK, row_blocks
+from l0.common.sparse_rows import BLOCK, row_blocks, rows_of
 
 #: Rows are shared among ranks if those of each rank have so many entries on average. At six, MKL
 #: changes the order in which it adds up a row.
@@ -194,7 +194,7 @@ class _SharedRows:
         ):
             ranks, parts = ONE, whole
         self._ranks, self._lengths = ranks, lengths_of(parts)
-        self.own = _to_torch(matrix, parts[ranks.rank], device)
+        self.own = _to_torch(rows_of(matrix, parts[ranks.rank]), device)
 
     def times(self, x: Tensor) -> Tensor:
         return self._ranks.joined(_times(self.own, x), self._lengths)
@@ -245,17 +245,15 @@ def _times(matrix: Tensor, x: Tensor) -> Tensor:
         return torch.mv(matrix, x)
 
 
-def _to_torch(matrix: sp.csr_array, rows: slice, device: torch.device) -> Tensor:
-    start, stop = matrix.indptr[rows.start], matrix.indptr[rows.stop]
-    starts = matrix.indptr[rows.start : rows.stop + 1]
+def _to_torch(matrix: sp.csr_array, device: torch.device) -> Tensor:
     with warnings.catch_warnings():
         # PyTorch says once a process that its CSR layout is in beta.
         warnings.simplefilter("ignore", UserWarning)
         return torch.sparse_csr_tensor(
-            torch.from_numpy(starts - start if start else starts),
-            torch.from_numpy(matrix.indices[start:stop]),
-            torch.from_numpy(matrix.data[start:stop]),
-            (rows.stop - rows.start, matrix.shape[1]),
+            torch.from_numpy(matrix.indptr),
+            torch.from_numpy(matrix.indices),
+            torch.from_numpy(matrix.data),
+            matrix.shape,
             # Else `torch.set_default_device` decides.
             device="cpu",
             check_invariants=False,

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.common.ranks import ONE, Ranks, even_parts, lengths_of
+from l0.common.sparse_rows import rows_of
 
 Array = NDArray[np.float64]
 
@@ -32,7 +33,7 @@ class Products:
             rows = even_parts(np.diff(matrix.indptr), ranks.size)
             columns = even_parts(np.bincount(matrix.indices, minlength=k), ranks.size)
             self._rows, self._columns = lengths_of(rows), lengths_of(columns)
-            self._matrix = _rows_of(matrix, rows[ranks.rank])
+            self._matrix = rows_of(matrix, rows[ranks.rank])
             matrix = matrix[:, columns[ranks.rank]]
         else:
             self._matrix = matrix
@@ -45,14 +46,3 @@ class Products:
     def back(self, multipliers: Array) -> Array:
         """Compute B' lambda, shape (k,)."""
         return self._ranks.joined_array(np.asarray(self._transpose @ multipliers), self._columns)
-
-
-def _rows_of(matrix: sp.csr_array, rows: slice) -> sp.csr_array:
-    """Take a stretch of rows, which shares the entries."""
-    start, stop = matrix.indptr[rows.start], matrix.indptr[rows.stop]
-    parts = (
-        matrix.data[start:stop],
-        matrix.indices[start:stop],
-        matrix.indptr[rows.start : rows.stop + 1] - start,
-    )
-    return sp.csr_array(parts, shape=(rows.stop - rows.start, matrix.shape[1]))

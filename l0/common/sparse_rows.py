@@ -1,4 +1,4 @@
-"""The rows of a sparse matrix in scipy: in blocks, and with small indices."""
+"""The rows of a sparse matrix in scipy: in blocks, a stretch of them, and with small indices."""
 
 from __future__ import annotations
 
@@ -36,6 +36,19 @@ def row_blocks(indptr: NDArray[np.integer], most_entries: int) -> Iterator[tuple
         last = bisect_right(indptr, start + most_entries, lo=first + 2) - 1
         yield slice(first, last), slice(start, int(indptr[last]))
         first = last
+
+
+def rows_of(matrix: sp.csr_array, rows: slice) -> sp.csr_array:
+    """Take a stretch of rows, which shares the entries."""
+    if rows == slice(0, matrix.shape[0]):
+        return matrix
+    start, stop = matrix.indptr[rows.start], matrix.indptr[rows.stop]
+    parts = (
+        matrix.data[start:stop],
+        matrix.indices[start:stop],
+        matrix.indptr[rows.start : rows.stop + 1] - start,
+    )
+    return sp.csr_array(parts, shape=(rows.stop - rows.start, matrix.shape[1]))
 
 
 def narrow(matrix: sp.csr_array) -> sp.csr_array:

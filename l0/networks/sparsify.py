@@ -269,9 +269,11 @@ def _check_floor(constraint: Constraint, structure: Structure, rounding: Roundin
     least = round(float(cost(floor)))
     if least > constraint.limit:
         left = first_few(left.name for left in structure.left_out)
+        n_groups = len(structure.groups)
+        groups = "the only group" if n_groups == 1 else f"each of the {n_groups} groups"
         one = "one unit" if set(rounding.least) == {1} else "the smallest width"
         raise InputError(
             f"`budget` asks for {constraint.limit:,} {constraint} of {cost.total:,}, but {one} "
-            f"in each of the {len(structure.groups)} groups and the layers without gates ({left}) "
-            f"make {least:,}, a share of {least / max(cost.total, 1):.4g}: ask for that or more"
+            f"in {groups} and the layers without gates ({left}) make {least:,}, a share of "
+            f"{least / max(cost.total, 1):.4g}: ask for that or more"
         )

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from l0.common.sparse_rows import narrow, row_blocks
+from l0.common.sparse_rows import narrow, row_blocks, rows_of
 
 
 @given(
@@ -38,3 +38,12 @@ def test_narrow_rows_are_sorted_and_have_small_indices():
     assert found.indices.dtype == found.indptr.dtype == np.int32
     np.testing.assert_array_equal(found.indices, [0, 2])
     np.testing.assert_array_equal(found.toarray(), [[2.0, 0.0, 1.0]])
+
+
+@given(start=st.integers(0, 6), length=st.integers(0, 6))
+def test_a_stretch_of_rows_is_that_of_the_dense_matrix(start, length):
+    dense = np.random.default_rng(0).integers(0, 3, size=(6, 4)).astype(float)
+    rows = slice(start, min(start + length, 6))
+    found = rows_of(sp.csr_array(dense), rows)
+    assert np.array_equal(found.toarray(), dense[rows])
+    assert rows_of(found, slice(0, found.shape[0])) is found
