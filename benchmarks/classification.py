@@ -13,8 +13,8 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from checks import check_not_below
-from classification_job import Cell, Fit, draw, fits, two_or_more
+from checks import check, check_not_below
+from classification_job import PEERS, Cell, Fit, draw, fits, two_or_more
 from environments import fits_of_peers
 from scipy.special import log_softmax
 
@@ -32,11 +32,15 @@ OURS = {
     "L0Classifier, GICc": lambda x, y, k: ours(x, y),
     "L0Classifier, EBIC": lambda x, y, k: ours(x, y, criterion="ebic"),
 }
-COLUMNS = ("exact", "F1", "fit", "log loss", "accuracy %", "chosen", "seconds")
+COLUMNS = ("exact", "F1", "fit", "log loss", "accuracy %", "chosen", "seconds", "GB")
 #: What fits the other packages.
 JOB = "classification_job.py"
 #: Rows on which fits are judged.
 FRESH = 5000
+#: Many rows: rows, columns and true columns. The log-odds are those of the first rho and signal.
+LARGE = ((20_000, 500, 20), (200_000, 50, 10), (1_000_000, 100, 5))
+#: With many rows and k known: seconds as a multiple of those of abess, and GB beside X.
+MOST_TIMES, MOST_GIGABYTES = 3.0, 1.0
 #: Rows a true column below which the best columns of so many fit better than the true ones.
 ENOUGH = 30
 
@@ -60,6 +64,7 @@ def measures(found: dict[str, Any]) -> dict[str, float]:
         "accuracy %": 100 * float(np.mean(scores.argmax(axis=1) == fresh.y)),
         "chosen": float(len(chosen)),
         "seconds": found["seconds"],
+        "GB": found["gigabytes"],
     }
 
 
@@ -84,16 +89,30 @@ def main() -> int:
     parser.add_argument("--classes", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--ours", action="store_true", help="without the other packages")
+    parser.add_argument(
+        "--large",
+        action="store_true",
+        help=f"two classes with many rows, {', '.join(map(str, LARGE))}, in place of n, p and k",
+    )
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=PEERS,
+        default=list(PEERS),
+        metavar="PEER",
+        help=f"some of: {', '.join(map(repr, PEERS))}; none: L0Classifier alone",
+    )
     options = parser.parse_args()
 
     designs = list(
         product(options.n, [options.p], options.k, options.rho, options.signal, options.classes)
     )
+    if options.large:
+        designs = [(*shape, options.rho[0], options.signal[0], 2) for shape in LARGE]
     cells = [Cell(*design, seed) for design in designs for seed in range(options.seeds)]
     found = list(fits(cells, OURS))
-    if not options.ours:
-        found += fits_of_peers(JOB, cells, options.threads)
+    if options.peers:
+        found += fits_of_peers(JOB, cells, options.threads, *options.peers)
     rows: dict[tuple[Any, ...], list[dict[str, float]]] = defaultdict(list)
     for fit in found:
         rows[(*fit["cell"][:-1], fit["method"])].append(measures(fit))
@@ -109,17 +128,20 @@ def main() -> int:
         written["fit"] = "" if np.isnan(means["fit"]) else f"{means['fit']:.4f}"
         print(f"| {', '.join(map(str, row[:-1]))} | {row[-1]} | {' | '.join(written.values())} |")
     print()
-    return 0 if all([] if options.ours else limits(rows, designs)) else 1
+    return 0 if all(limits(rows, designs)) else 1
 
 
 def limits(
     rows: dict[tuple[Any, ...], list[dict[str, float]]], designs: list[tuple[Any, ...]]
 ) -> list[bool]:
-    """Check that no design's fit with k known is below abess's, nor its F1 with enough rows."""
+    """Check that no design's fit with k known is below abess's, nor its F1 with enough rows.
+
+    With many rows, check the seconds and the memory too.
+    """
     passed = []
     for design in designs:
-        n, _, k, rho, signal, classes = design
-        name = f"n {n}, k {k}, rho {rho:g}, signal {signal:g}, {classes} classes"
+        n, p, k, rho, signal, classes = design
+        name = f"n {n}, p {p}, k {k}, rho {rho:g}, signal {signal:g}, {classes} classes"
         compared = [
             ("k known", "k known", "fit"),
             ("k known", "k known", "F1"),
@@ -130,8 +152,21 @@ def limits(
                 [run[measure] for run in rows[(*design, method)]]
                 for method in (f"L0Classifier, {size}", f"abess, {other_size}")
             )
-            what = f"{measure}, {size}, {name}, less abess's"
-            passed.append(check_not_below(what, own, other))
+            if other:
+                what = f"{measure}, {size}, {name}, less abess's"
+                passed.append(check_not_below(what, own, other))
+        if (n, p, k) in LARGE:
+            ours, theirs = (
+                rows[(*design, f"{package}, k known")] for package in ("L0Classifier", "abess")
+            )
+            most = max(run["GB"] for run in ours)
+            passed.append(check(f"GB beside X, {name}", most, "at most", MOST_GIGABYTES))
+            if theirs:
+                own, other = (
+                    statistics.mean(run["seconds"] for run in runs) for runs in (ours, theirs)
+                )
+                what = f"seconds, {name}, over those of abess"
+                passed.append(check(what, own / other, "at most", MOST_TIMES))
     return passed
 
 

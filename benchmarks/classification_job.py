@@ -1,7 +1,7 @@
 """Made-up classes, and what other packages choose of their columns.
 
-`classification.py` imports the first, and runs the second in an environment of its own: a list of
-cells comes in as JSON, and a line of JSON a fit goes out.
+`classification.py` imports the first, and runs the second in an environment of its own: names of
+methods are the arguments, a list of cells comes in as JSON, and a line of JSON a fit goes out.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import support_recovery_job as regressions
 
 Array = Any
+PROCESS = Path("/proc/self")
 
 
 class Cell(NamedTuple):
@@ -128,9 +130,11 @@ def fits(cells: list[Cell], methods: dict[str, Callable[..., Fit]]) -> Iterator[
     for cell in cells:
         data = draw(cell)
         for name, fit in methods.items():
+            before = forget_peak()
             started = time.process_time()
             slopes, intercept = fit(data.x, data.y, cell.k)
             seconds = time.process_time() - started
+            gigabytes = resident("VmHWM") - before
             columns = np.flatnonzero(slopes.any(axis=1))
             yield {
                 "cell": list(cell),
@@ -139,9 +143,26 @@ def fits(cells: list[Cell], methods: dict[str, Callable[..., Fit]]) -> Iterator[
                 "slopes": slopes[columns].tolist(),
                 "intercept": np.ravel(intercept).tolist(),
                 "seconds": seconds,
+                "gigabytes": gigabytes,
             }
 
 
+def forget_peak() -> float:
+    """Start the peak of the memory of this process anew, on Linux; return the GB it holds now."""
+    if PROCESS.exists():
+        (PROCESS / "clear_refs").write_text("5")
+    return resident("VmRSS")
+
+
+def resident(name: str) -> float:
+    """Return a figure of the memory of this process in GB, on Linux; elsewhere nan."""
+    if not PROCESS.exists():
+        return math.nan
+    lines = (PROCESS / "status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024 / 1e9
+
+
 if __name__ == "__main__":
-    for found in fits([Cell(*cell) for cell in json.load(sys.stdin)], PEERS):
+    chosen = {name: PEERS[name] for name in sys.argv[1:]}
+    for found in fits([Cell(*cell) for cell in json.load(sys.stdin)], chosen):
         print(json.dumps(found), flush=True)

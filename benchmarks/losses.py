@@ -93,6 +93,8 @@ def least(kind: str, data: Any, columns: Any) -> float:
         middle = np.median(y, axis=0) if kind == "huber" else 0.0
         y = (y - middle) / (y.std(axis=0) if kind == "several" else 1.0)
     loss = FITTED[kind](y, np.ones(len(y)))
+    if loss.has_intercept:
+        z = np.column_stack([np.ones(len(z)), z])
     return 2 * fit(loss, z, HARDLY, loss.has_intercept).value
 
 

@@ -35,6 +35,11 @@ NO_MINIMUM = (
     "columns separate the classes or the events; pass `l2` above 0 (.001 is the default), a "
     "smaller `n_features` or `max_features`, or more rows"
 )
+NO_SCALE = (
+    "a model of {size:,} columns (or groups) can pass through most rows, so that the errors of "
+    '`loss="huber"` have no scale, and single rows decide the coefficients; pass a smaller '
+    "`n_features` or `max_features`, or more rows"
+)
 #: A loss on rows, from their outcomes and weights.
 LossOf = Callable[[NDArray[Any], NDArray[np.float64]], Loss]
 
@@ -320,6 +325,8 @@ def choose(
         if not stated.loss.by_row:  # risk sets: the baseline hazard has no value either
             raise InputError(said)
         warnings.warn(said, stacklevel=stacklevel + 1)
+    if isinstance(problem, CurvedProblem) and problem.passes_through_most(chosen):
+        warnings.warn(NO_SCALE.format(size=size), stacklevel=stacklevel + 1)
     gap, total = problem.swap_from(chosen).best_swap()[0], problem.statistics.total
     return Choice(
         size,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError
-from l0.linear_model.losses import CURVATURE, Loss, Point
+from l0.linear_model.losses import CURVATURE, Loss, Point, weighted_products
 from l0.linear_model.statistics import Matrix
 
 
@@ -82,7 +82,7 @@ class CoxLoss(Loss):
         summed = np.cumsum((self.weights * risks)[self._order, None] * columns[self._order], axis=0)
         means = summed[self._ends] / at_risk[:, None]
         expected = self.weights * (self.y - self._share * point.residual)[:, 0]
-        within = (columns.T * expected) @ columns - (means.T * self._events) @ means
+        within = weighted_products(columns, expected) - (means.T * self._events) @ means
         return np.asarray(within / self._share)
 
     def curvature(self, point: Point) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from l0.linear_model.design import DenseDesign, Design, Positions
-from l0.linear_model.losses import Loss
+from l0.linear_model.losses import HuberLoss, Loss
 from l0.linear_model.newton import Fit, fit, has_minimum
 from l0.linear_model.problem import Problem
 from l0.linear_model.statistics import GramRows, Matrix, Statistics
@@ -23,7 +23,7 @@ MANY, CHANGED, CHANGED_LITTLE = 2_000_000, 0.5, 0.05
 #: loss of the old one; the best is always checked.
 MAKES_UP = 0.5
 #: Fits are kept up to so many bytes, and at least so many of them.
-KEPT_BYTES, KEPT_FITS = 2**26, 4
+KEPT_BYTES, KEPT_FITS = 2**24, 3
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,8 @@ class CurvedProblem(Problem):
                 near = np.array(next(reversed(self._fits)), np.int64)
             columns = self.columns(chosen)
             start = None if near is None else self._start(columns, near)
-            z = self.design.columns(columns) / np.sqrt(self.loss.weights)[:, None]
-            free = self.centre and self.loss.has_intercept
-            found = fit(self.loss, z, self.statistics.l2, free, start)
+            z = self._with_intercept(columns)
+            found = fit(self.loss, z, self.statistics.l2, self._free, start)
         self._fits[key] = found
         most = max(KEPT_FITS, KEPT_BYTES // max(found.point.residual.nbytes, 1))
         if len(self._fits) > most:
@@ -99,9 +98,13 @@ class CurvedProblem(Problem):
         """Return whether the loss has a minimum on some units; with a ridge it always has one."""
         if self.statistics.l2 or self.loss.has_scale or not len(chosen):
             return True
-        z = self.design.columns(self.columns(chosen)) / np.sqrt(self.loss.weights)[:, None]
-        free = self.centre and self.loss.has_intercept
-        return has_minimum(self.loss, z, self.fit(chosen), free)
+        z = self._with_intercept(self.columns(chosen))
+        return has_minimum(self.loss, z, self.fit(chosen), self._free)
+
+    def passes_through_most(self, chosen: Positions) -> bool:
+        """Return whether fits on some units can leave errors without a scale to estimate."""
+        n_coefficients = len(self.columns(chosen)) + int(self._free)
+        return isinstance(self.loss, HuberLoss) and self.loss.passes_through_most(n_coefficients)
 
     @property
     def many_rows(self) -> bool:
@@ -147,6 +150,21 @@ class CurvedProblem(Problem):
                 l2,
             )
         return Problem(statistics, self.groups, self.kept)
+
+    @property
+    def _free(self) -> bool:
+        """Whether there is an intercept."""
+        return self.centre and self.loss.has_intercept
+
+    def _with_intercept(self, columns: Positions) -> Matrix:
+        """Return some columns without the roots of the weights, after the ones of an intercept."""
+        first = int(self._free)
+        # With many rows, a second copy of the columns would be felt: any column keeps the place.
+        place = np.zeros(first, dtype=np.int64)
+        z = self.design.columns(np.concatenate([place, columns])).astype(np.float64, copy=False)
+        z /= np.sqrt(self.loss.weights)[:, None]
+        z[:, :first] = 1.0
+        return z
 
     def _start(self, columns: Positions, near: Positions) -> tuple[Matrix, Matrix]:
         """Return slopes of columns and an intercept from the fit of `near`, 0 for other columns."""

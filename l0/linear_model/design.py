@@ -114,14 +114,19 @@ class ReweightedDesign:
 
     def columns(self, which: Positions) -> Matrix:
         """Return some columns, (n, m)."""
-        some = self.z[:, which] * self.ratio[:, None]
+        some = self.z[:, which]
+        some *= self.ratio[:, None]
         if self.mean is not None:
-            some -= np.outer(self.roots, self.mean[which])
+            for place, mean in enumerate(self.mean[which]):  # their product is as large as `some`
+                some[:, place] -= mean * self.roots
         return np.asarray(some, dtype=self.z.dtype)
 
     def products(self, right: Matrix) -> NDArray[np.float64]:
         """Return Z'V, (p, m)."""
-        found = DenseDesign(self.z).products(self.ratio[:, None] * right)
+        found = np.zeros((self.z.shape[1], right.shape[1]))
+        for start in range(0, len(self.z), BLOCK):
+            rows = slice(start, start + BLOCK)
+            found += DenseDesign(self.z[rows]).products(self.ratio[rows, None] * right[rows])
         return found if self.mean is None else found - np.outer(self.mean, self.roots @ right)
 
     def gram(self) -> NDArray[np.float64]:

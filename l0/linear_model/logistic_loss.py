@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError, first_few
-from l0.linear_model.losses import CURVATURE, Loss, Point
+from l0.linear_model.losses import CURVATURE, Loss, Point, weighted_products
 from l0.linear_model.statistics import Matrix
 
 
@@ -61,8 +61,7 @@ class LogisticLoss(Loss):
         for a in range(q):
             for b in range(a, q):
                 weight = self.weights * p[:, a] * (float(a == b) - p[:, b])
-                block = (columns.T * weight) @ columns
-                found[a, :, b] = found[b, :, a] = block
+                found[a, :, b] = found[b, :, a] = weighted_products(columns, weight)
         return found.reshape(q * m, q * m)
 
     def curvature(self, point: Point) -> NDArray[np.float64]:

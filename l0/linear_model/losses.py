@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from l0.common.errors import InputError
-from l0.linear_model.design import CONSTANT
+from l0.linear_model.design import BLOCK, CONSTANT
 from l0.linear_model.statistics import Matrix
 
 #: The least curvature of a row, as a share of what it is at most or on average.
@@ -24,8 +24,8 @@ BEND, NORMAL = 1.345, 0.7101645
 INSIDE = 0.8213745
 #: The curvature of errors beyond BEND, which is 0, is taken as this share of that of the others.
 OUTLIER = 0.05
-#: The least scale of errors, in units of y.
-LEAST_SCALE = 1e-8
+#: The least scale of errors, in units of y. Errors have no other if more than a share EXACT is 0.
+LEAST_SCALE, EXACT = 1e-8, 1 - NORMAL / BEND**2
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,15 @@ class Point:
     value: float
     residual: Matrix
     scale: float = 1.0
+
+
+def weighted_products(columns: Matrix, weights: NDArray[np.float64]) -> Matrix:
+    """Return C' diag(w) C for columns C of shape (n, m), without a weighted copy of them all."""
+    found = np.zeros((columns.shape[1], columns.shape[1]))
+    for start in range(0, len(columns), BLOCK):
+        rows = slice(start, start + BLOCK)
+        found += (columns[rows].T * weights[rows]) @ columns[rows]
+    return found
 
 
 class Loss(ABC):
@@ -140,7 +149,9 @@ class SquaredLoss(Loss):
 
     def hessian(self, columns: Matrix, scores: Matrix, point: Point) -> Matrix:
         """Return the products of columns, a block for each outcome."""
-        return np.asarray(np.kron(np.eye(self.y.shape[1]), (columns.T * self.weights) @ columns))
+        return np.asarray(
+            np.kron(np.eye(self.y.shape[1]), weighted_products(columns, self.weights))
+        )
 
     def curvature(self, point: Point) -> NDArray[np.float64]:
         """Return the weights of the rows."""
@@ -173,7 +184,7 @@ class RowLoss(Loss):
 
     def hessian(self, columns: Matrix, scores: Matrix, point: Point) -> Matrix:
         """Return the products of columns under the second derivatives of the rows."""
-        return np.asarray((columns.T * self._second(point)) @ columns)
+        return np.asarray(weighted_products(columns, self._second(point)))
 
     @abstractmethod
     def _second(self, point: Point) -> NDArray[np.float64]:
@@ -280,6 +291,10 @@ class HuberLoss(RowLoss):
             step = 2 * self.n * (here.value - before.value) / (scale * NORMAL / INSIDE)
             found.append(found[-1] + step)
         return found
+
+    def passes_through_most(self, n_coefficients: int) -> bool:
+        """Tell whether so many coefficients can make so many errors 0 that they have no scale."""
+        return bool(np.sort(self.weights)[::-1][:n_coefficients].sum() >= EXACT)
 
     def total(self, scores: Matrix) -> float:
         """Return the value, for each row."""

@@ -38,7 +38,7 @@ class Fit:
 
 def fit(
     loss: Loss,
-    z: Matrix,
+    columns: Matrix,
     l2: float,
     free: bool,
     start: tuple[Matrix, Matrix] | None = None,
@@ -51,12 +51,12 @@ def fit(
     Parameters
     ----------
     loss : Loss
-    z : ndarray, shape (n, m)
+    columns : ndarray, shape (n, free + m)
         Standardised columns, not multiplied by the roots of the weights.
     l2 : float
         The ridge.
     free : bool
-        Whether there is an intercept.
+        Whether there is an intercept. Its column of ones is then the first one.
     start : pair of ndarray, optional
         Slopes, (m, q), and intercept, (q,).
 
@@ -65,7 +65,6 @@ def fit(
     Fit
     """
     first = int(free)
-    columns = np.column_stack([np.ones((len(z), first)), z])
     penalty = np.full(columns.shape[1], l2)
     penalty[:first] = 0.0
     theta = np.zeros((len(penalty), loss.y.shape[1]))
@@ -111,13 +110,13 @@ def fit(
     return Fit(theta[first:], intercept, value, point)
 
 
-def has_minimum(loss: Loss, z: Matrix, found: Fit, free: bool) -> bool:
+def has_minimum(loss: Loss, columns: Matrix, found: Fit, free: bool) -> bool:
     """Return whether a fit without a ridge is near a minimum of the loss.
 
     Parameters
     ----------
     loss : Loss
-    z : ndarray, shape (n, m)
+    columns : ndarray, shape (n, free + m)
         As in `fit`.
     found : Fit
     free : bool
@@ -129,9 +128,7 @@ def has_minimum(loss: Loss, z: Matrix, found: Fit, free: bool) -> bool:
         False where a further Newton step moves by more than `MOVES`: the loss falls for ever along
         some direction, as where the columns separate classes or events.
     """
-    first = int(free)
-    columns = np.column_stack([np.ones((len(z), first)), z])
-    theta = np.vstack([found.intercept[None][:first], found.slopes])
+    theta = np.vstack([found.intercept[None][: int(free)], found.slopes])
     gradient = columns.T @ (loss.weights[:, None] * found.point.residual)
     try:
         with np.errstate(all="ignore"):

@@ -201,7 +201,7 @@ def likelihood(columns: Columns, loss: Loss) -> Estimates:
     # The value is a mean of some kind; the deviance of all rows is twice minus the log-likelihood.
     total = loss.deviance(1.0) / 2
     with np.errstate(all="ignore"):  # coefficients without limit are refused below
-        found = fit(loss, columns.z[:, columns.first :], 0.0, free)
+        found = fit(loss, columns.z, 0.0, free)
         theta = np.vstack([found.intercept[None, :], found.slopes]) if free else found.slopes
         information = total * loss.hessian(columns.z, columns.z @ theta, found.point)
         gradient = total * (columns.z.T @ (loss.weights[:, None] * found.point.residual))

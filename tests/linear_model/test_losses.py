@@ -6,6 +6,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import mean_poisson_deviance
 
 from l0.common.errors import InputError
+from l0.linear_model.design import BLOCK
 from l0.linear_model.losses import (
     BEND,
     LEAST_SCALE,
@@ -13,6 +14,7 @@ from l0.linear_model.losses import (
     HuberLoss,
     PoissonLoss,
     SquaredLoss,
+    weighted_products,
 )
 from tests.linear_model.problems import LOSSES, outcomes
 
@@ -128,3 +130,11 @@ def test_no_error_at_most_rows_leaves_the_least_scale():
     )
     point = HuberLoss(np.zeros(20), np.ones(20)).evaluate(np.zeros((20, 1)))
     assert point.scale == LEAST_SCALE and np.isfinite(point.value)
+
+
+def test_weighted_products_need_no_copy_of_the_columns():
+    generator = np.random.default_rng(0)
+    columns = generator.normal(size=(2 * BLOCK + 7, 3))
+    weights = generator.random(len(columns))
+    expected = np.einsum("ni,n,nj->ij", columns, weights, columns)
+    np.testing.assert_allclose(weighted_products(columns, weights), expected)

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -132,6 +134,19 @@ def test_outliers_do_not_hide_the_columns():
         clean = L0Regressor(4, l2=0).fit(x[y < 25], y[y < 25])
         np.testing.assert_allclose(model.coef_, clean.coef_, atol=0.25)
     assert found["huber"] == 20 and found["squared"] < 15
+
+
+def test_many_columns_leave_outliers_no_scale():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(30, 40))
+    y = x[:, 0] + generator.normal(size=30)
+    with pytest.warns(UserWarning, match="20 columns .* have no scale.* a smaller `n_features`"):
+        L0Regressor(20, loss="huber").fit(x, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        L0Regressor(10, loss="huber").fit(x, y)
+        exact = 2 * x[:, 0] + 50 * (np.arange(30) < 3)  # most rows have no error, as they should
+        np.testing.assert_allclose(L0Regressor(1, loss="huber").fit(x, exact).coef_[0], 2)
 
 
 def test_the_unit_of_y_does_not_matter():
