@@ -110,7 +110,7 @@ class SparseOperator:
         device : torch.device or str
         ranks : Ranks
         """
-        return cls.of(ScaledEntries(matrix, row_factor, column_factor), None, device, ranks)
+        return cls.of(ScaledEntries([matrix], row_factor, column_factor), None, device, ranks)
 
     @classmethod
     def of(
@@ -124,14 +124,14 @@ class SparseOperator:
 
         Parameters
         ----------
-        scaled : ScaledEntries, shape (m, n)
+        scaled : ScaledEntries
         columns : ndarray of int64, shape (k,), optional
             In ascending order; by default all.
         device : torch.device or str
         ranks : Ranks
         """
         # The rows have the same order with any columns, so that a cut gives the same operator.
-        order = _deal(np.diff(scaled.matrix.indptr))
+        order = _deal(scaled.lengths_of_rows)
         place = torch.from_numpy(np.argsort(order))
         return cls(scaled.by_rows(order, columns), scaled.by_columns(columns), place, device, ranks)
 

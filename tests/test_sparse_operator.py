@@ -81,7 +81,7 @@ def test_a_cut_is_a_slice(both, data):
 @given(A=matrices, block=blocks, data=st.data())
 @settings(deadline=None)
 def test_cuts_in_steps_give_the_bits_of_one_cut(A, block, data):
-    scaled = ScaledEntries(sp.csr_array(A), *(np.full(size, 0.3) for size in A.shape))
+    scaled = ScaledEntries([sp.csr_array(A)], *(np.full(size, 0.3) for size in A.shape))
     left, pull = np.arange(A.shape[1]), torch.arange(1.0, len(A) + 1) / 7
     with mock.patch("l0.common.scaled_entries.BLOCK", block):
         in_steps = SparseOperator.of(scaled)

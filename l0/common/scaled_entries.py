@@ -6,13 +6,13 @@ written block by block, and no step needs a second copy of them all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from l0.common.sparse_rows import BLOCK, row_blocks, rows_of
 
@@ -22,16 +22,17 @@ PER_COLUMN = 4
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ScaledEntries:
-    """The entries r_j a_ji c_i, in float32, of a matrix that is not copied.
+    """The entries r_j a_ji c_i, in float32, of a matrix A that is not copied.
 
     Attributes
     ----------
-    matrix : scipy.sparse.csr_array, shape (m, n)
+    parts : sequence of scipy.sparse.csr_array, shapes (m_1, n), (m_2, n), ...
+        Stretches of the rows of A, one above the other.
     row_factor : ndarray of float64, shape (m,)
     column_factor : ndarray of float64, shape (n,)
     """
 
-    matrix: sp.csr_array
+    parts: Sequence[sp.csr_array]
     row_factor: NDArray[np.float64]
     column_factor: NDArray[np.float64]
 
@@ -52,7 +53,7 @@ class ScaledEntries:
         """
         lengths = self._lengths(columns)
         data, indices = self._room(int(lengths.sum()))
-        indptr, end = np.zeros(len(order) + 1, dtype=indices.dtype), 0
+        indptr, end = np.zeros(len(order) + 1, dtype=self._index), 0
         for rows, part in self._blocks(order, columns, BLOCK):
             indptr[rows.start + 1 : rows.stop + 1] = end + part.indptr[1:]
             begin, end = end, end + part.nnz
@@ -71,9 +72,9 @@ class ScaledEntries:
         -------
         scipy.sparse.csr_array of float32, shape (k, m)
         """
-        m, lengths = self.matrix.shape[0], self._lengths(columns)
+        m, lengths = len(self.row_factor), self._lengths(columns)
         data, indices = self._room(int(lengths.sum()))
-        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(indices.dtype)
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(self._index)
         ends = indptr[:-1].astype(np.int64)  # where the entries of each column end so far
         block = max(BLOCK, PER_COLUMN * len(lengths))
         for rows, part in self._blocks(np.arange(m), columns, block):
@@ -97,39 +98,50 @@ class ScaledEntries:
         ndarray of float64, shape (n,)
             0 where a column has no entries.
         """
-        m, n = self.matrix.shape
-        largest = np.zeros(n)
-        for rows, part in self._blocks(np.arange(m), None, BLOCK):
+        largest = np.zeros(len(self.column_factor))
+        for rows, part in self._blocks(np.arange(len(self.row_factor)), None, BLOCK):
             sizes = np.abs(part.data) * np.repeat(factor[rows], np.diff(part.indptr))
             np.maximum.at(largest, part.indices, sizes)
         return largest
 
+    @property
+    def lengths_of_rows(self) -> NDArray[np.int64]:
+        """The number of entries of each row, shape (m,)."""
+        return np.concatenate([np.diff(part.indptr) for part in self.parts]).astype(np.int64)
+
     @cached_property
     def _lengths_of_columns(self) -> NDArray[np.int64]:
-        n = self.matrix.shape[1]
+        n = len(self.column_factor)
         lengths = np.zeros(n, dtype=np.int64)
-        for _, entries in row_blocks(self.matrix.indptr, max(BLOCK, PER_COLUMN * n)):
-            lengths += np.bincount(self.matrix.indices[entries], minlength=n)
+        for part in self.parts:
+            for _, entries in row_blocks(part.indptr, max(BLOCK, PER_COLUMN * n)):
+                lengths += np.bincount(part.indices[entries], minlength=n)
         return lengths
+
+    @cached_property
+    def _index(self) -> type[np.signedinteger]:
+        """The type of the positions of entries."""
+        largest = max(len(self.row_factor), len(self.column_factor), self.lengths_of_rows.sum())
+        return np.int32 if largest < np.iinfo(np.int32).max else np.int64
 
     def _lengths(self, columns: NDArray[np.int64] | None) -> NDArray[np.int64]:
         return self._lengths_of_columns if columns is None else self._lengths_of_columns[columns]
 
-    def _room(self, nnz: int) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
-        return np.empty(nnz, dtype=np.float32), np.empty(nnz, dtype=self.matrix.indices.dtype)
+    def _room(self, nnz: int) -> tuple[NDArray[np.float32], NDArray[np.signedinteger]]:
+        return np.empty(nnz, dtype=np.float32), np.empty(nnz, dtype=self._index)
 
     def _blocks(
         self, order: NDArray[np.int64], columns: NDArray[np.int64] | None, most_entries: int
     ) -> Iterator[tuple[slice, sp.csr_array]]:
         """Scale rows in this order, a block at a time."""
-        matrix, of_column, place = self.matrix, self.column_factor, None
+        of_column, place = self.column_factor, None
         if columns is not None:
-            place = _places(columns, len(of_column), matrix.indices.dtype)
+            place = _places(columns, len(of_column), self._index)
             of_column = of_column[columns]
-        ends = np.concatenate([[0], np.cumsum(np.diff(matrix.indptr)[order])])
+        ends = np.concatenate([[0], np.cumsum(self.lengths_of_rows[order])])
         for rows, _ in row_blocks(ends, most_entries):
-            part = matrix[order[rows]]
-            data, indices, indptr = part.data, part.indices, part.indptr
+            block = self._taken(order[rows])
+            data, indices, indptr = block.data, block.indices, block.indptr
             if place is not None:
                 kept, indices, indptr = _kept(place, indices, indptr)
                 data = data[kept]
@@ -139,6 +151,18 @@ class ScaledEntries:
                 rows,
                 sp.csr_array((scaled, indices, indptr), shape=(len(indptr) - 1, len(of_column))),
             )
+
+    def _taken(self, rows: NDArray[np.int64]) -> sp.csr_array:
+        """Copy these rows, in their order."""
+        if len(self.parts) == 1:
+            return self.parts[0][rows]
+        starts = np.cumsum([0, *(part.shape[0] for part in self.parts[:-1])])
+        of_part = np.searchsorted(starts, rows, side="right") - 1
+        taken = [
+            part[rows[of_part == number] - starts[number]] for number, part in enumerate(self.parts)
+        ]
+        by_part = np.argsort(of_part, kind="stable")
+        return sp.vstack(taken, format="csr")[np.argsort(by_part)]
 
 
 def keep_columns(matrix: sp.csr_array, columns: NDArray[np.int64]) -> sp.csr_array:
@@ -193,7 +217,7 @@ def keep_rows(matrix: sp.csr_array, rows: NDArray[np.int64]) -> sp.csr_array:
     return sp.csr_array((matrix.data[:end], matrix.indices[:end], indptr), shape=(len(rows), n))
 
 
-def _places(columns: NDArray[np.int64], n: int, dtype: np.dtype) -> NDArray[np.integer]:
+def _places(columns: NDArray[np.int64], n: int, dtype: DTypeLike) -> NDArray[np.integer]:
     """Give the place of each of n columns among those that are kept, or -1."""
     place = np.full(n, -1, dtype=dtype)
     place[columns] = np.arange(len(columns))

@@ -15,13 +15,15 @@ factors = st.floats(0.01, 100)
 
 @st.composite
 def cases(draw):
-    """Draw a matrix with factors, dense and scaled, and some of its columns."""
+    """Draw a matrix in one part or two with factors, dense and scaled, and some of its columns."""
     A = draw(hnp.arrays(float, st.tuples(st.integers(1, 7), st.integers(1, 9)), elements=entries))
     m, n = A.shape
     rows, columns = (draw(hnp.arrays(float, size, elements=factors)) for size in (m, n))
     kept = draw(st.sets(st.integers(0, n - 1))).union(draw(st.sampled_from([[], range(n)])))
     dense = (A * rows[:, None] * columns).astype(np.float32)
-    return dense, ScaledEntries(sp.csr_array(A), rows, columns), np.array(sorted(kept), np.int64)
+    at = draw(st.integers(0, m))
+    parts = [sp.csr_array(part) for part in ([A[:at], A[at:]] if at else [A])]
+    return dense, ScaledEntries(parts, rows, columns), np.array(sorted(kept), np.int64)
 
 
 @pytest.fixture(params=[1, 3, 1000], autouse=True)
@@ -83,7 +85,7 @@ def test_the_matrix_that_came_in_is_left_alone_and_may_be_read_only():
     A = sp.csr_array(np.array([[1.0, 2.0], [0.0, 3.0]]))
     for part in (A.data, A.indices, A.indptr):
         part.flags.writeable = False
-    scaled = ScaledEntries(A, np.array([5.0, 5.0]), np.array([7.0, 7.0]))
+    scaled = ScaledEntries([A], np.array([5.0, 5.0]), np.array([7.0, 7.0]))
     keep_columns(scaled.by_rows(np.arange(2)), np.array([1]))
     keep_rows(scaled.by_columns(), np.array([1]))
     np.testing.assert_array_equal(A.toarray(), [[1, 2], [0, 3]])

@@ -100,7 +100,7 @@ class Objective:
     def scaled(self) -> ScaledEntries:
         """What each record adds to the rows at the ratio 1, as shares of the scales."""
         rows = self.rows
-        return ScaledEntries(rows.matrix, 1 / rows.scales, self.problem.design_weights)
+        return ScaledEntries(rows.parts, 1 / rows.scales, self.problem.design_weights)
 
     @cached_property
     def rows(self) -> Rows:
