@@ -55,7 +55,8 @@ class ScaledEntries:
         data, indices = self._room(int(lengths.sum()))
         indptr, end = np.zeros(len(order) + 1, dtype=self._index), 0
         for rows, part in self._blocks(order, columns, BLOCK):
-            indptr[rows.start + 1 : rows.stop + 1] = end + part.indptr[1:]
+            indptr[rows.start + 1 : rows.stop + 1] = part.indptr[1:]
+            indptr[rows.start + 1 : rows.stop + 1] += end  # it may exceed the type of the part
             begin, end = end, end + part.nnz
             data[begin:end], indices[begin:end] = part.data, part.indices
         return sp.csr_array((data, indices, indptr), shape=(len(order), len(lengths)))
