@@ -141,17 +141,23 @@ class ScaledEntries:
             of_column = of_column[columns]
         ends = np.concatenate([[0], np.cumsum(self.lengths_of_rows[order])])
         for rows, _ in row_blocks(ends, most_entries):
-            block = self._taken(order[rows])
-            data, indices, indptr = block.data, block.indices, block.indptr
-            if place is not None:
-                kept, indices, indptr = _kept(place, indices, indptr)
-                data = data[kept]
-            of_row = np.repeat(self.row_factor[order[rows]], np.diff(indptr))
-            scaled = (data * of_row * of_column[indices]).astype(np.float32)
-            yield (
-                rows,
-                sp.csr_array((scaled, indices, indptr), shape=(len(indptr) - 1, len(of_column))),
-            )
+            yield rows, self._scaled(order[rows], of_column, place)
+
+    def _scaled(
+        self,
+        rows: NDArray[np.int64],
+        of_column: NDArray[np.float64],
+        place: NDArray[np.integer] | None,
+    ) -> sp.csr_array:
+        """Scale these rows, in their order; only the columns that have a place, if it is given."""
+        taken = self._taken(rows)
+        data, indices, indptr = taken.data, taken.indices, taken.indptr
+        if place is not None:
+            kept, indices, indptr = _kept(place, indices, indptr)
+            data = data[kept]
+        of_row = np.repeat(self.row_factor[rows], np.diff(indptr))
+        scaled = (data * of_row * of_column[indices]).astype(np.float32)
+        return sp.csr_array((scaled, indices, indptr), shape=(len(rows), len(of_column)))
 
     def _taken(self, rows: NDArray[np.int64]) -> sp.csr_array:
         """Copy these rows, in their order."""
