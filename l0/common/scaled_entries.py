@@ -14,10 +14,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
-from l0.common.sparse_rows import BLOCK, row_blocks, rows_of
+from l0.common.sparse_rows import row_blocks, rows_of
 
+#: How many entries to copy at a time. Larger copies leave holes in memory and are no quicker.
+BLOCK = 1 << 18
 #: A block holds at least this many entries for each column, where work is done for each column.
-PER_COLUMN = 4
+PER_COLUMN = 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
