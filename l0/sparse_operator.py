@@ -14,6 +14,7 @@ from torch import Tensor
 
 from l0.common.dtypes import without_autocast
 from l0.common.ranks import ONE, Ranks, even_parts, lengths_of
+from l0.common.scaled_entries import ScaledEntries, keep_columns, keep_rows
 from l0.common.sparse_rows import BLOCK, row_blocks, rows_of
 
 #: Rows are shared among ranks if those of each rank have so many entries on average. At six, MKL
@@ -59,8 +60,8 @@ class _SharedProduct(torch.autograd.Function):
 class SparseOperator:
     """A sparse matrix A as a differentiable function of a vector.
 
-    The entries live on the host as scipy arrays, which know how to take columns quickly, and on
-    `device` as tensors, which know how to multiply quickly; on the CPU both are the same memory.
+    The entries live on the host as scipy arrays, which can be cut, and on `device` as tensors,
+    which know how to multiply quickly; on the CPU both are the same memory.
 
     Parameters
     ----------
@@ -85,12 +86,10 @@ class SparseOperator:
         ranks: Ranks = ONE,
     ) -> None:
         self.device = torch.device(device)
-        self._host = matrix, transpose
         self._place = place.to(self.device)
         self._ranks = ranks
-        self._matrix, self._transpose = (
-            _SharedRows(half, self.device, ranks) for half in self._host
-        )
+        self._matrix = _SharedRows(matrix, self.device, ranks)
+        self._transpose = _SharedRows(transpose, self.device, ranks)
 
     @classmethod
     def from_scipy(
@@ -111,15 +110,35 @@ class SparseOperator:
         device : torch.device or str
         ranks : Ranks
         """
-        scaled = scale(matrix, row_factor, column_factor, np.float32)
-        order = _deal(np.diff(scaled.indptr))
+        return cls.of(ScaledEntries([matrix], row_factor, column_factor), None, device, ranks)
+
+    @classmethod
+    def of(
+        cls,
+        scaled: ScaledEntries,
+        columns: NDArray[np.int64] | None = None,
+        device: torch.device | str = "cpu",
+        ranks: Ranks = ONE,
+    ) -> SparseOperator:
+        """Lay out some of the columns both ways.
+
+        Parameters
+        ----------
+        scaled : ScaledEntries
+        columns : ndarray of int64, shape (k,), optional
+            In ascending order; by default all.
+        device : torch.device or str
+        ranks : Ranks
+        """
+        # The rows have the same order with any columns, so that a cut gives the same operator.
+        order = _deal(scaled.lengths_of_rows)
         place = torch.from_numpy(np.argsort(order))
-        return cls(scaled[order], scaled.T.tocsr(), place, device, ranks)
+        return cls(scaled.by_rows(order, columns), scaled.by_columns(columns), place, device, ranks)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns, (m, n)."""
-        m, n = self._host[0].shape
+        m, n = self._matrix.host.shape
         return m, n
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -136,48 +155,26 @@ class SparseOperator:
     @cached_property
     def empty_rows(self) -> NDArray[np.bool_]:
         """Which rows have no entry but zeros, shape (m,)."""
-        matrix = self._host[0]
+        matrix = self._matrix.host
         # Not the sum of absolute entries, which would copy them all.
         extremes = (matrix.max(axis=1), matrix.min(axis=1))
         largest, smallest = (extreme.toarray().ravel() for extreme in extremes)
         return np.asarray(((largest == 0) & (smallest == 0))[self._place.cpu().numpy()])
 
-    def largest_entries(self, row_factor: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Largest absolute entry of each column.
+    def cut(self, columns: NDArray[np.int64]) -> None:
+        """Drop all other columns, in place: no second copy of the entries is made.
 
         Parameters
         ----------
-        row_factor : ndarray of float64, shape (m,), optional
-            What to multiply the rows by first, each at least 0.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            0 where a column has no entries.
+        columns : ndarray of int64, shape (k,)
+            In ascending order.
         """
-        transpose = self._host[1]
-        largest = np.zeros(transpose.shape[0])
-        filled = np.diff(transpose.indptr) > 0
-        for columns, entries in row_blocks(transpose.indptr, BLOCK):
-            size = np.abs(transpose.data[entries])
-            if row_factor is not None:
-                size = size * row_factor[transpose.indices[entries]]
-            # Of an empty stretch reduceat gives the entry after it: those columns stay 0.
-            starts = transpose.indptr[columns][filled[columns]] - entries.start
-            largest[columns][filled[columns]] = np.maximum.reduceat(size, starts)
-        return largest
-
-    def columns(self, columns: NDArray[np.int64]) -> sp.csr_array:
-        """The entries of the columns at these positions, a column in each row; shape (k, m)."""
-        return self._host[1][columns]
-
-    def subset(self, columns: NDArray[np.int64]) -> SparseOperator:
-        """Keep the columns at these positions, which ascend; this very map where they are all."""
-        if len(columns) == self.shape[1]:
-            return self
-        matrix, transpose = self._host
-        return SparseOperator(
-            matrix[:, columns], transpose[columns], self._place, self.device, self._ranks
+        # One half after the other, so that what is left of both is not there beside both.
+        self._matrix = _SharedRows(
+            keep_columns(self._matrix.host, columns), self.device, self._ranks
+        )
+        self._transpose = _SharedRows(
+            keep_rows(self._transpose.host, columns), self.device, self._ranks
         )
 
 
@@ -185,6 +182,7 @@ class _SharedRows:
     """A matrix, the rows of which are shared among ranks if it is large."""
 
     def __init__(self, matrix: sp.csr_array, device: torch.device, ranks: Ranks) -> None:
+        self.host = matrix
         lengths = np.diff(matrix.indptr)
         whole = [slice(0, matrix.shape[0])]
         parts = even_parts(lengths, ranks.size) if ranks.size > 1 else whole

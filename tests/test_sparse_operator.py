@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from l0.common.ranks import ONE
+from l0.common.scaled_entries import ScaledEntries
 from l0.sparse_operator import SparseOperator
 from tests.thread_ranks import on_ranks
 
@@ -19,11 +20,19 @@ factors = st.floats(0.01, 100)
 blocks = st.sampled_from([1, 2, 5, 11, 1000])
 
 
+matrices = hnp.arrays(float, st.tuples(st.integers(1, 7), st.integers(1, 9)), elements=entries)
+
+
+def columns_of(n):
+    """Draw some columns, in ascending order."""
+    return st.sets(st.integers(0, n - 1), min_size=1).map(lambda kept: np.array(sorted(kept)))
+
+
 @st.composite
 def maps(draw):
     """Draw a matrix, empty rows and columns and all; give it scaled, dense and as a map."""
-    m, n = draw(st.integers(1, 7)), draw(st.integers(1, 9))
-    A = draw(hnp.arrays(float, (m, n), elements=entries))
+    A = draw(matrices)
+    m, n = A.shape
     rows = draw(hnp.arrays(float, m, elements=factors))
     columns = draw(hnp.arrays(float, n, elements=factors))
     operator = SparseOperator.from_scipy(sp.csr_array(A), rows, columns)
@@ -52,56 +61,40 @@ def test_value_and_gradient_are_those_of_the_dense_matrix(both, seed):
 
 @given(both=maps(), data=st.data())
 @settings(deadline=None)
-def test_columns_are_given_as_rows_in_any_order(both, data):
-    dense, operator = both
-    columns = np.array(data.draw(st.permutations(range(dense.shape[1]))))[:3]
-    np.testing.assert_array_equal(
-        operator.columns(columns).toarray(), dense.T[columns].astype(np.float32)
-    )
-
-
-@given(both=maps(), data=st.data())
-@settings(deadline=None)
-def test_a_subset_is_a_slice(both, data):
+def test_a_cut_is_a_slice(both, data):
     dense, operator = both
     n = dense.shape[1]
-    kept = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))))
-    part = operator.subset(kept)
-    assert part.shape == (len(dense), len(kept))
+    everyone = torch.ones(n, requires_grad=True)
+    operator(everyone).sum().backward()
+    kept = data.draw(columns_of(n))
+    operator.cut(kept)
+    assert operator.shape == (len(dense), len(kept))
     for column, record in enumerate(kept):
         unit = torch.zeros(len(kept))
         unit[column] = 1
-        np.testing.assert_array_equal(part(unit), dense[:, record].astype(np.float32))
-    np.testing.assert_array_equal(part.largest_entries(), operator.largest_entries()[kept])
+        np.testing.assert_array_equal(operator(unit), dense[:, record].astype(np.float32))
     ratios = torch.ones(len(kept), requires_grad=True)
-    part(ratios).sum().backward()
-    everyone = torch.ones(n, requires_grad=True)
-    operator(everyone).sum().backward()
+    operator(ratios).sum().backward()
     torch.testing.assert_close(ratios.grad, everyone.grad[kept])
 
 
-@given(both=maps(), block=blocks, data=st.data())
+@given(A=matrices, block=blocks, data=st.data())
 @settings(deadline=None)
-def test_largest_entries_are_of_the_columns(both, block, data):
-    dense, operator = both
-    factor = data.draw(hnp.arrays(float, len(dense), elements=st.just(0.0) | factors))
-    with mock.patch("l0.sparse_operator.BLOCK", block):
-        plain, scaled = operator.largest_entries(), operator.largest_entries(factor)
-    np.testing.assert_allclose(plain, np.abs(dense).max(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(scaled, np.abs(factor[:, None] * dense).max(axis=0), rtol=1e-6)
-
-
-@pytest.mark.parametrize("block", [1, 4, 1000])
-def test_columns_without_entries_have_no_largest(monkeypatch, block):
-    monkeypatch.setattr("l0.sparse_operator.BLOCK", block)
-    A = np.zeros((3, 9))
-    A[:, [1, 4, 5]] = [[3, 0, -2], [-5, 1, 0], [4, 0, 1]]
-    operator = SparseOperator.from_scipy(sp.csr_array(A), np.ones(3), np.ones(9))
-    np.testing.assert_array_equal(operator.largest_entries(), [0, 5, 0, 0, 1, 2, 0, 0, 0])
-    factor = np.array([2.0, 0.0, 1.0])
-    np.testing.assert_array_equal(operator.largest_entries(factor), [0, 6, 0, 0, 0, 4, 0, 0, 0])
-    nobody = operator.subset(np.array([0, 2, 3]))
-    np.testing.assert_array_equal(nobody.largest_entries(factor), [0, 0, 0])
+def test_cuts_in_steps_give_the_bits_of_one_cut(A, block, data):
+    scaled = ScaledEntries([sp.csr_array(A)], *(np.full(size, 0.3) for size in A.shape))
+    left, pull = np.arange(A.shape[1]), torch.arange(1.0, len(A) + 1) / 7
+    with mock.patch("l0.common.scaled_entries.BLOCK", block):
+        in_steps = SparseOperator.of(scaled)
+        while len(left):
+            kept = data.draw(columns_of(len(left)))
+            in_steps.cut(kept)
+            left = left[kept]
+            at_once = SparseOperator.of(scaled, left)
+            x = torch.arange(1.0, len(left) + 1) / 3
+            assert torch.equal(in_steps(x), at_once(x))
+            assert torch.equal(in_steps.transposed(pull), at_once.transposed(pull))
+            if len(kept) < 2 or data.draw(st.booleans()):
+                return
 
 
 @given(lengths=hnp.arrays(np.int64, 9, elements=st.sampled_from([0, 0, 1, 3, 8])), block=blocks)
@@ -110,7 +103,7 @@ def test_rows_are_scaled_across_blocks(lengths, block):
     rng = np.random.default_rng(0)
     A = np.where(np.arange(8) < lengths[:, None], rng.uniform(1, 2, (9, 8)), 0)
     rows, columns = 2.0 ** rng.permutation(9), 3.0 ** rng.permutation(8)
-    with mock.patch("l0.sparse_operator.BLOCK", block):
+    with mock.patch("l0.common.scaled_entries.BLOCK", block):
         operator = SparseOperator.from_scipy(sp.csr_array(A), rows, columns)
     for column, unit in enumerate(torch.eye(8)):
         expected = rows * A[:, column] * columns[column]
@@ -162,7 +155,8 @@ def test_any_number_of_ranks_gives_the_same_bits(size, is_short):
     start, pull = torch.from_numpy(rng.random(len(kept))).float(), torch.rand(m)
 
     def products(ranks):
-        operator = SparseOperator.from_scipy(A, rows, columns, "cpu", ranks).subset(kept)
+        operator = SparseOperator.from_scipy(A, rows, columns, "cpu", ranks)
+        operator.cut(kept)
         x = start.clone().requires_grad_()
         y = operator(x)
         (gradient,) = torch.autograd.grad(pull @ y, x)

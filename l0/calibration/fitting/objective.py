@@ -26,6 +26,7 @@ from l0.calibration.problem.core import Problem
 from l0.calibration.problem.losses import Loss
 from l0.calibration.problem.representation import SoftTargets
 from l0.common.ranks import ONE, Ranks
+from l0.common.scaled_entries import ScaledEntries
 from l0.sparse_operator import SparseOperator
 
 
@@ -37,7 +38,7 @@ class Objective:
     ----------
     problem : Problem
     device : torch.device
-        The device of the operator.
+        The device of the operators.
     loss : Loss
     bounds : Bounds
         The bounds on the ratios of the chosen records.
@@ -82,16 +83,24 @@ class Objective:
             return self.given_total
         return float(self.problem.design_weights.sum())
 
-    @cached_property
-    def operator(self) -> SparseOperator:
-        """The map from the ratios of all records to the estimates, as shares of the scales.
+    def operator_of(self, records: NDArray[np.int64]) -> SparseOperator:
+        """Make the map from the ratios of records to the estimates, as shares of the scales.
 
-        Selectors search with it. A fit without a search makes none.
+        Selectors search with it. It holds the entries of these records alone, twice.
+
+        Parameters
+        ----------
+        records : ndarray of int64, shape (k,)
+            In ascending order.
         """
+        columns = None if len(records) == self.problem.n_records else records
+        return SparseOperator.of(self.scaled, columns, self.device, self.ranks)
+
+    @cached_property
+    def scaled(self) -> ScaledEntries:
+        """What each record adds to the rows at the ratio 1, as shares of the scales."""
         rows = self.rows
-        return SparseOperator.from_scipy(
-            rows.matrix, 1 / rows.scales, self.problem.design_weights, self.device, self.ranks
-        )
+        return ScaledEntries(rows.parts, 1 / rows.scales, self.problem.design_weights)
 
     @cached_property
     def rows(self) -> Rows:

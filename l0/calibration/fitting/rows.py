@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,8 +20,9 @@ class Rows:
 
     Attributes
     ----------
-    matrix : scipy.sparse.csr_array, shape (r, n)
-        What one unit of a record's weight adds to each row.
+    parts : sequence of scipy.sparse.csr_array, shapes (r_1, n), (r_2, n), ...
+        What one unit of a record's weight adds to each row: those of the published targets, and
+        those of the soft ones if there are any.
     scales : ndarray of float64, shape (r,)
         Errors are shares of them.
     goals : ndarray of float64, shape (r,)
@@ -31,7 +34,7 @@ class Rows:
         The rows before this one are the published targets.
     """
 
-    matrix: sp.csr_array
+    parts: Sequence[sp.csr_array]
     scales: NDArray[np.float64]
     goals: NDArray[np.float64]
     free_below: NDArray[np.float64]
@@ -53,7 +56,7 @@ class Rows:
         soft : SoftTargets or None
         """
         published = cls(
-            problem.matrix,
+            [problem.matrix],
             problem.scales,
             problem.goals,
             problem.free_below,
@@ -67,7 +70,7 @@ class Rows:
         share = soft.part / max(int(np.count_nonzero(importance)), 1)
         none = np.zeros(p)
         return cls(
-            sp.vstack([problem.matrix, soft.matrix], format="csr"),
+            [problem.matrix, soft.matrix],
             np.concatenate([problem.scales, np.abs(soft.values)]),
             np.concatenate([problem.goals, soft.values]),
             np.concatenate([problem.free_below, none]),
@@ -75,6 +78,11 @@ class Rows:
             np.concatenate([importance, np.full(p, share)]),
             problem.n_targets,
         )
+
+    @cached_property
+    def matrix(self) -> sp.csr_array:
+        """The parts one above the other, shape (r, n). If there are several, this copies them."""
+        return self.parts[0] if len(self.parts) == 1 else sp.vstack(self.parts, format="csr")
 
     def of_published(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give numbers of the published targets to all rows. The soft ones get 0."""

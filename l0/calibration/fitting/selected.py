@@ -54,7 +54,7 @@ class SelectedRatios:
     """
 
     def __init__(self, objective: Objective, selection: Selection) -> None:
-        self._operator = objective.operator.subset(selection.records)
+        self._operator = objective.operator_of(selection.records)
         log_base = objective.tensor(np.log(selection.base))
         weight = selection.base * objective.problem.design_weights[selection.records]
         self._log_base = log_base

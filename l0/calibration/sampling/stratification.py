@@ -162,18 +162,14 @@ class SharedTargetsStratification:
     @cached_property
     def _order(self) -> NDArray[np.int64]:
         m, n = self.matrix.shape
-        by_width = np.argsort(np.diff(self.matrix.indptr), kind="stable")
-        pattern = sp.csr_array(
-            (np.ones(self.matrix.nnz, np.int8), self.matrix.indices, self.matrix.indptr),
-            shape=(m, n),
-        )
-        # The rows are in order of width, so that each column lists its narrowest targets first.
-        columns = pattern[by_width].tocsc()
-        starts, counts = columns.indptr[:-1], np.diff(columns.indptr)
+        indptr, indices = self.matrix.indptr, self.matrix.indices
         narrowest = np.full((NARROWEST, n), m, dtype=np.int64)
-        for place in range(NARROWEST):
-            there = counts > place
-            narrowest[place, there] = by_width[columns.indices[starts[there] + place]]
+        n_found = np.zeros(n, dtype=np.int8)
+        for target in np.argsort(np.diff(indptr), kind="stable").tolist():
+            records = indices[indptr[target] : indptr[target + 1]]
+            records = records[n_found[records] < NARROWEST]
+            narrowest[n_found[records], records] = target
+            n_found[records] += 1
         return np.lexsort(narrowest[::-1])
 
 

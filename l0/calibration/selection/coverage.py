@@ -34,7 +34,7 @@ def cover(context: FitContext, selection: Selection) -> Selection:
     small for the other targets. Records that must be kept stay, and a record does not replace
     another one if quotas do not allow it.
 
-    This rule is ours. It reads the entries of the chosen records once.
+    This rule is ours. It reads the entries of the chosen records once, and those of the movers.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def cover(context: FitContext, selection: Selection) -> Selection:
         objective.rows.of_published(np.where(counts, sign, 0.0))
         for sign in (directions(context.problem), second_directions(context.problem))
     ]
-    entries = objective.operator.columns(selection.records)
+    entries = objective.scaled.by_columns(selection.records)
     n_movers = [
         np.bincount(entries.indices[_moves(entries, sign)], minlength=len(sign)) for sign in signs
     ]
@@ -68,6 +68,7 @@ def cover(context: FitContext, selection: Selection) -> Selection:
     records, base = selection.records.copy(), selection.base.copy()
     allowed = np.zeros(context.problem.n_records, dtype=bool)
     allowed[context.candidates] = True
+    outside = _Outside(objective, _movers_of(context.problem.matrix, bare, signs) & allowed)
     influence = base * _largest(entries, objective)
     order = np.argsort(influence, kind="stable")
     room = None
@@ -98,10 +99,10 @@ def cover(context: FitContext, selection: Selection) -> Selection:
         for sign, count in zip(signs, n_movers, strict=True):
             count[_moved(entries, place, sign)] -= 1
         mean_ratio = len(context.candidates) / len(records)
-        records[place], base[place] = _best(objective, target, coming, mean_ratio)
+        records[place], base[place] = _best(objective, outside, target, coming, mean_ratio)
         if room is not None:
             room.replace(out, records[place])
-        new = objective.operator.columns(records[[place]])
+        new = outside.entries_of(records[[place]])
         for sign, count in zip(signs, n_movers, strict=True):
             count[_moved(new, 0, sign)] += 1
     ascending = np.argsort(records)
@@ -109,6 +110,35 @@ def cover(context: FitContext, selection: Selection) -> Selection:
     if drawn is not None:
         drawn = (drawn & (records == selection.records))[ascending]
     return replace(selection, records=records[ascending], base=base[ascending], drawn=drawn)
+
+
+class _Outside:
+    """The entries of records that may come in.
+
+    Parameters
+    ----------
+    objective : Objective
+    records : ndarray of bool, shape (n,)
+        Which records these are.
+    """
+
+    def __init__(self, objective: Objective, records: NDArray[np.bool_]) -> None:
+        self._place = np.cumsum(records) - 1
+        self._entries = objective.scaled.by_columns(np.flatnonzero(records))
+
+    def entries_of(self, records: NDArray[np.int64]) -> sp.csr_array:
+        """Take the entries of some of them, a record in each row; shape (k, m)."""
+        return self._entries[self._place[records]]
+
+
+def _movers_of(
+    matrix: sp.csr_array, bare: list[tuple[int, int]], signs: list[NDArray[np.float64]]
+) -> NDArray[np.bool_]:
+    """Tell which records move one of these targets to its value."""
+    moves = np.zeros(matrix.shape[1], dtype=bool)
+    for target, side in bare:
+        moves[with_entries(matrix, target, signs[side][target])] = True
+    return moves
 
 
 def _spared(
@@ -125,7 +155,11 @@ def _spared(
 
 
 def _best(
-    objective: Objective, target: int, records: NDArray[np.int64], mean_ratio: float
+    objective: Objective,
+    outside: _Outside,
+    target: int,
+    records: NDArray[np.int64],
+    mean_ratio: float,
 ) -> tuple[int, float]:
     """Find the record that suits a target best, and the ratio with which it hits the target.
 
@@ -134,13 +168,13 @@ def _best(
     share by its weight: it gets the mean ratio.
     """
     problem = objective.problem
-    own = np.abs(objective.operator.columns(records)[:, [target]].toarray().ravel())
+    own = np.abs(outside.entries_of(records)[:, [target]].toarray().ravel())
     ratio = abs(problem.nearest[target]) / problem.scales[target] / own
     if not problem.nearest[target]:
         ratio = np.full(len(own), mean_ratio)
     unusual = np.abs(np.log(ratio / mean_ratio))
     nearest = np.sort(np.argsort(unusual, kind="stable")[:LOOKED_AT])
-    most = _largest(objective.operator.columns(records[nearest]), objective)
+    most = _largest(outside.entries_of(records[nearest]), objective)
     best = nearest[np.argmin(unusual[nearest] + np.log(most / own[nearest]))]
     return int(records[best]), float(ratio[best])
 

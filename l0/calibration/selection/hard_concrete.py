@@ -114,7 +114,7 @@ class HardConcreteGates:
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""
         objective, candidates = context.objective, context.candidates
-        operator, n = objective.operator.subset(candidates), len(candidates)
+        operator, n = objective.operator_of(candidates), len(candidates)
         epochs = max(1, round(self.effort * context.epochs))
         generator = torch.Generator(objective.device)
         generator.manual_seed(int(context.generator.integers(2**62)))

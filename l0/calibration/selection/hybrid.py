@@ -163,7 +163,7 @@ class Hybrid:
         # The value of a target whose amounts cancel is small, and most records would exceed it.
         share = objective.rows.of_published((objective.importance > 0) * objective.easing)
         # The weight w / q of a record adds (w / q) a / scale = (u / q) A to each target.
-        influence = objective.operator.largest_entries(share) * context.full_file
+        influence = objective.scaled.largest_entries(share) * context.full_file
         candidates = context.candidates
         drawable = candidates[(influence <= self.overshoot * q)[candidates]]
         return drawable if len(drawable) >= n_drawn else candidates

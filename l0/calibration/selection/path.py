@@ -223,7 +223,7 @@ class Path:
         strength = self.penalty / n_candidates
         state = context.stages.resumed(State(records, optimizer.state, strength, list(budgets)))
         records, strength, waiting = state.records, state.strength, list(state.waiting)
-        operator = objective.operator.subset(records)
+        operator = objective.operator_of(records)
         gate, optimizer = self._begun(objective.tensor(np.ones(len(records))), beside)
         optimizer.continue_from(state.fitted)
         step_epochs = max(1, round(self.step_share * context.epochs))
@@ -244,7 +244,8 @@ class Path:
             if not waiting:
                 return
             if len(alive) <= (1 - self.rebuild) * len(records):
-                records, operator = records[alive], operator.subset(alive)
+                records = records[alive]
+                operator.cut(alive)
                 gate = gate.subset(torch.from_numpy(alive).to(objective.device))
                 # Adam restarts: with its old moments, the loss on the bundled CPS was 1.72%
                 # in place of 1.70%.

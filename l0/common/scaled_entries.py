@@ -1,0 +1,242 @@
+"""A sparse matrix with scaled rows and columns, of which parts are laid out by rows or by columns.
+
+A matrix of a hundred million entries takes a gigabyte. Its entries are therefore read, scaled and
+written block by block, and no step needs a second copy of them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import DTypeLike, NDArray
+
+from l0.common.sparse_rows import row_blocks, rows_of
+
+#: How many entries to copy at a time. Larger copies leave holes in memory and are no quicker.
+BLOCK = 1 << 18
+#: A block holds at least this many entries for each column, where work is done for each column.
+PER_COLUMN = 2
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ScaledEntries:
+    """The entries r_j a_ji c_i, in float32, of a matrix A that is not copied.
+
+    Attributes
+    ----------
+    parts : sequence of scipy.sparse.csr_array, shapes (m_1, n), (m_2, n), ...
+        Stretches of the rows of A, one above the other.
+    row_factor : ndarray of float64, shape (m,)
+    column_factor : ndarray of float64, shape (n,)
+    """
+
+    parts: Sequence[sp.csr_array]
+    row_factor: NDArray[np.float64]
+    column_factor: NDArray[np.float64]
+
+    def by_rows(
+        self, order: NDArray[np.int64], columns: NDArray[np.int64] | None = None
+    ) -> sp.csr_array:
+        """Lay out the rows in this order, with some of the columns.
+
+        Parameters
+        ----------
+        order : ndarray of int64, shape (m,)
+        columns : ndarray of int64, shape (k,), optional
+            In ascending order; by default all.
+
+        Returns
+        -------
+        scipy.sparse.csr_array of float32, shape (m, k)
+        """
+        lengths = self._lengths(columns)
+        data, indices = self._room(int(lengths.sum()))
+        indptr, end = np.zeros(len(order) + 1, dtype=self._index), 0
+        for rows, part in self._blocks(order, columns, BLOCK):
+            indptr[rows.start + 1 : rows.stop + 1] = part.indptr[1:]
+            indptr[rows.start + 1 : rows.stop + 1] += end  # it may exceed the type of the part
+            begin, end = end, end + part.nnz
+            data[begin:end], indices[begin:end] = part.data, part.indices
+        return sp.csr_array((data, indices, indptr), shape=(len(order), len(lengths)))
+
+    def by_columns(self, columns: NDArray[np.int64] | None = None) -> sp.csr_array:
+        """Lay out columns, each of them a row of the result.
+
+        Parameters
+        ----------
+        columns : ndarray of int64, shape (k,), optional
+            In ascending order; by default all.
+
+        Returns
+        -------
+        scipy.sparse.csr_array of float32, shape (k, m)
+        """
+        m, lengths = len(self.row_factor), self._lengths(columns)
+        data, indices = self._room(int(lengths.sum()))
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(self._index)
+        ends = indptr[:-1].astype(np.int64)  # where the entries of each column end so far
+        block = max(BLOCK, PER_COLUMN * len(lengths))
+        for rows, part in self._blocks(np.arange(m), columns, block):
+            turned = part.T.tocsr()
+            places = np.repeat(ends - turned.indptr[:-1], np.diff(turned.indptr))
+            places += np.arange(turned.nnz)
+            data[places], indices[places] = turned.data, turned.indices + rows.start
+            ends += np.diff(turned.indptr)
+        return sp.csr_array((data, indices, indptr), shape=(len(lengths), m))
+
+    def largest_entries(self, factor: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Find the largest absolute entry of each column, after its row is multiplied by a factor.
+
+        Parameters
+        ----------
+        factor : ndarray of float64, shape (m,)
+            At least 0.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            0 where a column has no entries.
+        """
+        largest = np.zeros(len(self.column_factor))
+        for rows, part in self._blocks(np.arange(len(self.row_factor)), None, BLOCK):
+            sizes = np.abs(part.data) * np.repeat(factor[rows], np.diff(part.indptr))
+            np.maximum.at(largest, part.indices, sizes)
+        return largest
+
+    @property
+    def lengths_of_rows(self) -> NDArray[np.int64]:
+        """The number of entries of each row, shape (m,)."""
+        return np.concatenate([np.diff(part.indptr) for part in self.parts]).astype(np.int64)
+
+    @cached_property
+    def _lengths_of_columns(self) -> NDArray[np.int64]:
+        n = len(self.column_factor)
+        lengths = np.zeros(n, dtype=np.int64)
+        for part in self.parts:
+            for _, entries in row_blocks(part.indptr, max(BLOCK, PER_COLUMN * n)):
+                lengths += np.bincount(part.indices[entries], minlength=n)
+        return lengths
+
+    @cached_property
+    def _index(self) -> type[np.signedinteger]:
+        """The type of the positions of entries."""
+        largest = max(len(self.row_factor), len(self.column_factor), self.lengths_of_rows.sum())
+        return np.int32 if largest < np.iinfo(np.int32).max else np.int64
+
+    def _lengths(self, columns: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        return self._lengths_of_columns if columns is None else self._lengths_of_columns[columns]
+
+    def _room(self, nnz: int) -> tuple[NDArray[np.float32], NDArray[np.signedinteger]]:
+        return np.empty(nnz, dtype=np.float32), np.empty(nnz, dtype=self._index)
+
+    def _blocks(
+        self, order: NDArray[np.int64], columns: NDArray[np.int64] | None, most_entries: int
+    ) -> Iterator[tuple[slice, sp.csr_array]]:
+        """Scale rows in this order, a block at a time."""
+        of_column, place = self.column_factor, None
+        if columns is not None:
+            place = _places(columns, len(of_column), self._index)
+            of_column = of_column[columns]
+        ends = np.concatenate([[0], np.cumsum(self.lengths_of_rows[order])])
+        for rows, _ in row_blocks(ends, most_entries):
+            yield rows, self._scaled(order[rows], of_column, place)
+
+    def _scaled(
+        self,
+        rows: NDArray[np.int64],
+        of_column: NDArray[np.float64],
+        place: NDArray[np.integer] | None,
+    ) -> sp.csr_array:
+        """Scale these rows, in their order; only the columns that have a place, if it is given."""
+        taken = self._taken(rows)
+        data, indices, indptr = taken.data, taken.indices, taken.indptr
+        if place is not None:
+            kept, indices, indptr = _kept(place, indices, indptr)
+            data = data[kept]
+        of_row = np.repeat(self.row_factor[rows], np.diff(indptr))
+        scaled = (data * of_row * of_column[indices]).astype(np.float32)
+        return sp.csr_array((scaled, indices, indptr), shape=(len(rows), len(of_column)))
+
+    def _taken(self, rows: NDArray[np.int64]) -> sp.csr_array:
+        """Copy these rows, in their order."""
+        if len(self.parts) == 1:
+            return self.parts[0][rows]
+        starts = np.cumsum([0, *(part.shape[0] for part in self.parts[:-1])])
+        of_part = np.searchsorted(starts, rows, side="right") - 1
+        taken = [
+            part[rows[of_part == number] - starts[number]] for number, part in enumerate(self.parts)
+        ]
+        by_part = np.argsort(of_part, kind="stable")
+        return sp.vstack(taken, format="csr")[np.argsort(by_part)]
+
+
+def keep_columns(matrix: sp.csr_array, columns: NDArray[np.int64]) -> sp.csr_array:
+    """Drop all other columns of a matrix, in its own memory: the old matrix is lost.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array, shape (m, n)
+    columns : ndarray of int64, shape (k,)
+        In ascending order.
+
+    Returns
+    -------
+    scipy.sparse.csr_array, shape (m, k)
+    """
+    m, n = matrix.shape
+    place = _places(columns, n, matrix.indices.dtype)
+    indptr, end = np.zeros_like(matrix.indptr), 0
+    for rows, entries in row_blocks(matrix.indptr, BLOCK):
+        before = matrix.indptr[rows.start : rows.stop + 1] - entries.start
+        kept, indices, ends = _kept(place, matrix.indices[entries], before)
+        indptr[rows.start + 1 : rows.stop + 1] = end + ends[1:]
+        begin, end = end, end + len(kept)
+        matrix.indices[begin:end] = indices
+        matrix.data[begin:end] = matrix.data[entries][kept]
+    return sp.csr_array((matrix.data[:end], matrix.indices[:end], indptr), shape=(m, len(columns)))
+
+
+def keep_rows(matrix: sp.csr_array, rows: NDArray[np.int64]) -> sp.csr_array:
+    """Drop all other rows of a matrix, in its own memory: the old matrix is lost.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array, shape (m, n)
+    rows : ndarray of int64, shape (k,)
+        In ascending order.
+
+    Returns
+    -------
+    scipy.sparse.csr_array, shape (k, n)
+    """
+    m, n = matrix.shape
+    stays = np.zeros(m, dtype=bool)
+    stays[rows] = True
+    end = 0
+    for block, _ in row_blocks(matrix.indptr, BLOCK):
+        part = rows_of(matrix, block)[stays[block]]
+        begin, end = end, end + part.nnz
+        matrix.data[begin:end], matrix.indices[begin:end] = part.data, part.indices
+    indptr = np.zeros(len(rows) + 1, dtype=matrix.indptr.dtype)
+    np.cumsum(np.diff(matrix.indptr)[rows], out=indptr[1:])
+    return sp.csr_array((matrix.data[:end], matrix.indices[:end], indptr), shape=(len(rows), n))
+
+
+def _places(columns: NDArray[np.int64], n: int, dtype: DTypeLike) -> NDArray[np.integer]:
+    """Give the place of each of n columns among those that are kept, or -1."""
+    place = np.full(n, -1, dtype=dtype)
+    place[columns] = np.arange(len(columns))
+    return place
+
+
+def _kept(
+    place: NDArray[np.integer], indices: NDArray[np.integer], indptr: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.integer], NDArray[np.integer]]:
+    """Find the entries in columns that are kept, their new columns, and where each row begins."""
+    new = place[indices]
+    kept = np.flatnonzero(new >= 0)
+    return kept, new[kept], np.searchsorted(kept, indptr).astype(indptr.dtype)
