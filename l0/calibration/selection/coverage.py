@@ -55,12 +55,10 @@ def cover(context: FitContext, selection: Selection) -> Selection:
         for sign in (directions(context.problem), second_directions(context.problem))
     ]
     entries = objective.scaled.by_columns(selection.records)
-    n_movers = [
-        np.bincount(entries.indices[_moves(entries, sign)], minlength=len(sign)) for sign in signs
-    ]
+    chosen = _Chosen(entries, signs)
     bare = [
         (target, side)
-        for side, (sign, count) in enumerate(zip(signs, n_movers, strict=True))
+        for side, (sign, count) in enumerate(zip(signs, chosen.n_movers, strict=True))
         for target in np.flatnonzero((sign != 0) & (count == 0)).tolist()
     ]
     if not bare:
@@ -76,40 +74,96 @@ def cover(context: FitContext, selection: Selection) -> Selection:
         room = Room(context.constraints, records)
         order = order[~context.constraints.must[records[order]]]
     places: Iterator[int] = iter(order.tolist())
+    needed: list[int] = []
     for target, side in sorted(bare, key=lambda need: -objective.importance[need[0]]):
-        if n_movers[side][target]:
+        if chosen.n_movers[side][target]:
             continue  # a record that came in for another target moves this one too
         movers = with_entries(context.problem.matrix, target, signs[side][target])
         movers = movers[allowed[movers]]
         if not len(movers):
             continue  # all records are on the other side of a mean, or at its value
         held: list[int] = []  # records for which quotas let in no record of this target
-        for place in places:
-            if not _spared(entries, place, signs, n_movers):
-                continue
-            coming = movers if room is None else room.may_come(records[place], movers)
-            if len(coming):
+        found = None
+        while found is None:
+            for place in places:
+                if not chosen.spares(place):
+                    needed.append(place)
+                    continue
+                coming = movers if room is None else room.may_come(records[place], movers)
+                if len(coming):
+                    found = place
+                    break
+                held.append(place)
+            if not (found is None and chosen.relieved):
                 break
-            held.append(place)
-        else:
-            places = iter(held)
-            continue
+            # What has come in may do the work of records that were needed before.
+            places, needed, chosen.relieved = iter(needed), [], False
         places = chain(held, places)
-        out = records[place]
-        for sign, count in zip(signs, n_movers, strict=True):
-            count[_moved(entries, place, sign)] -= 1
+        if found is None:
+            continue
+        out = records[found]
         mean_ratio = len(context.candidates) / len(records)
-        records[place], base[place] = _best(objective, outside, target, coming, mean_ratio)
+        records[found], base[found] = _best(objective, outside, target, coming, mean_ratio)
         if room is not None:
-            room.replace(out, records[place])
-        new = outside.entries_of(records[[place]])
-        for sign, count in zip(signs, n_movers, strict=True):
-            count[_moved(new, 0, sign)] += 1
+            room.replace(out, records[found])
+        chosen.replace(found, outside.entries_of(records[[found]]))
+        needed.append(found)
     ascending = np.argsort(records)
     drawn = selection.drawn
     if drawn is not None:
         drawn = (drawn & (records == selection.records))[ascending]
     return replace(selection, records=records[ascending], base=base[ascending], drawn=drawn)
+
+
+class _Chosen:
+    """Which targets the chosen records move.
+
+    Parameters
+    ----------
+    entries : scipy.sparse.csr_array, shape (k, m)
+        Of the records.
+    signs : list of ndarray, each of shape (m,)
+        The signs of entries that move a target, for each side of its value.
+
+    Attributes
+    ----------
+    n_movers : list of ndarray of int64, each of shape (m,)
+        How many of the records move each target.
+    relieved : bool
+        Whether a target has got a second record, so that its first one may be spared.
+    """
+
+    def __init__(self, entries: sp.csr_array, signs: list[NDArray[np.float64]]) -> None:
+        self._entries, self._signs = entries, signs
+        self._came: dict[int, sp.csr_array] = {}
+        moving = [entries.data * sign[entries.indices] > 0 for sign in signs]
+        self.n_movers = [
+            np.bincount(entries.indices[moves], minlength=entries.shape[1]) for moves in moving
+        ]
+        self.relieved = False
+
+    def spares(self, place: int) -> bool:
+        """Tell whether each target that a record moves has another record that moves it."""
+        return all((count[moved] > 1).all() for count, moved in self._counts_of(place))
+
+    def replace(self, place: int, entries: sp.csr_array) -> None:
+        """Put another record in a place, with its entries, shape (1, m)."""
+        for count, moved in self._counts_of(place):
+            count[moved] -= 1
+        self._came[place] = entries
+        for count, moved in self._counts_of(place):
+            count[moved] += 1
+            self.relieved |= bool((count[moved] == 2).any())
+
+    def _counts_of(self, place: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Give the counts of each side, and the targets that the record in a place moves."""
+        entries = self._entries
+        if place in self._came:
+            entries, place = self._came[place], 0
+        of_record = slice(*entries.indptr[place : place + 2])
+        targets, data = entries.indices[of_record], entries.data[of_record]
+        for count, sign in zip(self.n_movers, self._signs, strict=True):
+            yield count, targets[data * sign[targets] > 0]
 
 
 class _Outside:
@@ -139,19 +193,6 @@ def _movers_of(
     for target, side in bare:
         moves[with_entries(matrix, target, signs[side][target])] = True
     return moves
-
-
-def _spared(
-    entries: sp.csr_array,
-    place: int,
-    signs: list[NDArray[np.float64]],
-    n_movers: list[NDArray[np.int64]],
-) -> bool:
-    """Tell whether each target that a record moves has another record that moves it."""
-    return all(
-        (count[_moved(entries, place, sign)] > 1).all()
-        for sign, count in zip(signs, n_movers, strict=True)
-    )
 
 
 def _best(
@@ -187,15 +228,3 @@ def _largest(entries: sp.csr_array, objective: Objective) -> NDArray[np.float64]
         shape=entries.shape,
     )
     return np.asarray(size.max(axis=1).toarray().ravel(), dtype=np.float64)
-
-
-def _moves(entries: sp.csr_array, sign: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which entries move their target to its value."""
-    return np.asarray(entries.data * sign[entries.indices] > 0)
-
-
-def _moved(entries: sp.csr_array, place: int, sign: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Find the targets that one of the records moves."""
-    of_record = slice(*entries.indptr[place : place + 2])
-    targets = entries.indices[of_record]
-    return np.asarray(targets[entries.data[of_record] * sign[targets] > 0], dtype=np.int64)
