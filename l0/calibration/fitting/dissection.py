@@ -102,9 +102,11 @@ def deepest(records: sp.csr_array, of_row: Ints, last: int) -> Ints:
     """
     filled = np.diff(records.indptr) > 0
     holder = np.full(records.shape[0], last)
-    if records.nnz:
-        starts = records.indptr[:-1][filled]
-        holder[filled] = np.minimum.reduceat(of_row[records.indices], starts)
+    for those, entries in row_blocks(records.indptr, BLOCK):
+        within = filled[those]
+        starts = records.indptr[those][within] - entries.start
+        blocks = of_row[records.indices[entries]]
+        holder[those][within] = np.minimum.reduceat(blocks, starts)
     return holder
 
 

@@ -23,6 +23,7 @@ from scipy.linalg.lapack import spotrf, strtrs
 from l0.calibration.fitting.dissection import Block, Ints, deepest
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.normal_matrix import BLOCK, Solve
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.subtrees import Factor, Subtrees
 from l0.common.blas_threads import one_thread
 from l0.common.ranks import ONE, Ranks
@@ -46,7 +47,6 @@ class _Front:
         The number of own targets.
     records : ndarray of int64, shape (r,)
         The positions of the records.
-    entries : scipy.sparse.csr_array of float32, shape (r, f)
     children : list of (int, slice or ndarray of int64)
         The places of the children in the order of the tree, and where in this front the targets
         are that they leave over.
@@ -55,7 +55,6 @@ class _Front:
     rows: Ints
     own: int
     records: Ints
-    entries: sp.csr_array
     children: list[tuple[int, slice | Ints]]
 
     @property
@@ -64,38 +63,24 @@ class _Front:
         size, own = float(len(self.rows)), float(self.own)
         return len(self.records) * size**2 + own * size * (size - own) + own**3 / 3
 
-    def forget_records(self) -> None:
-        """Free the memory of the records, which another rank has too."""
-        self.records, self.entries = self.records[:0].copy(), self.entries[:0].copy()
-
-    def products(self, d: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Form the part of the normal matrix that the records of this block make."""
-        size = len(self.rows)
-        roots = np.sqrt(d[self.records])
-        width = max(1, BLOCK // max(size, 1))
-        front = np.zeros((size, size), dtype=np.float32, order="F")
-        for start in range(0, len(self.records), width):
-            part = slice(start, start + width)
-            dense = self.entries[part].toarray()
-            dense *= roots[part, None]
-            front = ssyrk(1.0, dense.T, beta=1.0, c=front, lower=1, overwrite_c=1)
-        return front
-
 
 class NestedNormalMatrix:
     """The normal matrix as a tree of dense blocks, in float32.
 
     Parameters
     ----------
-    records : scipy.sparse.csr_array, shape (k, m)
-        The transpose of B.
+    matrix : ScaledMatrix, shape (m, k)
+        B.
     root : Block
         Every record must have its targets on one path from the root.
     ranks : Ranks
         The processes that share the tree. All of them have the same records.
     """
 
-    def __init__(self, records: sp.csr_array, root: Block, ranks: Ranks = ONE) -> None:
+    def __init__(self, matrix: ScaledMatrix, root: Block, ranks: Ranks = ONE) -> None:
+        records = self._records = matrix.transpose
+        self._row_factor = matrix.row_factor
+        self._column_factor = matrix.column_factor.astype(np.float32)
         blocks = root.in_order()
         place = {id(block): number for number, block in enumerate(blocks)}
         of_row = np.empty(records.shape[1], dtype=np.int64)
@@ -114,11 +99,10 @@ class NestedNormalMatrix:
         self._fronts: list[_Front] = []
         for number, block in enumerate(blocks):
             held = by_block[ends[number] : ends[number + 1]]
-            part = records[held].astype(np.float32)
             children = [place[id(child)] for child in block.children]
             left = [self._fronts[child].rows[self._fronts[child].own :] for child in children]
             met = np.zeros(records.shape[1], dtype=bool)
-            for rows in (part.indices, *left):
+            for rows in (records[held].indices, *left):
                 met[rows] = True
             others = above[id(block)]
             if met[others].sum() < FEW * len(others):
@@ -126,15 +110,9 @@ class NestedNormalMatrix:
             front = np.concatenate([block.rows, others])
             front = front[np.argsort(order[front])]
             local[front] = np.arange(len(front))
-            entries = sp.csr_array(
-                (part.data, local[part.indices].astype(np.int32), part.indptr),
-                (len(held), len(front)),
-            )
             meets = [_as_slice(local[rows]) for rows in left]
             self._fronts.append(
-                _Front(
-                    front, len(block.rows), held, entries, list(zip(children, meets, strict=True))
-                )
+                _Front(front, len(block.rows), held, list(zip(children, meets, strict=True)))
             )
         self._subtrees = Subtrees(
             ranks,
@@ -142,8 +120,6 @@ class NestedNormalMatrix:
             [[child for child, _ in front.children] for front in self._fronts],
             np.array([front.cost for front in self._fronts]),
         )
-        for number in self._subtrees.of_others:
-            self._fronts[number].forget_records()
 
     def factor(self, d: Array, e: Array) -> Solve:
         """See `NormalMatrix.factor`."""
@@ -158,22 +134,22 @@ class NestedNormalMatrix:
 
     def _eliminate(self, d: Array, e: Array) -> list[Factor]:
         """Factor the fronts, the children before their parents."""
-        narrow = d.astype(np.float32)
+        roots = self._column_factor * np.sqrt(d.astype(np.float32))
         left: dict[int, NDArray[np.float32]] = {}
         factors: dict[int, Factor] = {}
         failed: np.linalg.LinAlgError | None = None
         try:
-            self._eliminate_those(self._subtrees.mine, narrow, e, left, factors)
+            self._eliminate_those(self._subtrees.mine, roots, e, left, factors)
         except np.linalg.LinAlgError as error:
             failed = error
         self._subtrees.exchange(factors, left, failed)
-        self._eliminate_those(self._subtrees.above, narrow, e, left, factors)
+        self._eliminate_those(self._subtrees.above, roots, e, left, factors)
         return [factors[number] for number in range(len(self._fronts))]
 
     def _eliminate_those(
         self,
         numbers: Iterable[int],
-        d: NDArray[np.float32],
+        roots: NDArray[np.float32],
         e: Array,
         left: dict[int, NDArray[np.float32]],
         factors: dict[int, Factor],
@@ -181,7 +157,7 @@ class NestedNormalMatrix:
         """Factor some fronts, and put what they leave over for their parents into `left`."""
         for number in numbers:
             front = self._fronts[number]
-            whole, own = front.products(d), front.own
+            whole, own = self._formed(front, roots), front.own
             for child, places in front.children:
                 if child in left:
                     _add(whole, places, left.pop(child))
@@ -196,6 +172,27 @@ class NestedNormalMatrix:
                 side = _solved(triangle, side)
                 left[number] = ssyrk(-1.0, side, beta=1.0, c=whole[own:, own:], trans=1, lower=1)
             factors[number] = triangle, side
+
+    def _formed(self, front: _Front, roots: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Form the part of the normal matrix that the records of a front make.
+
+        The records are taken from those of all fronts each time: copies would take as much memory
+        as all of them, and taking them is little work beside their products.
+        """
+        size = len(front.rows)
+        local = np.zeros(len(self._row_factor), dtype=np.int32)
+        local[front.rows] = np.arange(size, dtype=np.int32)
+        width = max(1, BLOCK // max(size, 1))
+        whole = np.zeros((size, size), dtype=np.float32, order="F")
+        for start in range(0, len(front.records), width):
+            held = front.records[start : start + width]
+            part = self._records[held]
+            data = (part.data * self._row_factor[part.indices]).astype(np.float32)
+            places = local[part.indices]
+            dense = sp.csr_array((data, places, part.indptr), shape=(len(held), size)).toarray()
+            dense *= roots[held, None]
+            whole = ssyrk(1.0, dense.T, beta=1.0, c=whole, lower=1, overwrite_c=1)
+        return whole
 
     def _substitute(self, factors: list[Factor], right: Array) -> Array:
         """Solve with the factors: up the tree, and down again."""
