@@ -132,8 +132,9 @@ class DenseNormalMatrix:
         normal = np.zeros((m, m))
         width = max(1, BLOCK // m)
         for start in range(0, k, width):
-            block = row_factor * self._columns[:, start : start + width].toarray()
+            block = self._columns[:, start : start + width].toarray().astype(np.float64, copy=False)
             block *= roots[start : start + width]
+            block *= row_factor
             normal += block @ block.T
         diagonal = normal.diagonal() + e
         np.fill_diagonal(normal, np.where(diagonal > 0, diagonal * (1 + RIDGE), 1.0))

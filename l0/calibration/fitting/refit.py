@@ -22,12 +22,13 @@ from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import Array, Distance, Linear, Logit, Raking
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.program import Program
-from l0.calibration.fitting.scaled_matrix import ScaledMatrix
+from l0.calibration.fitting.scaled_matrix import FEW, ScaledMatrix
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.fitting.solver import Solution, solve_program
 from l0.calibration.problem.losses import relative
 from l0.common.errors import InputError
 from l0.common.formatting import counted
+from l0.common.freed_memory import give_back
 
 #: mu for the calibration of all records, whose base weights are the design weights.
 FULL_FILE_MU = 0.02
@@ -146,7 +147,10 @@ def program_of(
 
 def calibrate_full_file(context: FitContext) -> Fit:
     """Calibrate all candidates. Their weights are the reference of the untargeted statistics."""
-    return refit(context, all_candidates(context), "full")
+    fit = refit(context, all_candidates(context), "full")
+    if context.problem.matrix.nnz > FEW:
+        give_back()  # what comes next needs larger arrays
+    return fit
 
 
 def all_candidates(context: FitContext) -> Selection:
