@@ -97,7 +97,9 @@ class ScaledMatrix:
         """The sums of the absolute entries of the rows of B, shape (m,)."""
         sums = np.empty(self.shape[0])
         for rows in stretches(self.entries.indptr):
-            sums[rows] = abs(rows_of(self.entries, rows)) @ self.column_factor
+            part = rows_of(self.entries, rows)
+            sizes = np.abs(part.data) * self.column_factor[part.indices]
+            sums[rows] = sp.csr_array((sizes, part.indices, part.indptr), part.shape).sum(axis=1)
         return self.row_factor * sums
 
     def rows(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> ScaledMatrix:
