@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
-#: A group with fewer records is not split. Splits are found from a sample of so many records.
-FEWEST = SAMPLE = 500
+#: A group with fewer records is not split.
+FEWEST = 500
+#: Splits are found from a sample of at least so many records.
+SAMPLE = 250
 #: Adding a product to the front costs so many multiplications for each of its cells.
-ADDING = 100.0
+ADDING = 200.0
 #: A split is made if the products of the halves cost at most this share of that of the whole.
 WORTH = 0.9
 
