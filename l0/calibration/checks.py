@@ -15,6 +15,7 @@ from l0.calibration.fitting.columns import TOO_LARGE
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.refit import Fit, program_of
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.problem.conflicts import conflict, conflict_message
 from l0.calibration.problem.impossible import why_impossible
@@ -54,7 +55,7 @@ def check_replicates_fit(context: FitContext, n_records: int | None) -> None:
     matrix = context.problem.matrix[rows]
     if len(among) < context.problem.n_records:
         matrix = matrix[:, among]
-    if too_expensive(matrix[np.diff(matrix.indptr) > 0]):
+    if too_expensive(ScaledMatrix.of(matrix[np.diff(matrix.indptr) > 0])):
         raise InputError(TOO_LARGE)
 
 

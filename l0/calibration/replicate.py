@@ -299,7 +299,7 @@ def _missed(
 ) -> tuple[list[str], dict[str, int]]:
     """Count columns where targets have no record left, or are missed and the result meets them."""
     n_published = int(np.count_nonzero(rows < context.problem.n_targets))
-    absolute = abs(program.matrix[:n_published])
+    absolute = abs(program.matrix.csr[:n_published])
     bare = absolute @ (factors > 0) == 0
     inside = np.abs(program.outside(program.times(fit.solution.q)))[:n_published] <= MISSED
     beyond = fitted.estimates[:n_published]

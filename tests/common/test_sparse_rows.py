@@ -1,10 +1,17 @@
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from l0.common.sparse_rows import narrow, row_blocks, rows_of
+from l0.common import sparse_rows
+from l0.common.sparse_rows import lengths_of_columns, narrow, product, row_blocks, rows_of
+
+#: Some of their rows and columns are empty.
+matrices = hnp.arrays(np.float64, (7, 5), elements=st.sampled_from([0.0, 0.0, 0.1, -3.0, 1e6])).map(
+    sp.csr_array
+)
 
 
 @given(
@@ -47,3 +54,22 @@ def test_a_stretch_of_rows_is_that_of_the_dense_matrix(start, length):
     found = rows_of(sp.csr_array(dense), rows)
     assert np.array_equal(found.toarray(), dense[rows])
     assert rows_of(found, slice(0, found.shape[0])) is found
+
+
+@given(matrix=matrices, dtype=st.sampled_from([np.float32, np.float64]), size=st.integers(1, 9))
+def test_a_product_by_stretches_has_the_bits_of_the_whole_one(matrix, dtype, size):
+    matrix = matrix.astype(dtype)
+    vector = np.random.default_rng(0).normal(size=matrix.shape[1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sparse_rows, "CACHED", size)
+        found = product(matrix, vector)
+    assert found.dtype == np.float64
+    assert found.tobytes() == (matrix.astype(np.float64) @ vector).tobytes()
+
+
+@given(matrix=matrices, size=st.integers(1, 9))
+def test_the_lengths_of_columns_are_counted_block_by_block(matrix, size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sparse_rows, "BLOCK", size)
+        lengths = lengths_of_columns(matrix)
+    np.testing.assert_array_equal(lengths, (matrix.toarray() != 0).sum(axis=0))

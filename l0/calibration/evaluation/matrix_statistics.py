@@ -14,6 +14,7 @@ from l0.calibration.evaluation.comparison import comparison_table, flagged
 from l0.calibration.evaluation.sums import effective_number
 from l0.calibration.problem.representation import Represent, SoftTargets, kept
 from l0.common.errors import InputError, first_few
+from l0.common.sparse_rows import product, rows_of, stretches
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class MatrixStatistics:
         trained: AbstractSet[str] = frozenset(),
     ) -> pa.Table:
         """See `UntargetedStatistics.compare`."""
-        total, estimate = self.matrix @ reference, self.matrix @ weights
-        squares = self.matrix.multiply(self.matrix) @ reference**2
+        total, estimate = product(self.matrix, reference), product(self.matrix, weights)
+        squares = _squares(self.matrix, reference)
         p = len(total)
         names, none, everyone = [f"statistic {row}" for row in range(p)], [""] * p, np.ones(p, bool)
         effective_n = effective_number(total, squares)
@@ -68,7 +69,16 @@ class MatrixStatistics:
         if not len(chosen):
             return None
         matrix = self.matrix[chosen]
-        total = matrix @ reference
-        support = effective_number(total, matrix.multiply(matrix) @ reference**2)
+        total = product(matrix, reference)
+        support = effective_number(total, _squares(matrix, reference))
         names = [f"statistic {row}" for row in chosen]
         return kept(SoftTargets(matrix, total, names), support, most)
+
+
+def _squares(matrix: sp.csr_array, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum the squares of the weighted entries of each row, by stretches that are copied."""
+    sums = np.empty(matrix.shape[0])
+    for rows in stretches(matrix.indptr):
+        part = rows_of(matrix, rows)
+        sums[rows] = part.multiply(part) @ weights**2
+    return sums

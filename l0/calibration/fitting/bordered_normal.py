@@ -12,7 +12,6 @@ S is formed and factored as usual, and W - C' S^-1 C, the Schur complement, is a
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.distances import Array
@@ -22,6 +21,7 @@ from l0.calibration.fitting.normal_matrix import (
     Solve,
     SparseNormalMatrix,
 )
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 
 #: Directions of the border count as dependent on the other targets if less than this part of them
 #: is left after elimination. The multipliers stay as they are in these directions.
@@ -33,7 +33,7 @@ class BorderedNormalMatrix:
 
     Parameters
     ----------
-    matrix : scipy.sparse.csr_array of float64, shape (m, k)
+    matrix : ScaledMatrix, shape (m, k)
     wide : ndarray of bool, shape (m,)
         The wide targets.
     narrow : SparseNormalMatrix or DenseNormalMatrix
@@ -42,13 +42,14 @@ class BorderedNormalMatrix:
 
     def __init__(
         self,
-        matrix: sp.csr_array,
+        matrix: ScaledMatrix,
         wide: NDArray[np.bool_],
         narrow: SparseNormalMatrix | DenseNormalMatrix,
     ) -> None:
         self._wide, self._others = np.flatnonzero(wide), np.flatnonzero(~wide)
-        self._border = matrix[self._wide].T.tocsr()
-        self._records = matrix[self._others].tocsc()
+        whole = matrix.csr
+        self._border = whole[self._wide].T.tocsr()
+        self._records = whole[self._others].tocsc()
         self._narrow = narrow
 
     def factor(self, d: Array, e: Array) -> Solve:

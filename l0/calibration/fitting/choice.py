@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import scipy.sparse as sp
 
 from l0.calibration.fitting.bordered_normal import BorderedNormalMatrix
 from l0.calibration.fitting.dissection import dissect
@@ -15,7 +14,9 @@ from l0.calibration.fitting.normal_matrix import (
     NormalMatrix,
     SparseNormalMatrix,
 )
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.common.ranks import ONE, Ranks
+from l0.common.sparse_rows import lengths_of_columns
 
 #: The largest number of listed products, of 12 bytes each. A dense factor takes more than a sparse
 #: one: the normal matrix is probably dense if there are more products than cells.
@@ -33,7 +34,7 @@ MOST_DENSE = 8_000
 WIDE, MOST_WIDE = 0.1, 300
 
 
-def normal_matrix(matrix: sp.csr_array, ranks: Ranks = ONE) -> NormalMatrix | None:
+def normal_matrix(matrix: ScaledMatrix, ranks: Ranks = ONE) -> NormalMatrix | None:
     """Choose how to form and factor the normal matrices of B, shape (m, k).
 
     Only the blocks of nested targets are shared among ranks.
@@ -47,12 +48,12 @@ def normal_matrix(matrix: sp.csr_array, ranks: Ranks = ONE) -> NormalMatrix | No
     return None if make is None else make()
 
 
-def too_expensive(matrix: sp.csr_array) -> bool:
+def too_expensive(matrix: ScaledMatrix) -> bool:
     """Tell whether the systems of B, shape (m, k), are too expensive, without forming any."""
     return _chosen(matrix, ONE) is None
 
 
-def _chosen(matrix: sp.csr_array, ranks: Ranks) -> Callable[[], NormalMatrix] | None:
+def _chosen(matrix: ScaledMatrix, ranks: Ranks) -> Callable[[], NormalMatrix] | None:
     """Choose a kind of normal matrix, and give what makes it."""
     m, k = matrix.shape
     dense = (k + m / 3) * float(m) ** 2
@@ -60,21 +61,20 @@ def _chosen(matrix: sp.csr_array, ranks: Ranks) -> Callable[[], NormalMatrix] | 
         return lambda: SparseNormalMatrix(matrix)
     if m <= MOST_DENSE and dense <= QUICK:
         return lambda: DenseNormalMatrix(matrix)
-    wide = np.diff(matrix.indptr) > WIDE * k
+    wide = np.diff(matrix.entries.indptr) > WIDE * k
     if 0 < np.count_nonzero(wide) <= min(MOST_WIDE, m / 2):
-        narrow = matrix[~wide]
+        narrow = matrix.rows(~wide)
         if _suits_a_list(narrow, dense):
             return lambda: BorderedNormalMatrix(matrix, wide, SparseNormalMatrix(narrow))
-    records = matrix.astype(np.float32).T.tocsr()
-    root, nested = dissect(matrix, records)
+    root, nested = dissect(matrix.entries, matrix.transpose)
     if m <= MOST_DENSE and (not root.children or dense <= nested):
         return (lambda: DenseNormalMatrix(matrix)) if dense <= MOST else None
-    return (lambda: NestedNormalMatrix(records, root, ranks)) if nested <= MOST else None
+    return (lambda: NestedNormalMatrix(matrix, root, ranks)) if nested <= MOST else None
 
 
-def _suits_a_list(matrix: sp.csr_array, dense: float) -> bool:
+def _suits_a_list(matrix: ScaledMatrix, dense: float) -> bool:
     """Tell whether the list of products is short, and cheaper than a dense array."""
-    lengths = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(float)
+    lengths = lengths_of_columns(matrix.entries).astype(float)
     products = float((lengths * (lengths + 1)).sum() / 2)
     m = matrix.shape[0]
     full = products >= m**2 and m <= MOST_DENSE

@@ -38,6 +38,7 @@ from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.leverage import mean_leverage
 from l0.calibration.fitting.normal_matrix import Solve
 from l0.calibration.fitting.program import Program
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.solver import Solution
 from l0.common.errors import InputError
 
@@ -166,16 +167,17 @@ class _Method:
         curvature = program.cost * program.distance.curvature(program.inside(solution.q))
         # At an end of the logit distance, the curvature is infinite.
         self._s = np.minimum(curvature, 1e6 * program.cost)
-        moved = np.asarray(program.matrix.multiply(program.matrix) @ (1 / self._s)).ravel()
+        matrix = self._matrix = program.matrix.csr
+        moved = np.asarray(matrix.multiply(matrix) @ (1 / self._s)).ravel()
         held = np.abs(self._start) < (1 - AT_LIMIT) * limit
         self._e = np.where(held, HELD, GIVEN_WAY) * np.where(moved > 0, moved, 1.0)
         normal = normal_matrix(program.matrix)
         if normal is None:
             raise InputError(TOO_LARGE)
         self._solve: Solve = normal.factor(1 / self._s, self._e)
-        self.leverage = mean_leverage(normal, program.matrix, self._s, held)
-        self._transpose = program.matrix.T.tocsr()
-        self._absolute = abs(program.matrix)
+        self.leverage = mean_leverage(normal, matrix, self._s, held)
+        self._transpose = matrix.T.tocsr()
+        self._absolute = abs(matrix)
         # The multiplier of a target that no record moves is that of its miss.
         nearest = np.clip(0.0, program.low, program.high)
         size = 2 * np.abs(nearest) if program.squared else 1.0
@@ -192,7 +194,7 @@ class _Method:
 
         slope = repeated(program.distance.gradient(program.inside(self._q)))
         r = self._q[:, None] * f
-        z = repeated(program.matrix @ self._q)
+        z = repeated(self._matrix @ self._q)
         # A target without records in a column does not count there.
         share = np.where(self._absolute @ (f > 0) > 0, program.share[:, None], 0.0)
         start = np.where(share > 0, self._start[:, None], 0.0)
@@ -200,7 +202,7 @@ class _Method:
         rounds = min(max(FEWEST, WORK // f.size), MOST)
         for _ in range(rounds):
             right = r - pull
-            gap = z - price - program.matrix @ right
+            gap = z - price - self._matrix @ right
             multiplier = self._solve(gap)
             v = right + (self._transpose @ multiplier) / s
             reached = z - price - e * multiplier  # it is B v
@@ -268,7 +270,7 @@ class _Method:
             matrix = self._transpose[live].multiply(factor[live, None]).tocsr().T.tocsr()
             part = replace(
                 whole,
-                matrix=matrix,
+                matrix=ScaledMatrix.of(matrix),
                 cost=whole.cost[live] * factor[live],
                 distance=whole.distance.of(live),
                 least=whole.least[live],

@@ -20,12 +20,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from l0.common.sparse_rows import BLOCK, row_blocks
+from l0.common.sparse_rows import BLOCK, row_blocks, rows_of
 
 Ints = NDArray[np.int64]
 
 #: The number of entries of the records in the sample that the tree is made from.
 SAMPLE = 300_000
+#: Of so many of these at a time, the products with all others are listed.
+AT_A_TIME = 10_000
 #: The smallest root to try has this share of the targets. Each next one is `GROWTH` times as large.
 FIRST, GROWTH = 1 / 200, 1.4
 #: The best of these is then made smaller by this factor, as long as that is better.
@@ -102,9 +104,11 @@ def deepest(records: sp.csr_array, of_row: Ints, last: int) -> Ints:
     """
     filled = np.diff(records.indptr) > 0
     holder = np.full(records.shape[0], last)
-    if records.nnz:
-        starts = records.indptr[:-1][filled]
-        holder[filled] = np.minimum.reduceat(of_row[records.indices], starts)
+    for those, entries in row_blocks(records.indptr, BLOCK):
+        within = filled[those]
+        starts = records.indptr[those][within] - entries.start
+        blocks = of_row[records.indices[entries]]
+        holder[those][within] = np.minimum.reduceat(blocks, starts)
     return holder
 
 
@@ -178,7 +182,10 @@ def _ranked(rows: Ints, sample: sp.csr_array) -> Ints:
     """Order targets by the number of targets that they share a record with, the most first."""
     held = sample[:, rows]
     held = sp.csr_array((np.ones(held.nnz, np.int32), held.indices, held.indptr), held.shape)
-    shared = np.diff((held.T @ held).indptr)
+    holders = held.T.tocsr()
+    # By blocks of targets: the whole product may have a hundred times the entries of the sample.
+    blocks = [rows_of(holders, block) for block, _ in row_blocks(holders.indptr, AT_A_TIME)]
+    shared = np.concatenate([np.diff((block @ held).indptr) for block in blocks])
     return rows[np.argsort(-shared, kind="stable")]
 
 

@@ -149,15 +149,14 @@ class _Products:
     """Products with B in float32, on a device."""
 
     def __init__(self, program: Program, device: torch.device) -> None:
-        matrix = program.matrix
-        m, k = matrix.shape
+        matrix, entries = program.matrix, program.matrix.entries
         self._program = program
-        ones, ranks = (np.ones(m), np.ones(k)), program.ranks
-        self._operator = SparseOperator.from_scipy(matrix, *ones, device, ranks)
+        factors, ranks = (matrix.row_factor, matrix.column_factor), program.ranks
+        self._operator = SparseOperator.from_scipy(entries, *factors, device, ranks)
         self._sizes = self._operator
-        self._signed = bool(matrix.data.min(initial=0.0) < 0)
+        self._signed = bool(entries.data.min(initial=0.0) < 0)
         if self._signed:
-            self._sizes = SparseOperator.from_scipy(abs(matrix), *ones, device, ranks)
+            self._sizes = SparseOperator.from_scipy(abs(entries), *factors, device, ranks)
 
     def forward(self, q: Array) -> Array:
         """Compute B q."""

@@ -155,7 +155,8 @@ class _Method:
         z = np.clip(estimates, program.low + inner, program.high - inner)
         error = estimates - z
         size = np.abs(error)
-        typical = np.clip(size.mean(), 1e-6 * program.absolute, program.absolute)
+        absolute = program.matrix.absolute
+        typical = np.clip(size.mean(), 1e-6 * absolute, absolute)
         spare = 0.1 * size + 0.5 * typical
         price = np.where(self._soft, program.share, 1 / len(z)) / 2
         none = np.zeros(len(z))

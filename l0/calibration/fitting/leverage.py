@@ -52,8 +52,9 @@ def mean_leverage(
     >>> import scipy.sparse as sp
     >>> from l0.calibration.fitting.leverage import mean_leverage
     >>> from l0.calibration.fitting.normal_matrix import DenseNormalMatrix
+    >>> from l0.calibration.fitting.scaled_matrix import ScaledMatrix
     >>> matrix = sp.csr_array(np.kron(np.eye(100), [[1.0, 1.0]]))
-    >>> normal = DenseNormalMatrix(matrix)
+    >>> normal = DenseNormalMatrix(ScaledMatrix.of(matrix))
     >>> round(mean_leverage(normal, matrix, np.ones(200), np.full(100, True)), 1)
     0.5
     """

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
 from l0.calibration.fitting.distances import Array
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 
 Solve = Callable[[Array], Array]
 
@@ -60,12 +61,12 @@ class SparseNormalMatrix:
 
     Parameters
     ----------
-    matrix : scipy.sparse.csr_array of float64, shape (m, k)
+    matrix : ScaledMatrix, shape (m, k)
     """
 
-    def __init__(self, matrix: sp.csr_array) -> None:
+    def __init__(self, matrix: ScaledMatrix) -> None:
         m = matrix.shape[0]
-        codes, self._products = _products(matrix)
+        codes, self._products = _products(matrix.csr)
         row, column = np.divmod(codes, m)
         # Each cell below the diagonal stands above it too. A cell of the diagonal always exists.
         below = row != column
@@ -116,20 +117,24 @@ class DenseNormalMatrix:
 
     Parameters
     ----------
-    matrix : scipy.sparse.csr_array of float64, shape (m, k)
+    matrix : ScaledMatrix, shape (m, k)
     """
 
-    def __init__(self, matrix: sp.csr_array) -> None:
-        self._columns = matrix.tocsc()
+    def __init__(self, matrix: ScaledMatrix) -> None:
+        self._columns = matrix.transpose.T
+        self._factors = matrix.row_factor[:, None], matrix.column_factor
 
     def factor(self, d: Array, e: Array) -> Solve:
         """See `NormalMatrix.factor`."""
         m, k = self._columns.shape
+        row_factor, column_factor = self._factors
+        roots = column_factor * np.sqrt(d)
         normal = np.zeros((m, m))
         width = max(1, BLOCK // m)
         for start in range(0, k, width):
-            block = self._columns[:, start : start + width].toarray()
-            block *= np.sqrt(d[start : start + width])
+            block = self._columns[:, start : start + width].toarray().astype(np.float64, copy=False)
+            block *= roots[start : start + width]
+            block *= row_factor
             normal += block @ block.T
         diagonal = normal.diagonal() + e
         np.fill_diagonal(normal, np.where(diagonal > 0, diagonal * (1 + RIDGE), 1.0))

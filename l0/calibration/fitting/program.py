@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.distances import Array, Distance
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
+from l0.calibration.fitting.shared_products import Products
 from l0.common.ranks import ONE, Ranks
-from l0.common.shared_products import Products
 
 #: A target that must be met is met if its error is at most this share of its size.
 MET = 1e-9
@@ -42,7 +42,7 @@ class Program:
 
     Attributes
     ----------
-    matrix : scipy.sparse.csr_array of float64, shape (m, k)
+    matrix : ScaledMatrix, shape (m, k)
         B. An entry is what the base weight of a record adds to a target, as a share of its scale.
     low, high : ndarray of float64, shape (m,)
         The interval of each target, as shares of its scale. One side may be infinite.
@@ -67,7 +67,7 @@ class Program:
         The processes that share the products and the factors. Each of them has the whole program.
     """
 
-    matrix: sp.csr_array
+    matrix: ScaledMatrix
     low: Array
     high: Array
     share: Array
@@ -104,16 +104,12 @@ class Program:
         return soft
 
     @cached_property
-    def absolute(self) -> Array:
-        """The sums of the absolute entries of the rows, shape (m,)."""
-        return np.asarray(abs(self.matrix).sum(axis=1)).ravel()
-
-    @cached_property
     def size(self) -> Array:
         """The size of each target for a relative error: its value, or its sum of entries for 0."""
         sides = np.abs([self.low, self.high])
         value = np.where(np.isfinite(sides), sides, 0.0).max(axis=0)
-        return np.where(value > 1e-7 * self.absolute, value, np.maximum(self.absolute, 1e-300))
+        absolute = self.matrix.absolute
+        return np.where(value > 1e-7 * absolute, value, np.maximum(absolute, 1e-300))
 
     @cached_property
     def signs(self) -> tuple[Array, Array]:
@@ -190,7 +186,7 @@ class Program:
         -------
         q, estimates : ndarray of float64, shapes (k,) and (m,)
         """
-        parts = np.asarray(self.matrix[[-1]].toarray()).ravel()
+        parts = self.matrix.row(-1)
         first = q
         for _ in range(TOTAL_ROUNDS):
             missing = float(self.low[-1] - parts @ q)

@@ -22,12 +22,13 @@ from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import Array, Distance, Linear, Logit, Raking
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.program import Program
+from l0.calibration.fitting.scaled_matrix import FEW, ScaledMatrix
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.fitting.solver import Solution, solve_program
 from l0.calibration.problem.losses import relative
 from l0.common.errors import InputError
 from l0.common.formatting import counted
-from l0.sparse_operator import scale
+from l0.common.freed_memory import give_back
 
 #: mu for the calibration of all records, whose base weights are the design weights.
 FULL_FILE_MU = 0.02
@@ -134,17 +135,22 @@ def program_of(
     moved : ndarray of bool
         Which of all rows these records move.
     """
-    scaled = _scaled(objective, selection)
-    moved = np.diff(scaled.indptr) > 0
+    matrix = objective.rows.matrix
+    if len(selection.records) < objective.problem.n_records:
+        matrix = matrix[:, selection.records]
+    moved = np.diff(matrix.indptr) > 0
     rows = np.flatnonzero((objective.rows.shares > 0) & moved)
     if len(rows) < len(moved):
-        scaled = scaled[rows]
-    return build_program(objective, selection, scaled, rows), rows, moved
+        matrix = matrix[rows]
+    return build_program(objective, selection, matrix, rows), rows, moved
 
 
 def calibrate_full_file(context: FitContext) -> Fit:
     """Calibrate all candidates. Their weights are the reference of the untargeted statistics."""
-    return refit(context, all_candidates(context), "full")
+    fit = refit(context, all_candidates(context), "full")
+    if context.problem.matrix.nnz > FEW:
+        give_back()  # what comes next needs larger arrays
+    return fit
 
 
 def all_candidates(context: FitContext) -> Selection:
@@ -169,7 +175,7 @@ def _misses_ratios(objective: Objective, selection: Selection, q: Array) -> bool
 
 
 def build_program(
-    objective: Objective, selection: Selection, scaled: sp.csr_array, rows: NDArray[np.int64]
+    objective: Objective, selection: Selection, matrix: sp.csr_array, rows: NDArray[np.int64]
 ) -> Program:
     """Write the fit of some records to some targets as a program in q = u / g.
 
@@ -177,8 +183,8 @@ def build_program(
     ----------
     objective : Objective
     selection : Selection
-    scaled : scipy.sparse.csr_array of float64, shape (r, k)
-        What the base weights of the records add to these rows, as shares of their scales.
+    matrix : scipy.sparse.csr_array, shape (r, k)
+        What one unit of the records' weights adds to these rows.
     rows : ndarray of int64, shape (r,)
         The positions among the `rows` of the objective.
     """
@@ -193,16 +199,19 @@ def build_program(
     elif objective.distance == "logit":
         distance, least, most = _logit(least, most)
     wanted = objective.rows
-    goal = wanted.goals[rows] / wanted.scales[rows]
+    scales = wanted.scales[rows]
+    goal = wanted.goals[rows] / scales
     low, high = goal - wanted.free_below[rows], goal + wanted.free_above[rows]
     share = wanted.shares[rows]
     if objective.keep_total:
-        parts = _parts_of_total(weight, objective.total, least, most)
-        scaled = sp.vstack([scaled, sp.csr_array(parts[None, :])], format="csr")
+        _check_total(weight / objective.total, least, most)
+        ones = sp.csr_array(np.ones((1, len(weight)), dtype=matrix.dtype))
+        matrix = sp.vstack([matrix, ones], format="csr")
+        scales = np.append(scales, objective.total)
         low, high = np.append(low, 1.0), np.append(high, 1.0)
         share = np.append(share, np.inf)
     return Program(
-        matrix=scaled,
+        matrix=ScaledMatrix.scaled(matrix, 1 / scales, weight),
         low=low,
         high=high,
         share=share,
@@ -217,9 +226,8 @@ def build_program(
     )
 
 
-def _parts_of_total(weight: Array, total: float, least: Array, most: Array) -> Array:
-    """Give the parts of the base weights in the total of the weights, shape (k,)."""
-    parts: Array = weight / total
+def _check_total(parts: Array, least: Array, most: Array) -> None:
+    """Check that the bounds allow the total, of which the base weights are these parts."""
     lowest, highest = float(parts @ least), float(parts @ most)
     if not lowest <= 1 <= highest:
         end = f"at least {lowest:.4g}" if lowest > 1 else f"at most {highest:.4g}"
@@ -228,17 +236,6 @@ def _parts_of_total(weight: Array, total: float, least: Array, most: Array) -> A
             f"add up to {end} times the sum of all design weights; widen `bounds`, or pass "
             "`keep_total=False`"
         )
-    return parts
-
-
-def _scaled(objective: Objective, selection: Selection) -> sp.csr_array:
-    """Scale the rows of the matrix by the targets' scales, and its columns by the base weights."""
-    problem, rows = objective.problem, objective.rows
-    matrix = rows.matrix
-    if len(selection.records) < problem.n_records:
-        matrix = matrix[:, selection.records]
-    weight = selection.base * problem.design_weights[selection.records]
-    return scale(matrix, 1 / rows.scales, weight, np.float64)
 
 
 def _logit(least: Array, most: Array) -> tuple[Logit, Array, Array]:

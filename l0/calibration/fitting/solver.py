@@ -159,7 +159,7 @@ def _exact(
     limits = np.where(start > 0, program.low, program.high)[active]
     part = replace(
         program,
-        matrix=program.matrix if len(active) == m else program.matrix[active],
+        matrix=program.matrix if len(active) == m else program.matrix.rows(active),
         low=limits,
         high=limits,
         share=np.full(len(active), np.inf),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from l0.calibration.inputs.survey import Survey
 from l0.calibration.problem.kinds import Kinds, record_ratios
 from l0.calibration.problem.representation import Represent, SoftTargets
-from l0.common.sparse_rows import BLOCK, row_blocks
+from l0.common.sparse_rows import product, rows_of, stretches
 from l0.data.tables import Kind
 
 #: The scale of a target is at least this share of its absolute total. A small net total of large
@@ -230,7 +230,7 @@ class Problem:
     @cached_property
     def design_totals(self) -> NDArray[np.float64]:
         """The design-weighted totals of the rows of the matrix, shape (m,)."""
-        totals = np.asarray(self.matrix @ self.design_weights, dtype=np.float64)
+        totals = product(self.matrix, self.design_weights)
         totals.flags.writeable = False  # all callers share this array
         return totals
 
@@ -342,7 +342,7 @@ class Problem:
             full = np.zeros(self.n_records)
             full[records] = weights
             weights = full
-        totals = np.asarray(self.matrix @ weights, dtype=np.float64)
+        totals = product(self.matrix, weights)
         if self.kinds is None:
             return totals
         return self.kinds.in_own_terms(totals, self.kinds.denominators @ weights)
@@ -370,8 +370,8 @@ class Problem:
 
 
 def _absolute_totals(matrix: sp.csr_array, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute ``abs(matrix) @ weights`` by blocks of rows: ``abs`` copies what it is given."""
+    """Compute ``abs(matrix) @ weights`` by stretches of rows: ``abs`` copies what it is given."""
     totals = np.empty(matrix.shape[0])
-    for rows, _ in row_blocks(matrix.indptr, BLOCK):
-        totals[rows] = abs(matrix[rows]) @ weights
+    for rows in stretches(matrix.indptr):
+        totals[rows] = abs(rows_of(matrix, rows)) @ weights
     return totals

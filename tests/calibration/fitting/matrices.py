@@ -3,6 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
+
 
 def nested(rng, states=4, districts=6, k=2000, own=3):
     """Make targets of the nation, its states and their districts, `own` of each.
@@ -25,3 +27,8 @@ def scattered(rng, m=30, k=200, density=0.2):
     matrix = sp.random_array((m, k), density=density, random_state=rng, format="csr")
     matrix.data *= rng.choice([-1, 1], len(matrix.data))
     return matrix
+
+
+def with_row(matrix, row):
+    """Put a row below the others of a matrix of few entries."""
+    return ScaledMatrix.of(sp.vstack([matrix.csr, row[None]], format="csr"))

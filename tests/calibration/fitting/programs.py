@@ -5,6 +5,7 @@ import scipy.sparse as sp
 
 from l0.calibration.fitting.distances import Linear, Logit, Raking
 from l0.calibration.fitting.program import Program
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 
 
 def program(
@@ -37,7 +38,7 @@ def program(
     scale = np.maximum(np.abs(value), 1e-12)
     logit = Logit(least, most, np.ones(k)) if distance == "logit" else None
     parts = {
-        "matrix": sp.csr_array(matrix / scale[:, None]),
+        "matrix": ScaledMatrix.of(sp.csr_array(matrix / scale[:, None])),
         "low": value / scale - tolerance,
         "high": value / scale + tolerance,
         "share": np.full(m, 1 / m),

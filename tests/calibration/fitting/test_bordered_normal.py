@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from l0.calibration.fitting import bordered_normal
 from l0.calibration.fitting.bordered_normal import BorderedNormalMatrix
 from l0.calibration.fitting.normal_matrix import DenseNormalMatrix, SparseNormalMatrix
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from tests.calibration.fitting.matrices import nested
 
 
@@ -29,7 +30,8 @@ def test_it_solves_the_system(kind, seed, block):
     m, k = matrix.shape
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bordered_normal, "BLOCK", block)
-        normal = BorderedNormalMatrix(matrix, wide, kind(matrix[~wide]))
+        of = ScaledMatrix.of(matrix)
+        normal = BorderedNormalMatrix(of, wide, kind(of.rows(~wide)))
         for _ in range(2):
             d, e = rng.lognormal(0, 2, k), rng.lognormal(0, 2, m)
             B = matrix.toarray()
@@ -46,7 +48,8 @@ def test_wide_rows_that_depend_on_others_have_a_factor_whose_solution_solves_the
     B = np.vstack([B, total, 2 * B[wide][0], np.zeros(B.shape[1])])
     wide = np.append(wide, [True, True, True])
     matrix = sp.csr_array(B)
-    normal = BorderedNormalMatrix(matrix, wide, SparseNormalMatrix(matrix[~wide]))
+    of = ScaledMatrix.of(matrix)
+    normal = BorderedNormalMatrix(of, wide, SparseNormalMatrix(of.rows(~wide)))
     d = rng.lognormal(0, 1, B.shape[1])
     right = (B * d) @ rng.normal(size=B.shape[1])
     solution = normal.factor(d, np.zeros(len(B)))(right)

@@ -7,13 +7,16 @@ from l0.calibration.fitting.bordered_normal import BorderedNormalMatrix
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.nested_normal import NestedNormalMatrix
 from l0.calibration.fitting.normal_matrix import DenseNormalMatrix, SparseNormalMatrix
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from tests.calibration.fitting.matrices import nested, scattered
 
 
 def test_few_entries_a_record_are_listed_and_many_are_not():
     rng = np.random.default_rng(0)
-    assert isinstance(normal_matrix(nested(rng)), SparseNormalMatrix)
-    assert isinstance(normal_matrix(scattered(rng, density=0.9)), DenseNormalMatrix)
+    assert isinstance(normal_matrix(ScaledMatrix.of(nested(rng))), SparseNormalMatrix)
+    assert isinstance(
+        normal_matrix(ScaledMatrix.of(scattered(rng, density=0.9))), DenseNormalMatrix
+    )
 
 
 def test_large_nested_targets_are_taken_apart_and_what_costs_too_much_is_left(monkeypatch):
@@ -22,9 +25,9 @@ def test_large_nested_targets_are_taken_apart_and_what_costs_too_much_is_left(mo
     monkeypatch.setattr(choice, "MOST_PRODUCTS", 0)
     monkeypatch.setattr(choice, "MOST_OF_FULL", 0)
     monkeypatch.setattr(choice, "QUICK", 0)
-    assert isinstance(normal_matrix(matrix), NestedNormalMatrix)
+    assert isinstance(normal_matrix(ScaledMatrix.of(matrix)), NestedNormalMatrix)
     monkeypatch.setattr(choice, "MOST", 0)
-    assert normal_matrix(matrix) is None
+    assert normal_matrix(ScaledMatrix.of(matrix)) is None
 
 
 @pytest.mark.parametrize("limit", [1e3, 1e12])
@@ -33,7 +36,7 @@ def test_targets_without_structure_are_dense_or_too_expensive(limit, monkeypatch
     monkeypatch.setattr(choice, "MOST_OF_FULL", 0)
     monkeypatch.setattr(choice, "QUICK", 0)
     monkeypatch.setattr(choice, "MOST", limit)
-    found = normal_matrix(scattered(np.random.default_rng(0), m=100, k=3000))
+    found = normal_matrix(ScaledMatrix.of(scattered(np.random.default_rng(0), m=100, k=3000)))
     assert isinstance(found, DenseNormalMatrix) if limit > 1e6 else found is None
 
 
@@ -44,8 +47,8 @@ def test_a_few_wide_targets_beside_many_narrow_ones_are_a_border(monkeypatch):
     monkeypatch.setattr(choice, "MOST_PRODUCTS", 10 * narrow.nnz)
     monkeypatch.setattr(choice, "MOST_OF_FULL", 0)
     matrix = sp.csr_array(sp.vstack([narrow, np.ones((20, 20_000))], format="csr"))
-    assert isinstance(normal_matrix(narrow), SparseNormalMatrix)
-    assert isinstance(normal_matrix(matrix), BorderedNormalMatrix)
+    assert isinstance(normal_matrix(ScaledMatrix.of(narrow)), SparseNormalMatrix)
+    assert isinstance(normal_matrix(ScaledMatrix.of(matrix)), BorderedNormalMatrix)
 
 
 def a_border(rng, monkeypatch):
@@ -71,7 +74,7 @@ def test_every_kind_solves_for_several_right_sides(kind, make, monkeypatch):
         for name in ("MOST_PRODUCTS", "MOST_OF_FULL", "QUICK"):
             monkeypatch.setattr(choice, name, 0)
     matrix = make(rng, monkeypatch)
-    normal = normal_matrix(matrix)
+    normal = normal_matrix(ScaledMatrix.of(matrix))
     assert isinstance(normal, kind)
     m, k = matrix.shape
     solve = normal.factor(rng.uniform(1, 2, k), rng.uniform(1, 2, m))

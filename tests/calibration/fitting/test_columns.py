@@ -4,9 +4,11 @@ import scipy.sparse as sp
 import torch
 
 from l0.calibration.fitting.columns import fit_columns
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.solver import solve_program
 from l0.calibration.solver_settings import Solver
 from l0.common.errors import InputError
+from tests.calibration.fitting.matrices import with_row
 from tests.calibration.fitting.programs import program
 
 CPU = torch.device("cpu")
@@ -29,7 +31,7 @@ def alone(of, f):
     """Solve one column as a program of its own."""
     live = np.flatnonzero(f)
     changes = {
-        "matrix": sp.csr_array(of.matrix[:, live].multiply(f[live])).tocsr(),
+        "matrix": ScaledMatrix.of(of.matrix.csr[:, live].multiply(f[live]).tocsr()),
         "cost": of.cost[live] * f[live],
         "distance": of.distance.of(live),
         "least": of.least[live],
@@ -70,7 +72,8 @@ def test_columns_that_meet_all_targets_are_the_single_solutions(options):
 @pytest.mark.parametrize("squared", [False, True])
 def test_columns_whose_targets_contradict_each_other_are_the_single_solutions(squared):
     of = program(m=5, squared=squared, pull=0.1)
-    of.matrix = sp.vstack([of.matrix, of.matrix[:2]], format="csr")
+    B = of.matrix.csr
+    of.matrix = ScaledMatrix.of(sp.vstack([B, B[:2]], format="csr"))
     of.low = of.high = np.r_[of.low, 1.3 * of.low[:2]]
     of.share = np.full(7, 1 / 7)
     solution, f = solved(of), factors()
@@ -110,7 +113,7 @@ def test_blocks_of_columns_are_fitted_one_after_another(monkeypatch):
 def test_the_total_is_kept_in_all_columns():
     of = program()
     parts = of.cost / of.cost.sum()
-    of.matrix = sp.vstack([of.matrix, sp.csr_array(parts[None, :])], format="csr")
+    of.matrix = with_row(of.matrix, parts)
     of.low, of.high = np.append(of.low, 1.0), np.append(of.high, 1.0)
     of.share, of.total = np.append(of.share, np.inf), True
     found = fit_columns(of, solved(of), factors())
@@ -119,9 +122,9 @@ def test_the_total_is_kept_in_all_columns():
 
 def test_a_target_that_lost_its_records_is_missed_and_the_others_are_met():
     of = program()
-    matrix = of.matrix.toarray()
+    matrix = of.matrix.csr.toarray()
     matrix[1, 3:] = 0.0
-    of.matrix = sp.csr_array(matrix)
+    of.matrix = ScaledMatrix.of(sp.csr_array(matrix))
     of.low[1] = of.high[1] = matrix[1].sum()
     f = np.ones((30, 2))
     f[:3, 0] = 0.0

@@ -45,11 +45,13 @@ def test_what_has_no_structure_stays_whole():
     assert tree(scattered(np.random.default_rng(0), m=100, k=3000)).children == []
 
 
-def test_a_record_is_in_the_deepest_block_of_its_targets():
+@pytest.mark.parametrize("block", [1, 100, 1 << 20])
+def test_a_record_is_in_the_deepest_block_of_its_targets(block, monkeypatch):
+    monkeypatch.setattr(dissection, "BLOCK", block)
     matrix = nested(np.random.default_rng(0))
     records = matrix.T.tocsr()
     of_row = np.arange(matrix.shape[0])[::-1].copy()
     holder = deepest(records, of_row, len(of_row) - 1)
-    for record in range(0, 2000, 250):
+    for record in range(0, 2000, 25):
         rows = records.indices[records.indptr[record] : records.indptr[record + 1]]
-        assert holder[record] == of_row[rows].min()
+        assert holder[record] == of_row[rows].min(initial=len(of_row) - 1)

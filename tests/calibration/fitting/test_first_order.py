@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 import torch
 
 from l0.calibration.fitting.certificate import Certificate
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.first_order import MAX_ITERATIONS, solve_first_order
 from l0.calibration.fitting.interior_point import solve_interior_point
+from tests.calibration.fitting.matrices import with_row
 from tests.calibration.fitting.programs import program
 
 
@@ -19,7 +19,7 @@ def first_order(of, gap=0.05):
 def contradicting(of):
     """Ask for twice the amount of a target a second time."""
     low, high = (np.append(side, 2 * side[0]) for side in (of.low, of.high))
-    matrix = sp.vstack([of.matrix, of.matrix[[0]]], format="csr")
+    matrix = with_row(of.matrix, of.matrix.row(0))
     return replace(of, matrix=matrix, share=np.append(of.share, of.share[0]), low=low, high=high)
 
 
@@ -60,7 +60,7 @@ def test_the_total_of_the_weights_is_met():
     parts = np.random.default_rng(0).dirichlet(np.ones(300))
     low = np.append(of.low, 1.0)
     of = replace(
-        of, matrix=sp.vstack([of.matrix, parts[None]], format="csr"), low=low,
+        of, matrix=with_row(of.matrix, parts), low=low,
         high=np.append(of.high, 1.0), share=np.append(of.share, np.inf), total=True,
     )  # fmt: skip
     found = first_order(of)

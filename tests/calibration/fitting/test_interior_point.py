@@ -10,6 +10,8 @@ from l0.calibration.fitting.certificate import Certificate
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.interior_point import solve_interior_point
 from l0.calibration.fitting.newton import solve_exactly
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
+from tests.calibration.fitting.matrices import with_row
 from tests.calibration.fitting.programs import program
 
 seeds = st.integers(0, 2**32 - 1)
@@ -22,7 +24,7 @@ def solved(of, gap=1e-9):
 def contradicting(of, rng):
     """Move some targets, so that not all can be met."""
     factor = np.exp(rng.normal(0, 1, len(of.low)) * (rng.random(len(of.low)) < 0.5))
-    twice = sp.vstack([of.matrix, of.matrix[[0]]], format="csr")
+    twice = with_row(of.matrix, of.matrix.row(0))
     low, high, share = (np.append(part, part[0]) for part in (of.low, of.high, of.share))
     low, high = low * np.append(factor, 2.0), high * np.append(factor, 2.0)
     return replace(
@@ -91,7 +93,7 @@ def test_a_total_that_must_be_met_is_met_at_the_cost_of_the_others():
 
 def test_multipliers_of_dependent_rows_stay_small_where_all_must_be_met():
     of = program(tolerance=0.01)
-    twice = sp.vstack([of.matrix, of.matrix], format="csr")
+    twice = ScaledMatrix.of(sp.vstack([of.matrix.csr, of.matrix.csr], format="csr"))
     low, high = np.tile(of.low, 2), np.tile(of.high, 2)
     must = replace(of, share=np.full(4, np.inf))
     both = replace(of, matrix=twice, low=low, high=high, share=np.full(8, np.inf))

@@ -4,11 +4,12 @@ import scipy.sparse as sp
 
 from l0.calibration.fitting.leverage import mean_leverage
 from l0.calibration.fitting.normal_matrix import DenseNormalMatrix
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 
 
 def leverage(matrix, s, met):
     matrix = sp.csr_array(matrix)
-    return mean_leverage(DenseNormalMatrix(matrix), matrix, s, met)
+    return mean_leverage(DenseNormalMatrix(ScaledMatrix.of(matrix)), matrix, s, met)
 
 
 @pytest.mark.parametrize("n_met", [0, 40, 150])

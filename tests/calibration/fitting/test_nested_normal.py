@@ -3,6 +3,7 @@ import pytest
 
 from l0.calibration.fitting.dissection import Block, dissect
 from l0.calibration.fitting.nested_normal import RIDGE, NestedNormalMatrix
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from tests.calibration.fitting.matrices import nested, scattered
 
 
@@ -11,8 +12,8 @@ def test_it_solves_the_system_up_to_float32(make):
     rng = np.random.default_rng(0)
     matrix = make(rng)
     m, k = matrix.shape
-    records = matrix.astype(np.float32).T.tocsr()
-    normal = NestedNormalMatrix(records, dissect(matrix, records)[0])
+    of = ScaledMatrix.of(matrix)
+    normal = NestedNormalMatrix(of, dissect(matrix, of.transpose)[0])
     d, e = rng.lognormal(0, 1, k), rng.lognormal(0, 1, m)
     B = matrix.toarray()
     expected = rng.normal(size=m)
@@ -26,8 +27,8 @@ def test_any_tree_with_each_record_on_a_path_gives_the_same_solution():
     rng = np.random.default_rng(1)
     matrix = nested(rng)
     m, k = matrix.shape
-    records = matrix.astype(np.float32).T.tocsr()
+    of = ScaledMatrix.of(matrix)
     right, d, e = rng.normal(size=m), rng.lognormal(0, 1, k), rng.lognormal(0, 1, m)
-    whole = NestedNormalMatrix(records, Block(np.arange(m))).factor(d, e)(right)
-    parts = NestedNormalMatrix(records, dissect(matrix, records)[0]).factor(d, e)(right)
+    whole = NestedNormalMatrix(of, Block(np.arange(m))).factor(d, e)(right)
+    parts = NestedNormalMatrix(of, dissect(matrix, of.transpose)[0]).factor(d, e)(right)
     np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())

@@ -11,6 +11,8 @@ from l0.calibration.fitting.certificate import Certificate
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.newton import solve_exactly
 from l0.calibration.fitting.program import MET
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
+from tests.calibration.fitting.matrices import with_row
 from tests.calibration.fitting.programs import program
 
 
@@ -42,7 +44,7 @@ def test_targets_are_met_by_the_closest_ratios(distance, bounds, seed, m):
 
 def test_linear_weights_are_those_of_the_regression_estimator():
     of = program(distance="linear")
-    B, d = of.matrix.toarray(), 1 / of.cost
+    B, d = of.matrix.csr.toarray(), 1 / of.cost
     lam = np.linalg.solve(B * d @ B.T, of.low - B @ np.ones(30))
     np.testing.assert_allclose(solved(of).q, 1 + d * (B.T @ lam), rtol=1e-9)
 
@@ -55,7 +57,7 @@ def test_raking_to_margins_is_iterative_proportional_fitting():
     totals = np.array([12e3, 8e3, 9e3, 11e3])
     of = program(
         k=200,
-        matrix=sp.csr_array(rows * weight / totals[:, None]),
+        matrix=ScaledMatrix.of(sp.csr_array(rows * weight / totals[:, None])),
         low=np.ones(4), high=np.ones(4), cost=weight / weight.sum(),
     )  # fmt: skip
     raked = weight.copy()
@@ -70,9 +72,10 @@ def test_raking_to_margins_is_iterative_proportional_fitting():
 def test_dependent_rows_change_nothing(copies, factor):
     of = program()
     alone = solved(of)
-    more = np.repeat(of.matrix.toarray()[[1]], copies, axis=0) * factor
+    more = np.repeat(of.matrix.csr.toarray()[[1]], copies, axis=0) * factor
     low = np.append(of.low, np.repeat(factor * of.low[1], copies))
-    both = replace(of, matrix=sp.vstack([of.matrix, more], format="csr"), low=low, high=low,
+    matrix = ScaledMatrix.of(sp.vstack([of.matrix.csr, more], format="csr"))
+    both = replace(of, matrix=matrix, low=low, high=low,
                    share=np.ones(len(low)))  # fmt: skip
     found = solved(both)
     np.testing.assert_allclose(found.q, alone.q, rtol=1e-8)
@@ -87,7 +90,7 @@ def test_totals_that_cannot_be_met_are_not_claimed_to_be(bounds):
     low = of.low.copy()
     low[0] *= -1  # counts of no record are negative
     assert solved(replace(of, low=low, high=low)) is None
-    twice = sp.vstack([of.matrix, of.matrix[[1]]], format="csr")
+    twice = with_row(of.matrix, of.matrix.row(1))
     low = np.append(of.low, 1.01 * of.low[1])
     assert solved(replace(of, matrix=twice, low=low, high=low, share=np.ones(5))) is None
 

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l0.calibration.fitting.distances import Logit
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
+from tests.calibration.fitting.matrices import with_row
 from tests.calibration.fitting.programs import program
 
 seeds = st.integers(0, 2**32 - 1)
@@ -93,7 +95,7 @@ def test_a_target_that_must_be_met_costs_everything_if_it_is_not():
 
 
 def test_the_size_of_a_target_of_zero_is_what_its_records_add():
-    matrix = sp.csr_array(np.array([[1.0, -1.0, 2.0], [1.0, 1.0, 1.0]]))
+    matrix = ScaledMatrix.of(sp.csr_array(np.array([[1.0, -1.0, 2.0], [1.0, 1.0, 1.0]])))
     of = program(k=3, m=2, matrix=matrix, low=np.array([1e-9, 3.0]), high=np.array([1e-9, 3.0]))
     np.testing.assert_array_equal(of.size, [4, 3])
 
@@ -133,7 +135,7 @@ def test_ratios_move_to_the_total(seed, bounded, linear):
     of = program(distance="linear" if linear else "raking", bounds=bounds)
     parts = rng.dirichlet(np.ones(30))
     one = np.append(of.low, 1.0)
-    of = replace(of, matrix=sp.vstack([of.matrix, parts[None]], format="csr"), low=one, high=one)
+    of = replace(of, matrix=with_row(of.matrix, parts), low=one, high=one)
     q = random_ratios(of, rng) - (0.1 if linear and not bounded else 0.0)
     moved, estimates = of.with_total(q, of.times(q))
     assert parts @ moved == pytest.approx(1, rel=1e-12)

@@ -3,16 +3,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l0.calibration.fitting import solver as module
 from l0.calibration.fitting.distances import Logit
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.solver import solve_program
 from l0.calibration.solver_settings import Solver
 from tests.calibration.fitting import cases
+from tests.calibration.fitting.matrices import with_row
 from tests.calibration.fitting.programs import program
 
 CPU = torch.device("cpu")
@@ -29,7 +30,7 @@ def contradicting(of, factor=1.5):
         side: np.append(getattr(of, side), factor * getattr(of, side)[0])
         for side in ("low", "high")
     }
-    matrix = sp.vstack([of.matrix, of.matrix[[0]]], format="csr")
+    matrix = with_row(of.matrix, of.matrix.row(0))
     return replace(of, matrix=matrix, share=np.append(of.share, of.share[0]), **parts)
 
 
@@ -68,7 +69,7 @@ def test_importance_starves_no_target_that_can_be_met(spread, tolerance):
 def test_targets_that_only_one_set_of_ratios_meets_are_met(seed):
     of = program(seed, m=60, k=50, bounds=(0.5, 1.5), pull=0.02)
     truth = np.clip(np.exp(np.random.default_rng(seed).normal(0, 1, 50)), 0.52, 1.48)
-    values = of.matrix @ truth
+    values = of.matrix.csr @ truth
     assert solved(replace(of, low=values, high=values), gap=1e-3).status == "exact"
 
 
@@ -180,7 +181,7 @@ def test_the_order_of_targets_and_records_changes_nothing(seed):
     rows, records = rng.permutation(5), rng.permutation(30)
     changed = {name: getattr(of, name)[rows] for name in ("low", "high", "share")}
     changed |= {name: getattr(of, name)[records] for name in ("cost", "least", "most")}
-    other = replace(of, matrix=of.matrix[rows][:, records], **changed)
+    other = replace(of, matrix=ScaledMatrix.of(of.matrix.csr[rows][:, records]), **changed)
     np.testing.assert_allclose(solved(other).q, solved(of).q[records], rtol=1e-3, atol=1e-3)
 
 
@@ -288,7 +289,7 @@ def test_clarabel_finds_no_better_weights_under_limits_on_one_side(distance, bou
     share = np.full(6, np.inf) if found.status == "exact" else of.share
     peer = clarabel_peer.solve(
         SimpleNamespace(
-            B=of.matrix, low=of.low, high=of.high, share=share, squared=squared, cost=of.cost,
+            B=of.matrix.csr, low=of.low, high=of.high, share=share, squared=squared, cost=of.cost,
             distance=distance, least=of.least, most=of.most,
         )
     )  # fmt: skip
@@ -318,7 +319,7 @@ def test_a_limit_that_holds_anyway_changes_no_weight():
     of = program(1)
     free = replace(
         of,
-        matrix=sp.vstack([of.matrix, of.matrix[[0]], of.matrix[[1]]], format="csr"),
+        matrix=with_row(with_row(of.matrix, of.matrix.row(0)), of.matrix.row(1)),
         low=np.append(of.low, [0.5 * of.low[0], -np.inf]),
         high=np.append(of.high, [np.inf, 2 * of.high[1]]),
         share=np.append(of.share, [0.25, 0.25]),

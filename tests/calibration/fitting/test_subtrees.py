@@ -4,6 +4,7 @@ import pytest
 from l0.calibration.fitting import dissection, nested_normal
 from l0.calibration.fitting.dissection import dissect
 from l0.calibration.fitting.nested_normal import NestedNormalMatrix
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.subtrees import Subtrees
 from l0.common.ranks import ONE
 from tests.calibration.fitting.matrices import nested
@@ -15,26 +16,26 @@ def system(monkeypatch):
     monkeypatch.setattr(dissection, "SMALL", 0)
     rng = np.random.default_rng(0)
     matrix = nested(rng, states=5, districts=4, k=2_000)
-    records = matrix.astype(np.float32).T.tocsr()
     m, k = matrix.shape
     d, e, right = rng.lognormal(0, 1, k), rng.lognormal(0, 1, m), rng.normal(size=m)
-    root, _ = dissect(matrix, records)
+    of = ScaledMatrix.of(matrix)
+    root, _ = dissect(matrix, of.transpose)
     assert len(root.in_order()) > 5
-    return records, root, d, e, right
+    return of, root, d, e, right
 
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_any_number_of_ranks_gives_the_same_bits(system, size):
-    records, root, d, e, right = system
-    alone = NestedNormalMatrix(records, root).factor(d, e)(right)
+    of, root, d, e, right = system
+    alone = NestedNormalMatrix(of, root).factor(d, e)(right)
     for found in on_ranks(
-        size, lambda ranks: NestedNormalMatrix(records, root, ranks).factor(d, e)(right)
+        size, lambda ranks: NestedNormalMatrix(of, root, ranks).factor(d, e)(right)
     ):
         assert found.tobytes() == alone.tobytes()
 
 
 def test_a_rank_without_a_factor_ends_all(system, monkeypatch):
-    records, root, d, e, _ = system
+    of, root, d, e, _ = system
     factored = nested_normal.spotrf
     calls = iter([1])
 
@@ -43,7 +44,7 @@ def test_a_rank_without_a_factor_ends_all(system, monkeypatch):
         return triangle, next(calls, 0)
 
     monkeypatch.setattr(nested_normal, "spotrf", failing_once)
-    for found in on_ranks(3, lambda ranks: NestedNormalMatrix(records, root, ranks).factor(d, e)):
+    for found in on_ranks(3, lambda ranks: NestedNormalMatrix(of, root, ranks).factor(d, e)):
         assert isinstance(found, np.linalg.LinAlgError)
 
 

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from l0.calibration.fitting import scaled_matrix
+from l0.calibration.fitting.scaled_matrix import ScaledMatrix
+from l0.calibration.fitting.shared_products import Products
+from l0.common.ranks import ONE
+from tests.thread_ranks import on_ranks
+
+
+@pytest.mark.parametrize("few", [0, 10_000_000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [2, 3, 7])
+@pytest.mark.parametrize("shape", [(40, 300), (5, 4), (2, 50), (6, 1)])
+def test_any_number_of_ranks_gives_the_same_bits(shape, size, dtype, few, monkeypatch):
+    monkeypatch.setattr(scaled_matrix, "FEW", few)
+    rng = np.random.default_rng(0)
+    entries = sp.csr_array((rng.normal(size=shape) * (rng.random(shape) < 0.3)).astype(dtype))
+    r, c = rng.lognormal(size=shape[0]), rng.lognormal(size=shape[1])
+    matrix = ScaledMatrix.scaled(entries, r, c)
+    q, multipliers = rng.normal(size=shape[1]), rng.normal(size=shape[0])
+    alone = Products(matrix, ONE)
+    B = r[:, None] * entries.toarray() * c
+    np.testing.assert_allclose(alone.times(q), B @ q, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(alone.back(multipliers), B.T @ multipliers, rtol=1e-12, atol=1e-12)
+
+    def products(ranks):
+        shared = Products(matrix, ranks)
+        return shared.times(q), shared.back(multipliers)
+
+    for times, back in on_ranks(size, products):
+        assert times.tobytes() == alone.times(q).tobytes()
+        assert back.tobytes() == alone.back(multipliers).tobytes()
