@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +39,17 @@ def run_json(threads: int, script: Path, *words: object) -> dict[str, Any]:
 
 
 def measured(
-    n_records: int, share: float, methods: list[str], threads: int
-) -> list[dict[str, Any]]:
+    n_records: int, density: float, keep: int, methods: list[str], threads: int
+) -> Iterator[dict[str, Any]]:
     """Make a surface and its problem, and solve it by each method."""
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         surface, problem = Path(folder, "surface.npz"), Path(folder, "problem.l0")
-        call(sys.executable, HERE / "surface_data.py", surface, n_records, 0, 0.0)
+        call(sys.executable, HERE / "surface_data.py", surface, n_records, 0, 0.0, density)
         made = run_json(threads, HERE / "scaling_job.py", "compile", surface, problem)
         surface.unlink()
         for method in methods:
-            keep = round(share * n_records)
             row = run_json(threads, HERE / "scaling_job.py", "solve", problem, keep, method)
-            rows.append({"method": method, "compiled": made["seconds"], **row})
-    return rows
+            yield {"method": method, "compiled": made["seconds"], **row}
 
 
 def exponent(sizes: list[int], figures: list[float]) -> float:
@@ -75,13 +73,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, nargs="+", default=RECORDS)
     parser.add_argument("--share", type=float, default=0.17, help="of the records that are kept")
+    parser.add_argument("--keep", type=int, help="how many records are kept, in place of a share")
+    parser.add_argument("--density", type=float, default=1.0, help="1 is 138 entries a record")
     parser.add_argument("--methods", nargs="+", default=["path", "hybrid"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="a file for the rows")
     options = parser.parse_args()
     rows = []
     for n_records in options.records:
-        for row in measured(n_records, options.share, options.methods, options.threads):
+        keep = options.keep or round(options.share * n_records)
+        for row in measured(n_records, options.density, keep, options.methods, options.threads):
             print_row(row)
             rows.append(row)
     if len(options.records) > 1:

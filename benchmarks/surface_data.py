@@ -1,4 +1,6 @@
-"""Make a surface in the shape of the largest one: ``python surface_data.py FILE N SEED NOISE``.
+"""Make a surface in the shape of the largest one.
+
+``python surface_data.py FILE N SEED NOISE [DENSITY]``
 
 Records live in 436 districts nested in 51 states. Every district, every state and the nation ask
 for totals of measures over everyone or over some kind of record. The totals are those of a "true"
@@ -41,11 +43,17 @@ class Records(NamedTuple):
     band: NDArray[np.int32]
 
 
-def make(n_records: int, seed: int, noise: float = 0.0) -> Surface:
-    """Draw a surface. `noise` is the relative standard deviation of errors of the totals."""
+def make(n_records: int, seed: int, noise: float = 0.0, density: float = 1.0) -> Surface:
+    """Draw a surface.
+
+    `noise` is the relative standard deviation of errors of the totals. With a `density` of 1, a
+    record has 138 entries on average, and with a smaller one a part of them.
+    """
     generator = np.random.default_rng(seed)
     records = _records(generator, n_records)
-    measures = [_measure(generator, records, amounts=bool(i % 2)) for i in range(N_MEASURES)]
+    measures = [
+        _measure(generator, records, density, amounts=bool(i % 2)) for i in range(N_MEASURES)
+    ]
     everywhere = np.zeros(n_records, np.int32)
     levels = (
         (NATIONAL, everywhere), (PER_STATE, records.state), (PER_DISTRICT, records.district)
@@ -84,9 +92,11 @@ def _records(generator: np.random.Generator, n_records: int) -> Records:
     return Records(*(codes.astype(np.int32) for codes in (district, state_of[district], *kinds)))
 
 
-def _measure(generator: np.random.Generator, records: Records, *, amounts: bool) -> Measure:
+def _measure(
+    generator: np.random.Generator, records: Records, density: float, *, amounts: bool
+) -> Measure:
     """Draw who has a measure, a tenth of the records or nearly all, and how much of it."""
-    chance = generator.uniform(0.1, 0.84) * generator.uniform(0.6, 1.4, (2, 3))
+    chance = density * generator.uniform(0.1, 0.84) * generator.uniform(0.6, 1.4, (2, 3))
     draws = generator.random(len(records.type))
     holders = np.flatnonzero(draws < chance[records.type, records.band])
     if not amounts:
@@ -129,4 +139,5 @@ def _factors(generator: np.random.Generator, records: Records) -> NDArray[np.flo
 
 
 if __name__ == "__main__":
-    save(make(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])), sys.argv[1])
+    file, n, random_seed, *others = sys.argv[1:]
+    save(make(int(n), int(random_seed), *map(float, others)), file)
