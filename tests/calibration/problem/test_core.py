@@ -53,7 +53,7 @@ def test_a_problem_may_be_measured_by_its_absolute_totals():
 
 @pytest.mark.parametrize("block", [1, 3, 7, 10_000])
 def test_scales_do_not_depend_on_how_many_entries_are_summed_at_a_time(monkeypatch, block):
-    monkeypatch.setattr("l0.calibration.problem.core.BLOCK", block)
+    monkeypatch.setattr("l0.common.sparse_rows.CACHED", block)
     given = {**problems.parts(n=40, m=12), "values": np.zeros(12)}
     given["A"] = (given["A"] - 3 * sp.eye_array(12, 40)).tocsr()
     given["A"].data[: given["A"].indptr[1]] = 0
