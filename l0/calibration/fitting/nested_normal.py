@@ -122,8 +122,9 @@ class NestedNormalMatrix:
                 (held[group], _met(local[part[group].indices], len(front)))
                 for group in groups_of(part)
             ]
+            groups = [(group, targets) for group, targets in groups if len(targets)]
             if len(groups) == 1:  # it fills the front itself, and nothing is to be added
-                groups = [(held, np.arange(len(front)))]
+                groups = [(groups[0][0], np.arange(len(front)))]
             self._fronts.append(
                 _Front(front, len(block.rows), groups, list(zip(children, meets, strict=True)))
             )

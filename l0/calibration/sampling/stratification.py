@@ -154,10 +154,12 @@ class SharedTargetsStratification:
         A sample cannot be balanced on a target with fewer records than it takes a draw to get one.
         """
         widest = np.argsort(-np.diff(self.matrix.indptr), kind="stable")[:BALANCED]
-        entries: NDArray[np.float32] = self.matrix[widest].astype(np.float32).toarray()
-        largest = np.abs(entries).max(axis=1, keepdims=True, initial=0.0)
-        entries /= np.where(largest > 0, largest, np.float32(1))
-        return entries
+        entries = self.matrix[widest]
+        largest = abs(entries).max(axis=1).toarray().ravel()
+        # Entries that float32 cannot hold are made shares before they are made float32.
+        entries.data /= np.repeat(np.where(largest > 0, largest, 1), np.diff(entries.indptr))
+        shares: NDArray[np.float32] = entries.astype(np.float32).toarray()
+        return shares
 
     @cached_property
     def _order(self) -> NDArray[np.int64]:

@@ -6,9 +6,9 @@ total of 10 have tiny ratios, although one of them suffices. No refit can bring 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 import scipy.sparse as sp
@@ -73,8 +73,7 @@ def cover(context: FitContext, selection: Selection) -> Selection:
     if context.constraints is not None:
         room = Room(context.constraints, records)
         order = order[~context.constraints.must[records[order]]]
-    places: Iterator[int] = iter(order.tolist())
-    needed: list[int] = []
+    places = deque(order.tolist())
     for target, side in sorted(bare, key=lambda need: -objective.importance[need[0]]):
         if chosen.n_movers[side][target]:
             continue  # a record that came in for another target moves this one too
@@ -84,21 +83,16 @@ def cover(context: FitContext, selection: Selection) -> Selection:
             continue  # all records are on the other side of a mean, or at its value
         held: list[int] = []  # records for which quotas let in no record of this target
         found = None
-        while found is None:
-            for place in places:
-                if not chosen.spares(place):
-                    needed.append(place)
-                    continue
-                coming = movers if room is None else room.may_come(records[place], movers)
-                if len(coming):
-                    found = place
-                    break
+        while places and found is None:
+            place = places.popleft()
+            if not chosen.spares(place):
+                continue
+            coming = movers if room is None else room.may_come(records[place], movers)
+            if len(coming):
+                found = place
+            else:
                 held.append(place)
-            if not (found is None and chosen.relieved):
-                break
-            # What has come in may do the work of records that were needed before.
-            places, needed, chosen.relieved = iter(needed), [], False
-        places = chain(held, places)
+        places.extendleft(reversed(held))
         if found is None:
             continue
         out = records[found]
@@ -106,8 +100,9 @@ def cover(context: FitContext, selection: Selection) -> Selection:
         records[found], base[found] = _best(objective, outside, target, coming, mean_ratio)
         if room is not None:
             room.replace(out, records[found])
-        chosen.replace(found, outside.entries_of(records[[found]]))
-        needed.append(found)
+        # What has come in may do the work of records that were needed before.
+        places.extend(chosen.replace(found, outside.entries_of(records[[found]])))
+        places.append(found)
     ascending = np.argsort(records)
     drawn = selection.drawn
     if drawn is not None:
@@ -129,8 +124,6 @@ class _Chosen:
     ----------
     n_movers : list of ndarray of int64, each of shape (m,)
         How many of the records move each target.
-    relieved : bool
-        Whether a target has got a second record, so that its first one may be spared.
     """
 
     def __init__(self, entries: sp.csr_array, signs: list[NDArray[np.float64]]) -> None:
@@ -140,30 +133,49 @@ class _Chosen:
         self.n_movers = [
             np.bincount(entries.indices[moves], minlength=entries.shape[1]) for moves in moving
         ]
-        self.relieved = False
+        self._waiting: list[dict[int, int]] = [{} for _ in signs]
 
     def spares(self, place: int) -> bool:
-        """Tell whether each target that a record moves has another record that moves it."""
-        return all((count[moved] > 1).all() for count, moved in self._counts_of(place))
+        """Tell whether each target that a record moves has another record that moves it.
 
-    def replace(self, place: int, entries: sp.csr_array) -> None:
-        """Put another record in a place, with its entries, shape (1, m)."""
-        for count, moved in self._counts_of(place):
+        If a target has none, the record waits until `replace` brings one.
+        """
+        for count, waiting, moved in self._moved_by(place):
+            alone = moved[count[moved] == 1]
+            if len(alone):
+                waiting[int(alone[0])] = place
+                return False
+        return True
+
+    def replace(self, place: int, entries: sp.csr_array) -> list[int]:
+        """Put another record in a place, with its entries, shape (1, m).
+
+        Returns
+        -------
+        list of int
+            The places of the records that waited for a target that has a second record now.
+        """
+        for count, _, moved in self._moved_by(place):
             count[moved] -= 1
         self._came[place] = entries
-        for count, moved in self._counts_of(place):
+        relieved: list[int] = []
+        for count, waiting, moved in self._moved_by(place):
             count[moved] += 1
-            self.relieved |= bool((count[moved] == 2).any())
+            twice = moved[count[moved] == 2].tolist()
+            relieved += [waiting.pop(target) for target in twice if target in waiting]
+        return relieved
 
-    def _counts_of(self, place: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Give the counts of each side, and the targets that the record in a place moves."""
+    def _moved_by(
+        self, place: int
+    ) -> Iterator[tuple[NDArray[np.int64], dict[int, int], NDArray[np.int64]]]:
+        """Give the counts of each side, who waits there, and the targets that a record moves."""
         entries = self._entries
         if place in self._came:
             entries, place = self._came[place], 0
         of_record = slice(*entries.indptr[place : place + 2])
         targets, data = entries.indices[of_record], entries.data[of_record]
-        for count, sign in zip(self.n_movers, self._signs, strict=True):
-            yield count, targets[data * sign[targets] > 0]
+        for count, waiting, sign in zip(self.n_movers, self._waiting, self._signs, strict=True):
+            yield count, waiting, targets[data * sign[targets] > 0]
 
 
 class _Outside:

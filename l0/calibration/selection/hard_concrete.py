@@ -115,6 +115,7 @@ class HardConcreteGates:
         """See `Selector.select`."""
         objective, candidates = context.objective, context.candidates
         operator, n = objective.operator_of(candidates), len(candidates)
+        bounds = objective.bounds.of(candidates)
         epochs = max(1, round(self.effort * context.epochs))
         generator = torch.Generator(objective.device)
         generator.manual_seed(int(context.generator.integers(2**62)))
@@ -137,7 +138,7 @@ class HardConcreteGates:
             estimates = operator(gates(generator=generator) * log_ratios.exp())
             violation = gates.get_penalty() / budget - 1
             optimizer.minimize(objective.datafit(estimates) + multiplier * violation)
-            clamp_log_(log_ratios, objective.bounds)
+            clamp_log_(log_ratios, bounds)
             over = float(violation.detach())
             multiplier = multiplier + self.dual_rate * over if over > 0 else 0.0
             if since := due(epoch, epochs, SNAPSHOTS):

@@ -61,3 +61,15 @@ def test_the_normal_matrix_of_groups_is_that_of_all_records(few, monkeypatch):
     assert len(groups_of(of.transpose)) > 10
     parts = NestedNormalMatrix(of, Block(np.arange(m))).factor(d, e)(right)
     np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("m", [1, 2, 5])
+def test_records_without_entries_add_nothing_to_the_normal_matrix(m):
+    rng = np.random.default_rng(m)
+    entries = rng.random((m, 1_500)) * (np.arange(1_500) < 600)
+    matrix = ScaledMatrix.of(sp.csr_array(entries))
+    assert len(groups_of(matrix.transpose)) == 2
+    d, e, right = rng.lognormal(0, 1, 1_500), rng.lognormal(0, 1, m), rng.normal(size=m)
+    solution = NestedNormalMatrix(matrix, Block(np.arange(m))).factor(d, e)(right)
+    expected = np.linalg.solve((entries * d) @ entries.T + np.diag(e), right)
+    np.testing.assert_allclose(solution, expected, rtol=1e-3)

@@ -12,6 +12,7 @@ from l0.calibration.sampling.stratification import (
     FeatureStratification,
     SharedTargetsStratification,
 )
+from tests.calibration import problems
 
 TARGETS = pd.DataFrame({"variable": ["count"], "value": [100.0]})
 
@@ -226,3 +227,13 @@ def test_a_matrix_is_balanced_on_its_widest_targets(monkeypatch):
     )
     monkeypatch.setattr("l0.calibration.sampling.stratification.BALANCED", 2)
     assert stratification.features(np.full(4, 0.5)).shape == (2, 4)
+
+
+@pytest.mark.parametrize("unit", [1e39, 1e-46])
+def test_the_unit_of_a_target_does_not_matter_to_its_balance(unit):
+    matrix = problems.problem(m=4).matrix
+    features = [
+        SharedTargetsStratification(scaled).features(np.full(300, 0.1))
+        for scaled in (matrix, unit * matrix)
+    ]
+    np.testing.assert_allclose(features[1], features[0], rtol=1e-6)

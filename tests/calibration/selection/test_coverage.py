@@ -10,7 +10,7 @@ from l0.calibration import CalibrationProblem
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.problem.movers import count_movers, directions
 from l0.calibration.problem.zero_totals import forced_out, forcing_totals
-from l0.calibration.selection.coverage import cover
+from l0.calibration.selection.coverage import _Chosen, cover
 from tests.calibration import problems
 
 
@@ -194,3 +194,21 @@ def test_a_record_that_comes_in_was_not_drawn():
     assert changed.records.tolist() == [0, 1, 5, 8]
     assert changed.drawn.tolist() == [True, True, True, False]
     assert changed.order is order
+
+
+def test_a_record_is_looked_at_again_only_where_another_one_does_its_work(monkeypatch):
+    # A record that comes in for a bare target moves the target of one chosen record, in turn.
+    n = 40
+    first = np.random.default_rng(0).permutation(n)
+    spare = np.eye(n)[:, first[:1]]
+    A = np.block([[np.eye(n), spare, np.eye(n)[:, first]], [np.zeros((n, n + 1)), np.eye(n)]])
+    problem = CalibrationProblem.from_matrix(A, A.sum(axis=1), np.ones(2 * n + 1))
+    looked_at = []
+    spares = _Chosen.spares
+    monkeypatch.setattr(
+        _Chosen, "spares", lambda self, place: looked_at.append(place) or spares(self, place)
+    )
+    selection = covered(problem, np.arange(n + 1))
+    assert np.count_nonzero(selection.records > n) == n
+    assert not bare(problem, selection.records).any()
+    assert len(looked_at) <= 4 * n

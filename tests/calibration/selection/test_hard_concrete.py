@@ -47,6 +47,17 @@ def test_it_selects_within_the_bounds(bounds):
     assert HardConcreteGates().select(context, 60).base.max() <= bounds[1] * (1 + 1e-6)
 
 
+def test_each_candidate_keeps_its_own_bounds():
+    highest = np.linspace(1.01, 3, 300)
+    candidates = np.arange(7, 300, 2)
+    context = problems.context(
+        problems.problem(), bounds=(None, highest), epochs=100, candidates=candidates
+    )
+    found = HardConcreteGates().select(context, 60)
+    assert np.isin(found.records, candidates).all()
+    assert (found.base <= highest[found.records] * (1 + 1e-6)).all()
+
+
 def test_what_it_selects_within_the_bounds_fits_together():
     loss = [
         problems.problem(n=1000, m=40, kept=100, seed=seed)
