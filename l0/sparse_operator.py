@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from l0.common.dtypes import without_autocast
 from l0.common.ranks import ONE, Ranks, even_parts, lengths_of
 from l0.common.scaled_entries import ScaledEntries, keep_columns, keep_rows
-from l0.common.sparse_rows import BLOCK, row_blocks, rows_of
+from l0.common.sparse_rows import rows_of
 
 #: Rows are shared among ranks if those of each rank have so many entries on average. At six, MKL
 #: changes the order in which it adds up a row.
@@ -196,34 +196,6 @@ class _SharedRows:
 
     def times(self, x: Tensor) -> Tensor:
         return self._ranks.joined(_times(self.own, x), self._lengths)
-
-
-def scale(
-    matrix: sp.csr_array,
-    row_factor: NDArray[np.float64],
-    column_factor: NDArray[np.float64],
-    dtype: DTypeLike,
-) -> sp.csr_array:
-    """Multiply the rows and the columns of a matrix by factors; the result shares its indices.
-
-    Parameters
-    ----------
-    matrix : scipy.sparse.csr_array, shape (m, n)
-    row_factor : ndarray, shape (m,)
-    column_factor : ndarray, shape (n,)
-    dtype : dtype
-        The type of the new entries.
-
-    Returns
-    -------
-    scipy.sparse.csr_array, shape (m, n)
-    """
-    data = np.empty(matrix.nnz, dtype=dtype)
-    lengths = np.diff(matrix.indptr)
-    for rows, entries in row_blocks(matrix.indptr, BLOCK):
-        of_row = np.repeat(row_factor[rows], lengths[rows])
-        data[entries] = matrix.data[entries] * of_row * column_factor[matrix.indices[entries]]
-    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _deal(lengths: NDArray[np.integer]) -> NDArray[np.int64]:

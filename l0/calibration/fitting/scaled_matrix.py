@@ -15,8 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from l0.common.sparse_rows import rows_of, stretches
-from l0.sparse_operator import scale
+from l0.common.sparse_rows import BLOCK, row_blocks, rows_of, stretches
 
 Array = NDArray[np.float64]
 
@@ -61,7 +60,7 @@ class ScaledMatrix:
     def scaled(cls, matrix: sp.csr_array, row_factor: Array, column_factor: Array) -> ScaledMatrix:
         """Scale the rows and the columns of A, whose entries stay as they are if they are many."""
         if matrix.nnz <= FEW:
-            return cls.of(scale(matrix, row_factor, column_factor, np.float64))
+            return cls.of(multiplied(matrix, row_factor, column_factor))
         return cls(matrix, row_factor, column_factor)
 
     @property
@@ -85,7 +84,7 @@ class ScaledMatrix:
         """B in float64, shape (m, k). If it has many entries, this copies them."""
         if self.has_few:
             return self.entries
-        return scale(self.entries, self.row_factor, self.column_factor, np.float64)
+        return multiplied(self.entries, self.row_factor, self.column_factor)
 
     @cached_property
     def transpose(self) -> sp.csr_array:
@@ -110,3 +109,25 @@ class ScaledMatrix:
         """Write a row of B as a dense array, shape (k,)."""
         entries = self.entries[[number]].toarray().ravel()
         return np.asarray(self.row_factor[number] * entries * self.column_factor)
+
+
+def multiplied(matrix: sp.csr_array, row_factor: Array, column_factor: Array) -> sp.csr_array:
+    """Multiply the rows and the columns of a matrix by factors, in float64.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array, shape (m, k)
+    row_factor : ndarray of float64, shape (m,)
+    column_factor : ndarray of float64, shape (k,)
+
+    Returns
+    -------
+    scipy.sparse.csr_array of float64, shape (m, k)
+        It shares the indices.
+    """
+    data = np.empty(matrix.nnz)
+    lengths = np.diff(matrix.indptr)
+    for rows, entries in row_blocks(matrix.indptr, BLOCK):
+        of_row = np.repeat(row_factor[rows], lengths[rows])
+        data[entries] = matrix.data[entries] * of_row * column_factor[matrix.indices[entries]]
+    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -12,13 +12,13 @@ from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.refit import Fit, refit
+from l0.calibration.fitting.scaled_matrix import multiplied
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.fitting.whole_weights import Aims, whole_weights
 from l0.calibration.problem.bounds import Bounds
 from l0.calibration.problem.losses import relative
 from l0.common.errors import InputError
 from l0.common.formatting import counted
-from l0.sparse_operator import scale
 
 #: A rounding that changes weights by no more than this share of them is none.
 ROUNDING = 1e-9
@@ -112,7 +112,7 @@ def _units(objective: Objective, records: NDArray[np.int64]) -> tuple[sp.csr_arr
     rows = np.flatnonzero(wanted.shares > 0)
     scales = wanted.scales[rows]
     matrix = wanted.matrix[:, records][rows]
-    parts = scale(matrix, 1 / scales, np.ones(len(records)), np.float64).T.tocsr()
+    parts = multiplied(matrix, 1 / scales, np.ones(len(records))).T.tocsr()
     goals = wanted.goals[rows] / scales
     aims = Aims(
         goals - wanted.free_below[rows],
