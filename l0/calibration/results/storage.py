@@ -140,6 +140,11 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
                 f"{str(path / name)!r} has {counted(rows, 'row')}, where metrics.json says "
                 f"{count}; restore them or calibrate again"
             )
+    if not content["history.csv"].num_rows:
+        raise InputError(
+            f"{str(path / 'history.csv')!r} has no rows, and every run leaves some; restore it or "
+            "calibrate again"
+        )
     weights = content["weights.parquet"]
     return {
         "indices": weights.column("row").to_numpy(),

@@ -215,6 +215,14 @@ def test_a_bit_that_is_flipped_in_the_weights_is_noticed(result, tmp_path, share
     assert loaded.tables["weights"].equals(result.tables["weights"])
 
 
+def test_a_history_that_is_cut_after_its_head_is_noticed(result, tmp_path):
+    result.save(tmp_path / "out")
+    history = tmp_path / "out" / "history.csv"
+    history.write_text(history.read_text().partition("\n")[0] + "\n")
+    with pytest.raises(InputError, match=r"history.csv' has no rows.*; restore it or calibrate"):
+        CalibrationResult.load(tmp_path / "out")
+
+
 @pytest.mark.parametrize(("name", "rows"), [("targets.csv", 8), ("weights.parquet", 30)])
 def test_rows_that_are_gone_are_noticed(result, tmp_path, name, rows):
     result.save(tmp_path / "out")
