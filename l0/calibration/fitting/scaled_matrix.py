@@ -108,7 +108,8 @@ class ScaledMatrix:
     def row(self, number: int) -> Array:
         """Write a row of B as a dense array, shape (k,)."""
         entries = self.entries[[number]].toarray().ravel()
-        return np.asarray(self.row_factor[number] * entries * self.column_factor)
+        # Before NumPy 2, a factor that is one number leaves float32 as it is.
+        return np.asarray(self.row_factor[number] * (entries * self.column_factor))
 
 
 def multiplied(matrix: sp.csr_array, row_factor: Array, column_factor: Array) -> sp.csr_array:
