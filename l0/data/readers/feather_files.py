@@ -13,7 +13,10 @@ def read_feather(
 ) -> pa.Table:
     """Read a feather file (Arrow IPC). It contains the types of its columns."""
     options_of(location, argument, ())
-    table = pa.feather.read_table(location.path)
+    try:
+        table = pa.feather.read_table(location.path)
+    except pa.ArrowMemoryError as error:  # a damaged length may ask for any amount
+        raise OSError(f"it is damaged, or too large for the memory ({error})") from None
     # Arrow trusts the places of texts that the file states, and would read outside of its memory.
     table.validate(full=True)
     return table

@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -22,6 +23,11 @@ _UNCOMPUTED = re.compile(
     rb"<(?:\w+:)?f\b(?:[^>]*/>|[^>]*>[^<]*</(?:\w+:)?f>)\s*"
     rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
 )
+#: What the parts of a damaged archive raise: no such part, no such sheet, or unreadable bytes.
+DAMAGE = (
+    zipfile.BadZipFile, zlib.error, EOFError, KeyError, StopIteration, ElementTree.ParseError,
+    NotImplementedError, RuntimeError,
+)  # fmt: skip
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref="([A-Z]+\d+:[A-Z]+\d+)"')
 #: What OpenDocument writes for such cells. Without any of them, the file need not be parsed.
 _OPEN_DOCUMENT = re.compile(rb'value-type="error"|covered-table-cell|table:formula=')
@@ -58,11 +64,19 @@ def lost_cells(path: Path, sheet: str) -> dict[str, list[str]]:
     dict of str to list of str
         The keys are ``errors``, ``formulas`` (without a value) and ``merged`` (ranges, or in
         OpenDocument their first cells).
+
+    Raises
+    ------
+    OSError
+        If the file is damaged in a part that the reader of the cells makes up for.
     """
-    with zipfile.ZipFile(path) as archive:
-        if path.suffix.lower() == ".ods":
-            return _of_open_document(archive.read("content.xml"), sheet)
-        content = archive.read(_part_of(archive, sheet))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if path.suffix.lower() == ".ods":
+                return _of_open_document(archive.read("content.xml"), sheet)
+            content = archive.read(_part_of(archive, sheet))
+    except DAMAGE as error:
+        raise OSError(f"it is damaged: {error or type(error).__name__}") from None
     patterns = {"errors": _ERROR, "formulas": _UNCOMPUTED, "merged": _MERGED}
     return {
         what: [found.decode() for found in pattern.findall(content)]

@@ -30,3 +30,13 @@ def test_places_of_texts_outside_of_the_file_are_refused(tmp_path):
     file.write_bytes(content.replace(ends, np.array([0, 3, 2**30], np.int32).tobytes()))
     with pytest.raises(InputError, match=r"`records`: cannot read .*offset.*write it again"):
         read_table(file, "records")
+
+
+def test_a_length_beyond_the_memory_is_refused(tmp_path):
+    file = tmp_path / "a.feather"
+    pa.feather.write_feather(pa.table({"a": np.arange(1000) % 7}), file, compression="lz4")
+    content, length = file.read_bytes(), np.int64(8000).tobytes()
+    assert length in content
+    file.write_bytes(content.replace(length, np.int64(2**54).tobytes()))
+    with pytest.raises(InputError, match=r"`records`: cannot read .*damaged, or too large"):
+        read_table(file, "records")

@@ -1,5 +1,6 @@
 import zipfile
 
+import numpy as np
 import pytest
 
 from l0.common.errors import InputError
@@ -139,3 +140,27 @@ def test_merged_cells_of_open_document(tmp_path):
         read_table(path, "targets")
     path = write_ods(tmp_path / "b.ods", {"A": rows[:1] + [[text("count"), text("N")]]})
     assert read_table(path, "targets")[0].to_pydict() == {"variable": ["count"], "region": ["N"]}
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "ods"])
+def test_a_damaged_file_is_an_error_of_the_file(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    if kind == "ods":
+        write_ods(path, {"A & B": [[text("a"), ERROR]]})
+    else:
+        write_excel(path, lambda sheet: None)
+    sound, rng = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        content = bytearray(sound)
+        for place in rng.integers(len(content), size=rng.integers(1, 9)):
+            content[place] ^= 1 << rng.integers(8)
+        path.write_bytes(
+            bytes(content[: rng.integers(1, len(content))] if rng.random() < 0.3 else content)
+        )
+        try:
+            lost_cells(path, "A & B")
+        except OSError as error:
+            refused += 1
+            assert str(error)
+    assert refused > 100
