@@ -74,7 +74,9 @@ class Metrics(Quality):
 
 def effective_sample_size(weights: NDArray[np.float64]) -> float:
     """Compute ``(sum w)^2 / sum w^2`` (Kish 1965, Survey Sampling, section 11.7)."""
-    return float(weights.sum() ** 2 / (weights @ weights))
+    # Squares of very large weights overflow. A power of two changes no digit of a weight.
+    scaled = np.ldexp(weights, -np.frexp(np.abs(weights).max())[1])
+    return float(scaled.sum() ** 2 / (scaled @ scaled))
 
 
 def fit_metrics(error: NDArray[np.float64], importance: NDArray[np.float64]) -> FitMetrics:

@@ -140,11 +140,7 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
                 f"{str(path / name)!r} has {counted(rows, 'row')}, where metrics.json says "
                 f"{count}; restore them or calibrate again"
             )
-    if not content["history.csv"].num_rows:
-        raise InputError(
-            f"{str(path / 'history.csv')!r} has no rows, and every run leaves some; restore it or "
-            "calibrate again"
-        )
+    _check_history(path / "history.csv", content["history.csv"])
     weights = content["weights.parquet"]
     return {
         "indices": weights.column("row").to_numpy(),
@@ -156,6 +152,18 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
             **_read_replicates(path, content["run.json"], weights),
         },
     }
+
+
+def _check_history(path: Path, history: pa.Table) -> None:
+    """Refuse a history without rows, or with empty cells where every run has a number."""
+    lacking = "" if history.num_rows else "no rows"
+    for name in ("stage", "iteration", "n_records", "loss", "seconds"):
+        if history.column(name).null_count:
+            lacking = f"empty cells in {name!r}"
+    if lacking:
+        raise InputError(
+            f"{str(path)!r} has {lacking}, as where it was cut; restore it or calibrate again"
+        )
 
 
 def _read_replicates(path: Path, run: Mapping[str, Any], weights: pa.Table) -> dict[str, pa.Table]:

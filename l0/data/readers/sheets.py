@@ -71,6 +71,8 @@ def _sheet_name(sheets: Sequence[str], location: Location, argument: str) -> str
     """Choose the sheet that is named after ``#``, or the only one."""
     if location.part in sheets:
         return location.part
+    if not sheets:
+        raise OSError("it is damaged: it has no sheets")
     example = f"name one, as in '{location.path.name}#{sheets[0]}'"
     if location.part:
         raise InputError(

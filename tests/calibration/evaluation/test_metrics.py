@@ -39,6 +39,11 @@ def test_effective_sample_size_is_kish(weights):
     assert 1 - 1e-9 <= size <= len(weights) * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+def test_squares_of_weights_do_not_overflow(scale):
+    assert effective_sample_size(scale * np.array([1.0, 1, 2])) == pytest.approx(16 / 6)
+
+
 @given(weights=positive, scale=st.floats(1e-3, 1e3))
 def test_weight_metrics_do_not_depend_on_the_scale(weights, scale):
     base = np.full(len(weights), 2.0)

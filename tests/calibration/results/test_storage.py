@@ -215,11 +215,16 @@ def test_a_bit_that_is_flipped_in_the_weights_is_noticed(result, tmp_path, share
     assert loaded.tables["weights"].equals(result.tables["weights"])
 
 
-def test_a_history_that_is_cut_after_its_head_is_noticed(result, tmp_path):
+@pytest.mark.parametrize(
+    ("end", "what"), [("seconds\n", "no rows"), (",", "empty cells in 'seconds'")]
+)
+def test_a_history_that_is_cut_is_noticed(result, tmp_path, end, what):
     result.save(tmp_path / "out")
     history = tmp_path / "out" / "history.csv"
-    history.write_text(history.read_text().partition("\n")[0] + "\n")
-    with pytest.raises(InputError, match=r"history.csv' has no rows.*; restore it or calibrate"):
+    text = history.read_text()
+    place = text.index(end) if end != "," else text.rindex(end)
+    history.write_text(text[: place + len(end)])
+    with pytest.raises(InputError, match=rf"history.csv' has {what}.*; restore it or calibrate"):
         CalibrationResult.load(tmp_path / "out")
 
 
