@@ -14,24 +14,16 @@ class OneThread:
 
     The limit holds for the whole process. Several parts of a program may be inside at once: the
     first one to enter sets the limit, and the last one to leave lifts it.
-
-    Attributes
-    ----------
-    instead_of : int
-        How many threads BLAS would take without the limit, to be read inside.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
         self._limit: Any = None
-        self.instead_of = 1
 
     def __enter__(self) -> None:
         with self._lock:
             if not self._inside:
-                pools = _pools().select(user_api="blas").info()
-                self.instead_of = max((pool["num_threads"] for pool in pools), default=1)
                 self._limit = _pools().limit(limits=1, user_api="blas")
             self._inside += 1
 

@@ -26,14 +26,11 @@ from l0.calibration.fitting.normal_matrix import BLOCK, Solve
 from l0.calibration.fitting.record_groups import groups_of
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.subtrees import Factor, Subtrees
-from l0.calibration.fitting.tree_threads import up_the_tree
 from l0.common.blas_threads import one_thread
 from l0.common.ranks import ONE, Ranks
 
 #: The fronts are products in float32, whose rounding errors could make them indefinite.
 RIDGE = 1e-6
-#: With fewer multiplications than this, threads would only wait for each other.
-QUICK = 1e9
 #: A front leaves out the targets of its ancestors that it does not meet, if it meets less than this
 #: share of them. Otherwise it takes all: then its parent can add what it leaves over in one block.
 FEW = 0.6
@@ -128,14 +125,11 @@ class NestedNormalMatrix:
             self._fronts.append(
                 _Front(front, len(block.rows), groups, list(zip(children, meets, strict=True)))
             )
-        self._children = [[child for child, _ in front.children] for front in self._fronts]
-        costs = np.array([front.cost for front in self._fronts])
-        self._is_quick = costs.sum() < QUICK
         self._subtrees = Subtrees(
             ranks,
             [(front.own, len(front.rows) - front.own) for front in self._fronts],
-            self._children,
-            costs,
+            [[child for child, _ in front.children] for front in self._fronts],
+            np.array([front.cost for front in self._fronts]),
         )
 
     def factor(self, d: Array, e: Array) -> Solve:
@@ -172,8 +166,7 @@ class NestedNormalMatrix:
         factors: dict[int, Factor],
     ) -> None:
         """Factor some fronts, and put what they leave over for their parents into `left`."""
-
-        def eliminate(number: int) -> None:
+        for number in numbers:
             front = self._fronts[number]
             whole, own = self._formed(front, roots), front.own
             for child, places in front.children:
@@ -190,9 +183,6 @@ class NestedNormalMatrix:
                 side = _solved(triangle, side)
                 left[number] = ssyrk(-1.0, side, beta=1.0, c=whole[own:, own:], trans=1, lower=1)
             factors[number] = triangle, side
-
-        n_threads = 1 if self._is_quick else one_thread.instead_of
-        up_the_tree(numbers, self._children, eliminate, n_threads)
 
     def _formed(self, front: _Front, roots: NDArray[np.float32]) -> NDArray[np.float32]:
         """Form the part of the normal matrix that the records of a front make.

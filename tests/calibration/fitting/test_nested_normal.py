@@ -4,7 +4,6 @@ import pytest
 from l0.calibration.fitting.dissection import Block, dissect
 from l0.calibration.fitting.nested_normal import RIDGE, NestedNormalMatrix
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
-from l0.calibration.fitting.tree_threads import up_the_tree
 from tests.calibration.fitting.matrices import nested, scattered
 
 
@@ -33,18 +32,3 @@ def test_any_tree_with_each_record_on_a_path_gives_the_same_solution():
     whole = NestedNormalMatrix(of, Block(np.arange(m))).factor(d, e)(right)
     parts = NestedNormalMatrix(of, dissect(matrix, of.transpose)[0]).factor(d, e)(right)
     np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
-
-
-def test_threads_change_no_bit(monkeypatch):
-    rng = np.random.default_rng(2)
-    matrix = nested(rng)
-    m, k = matrix.shape
-    of = ScaledMatrix.of(matrix)
-    normal = NestedNormalMatrix(of, dissect(matrix, of.transpose)[0])
-    right, d, e = rng.normal(size=m), rng.lognormal(0, 1, k), rng.lognormal(0, 1, m)
-    one = normal.factor(d, e)(right)
-    monkeypatch.setattr(
-        "l0.calibration.fitting.nested_normal.up_the_tree",
-        lambda *given: up_the_tree(*given[:-1], n_threads=3),
-    )
-    np.testing.assert_array_equal(normal.factor(d, e)(right), one)
