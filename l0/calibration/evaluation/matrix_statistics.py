@@ -77,8 +77,8 @@ class MatrixStatistics:
 
 def _squares(matrix: sp.csr_array, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum the squares of the weighted entries of each row, by stretches that are copied."""
-    sums = np.empty(matrix.shape[0])
+    sums, squares = np.empty(matrix.shape[0]), weights**2
     for rows in stretches(matrix.indptr):
         part = rows_of(matrix, rows)
-        sums[rows] = part.multiply(part) @ weights**2
+        sums[rows] = part.multiply(part) @ squares
     return sums
