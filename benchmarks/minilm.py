@@ -42,8 +42,13 @@ HEAD = """\
 
 @dataclass(frozen=True)
 class Bench:
-    """What all students of a run share."""
+    """What all students of a run share.
 
+    The students start as copies of the dense model. The teacher is the dense model, or a copy of
+    it in half precision.
+    """
+
+    dense: nn.Module
     teacher: nn.Module
     glosses: Sentences
     example: Batch
@@ -61,7 +66,7 @@ class Bench:
         weights = file.with_suffix(".pt")
         if file.exists():
             kept = json.loads(file.read_text())
-            student = networks.load(deepcopy(self.teacher), weights)
+            student = networks.load(deepcopy(self.dense), weights)
             return Row(name, share, student, Quality(*kept["quality"]), *kept["training"])
         row = train_one(share)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -75,13 +80,14 @@ class Bench:
         """Close units during the first steps, and train the compact model in the others."""
         start = time.process_time()
         batches = self.glosses.batches(BATCH, self.seed)
-        student = gated(self.teacher, batches, self.example, share, self.plan)
+        dense = deepcopy(self.dense)
+        student = gated(dense, self.teacher, batches, self.example, share, self.plan)
         return self._trained(OURS, share, student, batches, self.plan.gated, start)
 
     def _theirs(self, share: float) -> Row:
         """Cut at once, by the better of two ways before training, and train with all steps."""
         start = time.process_time()
-        cuts = [peer.cut(self.teacher, self.example, share, global_) for global_ in (False, True)]
+        cuts = [peer.cut(self.dense, self.example, share, global_) for global_ in (False, True)]
         found = [self.held_out.judge(cut).cosine for cut in cuts]
         print(f"{PEER} {share:g}: cosine {found[0]:.3f} uniform, {found[1]:.3f} global", flush=True)
         student = cuts[found.index(max(found))]
@@ -179,6 +185,11 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="the teacher of the training in half precision: quicker where the processor has it",
+    )
+    parser.add_argument(
         "--tiny", action="store_true", help="a small untrained model, to try the command itself"
     )
     return parser.parse_args()
@@ -191,17 +202,18 @@ def main() -> int:
     torch.manual_seed(options.seed)
     warnings.filterwarnings("ignore", module="torch_pruning")
     glosses = read_glosses(options.wordnet)
-    teacher, sentences = (tiny if options.tiny else load)(glosses)
+    dense, sentences = (tiny if options.tiny else load)(glosses)
     # The embeddings of the tokens stay: they cost no multiply-adds, and half of the memory.
-    teacher.get_submodule("embeddings").requires_grad_(False)
+    dense.get_submodule("embeddings").requires_grad_(False)
     held_out = Sentences(sentences.tokens[: options.held_out]).sorted_batches(BATCH)
     training = Sentences(sentences.tokens[options.held_out :])
     gated_steps = options.gated or max(1, options.steps // 5)
     bench = Bench(
-        teacher,
+        dense,
+        deepcopy(dense).bfloat16() if options.bfloat16 else dense,
         training,
         training.batch([0, 1]),
-        HeldOut.of(teacher, held_out),
+        HeldOut.of(dense, held_out),
         Plan(options.steps, gated_steps, options.seconds, options.every),
         options.seed,
         options.folder,
@@ -212,7 +224,7 @@ def main() -> int:
         f"training\n",
         flush=True,
     )
-    rows = [Row("dense", None, teacher, Quality(1.0, 1.0))]
+    rows = [Row("dense", None, dense, Quality(1.0, 1.0))]
     names = [OURS, PEER] if options.peer else [OURS]
     rows += [bench.row(name, budget) for budget in options.budgets for name in names]
     lines, faster = table(rows, bench.held_out)

@@ -6,7 +6,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -54,33 +53,30 @@ def loss_of(student: nn.Module, teacher: nn.Module, batch: Batch) -> Tensor:
     """Return how far a student is from the teacher: the embedding, and the output of each block.
 
     It is one minus the cosine of the embeddings, plus the mean over the blocks of the squared
-    error of their outputs in units of the variance of the teacher's.
+    error of their outputs in units of the variance of the teacher's. The teacher may have half
+    precision; the distances have that of the student.
     """
     with torch.no_grad():
-        theirs = teacher(**batch, output_hidden_states=True)
-    ours = student(**batch, output_hidden_states=True)
-    pairs = [
-        (embedding(output.last_hidden_state, batch), output.hidden_states[1:])
-        for output in (theirs, ours)
-    ]
-    (target, wanted), (found, given) = pairs
+        wanted = [h.float() for h in teacher(**batch, output_hidden_states=True).hidden_states]
+    given = student(**batch, output_hidden_states=True).hidden_states
+    target, found = (embedding(states[-1], batch) for states in (wanted, given))
     real = batch["attention_mask"].bool()
     errors = [
         F.mse_loss(out[real], goal[real]) / goal[real].var()
-        for goal, out in zip(wanted, given, strict=True)
+        for goal, out in zip(wanted[1:], given[1:], strict=True)
     ]
     return 1 - (target * found).sum(1).mean() + torch.stack(errors).mean()
 
 
 def gated(
+    student: nn.Module,
     teacher: nn.Module,
     batches: Iterator[Batch],
     example: Batch,
     share: float,
     plan: Plan,
 ) -> nn.Module:
-    """Train a copy of the teacher with gates, and return it as a smaller model."""
-    student = deepcopy(teacher)
+    """Train a student with gates, and return it as a smaller model."""
     sparsifier = l0.sparsify(student, example, l0.Macs(share), total_steps=plan.gated)
     groups = sparsifier.param_groups(lr=RATE, gate_lr=TRAVEL / plan.gated)
     train(student, teacher, batches, groups, plan.gated, plan.seconds, sparsifier)
@@ -101,7 +97,7 @@ def train(
 
     `look` is called after each step. A training with gates is not stopped by the time.
     """
-    optimizer = torch.optim.Adam(groups)
+    optimizer = torch.optim.Adam(groups, fused=True)
     peaks = [group["lr"] for group in optimizer.param_groups]
     start = time.perf_counter()
     student.train()
