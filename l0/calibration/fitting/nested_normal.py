@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
 from scipy.linalg.blas import ssyrk
 from scipy.linalg.lapack import spotrf, strtrs
@@ -28,9 +29,12 @@ from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.subtrees import Factor, Subtrees
 from l0.common.blas_threads import one_thread
 from l0.common.ranks import ONE, Ranks
+from l0.common.threads_ahead import made_ahead
 
 #: The fronts are products in float32, whose rounding errors could make them indefinite.
 RIDGE = 1e-6
+#: With fewer multiplications than this, threads would only wait for each other.
+QUICK = 1e9
 #: A front leaves out the targets of its ancestors that it does not meet, if it meets less than this
 #: share of them. Otherwise it takes all: then its parent can add what it leaves over in one block.
 FEW = 0.6
@@ -125,11 +129,13 @@ class NestedNormalMatrix:
             self._fronts.append(
                 _Front(front, len(block.rows), groups, list(zip(children, meets, strict=True)))
             )
+        costs = np.array([front.cost for front in self._fronts])
+        self._is_quick = costs.sum() < QUICK
         self._subtrees = Subtrees(
             ranks,
             [(front.own, len(front.rows) - front.own) for front in self._fronts],
             [[child for child, _ in front.children] for front in self._fronts],
-            np.array([front.cost for front in self._fronts]),
+            costs,
         )
 
     def factor(self, d: Array, e: Array) -> Solve:
@@ -166,9 +172,13 @@ class NestedNormalMatrix:
         factors: dict[int, Factor],
     ) -> None:
         """Factor some fronts, and put what they leave over for their parents into `left`."""
-        for number in numbers:
+        numbers = list(numbers)
+        formed = made_ahead(
+            lambda number: self._formed(self._fronts[number], roots), numbers, self._n_threads()
+        )
+        for number, whole in zip(numbers, formed, strict=True):
             front = self._fronts[number]
-            whole, own = self._formed(front, roots), front.own
+            own = front.own
             for child, places in front.children:
                 if child in left:
                     _add(whole, places, left.pop(child))
@@ -183,6 +193,9 @@ class NestedNormalMatrix:
                 side = _solved(triangle, side)
                 left[number] = ssyrk(-1.0, side, beta=1.0, c=whole[own:, own:], trans=1, lower=1)
             factors[number] = triangle, side
+
+    def _n_threads(self) -> int:
+        return 1 if self._is_quick else torch.get_num_threads()
 
     def _formed(self, front: _Front, roots: NDArray[np.float32]) -> NDArray[np.float32]:
         """Form the part of the normal matrix that the records of a front make.
