@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.common.ranks import ONE, Ranks, even_parts, lengths_of
 from l0.common.sparse_rows import product, rows_of
-from l0.common.threads_ahead import made_ahead
 
 Array = NDArray[np.float64]
 
@@ -71,5 +71,7 @@ def _shared(matrix: sp.csr_array, has_few: bool) -> list[sp.csr_array]:
 
 
 def _product(parts: Sequence[sp.csr_array], vector: Array) -> Array:
-    found = made_ahead(lambda part: product(part, vector), parts, len(parts))
-    return np.concatenate(list(found))
+    if len(parts) == 1:
+        return product(parts[0], vector)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return np.concatenate(list(pool.map(lambda part: product(part, vector), parts)))
