@@ -37,7 +37,7 @@ EARLY, STEPS = 5, (0.95, 0.995)
 ROUNDING = 1e-15
 #: Steps of conjugate gradients that refine the solution of a system, and the longest of them. They
 #: end at a residual of this share of the right side: Newton's method corrects the rest.
-REFINEMENTS, LONGEST_REFINEMENT, REFINED = 3, 2.0, 1e-7
+REFINEMENTS, LONGEST_REFINEMENT, REFINED = 3, 2.0, 1e-5
 #: A step multiplies q by at least exp(FALL). No q and no curvature is below LEAST.
 FALL, LEAST = -4.0, 1e-60
 
@@ -249,7 +249,8 @@ class _Newton:
         z = self.slide * (t_low / self.to_low - t_high / self.to_high - point.lam)
         force = self.pulled - self.gradient + t_least / self.over - t_most / self.under
         right = self.residual - program.times(force / self.h) + up - down + z
-        lam = self._refined(right)
+        # The first change only tells how far to centre, and its second-order terms: it needs less.
+        lam = self.solve(right) if second is None else self._refined(right)
         q = (force + program.back(lam)) / self.h
         up = up - point.up / self.s_up * lam
         down = down + point.down / self.s_down * lam

@@ -5,32 +5,35 @@ its children meet. The records of the block fill the front, and the children add
 over. Then the own targets are eliminated, and what is left over of the front goes on to the
 parent. This is the multifrontal method (Duff & Reid 1983, ACM Transactions on Mathematical Software
 9(3)) with dense fronts. They are symmetric, in Fortran's order, and only their lower triangles are
-filled: routines of BLAS and LAPACK work on them directly, as SciPy's own checks take longer than
-many small fronts.
+filled. Routines of BLAS and LAPACK work on them in place, and those of several fronts in several
+threads at the same time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
-from scipy.linalg.blas import ssyrk
-from scipy.linalg.lapack import spotrf, strtrs
 
 from l0.calibration.fitting.dissection import Block, Ints, deepest
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.normal_matrix import BLOCK, Solve
 from l0.calibration.fitting.record_groups import groups_of
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
-from l0.calibration.fitting.subtrees import Factor, Subtrees
+from l0.calibration.fitting.subtrees import Subtrees
+from l0.calibration.fitting.tree_threads import up_the_tree
 from l0.common.blas_threads import one_thread
 from l0.common.ranks import ONE, Ranks
+from l0.common.unlocked_blas import Narrow, spotrf, ssyrk, strsm
 
 #: The fronts are products in float32, whose rounding errors could make them indefinite.
 RIDGE = 1e-6
+#: With fewer multiplications than this, threads would only wait for each other.
+QUICK = 1e9
 #: A front leaves out the targets of its ancestors that it does not meet, if it meets less than this
 #: share of them. Otherwise it takes all: then its parent can add what it leaves over in one block.
 FEW = 0.6
@@ -125,11 +128,14 @@ class NestedNormalMatrix:
             self._fronts.append(
                 _Front(front, len(block.rows), groups, list(zip(children, meets, strict=True)))
             )
+        self._children = [[child for child, _ in front.children] for front in self._fronts]
+        costs = np.array([front.cost for front in self._fronts])
+        self._is_quick = costs.sum() < QUICK
         self._subtrees = Subtrees(
             ranks,
             [(front.own, len(front.rows) - front.own) for front in self._fronts],
-            [[child for child, _ in front.children] for front in self._fronts],
-            np.array([front.cost for front in self._fronts]),
+            self._children,
+            costs,
         )
 
     def factor(self, d: Array, e: Array) -> Solve:
@@ -143,30 +149,15 @@ class NestedNormalMatrix:
 
         return solve
 
-    def _eliminate(self, d: Array, e: Array) -> list[Factor]:
+    def _eliminate(self, d: Array, e: Array) -> list[Narrow]:
         """Factor the fronts, the children before their parents."""
         roots = self._column_factor * np.sqrt(d.astype(np.float32))
-        left: dict[int, NDArray[np.float32]] = {}
-        factors: dict[int, Factor] = {}
+        left: dict[int, Narrow] = {}
+        factors: dict[int, Narrow] = {}
         failed: np.linalg.LinAlgError | None = None
-        try:
-            self._eliminate_those(self._subtrees.mine, roots, e, left, factors)
-        except np.linalg.LinAlgError as error:
-            failed = error
-        self._subtrees.exchange(factors, left, failed)
-        self._eliminate_those(self._subtrees.above, roots, e, left, factors)
-        return [factors[number] for number in range(len(self._fronts))]
 
-    def _eliminate_those(
-        self,
-        numbers: Iterable[int],
-        roots: NDArray[np.float32],
-        e: Array,
-        left: dict[int, NDArray[np.float32]],
-        factors: dict[int, Factor],
-    ) -> None:
-        """Factor some fronts, and put what they leave over for their parents into `left`."""
-        for number in numbers:
+        def eliminate(number: int) -> None:
+            """Factor a front, and put what it leaves over for its parent into `left`."""
             front = self._fronts[number]
             whole, own = self._formed(front, roots), front.own
             for child, places in front.children:
@@ -175,16 +166,28 @@ class NestedNormalMatrix:
             diagonal = whole.diagonal()[:own] + e[front.rows[:own]]
             diagonal = np.where(diagonal > 0, diagonal * (1 + RIDGE), 1.0)
             whole[np.arange(own), np.arange(own)] = diagonal
-            triangle, failed = spotrf(whole[:own, :own], lower=1)
-            if failed:
+            triangle, below = whole[:own, :own], whole[own:, :own]
+            if spotrf(triangle):
                 raise np.linalg.LinAlgError("a front is not positive definite")
-            side = whole[own:, :own].T
-            if side.size:
-                side = _solved(triangle, side)
-                left[number] = ssyrk(-1.0, side, beta=1.0, c=whole[own:, own:], trans=1, lower=1)
-            factors[number] = triangle, side
+            if len(below):
+                strsm(triangle, below, transposed=True, from_the_right=True)
+                left[number] = whole[own:, own:]
+                ssyrk(-1.0, below, left[number])
+            factors[number] = whole[:, :own].copy(order="F")
 
-    def _formed(self, front: _Front, roots: NDArray[np.float32]) -> NDArray[np.float32]:
+        try:
+            self._each(self._subtrees.mine, eliminate)
+        except np.linalg.LinAlgError as error:
+            failed = error
+        self._subtrees.exchange(factors, left, failed)
+        self._each(self._subtrees.above, eliminate)
+        return [factors[number] for number in range(len(self._fronts))]
+
+    def _each(self, numbers: Sequence[int], eliminate: Callable[[int], None]) -> None:
+        n_threads = 1 if self._is_quick else torch.get_num_threads()
+        up_the_tree(numbers, self._children, eliminate, n_threads)
+
+    def _formed(self, front: _Front, roots: Narrow) -> Narrow:
         """Form the part of the normal matrix that the records of a front make.
 
         The records are taken from those of all fronts each time: copies would take as much memory
@@ -196,19 +199,20 @@ class NestedNormalMatrix:
         for group, met in front.groups:
             local[front.rows[met]] = np.arange(len(met), dtype=np.int32)
             if len(met) == size:
-                whole = self._product(group, local, roots, whole)
+                self._add_product(group, local, roots, whole)
             else:
                 part = np.zeros((len(met), len(met)), dtype=np.float32, order="F")
-                _add(whole, met, self._product(group, local, roots, part))
+                self._add_product(group, local, roots, part)
+                _add(whole, met, part)
         return whole
 
-    def _product(
+    def _add_product(
         self,
         group: Ints,
         local: NDArray[np.int32],
-        roots: NDArray[np.float32],
-        so_far: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
+        roots: Narrow,
+        so_far: Narrow,
+    ) -> None:
         """Add the product of some records, whose targets have local numbers, to that of others."""
         size = len(so_far)
         width = max(1, BLOCK // max(size, 1))
@@ -219,22 +223,23 @@ class NestedNormalMatrix:
             places = local[part.indices]
             dense = sp.csr_array((data, places, part.indptr), shape=(len(held), size)).toarray()
             dense *= roots[held, None]
-            so_far = ssyrk(1.0, dense.T, beta=1.0, c=so_far, lower=1, overwrite_c=1)
-        return so_far
+            ssyrk(1.0, dense.T, so_far)
 
-    def _substitute(self, factors: list[Factor], right: Array) -> Array:
+    def _substitute(self, factors: list[Narrow], right: Array) -> Array:
         """Solve with the factors: up the tree, and down again."""
-        solution = right.astype(np.float32)
-        for front, (triangle, side) in zip(self._fronts, factors, strict=True):
+        solution = right.astype(np.float32).reshape(len(right), -1)
+        for front, factor in zip(self._fronts, factors, strict=True):
             own, above = front.rows[: front.own], front.rows[front.own :]
-            part = _solved(triangle, solution[own])
+            part = np.asfortranarray(solution[own])
+            strsm(factor[: front.own], part)
             solution[own] = part
-            solution[above] -= side.T @ part
-        for front, (triangle, side) in zip(self._fronts[::-1], factors[::-1], strict=True):
+            solution[above] -= factor[front.own :] @ part
+        for front, factor in zip(self._fronts[::-1], factors[::-1], strict=True):
             own, above = front.rows[: front.own], front.rows[front.own :]
-            part = solution[own] - side @ solution[above]
-            solution[own] = _solved(triangle, part, transposed=True)
-        return solution.astype(np.float64)
+            part = np.asfortranarray(solution[own] - factor[front.own :].T @ solution[above])
+            strsm(factor[: front.own], part, transposed=True)
+            solution[own] = part
+        return solution.reshape(right.shape).astype(np.float64)
 
 
 def _met(places: Ints, size: int) -> Ints:
@@ -248,7 +253,7 @@ def _as_slice(places: Ints) -> slice | Ints:
     return slice(int(places[0]), int(places[-1]) + 1) if neighbours else places
 
 
-def _add(whole: NDArray[np.float32], places: slice | Ints, part: NDArray[np.float32]) -> None:
+def _add(whole: Narrow, places: slice | Ints, part: Narrow) -> None:
     """Add a block at some rows and columns of a front."""
     if isinstance(places, slice):
         whole[places, places] += part
@@ -257,10 +262,3 @@ def _add(whole: NDArray[np.float32], places: slice | Ints, part: NDArray[np.floa
         columns = whole.T[places]
         columns[:, places] += part.T
         whole.T[places] = columns
-
-
-def _solved(
-    triangle: NDArray[np.float32], right: NDArray[np.float32], transposed: bool = False
-) -> NDArray[np.float32]:
-    solution, _ = strtrs(triangle, right, lower=1, trans=int(transposed))
-    return np.asarray(solution)

@@ -17,8 +17,6 @@ from l0.common.ranks import Ranks
 
 Ints = NDArray[np.int64]
 Narrow = NDArray[np.float32]
-#: The factor of a front's own targets, and what it makes of the others.
-Factor = tuple[Narrow, Narrow]
 
 #: A subtree is taken apart if it costs more than this part of the work of a rank.
 MOST_OF_A_RANK = 0.25
@@ -69,7 +67,7 @@ class Subtrees:
 
     def exchange(
         self,
-        factors: dict[int, Factor],
+        factors: dict[int, Narrow],
         left: dict[int, Narrow],
         failed: np.linalg.LinAlgError | None,
     ) -> None:
@@ -78,8 +76,8 @@ class Subtrees:
         Parameters
         ----------
         factors, left : dict
-            The factor of each front, and what the tops of the subtrees leave over. All ranks have
-            the same after this.
+            The own columns of the factor of each front, and what the tops of the subtrees leave
+            over. All ranks have the same after this.
         failed : LinAlgError or None
             Why this rank has no factors. It is raised, and all other ranks raise one too.
         """
@@ -95,7 +93,7 @@ class Subtrees:
             arrays = [
                 array.ravel(order="F")
                 for number in self.mine
-                for array in (*factors[number], left.get(number))
+                for array in (factors[number], left.get(number))
                 if array is not None
             ]
             np.concatenate([np.zeros(1, dtype=np.float32), *arrays], out=own)
@@ -110,11 +108,11 @@ class Subtrees:
     def _sent(self, number: int) -> list[tuple[int, int]]:
         """List the shapes of the arrays that the owner of a front sends."""
         own, others = self._shapes[number]
-        has_left = number in self._tops and own and others
-        return [(own, own), (own, others), *([(others, others)] if has_left else [])]
+        has_left = number in self._tops and others
+        return [(own + others, own), *([(others, others)] if has_left else [])]
 
     def _take(
-        self, rank: int, sent: Narrow, factors: dict[int, Factor], left: dict[int, Narrow]
+        self, rank: int, sent: Narrow, factors: dict[int, Narrow], left: dict[int, Narrow]
     ) -> None:
         """Read what a rank has sent."""
         start = 0
@@ -125,9 +123,9 @@ class Subtrees:
                 # A copy begins at an address that suits the routines of BLAS.
                 arrays.append(sent[start:stop].copy().reshape((m, n), order="F"))
                 start = stop
-            factors[number] = arrays[0], arrays[1]
-            if len(arrays) > 2:
-                left[number] = arrays[2]
+            factors[number] = arrays[0]
+            if len(arrays) > 1:
+                left[number] = arrays[1]
 
 
 def _tops(

@@ -32,3 +32,18 @@ def test_any_tree_with_each_record_on_a_path_gives_the_same_solution():
     whole = NestedNormalMatrix(of, Block(np.arange(m))).factor(d, e)(right)
     parts = NestedNormalMatrix(of, dissect(matrix, of.transpose)[0]).factor(d, e)(right)
     np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
+
+
+def test_threads_change_no_bit(monkeypatch):
+    rng = np.random.default_rng(2)
+    matrix = nested(rng)
+    m, k = matrix.shape
+    of = ScaledMatrix.of(matrix)
+    right, d, e = rng.normal(size=m), rng.lognormal(0, 1, k), rng.lognormal(0, 1, m)
+    monkeypatch.setattr("l0.calibration.fitting.nested_normal.QUICK", 0)
+    solutions = []
+    for n_threads in (1, 3):
+        monkeypatch.setattr("torch.get_num_threads", lambda n=n_threads: n)
+        normal = NestedNormalMatrix(of, dissect(matrix, of.transpose)[0])
+        solutions.append(normal.factor(d, e)(right))
+    np.testing.assert_array_equal(*solutions)

@@ -32,3 +32,22 @@ def test_any_number_of_ranks_gives_the_same_bits(shape, size, dtype, few, monkey
     for times, back in on_ranks(size, products):
         assert times.tobytes() == alone.times(q).tobytes()
         assert back.tobytes() == alone.back(multipliers).tobytes()
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 7])
+@pytest.mark.parametrize("shape", [(40, 300), (5, 4), (2, 50), (6, 1)])
+def test_any_number_of_threads_gives_the_same_bits(shape, n_threads, monkeypatch):
+    monkeypatch.setattr(scaled_matrix, "FEW", 0)
+    rng = np.random.default_rng(0)
+    entries = sp.csr_array((rng.normal(size=shape) * (rng.random(shape) < 0.3)).astype(np.float32))
+    matrix = ScaledMatrix.scaled(
+        entries, rng.lognormal(size=shape[0]), rng.lognormal(size=shape[1])
+    )
+    q, multipliers = rng.normal(size=shape[1]), rng.normal(size=shape[0])
+    found = []
+    for number in (1, n_threads):
+        monkeypatch.setattr("torch.get_num_threads", lambda n=number: n)
+        products = Products(matrix, ONE)
+        found.append((products.times(q), products.back(multipliers)))
+    for alone, shared in zip(*found, strict=True):
+        assert alone.tobytes() == shared.tobytes()

@@ -1,0 +1,96 @@
+"""Work at the nodes of a tree, each after its children, in several threads."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+
+def up_the_tree(
+    nodes: Sequence[int],
+    children: Sequence[Sequence[int]],
+    work: Callable[[int], None],
+    n_threads: int,
+) -> None:
+    """Do the work of some nodes.
+
+    Of the nodes whose children are done, a thread takes the first. What children give to their
+    parents then waits for about as short as with one thread, which takes the nodes in order.
+
+    Parameters
+    ----------
+    nodes : sequence of int
+        In ascending order. Children have smaller numbers than their parents. The work of children
+        that are not among the nodes is done already.
+    children : sequence of sequence of int
+        Of each node of the tree.
+    work : callable
+        It takes a node. If it raises, no other node is begun, and the error is raised. It warns of
+        overflow and the like as the caller does (`numpy.errstate`).
+    n_threads : int
+    """
+    if n_threads == 1:
+        for node in nodes:
+            work(node)
+        return
+    _Threads(nodes, children, work).run(n_threads)
+
+
+class _Threads:
+    def __init__(
+        self, nodes: Sequence[int], children: Sequence[Sequence[int]], work: Callable[[int], None]
+    ) -> None:
+        self._work = work
+        among = set(nodes)
+        below = {node: [child for child in children[node] if child in among] for node in nodes}
+        self._parent = {child: node for node in nodes for child in below[node]}
+        self._waits_for = {node: len(below[node]) for node in nodes}
+        self._ready = [node for node in nodes if not below[node]]  # ascending, and so a heap
+        self._left = len(nodes)
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._states = np.geterr()
+
+    def run(self, n_threads: int) -> None:
+        threads = [threading.Thread(target=self._take_nodes) for _ in range(n_threads - 1)]
+        for thread in threads:
+            thread.start()
+        self._take_nodes()
+        for thread in threads:
+            thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _take_nodes(self) -> None:
+        try:
+            with np.errstate(**self._states):
+                while (node := self._next()) is not None:
+                    self._work(node)
+                    self._finish(node)
+        except BaseException as error:
+            with self._changed:
+                self._error = self._error or error
+                self._changed.notify_all()
+
+    def _next(self) -> int | None:
+        """Wait for a node; None if there will be no other."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready or self._is_over)
+            return None if self._is_over else heapq.heappop(self._ready)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._left == 0 or self._error is not None
+
+    def _finish(self, node: int) -> None:
+        with self._changed:
+            self._left -= 1
+            parent = self._parent.get(node)
+            if parent is not None:
+                self._waits_for[parent] -= 1
+                if not self._waits_for[parent]:
+                    heapq.heappush(self._ready, parent)
+            self._changed.notify_all()

@@ -1,0 +1,72 @@
+import threading
+
+import numpy as np
+import pytest
+
+from l0.calibration.fitting.tree_threads import up_the_tree
+
+
+def tree(n, seed):
+    """Give each node but the last one a parent behind it."""
+    generator = np.random.default_rng(seed)
+    children = [[] for _ in range(n)]
+    for number in range(n - 1):
+        children[generator.integers(number + 1, n)].append(number)
+    return children
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.mark.parametrize("seed", range(5))
+def test_each_node_comes_once_after_its_children(n_threads, seed):
+    children, done = tree(60, seed), []
+
+    def work(number):
+        assert set(children[number]) <= set(done)
+        done.append(number)
+
+    up_the_tree(range(60), children, work, n_threads)
+    assert sorted(done) == list(range(60))
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_other_nodes_are_done_already(n_threads):
+    done = []
+    up_the_tree([2, 4, 5], [[], [0], [1], [], [3], [2, 4]], done.append, n_threads)
+    assert set(done) == {2, 4, 5}
+    assert done[-1] == 5
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_no_nodes_are_no_work(n_threads):
+    up_the_tree([], [[]], pytest.fail, n_threads)
+
+
+@pytest.mark.parametrize("error", [np.linalg.LinAlgError, MemoryError, KeyboardInterrupt])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_an_error_is_raised_and_ends_the_work_above(n_threads, error):
+    done = []
+
+    def work(number):
+        if number == 1:
+            raise error("a front is not positive definite")
+        done.append(number)
+
+    with pytest.raises(error, match="not positive"):
+        up_the_tree(range(4), [[], [], [0, 1], [2]], work, n_threads)
+    assert not {2, 3} & set(done)
+
+
+def test_nodes_that_do_not_wait_for_each_other_run_at_the_same_time():
+    both = threading.Barrier(2, timeout=60)
+    up_the_tree(range(3), [[], [], [0, 1]], lambda number: number == 2 or both.wait(), 2)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_overflow_is_treated_as_by_the_caller(n_threads):
+    def work(_):
+        np.array([1e300]) * 1e300
+
+    with np.errstate(over="ignore"):
+        up_the_tree(range(5), [[]] * 5, work, n_threads)
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        up_the_tree(range(5), [[]] * 5, work, n_threads)
