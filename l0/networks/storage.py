@@ -109,7 +109,7 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
             select = Select(torch.zeros(n, dtype=torch.long, device=device), axis)
             module = nn.Sequential(select, model.get_submodule(name))
             setattr(model.get_submodule(parent), last, module)
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))  # some have several names
     unknown = [name for name in saved["sizes"] if name not in modules]
     state = model.state_dict()
     unknown += sorted(state.keys() ^ saved["state"].keys())

@@ -36,6 +36,27 @@ def test_selected_features_are_saved_too(tmp_path):
     assert torch.equal(small(inputs), loaded(inputs))
 
 
+class Aliased(torch.nn.Module):
+    """A layer with two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.last = torch.nn.Linear(5, 8), torch.nn.Linear(8, 2)
+        self.layers = torch.nn.ModuleList([self.layer, torch.nn.ReLU()])
+
+    def forward(self, x):
+        return self.last(self.layers[1](self.layers[0](x)))
+
+
+def test_a_layer_with_two_names_stays_one_layer(tmp_path):
+    x = torch.randn(3, 5)
+    small = sparsify(Aliased(), x, Params(0.5)).compact()
+    save(small, tmp_path / "small.pt")
+    loaded = load(Aliased(), tmp_path / "small.pt")
+    assert loaded.layer is loaded.layers[0]
+    assert torch.equal(small(x), loaded(x))
+
+
 def test_another_architecture_is_refused(tmp_path):
     small, _ = small_one("mlp")
     save(small, tmp_path / "small.pt")
