@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from l0.common.errors import InputError, first_few
 from l0.networks.gates.unit_gate import UnitGate
+from l0.networks.graph.tensors import is_inexact
 
 #: Wrappers for several devices, which hold the model in an attribute `module`.
 _WRAPPERS = {"DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"}
@@ -81,10 +82,7 @@ def _check_wrapped(model: nn.Module) -> None:
         name or "the model"
         for name, module in model.named_modules()
         if ".quantized." in f"{type(module).__module__}."
-        or any(
-            p.ndim > 1 and not (p.is_floating_point() or p.is_complex())
-            for p in module.parameters(recurse=False)
-        )
+        or any(p.ndim > 1 and not is_inexact(p) for p in module.parameters(recurse=False))
     ]
     if packed:
         raise InputError(

@@ -21,6 +21,20 @@ class Recurrent(nn.Module):
         return self.last((self.outputs(y).mean(1) + self.states(state[-1])).relu())
 
 
+class Steps(nn.Module):
+    """A recurrent layer that is called step by step."""
+
+    def __init__(self, cls=nn.LSTMCell, bias=True):
+        super().__init__()
+        self.first, self.cell, self.last = nn.Linear(5, 6), cls(6, 8, bias), nn.Linear(8, 2)
+
+    def forward(self, x):
+        state = None
+        for step in self.first(x).unbind(1):
+            state = self.cell(step, state)
+        return self.last(state[0] if isinstance(state, tuple) else state)
+
+
 class FrozenBatchNorm2d(nn.Module):
     """Batch norm whose statistics and parameters are buffers."""
 
@@ -215,6 +229,9 @@ TAUGHT = {
     "lstm": (Recurrent, sequence, [6, 8, 7]),
     "lstm, two ways": (lambda: Recurrent(nn.LSTM, 2, True), sequence, [6, 8, 7]),
     "gru, two ways": (lambda: Recurrent(nn.GRU, 1, True), sequence, [6, 8, 7]),
+    "rnn, step by step": (lambda: Steps(nn.RNNCell, bias=False), sequence, [6, 8]),
+    "lstm, step by step": (Steps, sequence, [6, 8]),
+    "gru, step by step": (lambda: Steps(nn.GRUCell), sequence, [6, 8]),
     "frozen batch norm": (lambda: frozen(FrozenBatchNorm2d), image, [8, 6]),
     "synchronised batch norm": (lambda: frozen(nn.SyncBatchNorm), image, [8, 6]),
     "layer norm": (lambda: normed(nn.LayerNorm), lambda: torch.randn(3, 5), [12, 10]),

@@ -147,11 +147,17 @@ def _gate_weight(module: nn.Module, name: str, gated: nn.Module) -> None:
     parametrize.register_parametrization(owner, last, gated)
     if isinstance(owner, nn.RNNBase) and _renew_weights not in owner._forward_pre_hooks.values():
         owner.register_forward_pre_hook(_renew_weights)
+        owner.register_forward_hook(_forget_weights)
 
 
 def _renew_weights(module: nn.RNNBase, args: object) -> None:
     """Let a recurrent layer read its weights anew: it keeps them in a list of its own."""
     module._flat_weights = [getattr(module, name) for name in module._flat_weights_names]
+
+
+def _forget_weights(module: nn.RNNBase, args: object, out: object) -> None:
+    """Let go of gated weights after a pass, whose gradient history cannot be copied."""
+    module._flat_weights = [ungated_weight(module, name) for name in module._flat_weights_names]
 
 
 def _gated_names(module: nn.Module) -> list[str]:
@@ -251,9 +257,10 @@ def fold(model: nn.Module) -> None:
         for name, weight in folded.items():
             setattr(module, name, nn.Parameter(weight, requires_grad=trained[name]))
         if isinstance(module, nn.RNNBase):
-            for key, hook in list(module._forward_pre_hooks.items()):
-                if hook is _renew_weights:
-                    del module._forward_pre_hooks[key]
+            for hooks in (module._forward_pre_hooks, module._forward_hooks):
+                for key, hook in list(hooks.items()):
+                    if hook in (_renew_weights, _forget_weights):
+                        del hooks[key]
             module._flat_weights = [getattr(module, name) for name in module._flat_weights_names]
 
 

@@ -100,7 +100,7 @@ def _found(
                 graph.tie(graph.node(name, side, every), firsts)
     groups, left_out, stuck = graph.groups()
     left_out += [LeftOut(name, _NEVER_CALLED) for name in passes.never_called]
-    left_out += _unknown(copy, types)
+    left_out += _unknown(copy, {copy.get_submodule(name) for name in types})
     structure = Structure(groups, left_out, passes.n_positions, passes.types, passes.products)
     return structure, stuck
 
@@ -204,8 +204,11 @@ def _flag_layers(passes: Passes, graph: ChannelGraph, model: nn.Module) -> None:
             graph.flag(name, side, np.ones(layouts[name].count(side), dtype=bool), flag)
 
 
-def _unknown(model: nn.Module, types: Mapping[str, LayerType], name: str = "") -> Iterator[LeftOut]:
-    """Name the layers that keep their sizes, with the reasons and remedies."""
+def _unknown(model: nn.Module, known: set[nn.Module], name: str = "") -> Iterator[LeftOut]:
+    """Name the layers that keep their sizes, with the reasons and remedies.
+
+    A layer may have several names, of which its type is known by the first.
+    """
     weights = [p for p in model.parameters(recurse=False) if p.ndim > 1]
     parts = dict(model.named_children())
     if parametrize.is_parametrized(model):
@@ -214,10 +217,10 @@ def _unknown(model: nn.Module, types: Mapping[str, LayerType], name: str = "") -
             "its parameters are computed from other tensors, as weight_norm does, and keep their "
             "shapes; torch.nn.utils.parametrize.remove_parametrizations makes them ordinary",
         )
-    elif is_derived(model) or (weights and not parts and name not in types):
+    elif is_derived(model) or (weights and not parts and model not in known):
         yield LeftOut(
             name or "the model", f"a layer of the type {type(model).__name__} keeps its size"
         )
-    elif name not in types:
+    elif model not in known:
         for last, part in parts.items():
-            yield from _unknown(part, types, f"{name}.{last}".lstrip("."))
+            yield from _unknown(part, known, f"{name}.{last}".lstrip("."))

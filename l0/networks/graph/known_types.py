@@ -236,6 +236,11 @@ def _of_channels(module: nn.Module) -> Axes:
     return {name: ("in",) for name in names if getattr(module, name, None) is not None}
 
 
+def _cell(module: nn.Module) -> Axes:
+    axes: Axes = {"weight_ih": ("out", "in"), "weight_hh": ("out", "out")}
+    return {**axes, "bias_ih": ("out",), "bias_hh": ("out",)}
+
+
 def _linear(module: nn.Module) -> Axes:
     return {"weight": ("out", "in"), "bias": ("out",)}
 
@@ -288,6 +293,13 @@ KNOWN: tuple[LayerType, ...] = (
         axis_out=1,
     ),
     _Recurrent((nn.RNN, nn.GRU, nn.LSTM), "dense"),
+    LayerType(  # one step of these, whose state comes in as another input
+        (nn.RNNCell, nn.GRUCell, nn.LSTMCell),
+        "dense",
+        _cell,
+        reads={"weight_ih": 1, "weight_hh": 1},
+        sizes={"input_size": "in", "hidden_size": "out"},
+    ),
     _ResponseNorm(("*GRN", "GlobalResponseNorm"), "through"),
     _Norm("*LayerNorm2d", "through", axis_in=1, axis_out=1),
     _Norm((nn.LayerNorm, nn.RMSNorm, "*RMSNorm", "*LayerNorm"), "through"),

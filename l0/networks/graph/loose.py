@@ -13,6 +13,7 @@ from l0.networks.graph.layer_types import LayerType, arrays
 from l0.networks.graph.marks import OUTPUT, STEERS, Replay
 from l0.networks.graph.name_patterns import matching
 from l0.networks.graph.tape import Tape
+from l0.networks.graph.tensors import is_inexact
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ def loose_tensors(model: nn.Module, types: Mapping[str, LayerType]) -> dict[str,
     return {
         name: tensor
         for name, tensor in (*model.named_parameters(), *model.named_buffers())
-        if id(tensor) not in known and tensor.is_floating_point() and tensor.numel() > 1
+        if id(tensor) not in known and is_inexact(tensor) and tensor.numel() > 1
     }
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from l0.networks.graph.tape import Event, Tape, storage_of, tensors_of
+from l0.networks.graph.tensors import is_inexact
 
 #: Keys of :data:`Marks` beside the names of layers.
 OUTPUT, STEERS = "the model's output", "the way of the data"
@@ -36,6 +37,9 @@ _STEERING = {
 
 #: Comparisons, whose truth values choose among values that are marked themselves.
 _COMPARING = {"gt", "lt", "ge", "le", "eq", "ne", "isnan", "isinf", "isfinite", "logical_not"}
+
+#: Operations whose whole numbers do not depend on the values that they are given.
+_COUNTING = {"_pack_padded_sequence"}
 
 
 class Replay:
@@ -59,26 +63,24 @@ class Replay:
             if axis is None:
                 axis = self._tape.layouts[event.name].axis_out
             for out in event.outputs:
-                if not _is_real(out) or not out.ndim or len(mark) % out.shape[axis]:
+                if not is_inexact(out) or not out.ndim or len(mark) % out.shape[axis]:
                     continue  # a recurrent layer returns its last states too
                 folded = mark.view(-1, out.shape[axis]).any(0)
-                run.seed(
-                    out, i, lambda x, a=axis, m=folded: x.movedim(a, 0).__setitem__(m, torch.nan)
-                )
+                run.seed(out, i, lambda x, a=axis, m=folded: _set_nan(x.movedim(a, 0), m))
         return run.marks()
 
     def from_slice(self, tensor: Tensor, axis: int, i: int) -> Marks:
         """Mark one position of an axis of a parameter, and tell which channels it reaches."""
         run = _Run(self._tape)
-        run.seed(tensor, -1, lambda x: x.movedim(axis, 0)[i].fill_(torch.nan))
+        run.seed(tensor, -1, lambda x: _set_nan(x.movedim(axis, 0), i))
         return run.marks()
 
     def from_tensors(self, tensors: Iterable[Tensor]) -> Marks:
         """Mark whole tensors, such as inputs or parameters, and tell which channels they reach."""
         run = _Run(self._tape)
         for tensor in tensors:
-            if tensor.is_floating_point() and tensor.numel():
-                run.seed(tensor, -1, lambda x: x.fill_(torch.nan))
+            if is_inexact(tensor) and tensor.numel():
+                run.seed(tensor, -1, _set_nan)
         return run.marks()
 
 
@@ -144,17 +146,17 @@ class _Run:
             inputs = event.inputs[:1] if layout.role == "dense" else event.inputs
             for x in inputs:
                 fits = x.shape[layout.axis_in :][:1] == (layout.n_in,)
-                if fits and x.is_floating_point() and storage_of(x) in self._memory:
+                if fits and is_inexact(x) and storage_of(x) in self._memory:
                     self._note(event.name, _nan_along(self._view(x), layout.axis_in))
         if layout.role == "through" and event.outputs:
             mark = _nan_along(self._view(event.inputs[0]), layout.axis_in)
             for x in event.inputs[1:]:
-                if x.shape[layout.axis_in :][:1] == (layout.n_in,) and _is_real(x):
+                if x.shape[layout.axis_in :][:1] == (layout.n_in,) and is_inexact(x):
                     mark |= _nan_along(self._view(x), layout.axis_in)
             if mark.any():
                 mark = mark.repeat_interleave(layout.n_out // layout.n_in)
                 out = self._view(event.outputs[0], create=True)
-                out.movedim(layout.axis_out, 0)[mark] = torch.nan
+                _set_nan(out.movedim(layout.axis_out, 0), mark)
                 self._push(storage_of(event.outputs[0]), i)
 
     def _cut(self, i: int, event: Event, reached: list[Tensor]) -> None:
@@ -170,7 +172,7 @@ class _Run:
         chosen = any(storage_of(t) in self._chosen for t in event.inputs)
         marked = any(bool(self._view(t).isnan().any()) for t in reached)
         steers = event.name in _STEERING and (chosen or marked and not event.outputs)
-        whole = [t for t in event.outputs if not _is_real(t)]
+        whole = [t for t in event.outputs if not is_inexact(t) and event.name not in _COUNTING]
         if (marked or chosen) and whole:
             if event.name not in _COMPARING and marked:
                 steers |= any(len(self._tape.readers[storage_of(t)]) > 1 for t in whole)
@@ -179,7 +181,7 @@ class _Run:
                 self._push(storage_of(t), i)
         if steers:
             self._note(STEERS, torch.ones(1, dtype=torch.bool, device="cpu"))
-        floats = [t for t in event.outputs if _is_real(t)]
+        floats = [t for t in event.outputs if is_inexact(t)]
         if not reached or not floats:
             return
         changes = event.func._schema.is_mutable
@@ -188,9 +190,9 @@ class _Run:
                 self._view(t, create=True)
         try:
             args, kwargs = tree_map(self._given, (event.args, event.kwargs))
-            found = [t for t in tensors_of(event.func(*args, **kwargs)) if _is_real(t)]
+            found = [t for t in tensors_of(event.func(*args, **kwargs)) if is_inexact(t)]
             if event.name == "where" and chosen:  # either side may be taken
-                sides = [t for t in tensors_of((args, kwargs)) if _is_real(t)]
+                sides = [t for t in tensors_of((args, kwargs)) if is_inexact(t)]
                 for side in sides:
                     found = [t.masked_fill(side.isnan(), torch.nan) for t in found]
         except Exception:  # an operation may refuse NaN; then all of its results depend on it
@@ -215,8 +217,9 @@ class _Run:
             self._view(old, create=True).copy_(new)
 
 
-def _is_real(t: Tensor) -> bool:
-    return t.is_floating_point() or t.is_complex()
+def _set_nan(x: Tensor, where: Any = ...) -> None:
+    """Mark entries; of complex numbers both parts, because code may read either one."""
+    x[where] = x.new_tensor(complex(torch.nan, torch.nan) if x.is_complex() else torch.nan)
 
 
 def _nan_along(x: Tensor, axis: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from l0.networks.graph.marks import Place
 from l0.networks.graph.tape import Tape, storage_of
+from l0.networks.graph.tensors import is_inexact
 
 #: Larger tensors of whole numbers or truth values are told apart by identity, not by content.
 _MOST_ENTRIES = 1_000_000
@@ -91,7 +92,7 @@ def _form(x: Any, numbers: dict[int, int]) -> Hashable:
     key = storage_of(x)
     if key in numbers:
         return (numbers[key], *form)
-    if x.is_floating_point() or x.is_complex():
+    if is_inexact(x):
         return form
     content = x.numpy(force=True).tobytes() if x.numel() <= _MOST_ENTRIES else id(x)
     return (*form, hash(content))

@@ -25,6 +25,11 @@ _NOT_OPENED = (
 )
 
 
+def is_inexact(tensor: Tensor) -> bool:
+    """Tell whether a tensor holds real or complex numbers, which can be NaN."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
 def call(model: nn.Module, example_inputs: Any) -> Any:
     """Run a model on example inputs: a tensor, a sequence of arguments, or named arguments."""
     if isinstance(example_inputs, Mapping):

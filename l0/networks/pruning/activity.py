@@ -50,7 +50,7 @@ class Activity:
         def watch(name: str, axis: int) -> Any:
             def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
                 x = next(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)).detach()
-                x = x.movedim(axis, 0).flatten(1).double()
+                x = x.movedim(axis, 0).flatten(1).abs().double()
                 found.append((name, x.square().sum(1).cpu(), x.shape[1]))
 
             module = module_at(self._model, name)

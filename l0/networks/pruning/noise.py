@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from l0.networks.graph.tensors import mapped
+from l0.networks.graph.tensors import is_inexact, mapped
 
 _SEED = 0
 
@@ -21,14 +21,14 @@ def noisy_inputs(example_inputs: Any) -> Any:
     generator = torch.Generator().manual_seed(_SEED)
 
     def noisy(x: Tensor) -> Tensor:
-        if not x.numel() or not x.is_floating_point():
+        if not x.numel() or not is_inexact(x):
             return x
         is_mask = (
             bool((x == 0).any()) and bool((x == 1).any()) and bool(((x == 0) | (x == 1)).all())
         )
         if is_mask or bool((x.abs() > 1e4).any()) or not bool(x.isfinite().all()):
             return x
-        scale = float(x.double().square().mean().sqrt()) or 1.0
+        scale = float(x.abs().double().square().mean().sqrt()) or 1.0
         return x + scale * _normal(x, generator)
 
     return mapped(noisy, example_inputs)
@@ -43,10 +43,10 @@ def add_noise(model: nn.Module) -> None:
     generator = torch.Generator().manual_seed(_SEED)
     with torch.no_grad():
         for p in model.parameters():
-            if p.is_floating_point() and p.numel():
+            if is_inexact(p) and p.numel():
                 scale = 0.1
                 if p.ndim > 1:
-                    size = float(p.double().square().mean().sqrt())
+                    size = float(p.abs().double().square().mean().sqrt())
                     scale = size / 2 if size > 1e-3 else (p.shape[0] / p.numel()) ** 0.5
                 p.add_(scale * _normal(p, generator))
         for module in model.modules():

@@ -77,7 +77,7 @@ def _magnitudes(model: nn.Module, group: UnitGroup, activity: Mapping[str, Tenso
     """Return the magnitudes of the units for each layer that reads them."""
     if group.weights is not None:
         weight = ungated_weight(model.get_submodule(group.weights))
-        return [weight.double().square().flatten().cpu()]
+        return [weight.abs().double().square().flatten().cpu()]
     found = []
     for member in group.consumers:
         columns = _columns(model, member)[member.positions]
@@ -96,7 +96,7 @@ def _columns(model: nn.Module, member: Member) -> Tensor:
     n = layout.count(member.side)
     found = torch.zeros(n, dtype=torch.float64, device="cpu")
     for name, axis in layout.reading(member.side).items():
-        squares = ungated_weight(module, name).double().square()
+        squares = ungated_weight(module, name).abs().double().square()
         columns = squares.movedim(axis, 0).flatten(1).sum(1).cpu()
         # All groups of a grouped convolution read the same columns of the weight.
         at = positions_along(layout, member.side, len(columns))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -37,6 +37,11 @@ class _Setting:
     inputs: Any
     training: bool
     dtype: torch.dtype
+    share_parameters: bool = True
+
+    def copy(self) -> nn.Module:
+        """Copy the model of full size, to change it."""
+        return copy_of(self.model, self.share_parameters)
 
     def outputs(self, model: nn.Module) -> list[Tensor]:
         """Run this model, or a changed copy of it."""
@@ -47,13 +52,21 @@ class _Setting:
         with torch.no_grad(), full_precision(_device(model)), alike_draws():
             return list(tensors_in(call(model, mapped(torch.clone, self.inputs))))
 
-    def runs(self) -> bool:
-        """Tell whether the model of full size gives an output that can be compared."""
+    def tried(self) -> _Setting | None:
+        """Run the model of full size once; None if it gives no output that can be compared.
+
+        Its copies must not share parameters that it changes itself, as an embedding with a largest
+        norm does.
+        """
+        copy = copy_of(self.model)
         try:
-            outputs = self.outputs(copy_of(self.model, share_parameters=True))
+            outputs = self.outputs(copy)
         except Exception:  # the code of a user may raise anything
-            return False
-        return all(bool(out.isfinite().any()) for out in outputs if out.numel())
+            return None
+        if not all(bool(out.isfinite().any()) for out in outputs if out.numel()):
+            return None
+        pairs = zip(copy.parameters(), self.model.parameters(), strict=True)
+        return replace(self, share_parameters=all(torch.equal(*pair) for pair in pairs))
 
 
 class Trials:
@@ -129,13 +142,13 @@ def disagreement(gated: nn.Module, small: nn.Module, example_inputs: Any) -> str
     full = folded(gated)
     reason: str | None = None
     for dtype in _precisions(full):
-        setting = _Setting(full.to(dtype), _as(example_inputs, dtype), False, dtype)
+        setting = _Setting(_in_precision(full, dtype), _as(example_inputs, dtype), False, dtype)
         try:
             expected = setting.outputs(copy_of(setting.model))
         except Exception as error:
             return f"the gated model does not run: {type(error).__name__}: {error}"
         try:
-            found = setting.outputs(copy_of(small).to(dtype))
+            found = setting.outputs(_in_precision(copy_of(small), dtype))
         except Exception as error:
             return f"the compact model does not run: {type(error).__name__}: {error}"
         if _agree(expected, found, expected, dtype):
@@ -145,7 +158,7 @@ def disagreement(gated: nn.Module, small: nn.Module, example_inputs: Any) -> str
 
 
 def _settings(model: nn.Module, example_inputs: Any, dtype: torch.dtype) -> Iterator[_Setting]:
-    plain = copy_of(model).to(dtype)
+    plain = _in_precision(copy_of(model), dtype)
     noisy = copy_of(plain)
     add_noise(noisy)
     inputs = _as(example_inputs, dtype)
@@ -153,7 +166,9 @@ def _settings(model: nn.Module, example_inputs: Any, dtype: torch.dtype) -> Iter
     for training in (False, True):
         pairs = [(plain, inputs), (noisy, other_inputs), (noisy, inputs)]
         plainly, noisily, instead = (_Setting(*pair, training, dtype) for pair in pairs)
-        yield from (s for s in (plainly, noisily if noisily.runs() else instead) if s.runs())
+        for setting in (plainly.tried(), noisily.tried() or instead.tried()):
+            if setting is not None:
+                yield setting
 
 
 def _keep_sets(sizes: list[int]) -> Iterator[list[Tensor]]:
@@ -179,13 +194,16 @@ def _difference(
     setting: _Setting, groups: Sequence[UnitGroup], keep: Sequence[Tensor]
 ) -> str | None:
     """Compare the gated with the smaller model at one set of units that stay."""
-    gated, small = (copy_of(setting.model, share_parameters=True) for _ in range(2))
+    gated, small = setting.copy(), setting.copy()
     device = _device(gated)
     gates = [new_gates("hadamard", group.n_units, True, device) for group in groups]
     for gate, stays in zip(gates, keep, strict=True):
         gate.alive.copy_(stays)
     attach(gated, groups, gates)
-    expected = setting.outputs(gated)
+    try:
+        expected = setting.outputs(gated)
+    except Exception as error:
+        return f"the model does not run with gates on them: {type(error).__name__}: {error}"
     try:
         cut(small, groups, keep)
         found = setting.outputs(small)
@@ -196,7 +214,7 @@ def _difference(
         )
     before = expected
     if setting.dtype == torch.float64:
-        before = setting.outputs(copy_of(setting.model, share_parameters=True))
+        before = setting.outputs(setting.copy())
     return None if _agree(expected, found, before, setting.dtype) else DIFFERENT
 
 
@@ -235,13 +253,25 @@ def _agree(
 
 
 def _precisions(model: nn.Module) -> tuple[torch.dtype, ...]:
-    if next(model.parameters()).dtype == torch.float64:
+    if next(model.parameters()).dtype in (torch.float64, torch.complex128):
         return (torch.float64,)
     return torch.float32, torch.float64
 
 
 def _as(example_inputs: Any, dtype: torch.dtype) -> Any:
-    return mapped(lambda x: x.to(dtype) if x.is_floating_point() else x, example_inputs)
+    return mapped(lambda x: _number_as(x, dtype), example_inputs)
+
+
+def _in_precision(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Convert a model in place; complex numbers stay complex."""
+    model._apply(lambda x: _number_as(x, dtype))
+    return model
+
+
+def _number_as(x: Tensor, dtype: torch.dtype) -> Tensor:
+    if x.is_complex():
+        return x.to(dtype.to_complex())
+    return x.to(dtype) if x.is_floating_point() else x
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -94,3 +94,24 @@ def test_frozen_weights_stay_frozen():
     fold(model)
     assert not model[2].weight.requires_grad
     assert model[4].weight.requires_grad
+
+
+def test_a_recurrent_layer_with_gates_is_copied_after_a_pass():
+    model, x = nn.Sequential(nn.Linear(5, 6), nn.GRU(6, 8)), torch.randn(3, 2, 5)
+    found = find_units(nn.Sequential(*model, First(), nn.Linear(8, 2)), x)
+    assert [group.name for group in found.groups] == ["0", "1"]
+    attach(model, found.groups[:1], [FAMILIES["hadamard"](6, True)])
+    out, _ = model(x)
+    copied = copy.deepcopy(model)
+    out.sum().backward()
+    assert torch.equal(copied(x)[0], out)
+    fold(copied)
+    assert not copied[1]._forward_hooks
+    assert not copied[1]._forward_pre_hooks
+
+
+class First(nn.Module):
+    """The first of several outputs."""
+
+    def forward(self, outputs):
+        return outputs[0]

@@ -146,6 +146,51 @@ def test_grouped_convolutions_keep_equal_groups():
     assert torch.equal(groups["1"].producers[0].units, groups["1"].producers[0].positions % 6)
 
 
+def test_a_layer_with_two_names_is_known_by_both():
+    layer = nn.Linear(4, 6)
+    model = nn.Sequential(layer, nn.ReLU(), nn.Linear(6, 4), nn.Sequential(layer), nn.Linear(6, 2))
+    structure = find_units(model, torch.randn(2, 4))
+    assert [group.name for group in structure.groups] == ["0"]
+    assert [left.name for left in structure.left_out] == ["2", "4"]
+
+
+def test_units_of_packed_sequences():
+    class Packed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(5, 6), nn.Linear(8, 2)
+            self.recurrent = nn.GRU(6, 8, batch_first=True)
+
+        def forward(self, x):
+            lengths = torch.tensor([4, 2])
+            packed = nn.utils.rnn.pack_padded_sequence(self.first(x), lengths, batch_first=True)
+            y, _ = self.recurrent(packed)
+            return self.last(nn.utils.rnn.pad_packed_sequence(y, batch_first=True)[0])
+
+    structure = find_units(Packed(), torch.randn(2, 4, 5))
+    assert [group.name for group in structure.groups] == ["first", "recurrent"]
+
+
+class Complex(nn.Module):
+    """Layers of complex numbers, a filter of complex numbers, and code that reads their parts."""
+
+    def __init__(self, read):
+        super().__init__()
+        self.first = nn.Linear(5, 6, dtype=torch.complex64)
+        self.second = nn.Linear(6, 8, dtype=torch.complex64)
+        self.filter = nn.Parameter(torch.randn(8, dtype=torch.complex64))
+        self.last, self.read = nn.Linear(8, 2), read
+
+    def forward(self, x):
+        return self.last(self.read(self.second(self.first(x)) * self.filter))
+
+
+@pytest.mark.parametrize("read", [torch.abs, torch.real, torch.imag])
+def test_units_of_complex_numbers(read):
+    structure = find_units(Complex(read), torch.randn(2, 5, dtype=torch.complex64))
+    assert [group.name for group in structure.groups] == ["first", "second, filter"]
+
+
 def test_the_model_stays_as_it_was():
     model, inputs = (make() for make in NETS["resnet"])
     model.train()

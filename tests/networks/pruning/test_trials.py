@@ -70,6 +70,63 @@ def test_a_number_that_the_code_divides_by_is_seen():
     assert [group.name for group in structure.groups] == ["b"]
 
 
+class Squashed(nn.Module):
+    """A table that is changed by reading it, because no row may be longer than 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(9, 8, max_norm=1.0)
+        self.hidden, self.last = nn.Linear(8, 6), nn.Linear(6, 2)
+
+    def forward(self, tokens):
+        return self.last(F.relu(self.hidden(self.table(tokens))))
+
+
+def test_a_model_that_changes_its_own_weights_hides_nothing():
+    torch.manual_seed(0)
+    structure = sparsify(Squashed(), torch.randint(9, (2, 5)), Params(0.9)).structure
+    assert [group.name for group in structure.groups] == ["hidden"]
+    assert "changes the output" in {left.name: left.reason for left in structure.left_out}["table"]
+
+
+class Ordered(nn.Module):
+    """Code that counts on the order of the parameters of a layer, which gates change."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(5, 6), nn.Linear(6, 7), nn.Linear(7, 2)
+
+    def forward(self, x):
+        weight, _ = self.b.parameters()
+        assert weight.ndim == 2
+        return self.c(F.relu(self.b(F.relu(self.a(x)))))
+
+
+def test_units_with_which_the_gated_model_does_not_run_are_left_out():
+    torch.manual_seed(0)
+    structure = sparsify(Ordered(), torch.randn(2, 5), Params(0.9)).structure
+    assert [group.name for group in structure.groups] == ["b"]
+    reasons = {left.name: left.reason for left in structure.left_out}
+    assert "does not run with gates" in reasons["a"]
+
+
+def test_complex_numbers_stay_complex(recwarn):
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(5, 6), nn.Linear(6, 2)
+            self.register_buffer("turn", torch.polar(torch.ones(1), torch.ones(1)))
+
+        def forward(self, x):
+            return self.last((self.first(x) * self.turn).imag)
+
+    model, x = Turned(), torch.randn(2, 5)
+    small = sparsify(model, x, Params(0.5)).compact()
+    assert small.first.out_features < 6
+    assert not [str(warning.message) for warning in recwarn]
+    assert torch.allclose(small(x), model.eval()(x), atol=1e-6)
+
+
 @dataclass
 class Result:
     loss: torch.Tensor
