@@ -47,12 +47,11 @@ def rows_of(matrix: sp.csr_array, rows: slice) -> sp.csr_array:
     if rows == slice(0, matrix.shape[0]):
         return matrix
     start, stop = matrix.indptr[rows.start], matrix.indptr[rows.stop]
-    parts = (
-        matrix.data[start:stop],
-        matrix.indices[start:stop],
-        matrix.indptr[rows.start : rows.stop + 1] - start,
-    )
-    return sp.csr_array(parts, shape=(rows.stop - rows.start, matrix.shape[1]))
+    part = sp.csr_array((rows.stop - rows.start, matrix.shape[1]), dtype=matrix.dtype)
+    # The constructor would copy what is a small part of a larger array.
+    part.data, part.indices = matrix.data[start:stop], matrix.indices[start:stop]
+    part.indptr = matrix.indptr[rows.start : rows.stop + 1] - start
+    return part
 
 
 def stretches(indptr: NDArray[np.integer]) -> Iterator[slice]:

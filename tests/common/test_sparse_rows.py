@@ -56,6 +56,13 @@ def test_a_stretch_of_rows_is_that_of_the_dense_matrix(start, length):
     assert rows_of(found, slice(0, found.shape[0])) is found
 
 
+def test_a_small_stretch_of_rows_shares_the_entries():
+    matrix = sp.csr_array(np.ones((1000, 10)))
+    part = rows_of(matrix, slice(500, 502))
+    assert np.shares_memory(part.data, matrix.data)
+    assert np.shares_memory(part.indices, matrix.indices)
+
+
 @given(matrix=matrices, dtype=st.sampled_from([np.float32, np.float64]), size=st.integers(1, 9))
 def test_a_product_by_stretches_has_the_bits_of_the_whole_one(matrix, dtype, size):
     matrix = matrix.astype(dtype)

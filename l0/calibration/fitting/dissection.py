@@ -139,14 +139,18 @@ def _lift(root: Block, records: sp.csr_array) -> None:
 
 def _beside(records: sp.csr_array, of_row: Ints, ancestors: NDArray[np.bool_]) -> Ints:
     """Find pairs of a target and the block of one of its records that are not on one path."""
-    holder = deepest(records, of_row, len(ancestors) - 1)
-    pairs = []
+    n_blocks = len(ancestors)
+    holder = deepest(records, of_row, n_blocks - 1)
+    # The blocks below a block come right before it. A holder that comes before the first of them is
+    # not among them: no table of pairs is looked up for each entry.
+    first = ancestors.argmax(axis=0)[of_row]
+    found = []
     for those, entries in row_blocks(records.indptr, BLOCK):
         block = np.repeat(holder[those], np.diff(records.indptr[those.start : those.stop + 1]))
         row = records.indices[entries]
-        off = ~ancestors[block, of_row[row]]
-        pairs.append(np.stack([row[off], block[off]]))
-    return np.unique(np.concatenate(pairs, axis=1), axis=1)
+        off = first[row] > block
+        found.append(_different(row[off].astype(np.int64) * n_blocks + block[off]))
+    return np.stack(np.divmod(_different(np.concatenate(found)), n_blocks))
 
 
 def _split(rows: Ints, sample: sp.csr_array, factor: float) -> tuple[Block, float]:

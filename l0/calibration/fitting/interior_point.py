@@ -15,11 +15,15 @@ with products tau in place of 0 leads to one system for the change of lambda, wi
     B H^{-1} B' + \operatorname{diag}(e^+/s^+ + e^-/s^- + \ldots), \qquad H = c D''(q) + \ldots
 
 (Mehrotra 1992, SIAM Journal on Optimization 2(4); Nocedal & Wright 2006, Numerical Optimization,
-algorithm 14.3). With squared errors, e = -lambda / (2 p) takes the place of e+ and e-.
+algorithm 14.3). A factor of it gives the directions of a predictor, of a corrector for its
+second-order terms, and of one for products that would be far from tau after a longer step (Gondzio
+1996, Computational Optimization and Applications 6(2)). With squared errors, e = -lambda / (2 p)
+takes the place of e+ and e-.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,6 +37,9 @@ from l0.calibration.fitting.program import Program
 MAX_ITERATIONS = 100
 #: A step goes this share of the way to the nearest limit: at first, and after `EARLY` iterations.
 EARLY, STEPS = 5, (0.95, 0.995)
+#: The products after steps that are longer by `FURTHER` are brought between so many times tau. This
+#: direction is taken if its own steps are then longer by `LONGER`.
+FURTHER, MODERATE, LONGER = 0.3, (0.1, 10.0), 0.03
 #: A distance to a limit is at least this share of the quantity it is measured for.
 ROUNDING = 1e-15
 #: Steps of conjugate gradients that refine the solution of a system, and the longest of them. They
@@ -173,16 +180,22 @@ class _Method:
         )
 
     def next(self, point: Point, estimates: Array, pulled: Array, step: float) -> Point:
-        """Take a step: a predictor, and a corrector with its second-order terms."""
+        """Take a step: by a predictor, and correctors that use the same factor."""
         newton = _Newton(self, point, estimates, pulled)
-        mean = newton.mean_product(point)
-        change, primal, dual = newton.direction(0.0, None)
+        change, primal, dual = newton.direction([0.0] * 6, rough=True)
+        mean = newton.mean_product(change, 0.0, 0.0)
         if mean > 0:
-            after = _moved(point, change, primal, dual)
-            centred = (max(newton.mean_product(after), 0.0) / mean) ** 3 * mean
+            left = max(newton.mean_product(change, primal, dual), 0.0)
+            tau = (left / mean) ** 3 * mean
             # The second-order terms hold for a full step: they count as far as a step can go
             # (Colombo & Gondzio 2008, Computational Optimization and Applications 41(3)).
-            change, primal, dual = newton.direction(centred, _scaled(change, primal * dual))
+            goals = [tau - primal * dual * product for product in _second_order(change)]
+            change, primal, dual = newton.direction(goals)
+            if min(primal, dual) < 1:
+                goals = newton.moderated(goals, tau, change, primal, dual)
+                longer = newton.direction(goals, near=change.lam, rough=True)
+                if sum(longer[1:]) >= primal + dual + LONGER:
+                    change, primal, dual = longer
         primal, dual = (full if full == 1 else step * full for full in (primal, dual))
         moved = _moved(point, change, primal, dual)
         return replace(moved, q=self._program.stepped(point.q, primal * change.q, FALL, LEAST))
@@ -218,14 +231,19 @@ class _Newton:
         self.residual = point.z + point.up - point.down - squared * point.lam - estimates
         self.solve = _factor(method._normal, 1 / self.h, self.diagonal)
 
-    def direction(self, tau: float, second: Point | None) -> tuple[Point, float, float]:
-        """Solve for the change that makes all products tau, and how far it can go.
+    def direction(
+        self, goals: Sequence[Array | float], near: Array | None = None, rough: bool = False
+    ) -> tuple[Point, float, float]:
+        """Solve for the change that gives all products their goals, and how far it can go.
 
         Parameters
         ----------
-        tau : float
-        second : Point or None
-            The change whose second-order terms are taken into account.
+        goals : sequence of six
+            In the order of `products`.
+        near : ndarray of float64, shape (m,), optional
+            A change of lambda to start from.
+        rough : bool
+            Whether the system is not solved more accurately than its factor.
 
         Returns
         -------
@@ -234,23 +252,12 @@ class _Newton:
             The longest steps of the variables and of the multipliers, at most 1.
         """
         program, point = self.program, self.point
-        goals: list[Array | float] = [tau] * 6
-        if second is not None:
-            goals = [
-                tau - second.up * second.lam,
-                tau + second.down * second.lam,
-                tau - second.z * second.above,
-                tau + second.z * second.below,
-                tau - second.q * second.at_least,
-                tau + second.q * second.at_most,
-            ]
         t_up, t_down, t_low, t_high, t_least, t_most = goals
         up, down = t_up / self.s_up - point.up, t_down / self.s_down - point.down
         z = self.slide * (t_low / self.to_low - t_high / self.to_high - point.lam)
         force = self.pulled - self.gradient + t_least / self.over - t_most / self.under
         right = self.residual - program.times(force / self.h) + up - down + z
-        # The first change only tells how far to centre, and its second-order terms: it needs less.
-        lam = self.solve(right) if second is None else self._refined(right)
+        lam = self._solved(right, near, 0 if rough else REFINEMENTS)
         q = (force + program.back(lam)) / self.h
         up = up - point.up / self.s_up * lam
         down = down + point.down / self.s_down * lam
@@ -278,29 +285,49 @@ class _Newton:
         change = Point(q, at_least, at_most, lam, up, down, z, above, below)
         return change, min(primal), min(dual)
 
-    def mean_product(self, point: Point) -> float:
-        """Compute the mean of all products that should be 0; 0 if there are none."""
-        program, soft = self.program, self.soft
-        above, below = np.isfinite(self.to_low), np.isfinite(self.to_high)
-        low, high = np.isfinite(self.least), np.isfinite(self.most)
-        pairs = (
-            (point.up[soft], (program.share + point.lam)[soft]),
-            (point.down[soft], (program.share - point.lam)[soft]),
-            ((point.z - program.low)[above], point.above[above]),
-            ((program.high - point.z)[below], point.below[below]),
-            ((point.q - self.least)[low], point.at_least[low]),
-            ((self.most - point.q)[high], point.at_most[high]),
-        )
-        count = sum(len(values) for values, _ in pairs)
-        return sum(float(values @ prices) for values, prices in pairs) / max(count, 1)
+    def products(self, change: Point, primal: float, dual: float) -> list[Array]:
+        """Compute what should be tau after a step. It is not finite where there is no limit."""
+        point, lam = self.point, dual * change.lam
+        z, q = primal * change.z, primal * change.q
+        return [
+            (point.up + primal * change.up) * (self.s_up + lam),
+            (point.down + primal * change.down) * (self.s_down - lam),
+            (self.to_low + z) * (point.above + dual * change.above),
+            (self.to_high - z) * (point.below + dual * change.below),
+            (self.over + q) * (point.at_least + dual * change.at_least),
+            (self.under - q) * (point.at_most + dual * change.at_most),
+        ]
 
-    def _refined(self, right: Array) -> Array:
+    def mean_product(self, change: Point, primal: float, dual: float) -> float:
+        """Compute the mean of all products after a step; 0 if there are none."""
+        products = np.concatenate(self.products(change, primal, dual))
+        limited = products[np.isfinite(products)]
+        return float(limited.mean()) if len(limited) else 0.0
+
+    def moderated(
+        self, goals: Sequence[Array | float], tau: float, change: Point, primal: float, dual: float
+    ) -> list[Array]:
+        """Change goals by what moves the products after a longer step into `MODERATE`."""
+        least, most = (share * tau for share in MODERATE)
+        further = min(primal + FURTHER, 1.0), min(dual + FURTHER, 1.0)
+        moderate = []
+        for goal, product in zip(goals, self.products(change, *further), strict=True):
+            missing = np.maximum(np.clip(product, least, most) - product, -most)
+            moderate.append(goal + np.where(np.isfinite(product), missing, 0.0))
+        return moderate
+
+    def _solved(self, right: Array, near: Array | None, refinements: int) -> Array:
         """Solve the system, and refine it by preconditioned conjugate gradients."""
-        solution = self.solve(right)
+        if near is None:
+            solution = self.solve(right)
+        else:
+            solution = near + self.solve(right - self._times(near))
+        if not refinements:
+            return solution
         residual = right - self._times(solution)
         goal = REFINED * float(np.linalg.norm(right))
         direction, old = np.zeros_like(right), np.inf
-        for _ in range(REFINEMENTS):
+        for _ in range(refinements):
             if float(np.linalg.norm(residual)) <= goal:
                 break
             preconditioned = self.solve(residual)
@@ -345,10 +372,16 @@ def _longest(values: Array, change: Array) -> float:
     return min(1.0, float((-values[falls] / change[falls]).min())) if falls.any() else 1.0
 
 
-def _scaled(change: Point, factor: float) -> Point:
-    """Scale a change so that each product of two of its parts changes by a factor."""
-    root = factor**0.5
-    return Point(**{name: root * part for name, part in vars(change).items()})
+def _second_order(change: Point) -> list[Array]:
+    """Compute what a full step adds to the products beyond its linear terms."""
+    return [
+        change.up * change.lam,
+        -change.down * change.lam,
+        change.z * change.above,
+        -change.z * change.below,
+        change.q * change.at_least,
+        -change.q * change.at_most,
+    ]
 
 
 def _moved(point: Point, change: Point, primal: float, dual: float) -> Point:

@@ -171,7 +171,8 @@ class NestedNormalMatrix:
                 raise np.linalg.LinAlgError("a front is not positive definite")
             if len(below):
                 strsm(triangle, below, transposed=True, from_the_right=True)
-                left[number] = whole[own:, own:]
+                # A view would keep the whole front in memory until its parent is factored.
+                left[number] = whole[own:, own:].copy(order="F")
                 ssyrk(-1.0, below, left[number])
             factors[number] = whole[:, :own].copy(order="F")
 
