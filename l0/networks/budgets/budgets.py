@@ -96,8 +96,9 @@ class Params(Budget):
 class Macs(Budget):
     """A budget in multiply-adds for one example.
 
-    They are those of linear, convolutional and recurrent layers, and of products of two
-    activations, such as those inside attention.
+    They are those of linear, convolutional and recurrent layers, and of all products and
+    convolutions between the layers: inside attention, with a parameter, or with a weight that is
+    computed, as by `weight_norm`.
 
     Examples
     --------

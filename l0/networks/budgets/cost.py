@@ -103,15 +103,15 @@ def count(model: nn.Module, measure: Measure, structure: Structure) -> int:
     Returns
     -------
     int
-        "macs" counts linear layers, convolutions and recurrent layers, and products of two
-        activations.
+        "macs" counts linear layers, convolutions and recurrent layers, and all products and
+        convolutions between the layers.
     """
     if measure == "params":
         return sum(p.numel() for p in model.parameters())
     if measure == "bytes":
         tensors = (*model.parameters(), *model.buffers())
         return sum(t.numel() * t.element_size() for t in tensors)
-    total = 0.0
+    total = structure.other_products
     for name, times in structure.n_positions.items():
         module = module_at(model, name)
         layout = structure.types[name].layout(module)

@@ -101,7 +101,9 @@ def _found(
     groups, left_out, stuck = graph.groups()
     left_out += [LeftOut(name, _NEVER_CALLED) for name in passes.never_called]
     left_out += _unknown(copy, {copy.get_submodule(name) for name in types})
-    structure = Structure(groups, left_out, passes.n_positions, passes.types, passes.products)
+    structure = Structure(
+        groups, left_out, passes.n_positions, passes.types, passes.products, passes.other_products
+    )
     return structure, stuck
 
 

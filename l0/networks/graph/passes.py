@@ -36,8 +36,10 @@ class Passes:
         For each of these layers, the number of positions of one example to which it is applied in
         evaluation mode, over all calls. The first axis of the first input counts the examples.
     products : dict of str to float
-        For layers whose channels enter products of two activations, the multiply-adds of one of
+        For layers whose channels enter products between the layers, the multiply-adds of one of
         their output channels in these products, for one example.
+    other_products : float
+        The multiply-adds of products that grow with no layer, for one example.
     never_called : list of str
         The layers of a known type that no pass called.
     """
@@ -47,6 +49,7 @@ class Passes:
     types: dict[str, LayerType]
     n_positions: dict[str, float]
     products: dict[str, float]
+    other_products: float
     never_called: list[str]
 
 
@@ -121,7 +124,8 @@ def recorded(
         for i in places:
             n = _n_positions(model.get_submodule(name), types[name], tape.events[i], shape)
             n_positions[name] += n / n_examples
-    products = {name: n / n_examples for name, n in products_of(tape).items()}
+    by_layer, rest = products_of(tape)
+    products = {name: n / n_examples for name, n in by_layer.items()}
     never_called = [n for n in layouts if n not in n_positions and not _inside(n, layouts)]
     used = {name: types[name] for name in n_positions}
     for name, axis in axes_of_channels(tapes, loose, loose_parameters or {}).items():
@@ -133,7 +137,7 @@ def recorded(
             if one.reads(loose[name]):
                 one.add_source(name)
     described = {name: layouts[name] for name in n_positions}
-    return Passes(tapes, described, used, n_positions, products, never_called)
+    return Passes(tapes, described, used, n_positions, products, rest / n_examples, never_called)
 
 
 def types_of(model: nn.Module, others: Iterable[LayerType] = ()) -> dict[str, LayerType]:

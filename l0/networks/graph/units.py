@@ -229,9 +229,11 @@ class Structure:
     types : dict of str to LayerType
         The types of these layers.
     products : dict of str to float
-        For layers whose channels enter products of two activations, as those of queries and values
+        For layers whose channels enter products between the layers, as those of queries and values
         do in attention, the multiply-adds of one of their output channels in these products, for
         one example.
+    other_products : float
+        The multiply-adds of products that grow with no layer, for one example.
     """
 
     groups: list[UnitGroup]
@@ -239,6 +241,7 @@ class Structure:
     n_positions: dict[str, float]
     types: dict[str, LayerType]
     products: dict[str, float]
+    other_products: float
 
     @property
     def layers(self) -> list[str]:

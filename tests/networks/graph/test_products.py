@@ -69,13 +69,75 @@ def test_a_model_without_products_has_none():
     assert recorded(model, inputs).products == {}
 
 
-def test_a_product_with_a_parameter_is_none():
-    class Times(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer, self.by = nn.Linear(4, 6), nn.Parameter(torch.ones(6, 2))
+class Times(nn.Module):
+    """A product with a parameter from the right, or from the left."""
 
-        def forward(self, x):
-            return self.layer(x) @ self.by
+    def __init__(self, left=False):
+        super().__init__()
+        self.layer, self.left = nn.Linear(4, 6), left
+        self.by = nn.Parameter(torch.randn(*((5, 5) if left else (6, 2))))
+        self.inner = nn.Linear(6 if left else 2, 8)
+        self.last = nn.Linear(8, 3)
 
-    assert recorded(Times(), torch.ones(2, 4)).products == {}
+    def forward(self, x):
+        x = self.layer(x)
+        return self.last(self.inner(self.by @ x if self.left else x @ self.by))
+
+
+class Crossed(nn.Module):
+    """Attention to keys and values of another width, which one function computes."""
+
+    def __init__(self):
+        super().__init__()
+        self.before, self.after = nn.Linear(8, 8), nn.Linear(8, 12)
+        self.attention = nn.MultiheadAttention(8, 2, kdim=4, vdim=4, batch_first=True)
+        self.last = nn.Linear(12, 3)
+
+    def forward(self, x):
+        x = self.before(x)
+        y, _ = self.attention(x, x[..., :4], x[..., :4])
+        return self.last(torch.relu(self.after(y)))
+
+
+def normed(layer):
+    return nn.utils.parametrizations.weight_norm(layer)
+
+
+WITH_PARAMETERS = {
+    "right": (Times, lambda: torch.randn(2, 5, 4)),
+    "left": (lambda: Times(left=True), lambda: torch.randn(2, 5, 4)),
+    "crossed": (Crossed, lambda: torch.randn(2, 5, 8)),
+    "weight norm": (
+        lambda: nn.Sequential(
+            nn.Linear(4, 9), nn.ReLU(), normed(nn.Linear(9, 7)), nn.Linear(7, 8), nn.Linear(8, 3)
+        ),
+        lambda: torch.randn(2, 4),
+    ),
+    "convolution": (
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 8, 3),
+            normed(nn.ConvTranspose2d(8, 6, 3, 2)),
+            nn.Conv2d(6, 9, 1),
+            nn.Conv2d(9, 4, 1),
+        ),
+        lambda: torch.randn(2, 3, 7, 7),
+    ),
+    "first": (
+        lambda: nn.Sequential(normed(nn.Linear(4, 9)), nn.Linear(9, 7), nn.Linear(7, 3)),
+        lambda: torch.randn(2, 4),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITH_PARAMETERS)
+@pytest.mark.parametrize("share", [1.0, 0.7])
+def test_no_multiply_adds_escape_a_budget(name, share):
+    torch.manual_seed(0)
+    model, inputs = (make() for make in WITH_PARAMETERS[name])
+    full = measured(model, inputs, "macs")
+    sparsifier = l0.sparsify(model, inputs, l0.Macs(share))
+    assert sparsifier.constraints[0].cost.total == full
+    small = sparsifier.compact()
+    assert measured(small, inputs, "macs") <= share * full
+    counted = count(small, "macs", sparsifier.structure)
+    assert counted == measured(small, inputs, "macs")
