@@ -103,7 +103,8 @@ def _float(value: float) -> Any:
 def _array(array: Narrow) -> tuple[Any, Any]:
     """Point to an array and to the distance of its columns."""
     itemsize = array.itemsize
-    if array.dtype != np.float32 or (len(array) > 1 and array.strides[0] != itemsize):
+    (n, columns), (down, across) = array.shape, array.strides
+    apart = across // itemsize if columns > 1 and n else n
+    if array.dtype != np.float32 or (array.size and n > 1 and down != itemsize) or apart < n:
         raise ValueError("an array is not float32 in Fortran's order")
-    apart = array.strides[1] // itemsize if array.shape[1] > 1 else 0
-    return array.ctypes.data, _int(max(apart, len(array), 1))
+    return array.ctypes.data, _int(max(apart, 1))

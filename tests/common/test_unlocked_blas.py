@@ -61,11 +61,24 @@ def test_strsm_solves(n, p, transposed, from_the_right):
 
 
 @pytest.mark.parametrize(
-    "array", [np.eye(3), np.zeros((3, 3), np.float32)[::2], np.ones((2, 3), np.float32, order="C")]
+    "array",
+    [
+        np.eye(3),
+        np.zeros((3, 3), np.float32)[::2],
+        np.ones((2, 3), np.float32, order="C"),
+        np.ones((3, 3), np.float32, order="F")[:, ::-1],
+        np.broadcast_to(np.ones((3, 1), np.float32), (3, 3)),
+    ],
 )
 def test_other_arrays_are_refused(array):
     with pytest.raises(ValueError, match="float32 in Fortran's order"):
         spotrf(array)
+
+
+def test_arrays_without_columns_are_in_any_order():
+    c = np.ones((3, 3), dtype=np.float32, order="F")
+    ssyrk(1.0, np.ones((3, 0), dtype=np.float32), c)
+    assert (c == 1).all()
 
 
 def test_other_threads_run_meanwhile():

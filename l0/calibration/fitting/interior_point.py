@@ -38,7 +38,8 @@ MAX_ITERATIONS = 100
 #: A step goes this share of the way to the nearest limit: at first, and after `EARLY` iterations.
 EARLY, STEPS = 5, (0.95, 0.995)
 #: The products after steps that are longer by `FURTHER` are brought between so many times tau. This
-#: direction is taken if its own steps are then longer by `LONGER`.
+#: direction is taken if its own steps are together longer by `LONGER`, and neither shorter by it: a
+#: full step of the one with hardly any of the other leaves the products far apart.
 FURTHER, MODERATE, LONGER = 0.3, (0.1, 10.0), 0.03
 #: A distance to a limit is at least this share of the quantity it is measured for.
 ROUNDING = 1e-15
@@ -194,7 +195,8 @@ class _Method:
             if min(primal, dual) < 1:
                 goals = newton.moderated(goals, tau, change, primal, dual)
                 longer = newton.direction(goals, near=change.lam, rough=True)
-                if sum(longer[1:]) >= primal + dual + LONGER:
+                gains = longer[1] - primal, longer[2] - dual
+                if sum(gains) >= LONGER and min(gains) >= -LONGER:
                     change, primal, dual = longer
         primal, dual = (full if full == 1 else step * full for full in (primal, dual))
         moved = _moved(point, change, primal, dual)

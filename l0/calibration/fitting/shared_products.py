@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
+from l0.calibration.fitting.tree_threads import up_the_tree
 from l0.common.ranks import ONE, Ranks, even_parts, lengths_of
 from l0.common.sparse_rows import product, rows_of
 
@@ -73,5 +73,12 @@ def _shared(matrix: sp.csr_array, has_few: bool) -> list[sp.csr_array]:
 def _product(parts: Sequence[sp.csr_array], vector: Array) -> Array:
     if len(parts) == 1:
         return product(parts[0], vector)
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return np.concatenate(list(pool.map(lambda part: product(part, vector), parts)))
+    found: list[Array] = [np.empty(0)] * len(parts)
+
+    def compute(number: int) -> None:
+        found[number] = product(parts[number], vector)
+
+    # No part waits for another. A pool of `concurrent.futures` would fail in a thread of the user's
+    # that goes on after the main thread has ended.
+    up_the_tree(range(len(parts)), [()] * len(parts), compute, len(parts))
+    return np.concatenate(found)

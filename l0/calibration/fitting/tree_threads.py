@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -28,8 +29,9 @@ def up_the_tree(
     children : sequence of sequence of int
         Of each node of the tree.
     work : callable
-        It takes a node. If it raises, no other node is begun, and the error is raised. It warns of
-        overflow and the like as the caller does (`numpy.errstate`).
+        It takes a node. If it raises, or the caller is interrupted, no other node is begun, and the
+        error is raised after the nodes that are under way. It warns of overflow and the like as the
+        caller does (`numpy.errstate`).
     n_threads : int
     """
     if n_threads == 1:
@@ -50,19 +52,29 @@ class _Threads:
         self._waits_for = {node: len(below[node]) for node in nodes}
         self._ready = [node for node in nodes if not below[node]]  # ascending, and so a heap
         self._left = len(nodes)
-        self._error: BaseException | None = None
+        self._is_stopped = False
+        self._errors: list[BaseException] = []
         self._changed = threading.Condition()
         self._states = np.geterr()
 
     def run(self, n_threads: int) -> None:
         threads = [threading.Thread(target=self._take_nodes) for _ in range(n_threads - 1)]
-        for thread in threads:
-            thread.start()
+        try:
+            for thread in threads:
+                thread.start()
+        except BaseException as error:  # no threads are left, or the caller is interrupted
+            self._stop(error)
         self._take_nodes()
         for thread in threads:
-            thread.join()
-        if self._error is not None:
-            raise self._error
+            with suppress(RuntimeError):  # it has not begun, and will begin no node
+                thread.join()
+        if self._errors:
+            first = self._errors[0]
+            self._errors.clear()
+            try:
+                raise first
+            finally:
+                del first  # Its traceback refers to this frame: a circle would keep large arrays.
 
     def _take_nodes(self) -> None:
         try:
@@ -71,9 +83,13 @@ class _Threads:
                     self._work(node)
                     self._finish(node)
         except BaseException as error:
-            with self._changed:
-                self._error = self._error or error
-                self._changed.notify_all()
+            self._stop(error)
+
+    def _stop(self, error: BaseException) -> None:
+        with self._changed:
+            self._is_stopped = True
+            self._errors.append(error)
+            self._changed.notify_all()
 
     def _next(self) -> int | None:
         """Wait for a node; None if there will be no other."""
@@ -83,7 +99,7 @@ class _Threads:
 
     @property
     def _is_over(self) -> bool:
-        return self._left == 0 or self._error is not None
+        return self._left == 0 or self._is_stopped
 
     def _finish(self, node: int) -> None:
         with self._changed:

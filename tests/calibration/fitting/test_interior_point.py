@@ -11,6 +11,7 @@ from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.interior_point import solve_interior_point
 from l0.calibration.fitting.newton import solve_exactly
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
+from tests.calibration.fitting.cases import case, fitted
 from tests.calibration.fitting.matrices import with_row
 from tests.calibration.fitting.programs import program
 
@@ -117,3 +118,10 @@ def test_what_has_no_solution_is_stopped_and_says_so():
     found = solved(must)
     assert not found.certified
     assert found.stopped in ("iterations", "rounding errors")
+
+
+def test_a_correction_that_is_long_on_one_side_only_is_not_taken():
+    # With it, this fit takes 49 iterations.
+    found = fitted(case(np.random.default_rng(5707), gap=1e-4)).solution
+    assert found.status == "optimal"
+    assert found.iterations <= 20

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -51,3 +54,28 @@ def test_any_number_of_threads_gives_the_same_bits(shape, n_threads, monkeypatch
         found.append((products.times(q), products.back(multipliers)))
     for alone, shared in zip(*found, strict=True):
         assert alone.tobytes() == shared.tobytes()
+
+
+def test_threads_go_on_after_the_main_thread_has_ended():
+    code = """
+import threading
+import numpy as np
+import scipy.sparse as sp
+import torch
+from l0.calibration.fitting import scaled_matrix
+from l0.calibration.fitting.shared_products import Products
+from l0.common.ranks import ONE
+
+scaled_matrix.FEW = 0
+torch.set_num_threads(2)
+matrix = scaled_matrix.ScaledMatrix.scaled(sp.csr_array(np.eye(4)), np.ones(4), np.ones(4))
+products = Products(matrix, ONE)
+
+def multiply():
+    threading.main_thread().join()
+    print(products.times(np.arange(4.0)))
+
+threading.Thread(target=multiply).start()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["[0.", "1.", "2.", "3.]"]

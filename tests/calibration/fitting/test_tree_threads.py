@@ -1,4 +1,7 @@
+import gc
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -70,3 +73,45 @@ def test_overflow_is_treated_as_by_the_caller(n_threads):
         up_the_tree(range(5), [[]] * 5, work, n_threads)
     with np.errstate(over="raise"), pytest.raises(FloatingPointError):
         up_the_tree(range(5), [[]] * 5, work, n_threads)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_no_thread_goes_on_if_the_start_of_another_is_interrupted(error, monkeypatch):
+    before, begun, started = threading.active_count(), [], threading.Event()
+
+    class Failing(threading.Thread):
+        """Starts, and then raises as if the caller were interrupted: the second one."""
+
+        def start(self):
+            super().start()
+            if started.is_set():
+                raise error("interrupted")
+            started.set()
+
+    monkeypatch.setattr("threading.Thread", Failing)
+
+    def work(node):
+        begun.append(node)
+        time.sleep(0.01)
+
+    with pytest.raises(error, match="interrupted"):
+        up_the_tree(range(100), [[]] * 100, work, 3)
+    assert threading.active_count() == before
+    assert len(begun) < 100
+
+
+def test_what_an_error_has_seen_is_freed_with_it():
+    class Work:
+        def __call__(self, node):
+            raise MemoryError("no room")
+
+    work = Work()
+    gone = weakref.ref(work)
+    gc.disable()
+    try:
+        with pytest.raises(MemoryError, match="no room"):
+            up_the_tree(range(4), [[]] * 4, work, 2)
+        del work
+        assert gone() is None
+    finally:
+        gc.enable()
