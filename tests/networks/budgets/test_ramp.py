@@ -33,3 +33,11 @@ def test_an_open_ended_way_goes_the_same_distance_in_each_doubling_of_the_steps(
     ramp = Ramp(None)
     first, second = (ramp.asked(2 * n) - ramp.asked(n) for n in (35, 70))
     assert abs(first - second) < 0.03
+
+
+def test_the_longer_a_run_the_more_do_units_pay_that_need_not_go():
+    shares = [Ramp(n).others_pay for n in (1, 1_000, 3_000, 4_000, 6_000, 8_000, 100_000)]
+    assert shares[:3] == [0, 0, 0]
+    assert shares[-2:] == [1, 1]
+    assert shares == sorted(shares)
+    assert Ramp(None).others_pay == 0
