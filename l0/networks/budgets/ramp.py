@@ -15,7 +15,7 @@ _MET_SHARE = 0.6
 #: 12,000 and 9,000 steps, has errors of 1.81 and 2.22% if all units pay, and else of 2.00 and
 #: 2.43%. A residual network on digits with 10% of its multiply-adds, after 1,000 steps, has an
 #: error of 2.4% if all pay, and else of 1.5%.
-_SHORT, _LONG = 3_000, 8_000
+_SHORT, _LONG = 1_000, 2_000
 
 #: Without a number of steps: the budget is asked for after this step, and met after that one.
 _ASKED, _MET = 150, 300
