@@ -48,6 +48,8 @@ def read_stat(
     _check_end(location.path)
     content, meta = _content(getattr(pyreadstat, reader), location, argument, given)
     names = list(content)
+    if None in names:  # pyreadstat gives columns without a name to damaged files of SPSS
+        raise OSError("it is damaged: a column has no name")
     columns, fields = [], []
     for name in names:
         cells = list(content.pop(name))

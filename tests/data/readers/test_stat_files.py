@@ -117,6 +117,14 @@ def test_text_in_another_encoding_is_found_and_read_with_its_name(tmp_path):
     assert table["town"].to_pylist()[3] == "Köln"
 
 
+def test_a_damaged_file_of_spss_without_a_name_of_a_column_is_named(tmp_path):
+    file = tmp_path / "a.sav"
+    pyreadstat.write_sav(pd.DataFrame({"id": [1.0], "age": [3.0]}), str(file))
+    file.write_bytes(file.read_bytes().replace(b"AGE", bytes(3), 1))
+    with pytest.raises(InputError, match=r"`records`: cannot read '.*a.sav': .*no name"):
+        read_table(file, "records")
+
+
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     path = write_homes(tmp_path / "a.dta")
     monkeypatch.setitem(__import__("sys").modules, "pyreadstat", None)
