@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l0.common.ranks import Ranks
+from l0.common.unlocked_blas import Narrow
 
 Ints = NDArray[np.int64]
-Narrow = NDArray[np.float32]
 
 #: A subtree is taken apart if it costs more than this part of the work of a rank.
 MOST_OF_A_RANK = 0.25
