@@ -80,8 +80,8 @@ class Bench:
         """Close units during the first steps, and train the compact model in the others."""
         start = time.process_time()
         batches = self.glosses.batches(BATCH, self.seed)
-        dense = deepcopy(self.dense)
-        student = gated(dense, self.teacher, batches, self.example, share, self.plan)
+        student = deepcopy(self.dense)
+        student = gated(student, self.teacher, batches, self.example, share, self.plan)
         return self._trained(OURS, share, student, batches, self.plan.gated, start)
 
     def _theirs(self, share: float) -> Row:

@@ -259,7 +259,7 @@ class _Newton:
         z = self.slide * (t_low / self.to_low - t_high / self.to_high - point.lam)
         force = self.pulled - self.gradient + t_least / self.over - t_most / self.under
         right = self.residual - program.times(force / self.h) + up - down + z
-        lam = self._solved(right, near, 0 if rough else REFINEMENTS)
+        lam = self._solved(right, near, rough)
         q = (force + program.back(lam)) / self.h
         up = up - point.up / self.s_up * lam
         down = down + point.down / self.s_down * lam
@@ -318,18 +318,18 @@ class _Newton:
             moderate.append(goal + np.where(np.isfinite(product), missing, 0.0))
         return moderate
 
-    def _solved(self, right: Array, near: Array | None, refinements: int) -> Array:
-        """Solve the system, and refine it by preconditioned conjugate gradients."""
+    def _solved(self, right: Array, near: Array | None, rough: bool) -> Array:
+        """Solve the system, and refine the solution by preconditioned conjugate gradients."""
         if near is None:
             solution = self.solve(right)
         else:
             solution = near + self.solve(right - self._times(near))
-        if not refinements:
+        if rough:
             return solution
         residual = right - self._times(solution)
         goal = REFINED * float(np.linalg.norm(right))
         direction, old = np.zeros_like(right), np.inf
-        for _ in range(refinements):
+        for _ in range(REFINEMENTS):
             if float(np.linalg.norm(residual)) <= goal:
                 break
             preconditioned = self.solve(residual)
