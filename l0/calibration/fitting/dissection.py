@@ -184,13 +184,18 @@ def _split(rows: Ints, sample: sp.csr_array, factor: float) -> tuple[Block, floa
 
 def _ranked(rows: Ints, sample: sp.csr_array) -> Ints:
     """Order targets by the number of targets that they share a record with, the most first."""
-    held = sample[:, rows]
-    held = sp.csr_array((np.ones(held.nnz, np.int32), held.indices, held.indptr), held.shape)
+    held = _pattern(sample[:, rows])
     holders = held.T.tocsr()
     # By blocks of targets: the whole product may have a hundred times the entries of the sample.
     blocks = [rows_of(holders, block) for block, _ in row_blocks(holders.indptr, AT_A_TIME)]
     shared = np.concatenate([np.diff((block @ held).indptr) for block in blocks])
     return rows[np.argsort(-shared, kind="stable")]
+
+
+def _pattern(matrix: sp.csr_array) -> sp.csr_array:
+    """Write 1 in place of each entry: a product of patterns counts, and no sum is 0."""
+    ones = np.ones(matrix.nnz, dtype=np.int32)
+    return sp.csr_array((ones, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _different(numbers: Ints) -> Ints:
@@ -205,13 +210,15 @@ class _Entries:
 
     def __init__(self, ranked: Ints, sample: sp.csr_array, factor: float) -> None:
         self.ranked, self._factor = ranked, factor
-        self._n, self._m = sample.shape
-        place = np.full(self._m, -1, dtype=np.int64)  # -1: an ancestor
+        self._sample = _pattern(sample)
+        self._n, m = sample.shape
+        place = np.full(m, -1, dtype=np.int64)  # -1: an ancestor
         place[ranked] = np.arange(len(ranked))
         self._record = np.repeat(np.arange(self._n), np.diff(sample.indptr))
-        self._row = sample.indices.astype(np.int64)
         self._place = place[sample.indices]
-        self._ancestors = float(len(_different(self._row[self._place < 0])))
+        met = np.bincount(sample.indices, minlength=m) > 0
+        met[ranked] = False
+        self._ancestors = float(np.count_nonzero(met))
 
     def split(self, root: int) -> tuple[float, tuple[int, Ints, Ints]]:
         """Take the first targets as the root: the cost, the root, and the labels of the others."""
@@ -239,8 +246,10 @@ class _Entries:
         size = int(max(of_row.max(initial=0), of_record.max(initial=0))) + 1
         own = np.bincount(of_row, minlength=size).astype(float)
         held = np.bincount(of_record, minlength=size) * self._factor
-        above = self._place < root
-        pairs = _different(of_record[self._record[above]] * self._m + self._row[above])
-        met = np.bincount(pairs // self._m, minlength=size).astype(float)
+        # The records of a part meet its own targets, and others above. The product lists both.
+        records_of = sp.csr_array(
+            (np.ones(self._n, np.int32), (of_record, np.arange(self._n))), shape=(size, self._n)
+        )
+        met = np.maximum(np.diff((records_of @ self._sample).indptr) - own, 0.0)
         products = held * (own + met) ** 2
         return total + float((products + own**3 / 3 + own**2 * met + own * met**2).sum())
