@@ -1,7 +1,7 @@
 """A sparse matrix with scaled rows and columns, of which parts are laid out by rows or by columns.
 
 A matrix of a hundred million entries takes a gigabyte. Its entries are therefore read, scaled and
-written block by block, and no step needs a second copy of them all.
+written block by block, in several threads, and no step needs a second copy of them all.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from l0.common.sparse_rows import row_blocks, rows_of
+from l0.common.threads import side_by_side, thread_parts
 
 #: How many entries to copy at a time. Larger copies leave holes in memory and are no quicker.
 BLOCK = 1 << 18
 #: A block holds at least this many entries for each column, where work is done for each column.
-PER_COLUMN = 2
+PER_COLUMN = 4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,15 +54,18 @@ class ScaledEntries:
         -------
         scipy.sparse.csr_array of float32, shape (m, k)
         """
-        lengths = self._lengths(columns)
-        data, indices = self._room(int(lengths.sum()))
-        indptr, end = np.zeros(len(order) + 1, dtype=self._index), 0
-        for rows, part in self._blocks(order, columns, BLOCK):
-            indptr[rows.start + 1 : rows.stop + 1] = part.indptr[1:]
-            indptr[rows.start + 1 : rows.stop + 1] += end  # it may exceed the type of the part
-            begin, end = end, end + part.nnz
-            data[begin:end], indices[begin:end] = part.data, part.indices
-        return sp.csr_array((data, indices, indptr), shape=(len(order), len(lengths)))
+        n = len(self.column_factor) if columns is None else len(columns)
+        indptr = _ends(self._lengths(order, columns)).astype(self._index)
+        data, indices = self._room(indptr[-1])
+        stretches = thread_parts(self.lengths_of_rows[order])
+
+        def lay_out(number: int) -> None:
+            for rows, part in self._blocks(order, stretches[number], columns, BLOCK):
+                entries = slice(indptr[rows.start], indptr[rows.stop])
+                data[entries], indices[entries] = part.data, part.indices
+
+        side_by_side(len(stretches), lay_out)
+        return sp.csr_array((data, indices, indptr), shape=(len(order), n))
 
     def by_columns(self, columns: NDArray[np.int64] | None = None) -> sp.csr_array:
         """Lay out columns, each of them a row of the result.
@@ -75,18 +79,34 @@ class ScaledEntries:
         -------
         scipy.sparse.csr_array of float32, shape (k, m)
         """
-        m, lengths = len(self.row_factor), self._lengths(columns)
-        data, indices = self._room(int(lengths.sum()))
-        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(self._index)
-        ends = indptr[:-1].astype(np.int64)  # where the entries of each column end so far
-        block = max(BLOCK, PER_COLUMN * len(lengths))
-        for rows, part in self._blocks(np.arange(m), columns, block):
-            turned = part.T.tocsr()
-            places = np.repeat(ends - turned.indptr[:-1], np.diff(turned.indptr))
-            places += np.arange(turned.nnz)
-            data[places], indices[places] = turned.data, turned.indices + rows.start
-            ends += np.diff(turned.indptr)
-        return sp.csr_array((data, indices, indptr), shape=(len(lengths), m))
+        m, n = len(self.row_factor), len(self.column_factor)
+        order = np.arange(m)
+        kept = np.arange(n) if columns is None else columns
+        stretches = thread_parts(self.lengths_of_rows)
+        lengths = np.zeros((len(stretches), len(kept)), dtype=np.int64)
+
+        def count(number: int) -> None:
+            for _, part in self._taken_blocks(order, stretches[number], max(BLOCK, n)):
+                lengths[number] += np.bincount(part.indices, minlength=n)[kept]
+
+        side_by_side(len(stretches), count)
+        indptr = _ends(lengths.sum(axis=0)).astype(self._index)
+        data, indices = self._room(indptr[-1])
+        # Where the entries of each column begin in each stretch.
+        begins = indptr[:-1] + np.cumsum(lengths, axis=0) - lengths
+
+        def lay_out(number: int) -> None:
+            ends = begins[number]
+            block = max(BLOCK, PER_COLUMN * len(kept))
+            for rows, part in self._blocks(order, stretches[number], columns, block):
+                turned = part.T.tocsr()
+                places = np.repeat(ends - turned.indptr[:-1], np.diff(turned.indptr))
+                places += np.arange(turned.nnz)
+                data[places], indices[places] = turned.data, turned.indices + rows.start
+                ends += np.diff(turned.indptr)
+
+        side_by_side(len(stretches), lay_out)
+        return sp.csr_array((data, indices, indptr), shape=(len(kept), m))
 
     def largest_entries(self, factor: NDArray[np.float64]) -> NDArray[np.float64]:
         """Find the largest absolute entry of each column, after its row is multiplied by a factor.
@@ -102,7 +122,8 @@ class ScaledEntries:
             0 where a column has no entries.
         """
         largest = np.zeros(len(self.column_factor))
-        for rows, part in self._blocks(np.arange(len(self.row_factor)), None, BLOCK):
+        order = np.arange(len(self.row_factor))
+        for rows, part in self._blocks(order, slice(0, len(order)), None, BLOCK):
             sizes = np.abs(part.data) * np.repeat(factor[rows], np.diff(part.indptr))
             np.maximum.at(largest, part.indices, sizes)
         return largest
@@ -113,58 +134,69 @@ class ScaledEntries:
         return np.concatenate([np.diff(part.indptr) for part in self.parts]).astype(np.int64)
 
     @cached_property
-    def _lengths_of_columns(self) -> NDArray[np.int64]:
-        n = len(self.column_factor)
-        lengths = np.zeros(n, dtype=np.int64)
-        for part in self.parts:
-            for _, entries in row_blocks(part.indptr, max(BLOCK, PER_COLUMN * n)):
-                lengths += np.bincount(part.indices[entries], minlength=n)
-        return lengths
-
-    @cached_property
     def _index(self) -> type[np.signedinteger]:
         """The type of the positions of entries."""
         largest = max(len(self.row_factor), len(self.column_factor), self.lengths_of_rows.sum())
         return np.int32 if largest < np.iinfo(np.int32).max else np.int64
 
-    def _lengths(self, columns: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        return self._lengths_of_columns if columns is None else self._lengths_of_columns[columns]
+    def _lengths(
+        self, order: NDArray[np.int64], columns: NDArray[np.int64] | None
+    ) -> NDArray[np.int64]:
+        """Count the entries of rows, shape (m,); only those in some of the columns."""
+        lengths = self.lengths_of_rows[order]
+        if columns is None:
+            return lengths
+        kept = np.zeros(len(self.column_factor), dtype=bool)
+        kept[columns] = True
+        stretches = thread_parts(lengths)
+
+        def count(number: int) -> None:
+            for rows, part in self._taken_blocks(order, stretches[number], BLOCK):
+                lengths[rows] = np.diff(_ends(kept[part.indices])[part.indptr])
+
+        side_by_side(len(stretches), count)
+        return lengths
 
     def _room(self, nnz: int) -> tuple[NDArray[np.float32], NDArray[np.signedinteger]]:
         return np.empty(nnz, dtype=np.float32), np.empty(nnz, dtype=self._index)
 
     def _blocks(
-        self, order: NDArray[np.int64], columns: NDArray[np.int64] | None, most_entries: int
+        self,
+        order: NDArray[np.int64],
+        stretch: slice,
+        columns: NDArray[np.int64] | None,
+        most_entries: int,
     ) -> Iterator[tuple[slice, sp.csr_array]]:
-        """Scale rows in this order, a block at a time."""
+        """Scale a stretch of the rows in this order, a block at a time."""
         of_column, place = self.column_factor, None
         if columns is not None:
             place = _places(columns, len(of_column), self._index)
             of_column = of_column[columns]
-        ends = np.concatenate([[0], np.cumsum(self.lengths_of_rows[order])])
-        for rows, _ in row_blocks(ends, most_entries):
-            yield rows, self._scaled(order[rows], of_column, place)
+        for rows, taken in self._taken_blocks(order, stretch, most_entries):
+            data, indices, indptr = taken.data, taken.indices, taken.indptr
+            if place is not None:
+                kept, indices, indptr = _kept(place, indices, indptr)
+                data = data[kept]
+            of_row = np.repeat(self.row_factor[order[rows]], np.diff(indptr))
+            scaled = (data * of_row * of_column[indices]).astype(np.float32)
+            shape = len(indptr) - 1, len(of_column)
+            yield rows, sp.csr_array((scaled, indices, indptr), shape=shape)
 
-    def _scaled(
-        self,
-        rows: NDArray[np.int64],
-        of_column: NDArray[np.float64],
-        place: NDArray[np.integer] | None,
-    ) -> sp.csr_array:
-        """Scale these rows, in their order; only the columns that have a place, if it is given."""
-        taken = self._taken(rows)
-        data, indices, indptr = taken.data, taken.indices, taken.indptr
-        if place is not None:
-            kept, indices, indptr = _kept(place, indices, indptr)
-            data = data[kept]
-        of_row = np.repeat(self.row_factor[rows], np.diff(indptr))
-        scaled = (data * of_row * of_column[indices]).astype(np.float32)
-        return sp.csr_array((scaled, indices, indptr), shape=(len(rows), len(of_column)))
+    def _taken_blocks(
+        self, order: NDArray[np.int64], stretch: slice, most_entries: int
+    ) -> Iterator[tuple[slice, sp.csr_array]]:
+        """Take a stretch of the rows in this order, a block at a time."""
+        for rows, _ in row_blocks(_ends(self.lengths_of_rows[order[stretch]]), most_entries):
+            block = slice(stretch.start + rows.start, stretch.start + rows.stop)
+            yield block, self._taken(order[block])
 
     def _taken(self, rows: NDArray[np.int64]) -> sp.csr_array:
-        """Copy these rows, in their order."""
+        """Take these rows, in their order. They share the entries if they are a stretch."""
         if len(self.parts) == 1:
-            return self.parts[0][rows]
+            matrix = self.parts[0]
+            if (np.diff(rows) == 1).all():
+                return rows_of(matrix, slice(rows[0], rows[-1] + 1))
+            return matrix[rows]
         starts = np.cumsum([0, *(part.shape[0] for part in self.parts[:-1])])
         of_part = np.searchsorted(starts, rows, side="right") - 1
         taken = [
@@ -224,6 +256,11 @@ def keep_rows(matrix: sp.csr_array, rows: NDArray[np.int64]) -> sp.csr_array:
     indptr = np.zeros(len(rows) + 1, dtype=matrix.indptr.dtype)
     np.cumsum(np.diff(matrix.indptr)[rows], out=indptr[1:])
     return sp.csr_array((matrix.data[:end], matrix.indices[:end], indptr), shape=(len(rows), n))
+
+
+def _ends(lengths: NDArray[np.integer] | NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Add up lengths, from 0."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
 def _places(columns: NDArray[np.int64], n: int, dtype: DTypeLike) -> NDArray[np.integer]:

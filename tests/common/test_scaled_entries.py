@@ -26,10 +26,13 @@ def cases(draw):
     return dense, ScaledEntries(parts, rows, columns), np.array(sorted(kept), np.int64)
 
 
-@pytest.fixture(params=[1, 3, 1000], autouse=True)
-def _blocks(request):
+@pytest.fixture(params=[(1, 1), (3, 2), (1000, 1), (1000, 3)], autouse=True)
+def _blocks_and_threads(request):
+    block, n_threads = request.param
     with (
-        mock.patch("l0.common.scaled_entries.BLOCK", request.param),
+        mock.patch("l0.common.scaled_entries.BLOCK", block),
+        mock.patch("l0.common.threads.LEAST", 1),
+        mock.patch("torch.get_num_threads", lambda: n_threads),
         mock.patch("l0.common.scaled_entries.PER_COLUMN", 0),
     ):
         yield

@@ -13,6 +13,7 @@ Then a target that shares a record with a block beside its own is lifted to a co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +21,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from l0.common.sparse_rows import BLOCK, row_blocks, rows_of
+from l0.common.sparse_rows import CACHED, row_blocks, rows_of
+from l0.common.threads import side_by_side, thread_parts
 
 Ints = NDArray[np.int64]
 
@@ -102,13 +104,19 @@ def deepest(records: sp.csr_array, of_row: Ints, last: int) -> Ints:
     -------
     ndarray of int64, shape (k,)
     """
-    filled = np.diff(records.indptr) > 0
+    lengths = np.diff(records.indptr)
+    filled = lengths > 0
     holder = np.full(records.shape[0], last)
-    for those, entries in row_blocks(records.indptr, BLOCK):
-        within = filled[those]
-        starts = records.indptr[those][within] - entries.start
-        blocks = of_row[records.indices[entries]]
-        holder[those][within] = np.minimum.reduceat(blocks, starts)
+    stretches = thread_parts(lengths)
+
+    def find(number: int) -> None:
+        for those, entries in _blocks_of(records, stretches[number]):
+            within = filled[those]
+            starts = records.indptr[those][within] - entries.start
+            blocks = of_row[records.indices[entries]]
+            holder[those][within] = np.minimum.reduceat(blocks, starts)
+
+    side_by_side(len(stretches), find)
     return holder
 
 
@@ -144,13 +152,25 @@ def _beside(records: sp.csr_array, of_row: Ints, ancestors: NDArray[np.bool_]) -
     # The blocks below a block come right before it. A holder that comes before the first of them is
     # not among them: no table of pairs is looked up for each entry.
     first = ancestors.argmax(axis=0)[of_row]
-    found = []
-    for those, entries in row_blocks(records.indptr, BLOCK):
-        block = np.repeat(holder[those], np.diff(records.indptr[those.start : those.stop + 1]))
-        row = records.indices[entries]
-        off = first[row] > block
-        found.append(_different(row[off].astype(np.int64) * n_blocks + block[off]))
+    lengths = np.diff(records.indptr)
+    stretches = thread_parts(lengths)
+    found = [np.empty(0, np.int64)]
+
+    def find(number: int) -> None:
+        for those, entries in _blocks_of(records, stretches[number]):
+            block = np.repeat(holder[those], lengths[those])
+            row = records.indices[entries]
+            off = first[row] > block
+            found.append(_different(row[off].astype(np.int64) * n_blocks + block[off]))
+
+    side_by_side(len(stretches), find)
     return np.stack(np.divmod(_different(np.concatenate(found)), n_blocks))
+
+
+def _blocks_of(records: sp.csr_array, stretch: slice) -> Iterator[tuple[slice, slice]]:
+    """Cut a stretch of the records into blocks, as `row_blocks` does."""
+    for those, entries in row_blocks(records.indptr[stretch.start : stretch.stop + 1], CACHED):
+        yield slice(stretch.start + those.start, stretch.start + those.stop), entries
 
 
 def _split(rows: Ints, sample: sp.csr_array, factor: float) -> tuple[Block, float]:

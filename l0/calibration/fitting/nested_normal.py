@@ -12,62 +12,27 @@ threads at the same time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-from l0.calibration.fitting.dissection import Block, Ints, deepest
+from l0.calibration.fitting.dissection import Block, Ints
 from l0.calibration.fitting.distances import Array
+from l0.calibration.fitting.fronts import Front, fronts_of
 from l0.calibration.fitting.normal_matrix import BLOCK, Solve
-from l0.calibration.fitting.record_groups import groups_of
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.subtrees import Subtrees
-from l0.calibration.fitting.tree_threads import up_the_tree
 from l0.common.blas_threads import one_thread
 from l0.common.ranks import ONE, Ranks
+from l0.common.threads import up_the_tree
 from l0.common.unlocked_blas import Narrow, spotrf, ssyrk, strsm
 
 #: The fronts are products in float32, whose rounding errors could make them indefinite.
 RIDGE = 1e-6
 #: With fewer multiplications than this, threads would only wait for each other.
 QUICK = 1e9
-#: A front leaves out the targets of its ancestors that it does not meet, if it meets less than this
-#: share of them. Otherwise it takes all: then its parent can add what it leaves over in one block.
-FEW = 0.6
-
-
-@dataclass(eq=False)
-class _Front:
-    """A block with its records.
-
-    Attributes
-    ----------
-    rows : ndarray of int64, shape (f,)
-        The targets of the front, in the order of elimination: the own ones are first.
-    own : int
-        The number of own targets.
-    groups : list of (ndarray of int64, ndarray of int64)
-        The positions of the records, in groups that meet few targets, and where in this front the
-        targets are that each group meets.
-    children : list of (int, slice or ndarray of int64)
-        The places of the children in the order of the tree, and where in this front the targets
-        are that they leave over.
-    """
-
-    rows: Ints
-    own: int
-    groups: list[tuple[Ints, Ints]]
-    children: list[tuple[int, slice | Ints]]
-
-    @property
-    def cost(self) -> float:
-        """The multiplications that the front takes."""
-        size, own = float(len(self.rows)), float(self.own)
-        products = sum(len(group) * float(len(met)) ** 2 for group, met in self.groups)
-        return products + own * size * (size - own) + own**3 / 3
 
 
 class NestedNormalMatrix:
@@ -87,47 +52,8 @@ class NestedNormalMatrix:
         records = self._records = matrix.transpose
         self._row_factor = matrix.row_factor
         self._column_factor = matrix.column_factor.astype(np.float32)
-        blocks = root.in_order()
-        place = {id(block): number for number, block in enumerate(blocks)}
-        of_row = np.empty(records.shape[1], dtype=np.int64)
-        for number, block in enumerate(blocks):
-            of_row[block.rows] = number
-        holder = deepest(records, of_row, len(blocks) - 1)
-        by_block = np.argsort(holder, kind="stable")
-        ends = np.searchsorted(holder[by_block], np.arange(len(blocks) + 1))
-        above = {id(root): root.rows[:0]}
-        for block in blocks[::-1]:  # parents before their children
-            for child in block.children:
-                above[id(child)] = np.concatenate([block.rows, above[id(block)]])
-        order = np.empty(records.shape[1], dtype=np.int64)
-        order[np.concatenate([block.rows for block in blocks])] = np.arange(len(order))
-        local = np.empty(records.shape[1], dtype=np.int64)
-        self._fronts: list[_Front] = []
-        for number, block in enumerate(blocks):
-            held = by_block[ends[number] : ends[number + 1]]
-            children = [place[id(child)] for child in block.children]
-            left = [self._fronts[child].rows[self._fronts[child].own :] for child in children]
-            met = np.zeros(records.shape[1], dtype=bool)
-            part = records[held]
-            for rows in (part.indices, *left):
-                met[rows] = True
-            others = above[id(block)]
-            if met[others].sum() < FEW * len(others):
-                others = others[met[others]]
-            front = np.concatenate([block.rows, others])
-            front = front[np.argsort(order[front])]
-            local[front] = np.arange(len(front))
-            meets = [_as_slice(local[rows]) for rows in left]
-            groups = [
-                (held[group], _met(local[part[group].indices], len(front)))
-                for group in groups_of(part)
-            ]
-            groups = [(group, targets) for group, targets in groups if len(targets)]
-            if len(groups) == 1:  # it fills the front itself, and nothing is to be added
-                groups = [(groups[0][0], np.arange(len(front)))]
-            self._fronts.append(
-                _Front(front, len(block.rows), groups, list(zip(children, meets, strict=True)))
-            )
+        with one_thread:
+            self._fronts = fronts_of(records, root)
         self._children = [[child for child, _ in front.children] for front in self._fronts]
         costs = np.array([front.cost for front in self._fronts])
         self._is_quick = costs.sum() < QUICK
@@ -188,7 +114,7 @@ class NestedNormalMatrix:
         n_threads = 1 if self._is_quick else torch.get_num_threads()
         up_the_tree(numbers, self._children, eliminate, n_threads)
 
-    def _formed(self, front: _Front, roots: Narrow) -> Narrow:
+    def _formed(self, front: Front, roots: Narrow) -> Narrow:
         """Form the part of the normal matrix that the records of a front make.
 
         The records are taken from those of all fronts each time: copies would take as much memory
@@ -241,17 +167,6 @@ class NestedNormalMatrix:
             strsm(factor[: front.own], part, transposed=True)
             solution[own] = part
         return solution.reshape(right.shape).astype(np.float64)
-
-
-def _met(places: Ints, size: int) -> Ints:
-    """List the different places, in ascending order."""
-    return np.flatnonzero(np.bincount(places, minlength=size))
-
-
-def _as_slice(places: Ints) -> slice | Ints:
-    """Write ascending places as a slice where they are neighbours, to add blocks quickly."""
-    neighbours = len(places) and places[-1] - places[0] == len(places) - 1
-    return slice(int(places[0]), int(places[-1]) + 1) if neighbours else places
 
 
 def _add(whole: Narrow, places: slice | Ints, part: Narrow) -> None:

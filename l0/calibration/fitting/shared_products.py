@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
-from l0.calibration.fitting.tree_threads import up_the_tree
 from l0.common.ranks import ONE, Ranks, even_parts, lengths_of
 from l0.common.sparse_rows import product, rows_of
+from l0.common.threads import side_by_side, thread_parts
 
 Array = NDArray[np.float64]
 
@@ -66,8 +65,7 @@ def _shared(matrix: sp.csr_array, has_few: bool) -> list[sp.csr_array]:
     """Cut a matrix into stretches of rows, one for each thread."""
     if has_few:
         return [matrix]
-    parts = even_parts(np.diff(matrix.indptr), torch.get_num_threads())
-    return [rows_of(matrix, rows) for rows in parts]
+    return [rows_of(matrix, rows) for rows in thread_parts(np.diff(matrix.indptr))]
 
 
 def _product(parts: Sequence[sp.csr_array], vector: Array) -> Array:
@@ -78,7 +76,5 @@ def _product(parts: Sequence[sp.csr_array], vector: Array) -> Array:
     def compute(number: int) -> None:
         found[number] = product(parts[number], vector)
 
-    # No part waits for another. A pool of `concurrent.futures` would fail in a thread of the user's
-    # that goes on after the main thread has ended.
-    up_the_tree(range(len(parts)), [()] * len(parts), compute, len(parts))
+    side_by_side(len(parts), compute)
     return np.concatenate(found)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,13 +42,28 @@ def test_nested_areas_are_found(monkeypatch):
     assert cost < 0.01 * k * m**2
 
 
+def test_threads_find_the_same_tree(monkeypatch):
+    monkeypatch.setattr(dissection, "SMALL", 0)
+    monkeypatch.setattr("l0.common.threads.LEAST", 1)
+    matrix = nested(np.random.default_rng(1))
+    found = []
+    for n_threads in (1, 2, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda n=n_threads: n)
+        found.append([block.rows.tolist() for block in tree(matrix).in_order()])
+    assert len(found[0]) > 1
+    assert found[0] == found[1] == found[2]
+
+
 def test_what_has_no_structure_stays_whole():
     assert tree(scattered(np.random.default_rng(0), m=100, k=3000)).children == []
 
 
+@pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("block", [1, 100, 1 << 20])
-def test_a_record_is_in_the_deepest_block_of_its_targets(block, monkeypatch):
-    monkeypatch.setattr(dissection, "BLOCK", block)
+def test_a_record_is_in_the_deepest_block_of_its_targets(block, n_threads, monkeypatch):
+    monkeypatch.setattr(dissection, "CACHED", block)
+    monkeypatch.setattr("l0.common.threads.LEAST", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
     matrix = nested(np.random.default_rng(0))
     records = matrix.T.tocsr()
     of_row = np.arange(matrix.shape[0])[::-1].copy()

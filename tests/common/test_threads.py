@@ -5,8 +5,9 @@ import weakref
 
 import numpy as np
 import pytest
+import torch
 
-from l0.calibration.fitting.tree_threads import up_the_tree
+from l0.common.threads import side_by_side, thread_parts, up_the_tree
 
 
 def tree(n, seed):
@@ -115,3 +116,26 @@ def test_what_an_error_has_seen_is_freed_with_it():
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_each_piece_of_work_is_done_once(n_threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
+    done = []
+    side_by_side(20, done.append)
+    assert sorted(done) == list(range(20))
+    side_by_side(0, pytest.fail)
+
+
+def test_each_thread_gets_a_stretch_of_about_the_same_work(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr("l0.common.threads.LEAST", 10)
+    sizes = np.array([5, 5, 10, 4, 6, 0], np.int32)
+    assert thread_parts(sizes) == [slice(0, 2), slice(2, 3), slice(3, 6)]
+
+
+@pytest.mark.parametrize("sizes", [[], [0, 0], [3, 4, 2], [19]])
+def test_little_work_is_done_in_one_stretch(sizes, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr("l0.common.threads.LEAST", 10)
+    assert thread_parts(np.array(sizes, np.int64)) == [slice(0, len(sizes))]

@@ -1,4 +1,4 @@
-"""Work at the nodes of a tree, each after its children, in several threads."""
+"""Work in several threads: on stretches of a list, and at the nodes of a tree."""
 
 from __future__ import annotations
 
@@ -8,6 +8,40 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from l0.common.ranks import even_parts
+
+#: Stretches hold this much on average: with less work, threads would only wait for each other.
+LEAST = 1 << 20
+
+
+def thread_parts(sizes: NDArray[np.integer]) -> list[slice]:
+    """Cut a list into a stretch for each thread of torch, of about the same sum of sizes.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (n,)
+        The work of each element, as entries of a matrix.
+    """
+    enough = max(1, int(sizes.sum(dtype=np.int64)) // LEAST)
+    return even_parts(sizes, min(torch.get_num_threads(), enough))
+
+
+def side_by_side(n: int, work: Callable[[int], None]) -> None:
+    """Do n pieces of work that do not wait for each other, at the same time.
+
+    A pool of `concurrent.futures` would fail in a thread of the user's that goes on after the main
+    thread has ended.
+
+    Parameters
+    ----------
+    n : int
+    work : callable
+        It takes a number below n. For errors, see `up_the_tree`.
+    """
+    up_the_tree(range(n), [()] * n, work, min(n, torch.get_num_threads()))
 
 
 def up_the_tree(
@@ -34,7 +68,7 @@ def up_the_tree(
         caller does (`numpy.errstate`).
     n_threads : int
     """
-    if n_threads == 1:
+    if n_threads <= 1:
         for node in nodes:
             work(node)
         return
