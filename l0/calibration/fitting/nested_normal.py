@@ -57,12 +57,9 @@ class NestedNormalMatrix:
         self._children = [[child for child, _ in front.children] for front in self._fronts]
         costs = np.array([front.cost for front in self._fronts])
         self._is_quick = costs.sum() < QUICK
-        self._subtrees = Subtrees(
-            ranks,
-            [(front.own, len(front.rows) - front.own) for front in self._fronts],
-            self._children,
-            costs,
-        )
+        self._subtrees = Subtrees(ranks, self._children, costs)
+        # The number of targets that each top of a subtree leaves over.
+        self._tops = {top: len(self._fronts[top].left_over) for top in self._subtrees.tops}
 
     def factor(self, d: Array, e: Array) -> Solve:
         """See `NormalMatrix.factor`."""
@@ -75,8 +72,14 @@ class NestedNormalMatrix:
 
         return solve
 
-    def _eliminate(self, d: Array, e: Array) -> list[Narrow]:
-        """Factor the fronts, the children before their parents."""
+    def _eliminate(self, d: Array, e: Array) -> dict[int, Narrow]:
+        """Factor the fronts that this rank works on, the children before their parents.
+
+        Returns
+        -------
+        dict
+            The own columns of the factor of each front.
+        """
         roots = self._column_factor * np.sqrt(d.astype(np.float32))
         left: dict[int, Narrow] = {}
         factors: dict[int, Narrow] = {}
@@ -106,9 +109,9 @@ class NestedNormalMatrix:
             self._each(self._subtrees.mine, eliminate)
         except np.linalg.LinAlgError as error:
             failed = error
-        self._subtrees.exchange(factors, left, failed)
+        self._subtrees.exchange(left, {top: (n, n) for top, n in self._tops.items()}, failed)
         self._each(self._subtrees.above, eliminate)
-        return [factors[number] for number in range(len(self._fronts))]
+        return factors
 
     def _each(self, numbers: Sequence[int], eliminate: Callable[[int], None]) -> None:
         n_threads = 1 if self._is_quick else torch.get_num_threads()
@@ -152,20 +155,44 @@ class NestedNormalMatrix:
             dense *= roots[held, None]
             ssyrk(1.0, dense.T, so_far)
 
-    def _substitute(self, factors: list[Narrow], right: Array) -> Array:
+    def _substitute(self, factors: dict[int, Narrow], right: Array) -> Array:
         """Solve with the factors: up the tree, and down again."""
-        solution = right.astype(np.float32).reshape(len(right), -1)
-        for front, factor in zip(self._fronts, factors, strict=True):
-            own, above = front.rows[: front.own], front.rows[front.own :]
-            part = np.asfortranarray(solution[own])
+        columns = right.astype(np.float32).reshape(len(right), -1)
+        width = columns.shape[1]
+        solution = np.empty_like(columns)
+        parts: dict[int, Narrow] = {}
+        left: dict[int, Narrow] = {}
+
+        def up(number: int) -> None:
+            front, factor = self._fronts[number], factors[number]
+            whole = np.zeros((len(front.rows), width), dtype=np.float32, order="F")
+            part = parts[number] = whole[: front.own]
+            part[:] = columns[front.rows[: front.own]]
+            for child, places in front.children:
+                if child in left:
+                    whole[places] += left.pop(child)
             strsm(factor[: front.own], part)
-            solution[own] = part
-            solution[above] -= factor[front.own :] @ part
-        for front, factor in zip(self._fronts[::-1], factors[::-1], strict=True):
-            own, above = front.rows[: front.own], front.rows[front.own :]
-            part = np.asfortranarray(solution[own] - factor[front.own :].T @ solution[above])
+            left[number] = whole[front.own :] - factor[front.own :] @ part
+
+        def down(number: int) -> None:
+            front, factor = self._fronts[number], factors[number]
+            part = parts[number]
+            part -= factor[front.own :].T @ solution[front.left_over]
             strsm(factor[: front.own], part, transposed=True)
-            solution[own] = part
+            solution[front.rows[: front.own]] = part
+
+        mine, above = self._subtrees.mine, self._subtrees.above
+        for number in mine:
+            up(number)
+        self._subtrees.exchange(left, {top: (n, width) for top, n in self._tops.items()})
+        for number in above:
+            up(number)
+        for number in [*reversed(above), *reversed(mine)]:
+            down(number)
+        owned = self._subtrees.owned
+        self._subtrees.exchange(parts, {each: (self._fronts[each].own, width) for each in owned})
+        for number in self._subtrees.of_others:
+            solution[self._fronts[number].rows[: self._fronts[number].own]] = parts[number]
         return solution.reshape(right.shape).astype(np.float64)
 
 

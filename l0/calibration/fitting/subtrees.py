@@ -2,13 +2,15 @@
 
 Whole subtrees go to a rank, so that it needs nothing of the others until its subtrees are done
 (the subtree-to-process mapping of multifrontal solvers: Liu 1992, SIAM Review 34(1), section 8).
-What is above them is little, and all ranks eliminate it.
+What is above them is little, and all ranks eliminate it. A factor stays with the rank that made it:
+what goes to the others is what a subtree leaves over, and parts of a solution.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +32,8 @@ class Subtrees:
     Parameters
     ----------
     ranks : Ranks
-    shapes : sequence of (int, int)
-        The number of own targets of each front, and of the others. Children are before their
-        parents.
     children : sequence of sequence of int
+        Of each front. They are before their parents.
     costs : ndarray of float64, shape (f,)
         The work that each front takes.
 
@@ -41,18 +41,19 @@ class Subtrees:
     ----------
     mine, above : list of int
         The fronts that this rank eliminates alone, and those that all ranks do, in order.
-    of_others : list of int
-        The fronts that other ranks eliminate.
+    owned, of_others : list of int
+        The fronts that one rank eliminates alone, and those of them that are not of this rank.
+    tops : list of int
+        The top of each subtree that one rank eliminates.
     """
 
     def __init__(
         self,
         ranks: Ranks,
-        shapes: Sequence[tuple[int, int]],
         children: Sequence[Sequence[int]],
         costs: NDArray[np.float64],
     ) -> None:
-        self._ranks, self._shapes = ranks, shapes
+        self._ranks = ranks
         tops = _tops(children, costs, ranks.size) if ranks.size > 1 else []
         owner = np.full(len(costs), ALL)
         done = [(0.0, rank) for rank in range(ranks.size)]
@@ -60,72 +61,50 @@ class Subtrees:
             so_far, rank = heapq.heappop(done)
             owner[_subtree(children, top)] = rank
             heapq.heappush(done, (so_far + cost, rank))
-        self._tops = {top for _, top in tops}
+        self.tops = sorted(top for _, top in tops)
         self._of_rank = [np.flatnonzero(owner == rank).tolist() for rank in range(ranks.size)]
         self.mine, self.above = self._of_rank[ranks.rank], np.flatnonzero(owner == ALL).tolist()
+        self.owned = np.flatnonzero(owner != ALL).tolist()
         self.of_others = np.flatnonzero((owner != ALL) & (owner != ranks.rank)).tolist()
 
     def exchange(
         self,
-        factors: dict[int, Narrow],
-        left: dict[int, Narrow],
-        failed: np.linalg.LinAlgError | None,
+        arrays: dict[int, Narrow],
+        shapes: Mapping[int, tuple[int, int]],
+        failed: np.linalg.LinAlgError | None = None,
     ) -> None:
-        """Add what the subtrees of the other ranks gave to what those of this rank gave.
+        """Give arrays of fronts to all ranks.
 
         Parameters
         ----------
-        factors, left : dict
-            The own columns of the factor of each front, and what the tops of the subtrees leave
-            over. All ranks have the same after this.
+        arrays : dict
+            By front. Those of the other ranks are added.
+        shapes : mapping
+            The fronts whose arrays are exchanged, and the shapes of these.
         failed : LinAlgError or None
-            Why this rank has no factors. It is raised, and all other ranks raise one too.
+            Why this rank has no arrays. It is raised, and all other ranks raise one too.
         """
         if self._ranks.size == 1:
             return
+        sent = [[number for number in numbers if number in shapes] for numbers in self._of_rank]
         # The first number of each rank tells whether it has failed.
-        lengths = [
-            1 + sum(m * n for number in numbers for m, n in self._sent(number))
-            for numbers in self._of_rank
-        ]
+        lengths = [1 + sum(math.prod(shapes[number]) for number in numbers) for numbers in sent]
         own = np.ones(lengths[self._ranks.rank], dtype=np.float32)
         if failed is None:
-            arrays = [
-                array.ravel(order="F")
-                for number in self.mine
-                for array in (factors[number], left.get(number))
-                if array is not None
-            ]
-            np.concatenate([np.zeros(1, dtype=np.float32), *arrays], out=own)
+            flat = [arrays[number].ravel(order="F") for number in sent[self._ranks.rank]]
+            np.concatenate([np.zeros(1, dtype=np.float32), *flat], out=own)
         whole = self._ranks.joined_array(own, lengths)
-        starts = np.cumsum([0, *lengths[:-1]]).tolist()
+        starts = np.cumsum([0, *lengths[:-1]])
         if whole[starts].any():
             raise failed or np.linalg.LinAlgError("another rank found no factor")
-        for rank, start in enumerate(starts):
-            if rank != self._ranks.rank:
-                self._take(rank, whole[start + 1 :], factors, left)
-
-    def _sent(self, number: int) -> list[tuple[int, int]]:
-        """List the shapes of the arrays that the owner of a front sends."""
-        own, others = self._shapes[number]
-        has_left = number in self._tops and others
-        return [(own + others, own), *([(others, others)] if has_left else [])]
-
-    def _take(
-        self, rank: int, sent: Narrow, factors: dict[int, Narrow], left: dict[int, Narrow]
-    ) -> None:
-        """Read what a rank has sent."""
-        start = 0
-        for number in self._of_rank[rank]:
-            arrays = []
-            for m, n in self._sent(number):
-                stop = start + m * n
+        for rank, begin in enumerate(starts + 1):
+            if rank == self._ranks.rank:
+                continue
+            for number in sent[rank]:
+                end = begin + math.prod(shapes[number])
                 # A copy begins at an address that suits the routines of BLAS.
-                arrays.append(sent[start:stop].copy().reshape((m, n), order="F"))
-                start = stop
-            factors[number] = arrays[0]
-            if len(arrays) > 1:
-                left[number] = arrays[1]
+                arrays[number] = whole[begin:end].copy().reshape(shapes[number], order="F")
+                begin = end
 
 
 def _tops(

@@ -25,8 +25,11 @@ def system(monkeypatch):
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_any_number_of_ranks_gives_the_same_bits(system, size):
+@pytest.mark.parametrize("width", [None, 1, 3])
+def test_any_number_of_ranks_gives_the_same_bits(system, size, width):
     of, root, d, e, right = system
+    if width is not None:
+        right = right[:, None] * np.arange(1, width + 1)
     alone = NestedNormalMatrix(of, root).factor(d, e)(right)
     for found in on_ranks(
         size, lambda ranks: NestedNormalMatrix(of, root, ranks).factor(d, e)(right)
@@ -53,15 +56,19 @@ CHILDREN = [[], [], [0, 1], *([] for _ in range(8)), list(range(3, 11)), [], [2,
 
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_each_front_has_one_owner_and_its_children_go_with_it(size):
-    shapes, costs = [(1, 1)] * len(CHILDREN), np.ones(len(CHILDREN))
-    divided = on_ranks(size, lambda ranks: Subtrees(ranks, shapes, CHILDREN, costs))
+    costs = np.ones(len(CHILDREN))
+    divided = on_ranks(size, lambda ranks: Subtrees(ranks, CHILDREN, costs))
     above = set(divided[0].above)
     assert len(CHILDREN) - 1 in above
     owned = [number for each in divided for number in each.mine]
     assert sorted([*owned, *above]) == list(range(len(CHILDREN)))
     for each in divided:
         assert set(each.above) == above
+        assert set(each.owned) == set(owned)
         assert set(each.of_others) == set(owned) - set(each.mine)
+        assert not {
+            parent for parent, below in enumerate(CHILDREN) if set(below) & set(each.tops)
+        } & set(owned)
         assert each.mine == sorted(each.mine)
         for number in each.mine:
             assert set(CHILDREN[number]) <= set(each.mine)
@@ -70,5 +77,5 @@ def test_each_front_has_one_owner_and_its_children_go_with_it(size):
 
 
 def test_a_single_process_eliminates_all_fronts_itself():
-    divided = Subtrees(ONE, [(1, 1)] * 3, [[], [], [0, 1]], np.ones(3))
+    divided = Subtrees(ONE, [[], [], [0, 1]], np.ones(3))
     assert (divided.mine, divided.above, divided.of_others) == ([], [0, 1, 2], [])
