@@ -45,7 +45,8 @@ def verified(model: nn.Module, example_inputs: Any, structure: Structure) -> Str
     joint, failed = _joined(trials, [group for group, _ in faults])
     left_out += [LeftOut(group.name, reasons[id(group)]) for group in failed]
     groups = sorted([*groups, *joint], key=lambda g: min(place[name] for name in _layers(g)))
-    while (pair := _conflict(trials, groups)) is not None:
+    # Without a fault, all groups have passed together.
+    while faults and (pair := _conflict(trials, groups)) is not None:
         first, last, reason = pair
         left, other = groups.pop(last), groups[first]
         both = _tied(trials, [other, left]) if first != last else None

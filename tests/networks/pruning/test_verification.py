@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from l0.networks import Params, sparsify
+from l0.networks.pruning.trials import Trials
 
 
 class Fixed(nn.Module):
@@ -115,3 +116,17 @@ def test_autocast_around_the_call_hides_no_mistake():
     torch.manual_seed(0)
     with torch.autocast("cpu", torch.bfloat16):
         assert named(sparsify(Fixed(), torch.randn(4, 4), Params(0.9)).structure) == ["c"]
+
+
+def test_groups_that_pass_together_are_tried_once(monkeypatch):
+    tried, failure = [], Trials.failure
+
+    def counted(self, groups):
+        tried.append(len(groups))
+        return failure(self, groups)
+
+    monkeypatch.setattr(Trials, "failure", counted)
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
+    sparsifier = sparsify(model, torch.randn(4, 4), Params(0.9))
+    assert len(sparsifier.structure.groups) == 2
+    assert tried == [2]
