@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l0.common.dtypes import without_autocast
+from l0.common import csr_tensors
 from l0.common.ranks import ONE, Ranks, even_parts, lengths_of
 from l0.common.scaled_entries import ScaledEntries, keep_columns, keep_rows
 from l0.common.sparse_rows import rows_of
@@ -34,11 +33,11 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, matrix: Tensor, transpose: Tensor, place: Tensor) -> Tensor:
         ctx.transpose = transpose
-        return _times(matrix, x)[place]
+        return csr_tensors.times(matrix, x)[place]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return _times(ctx.transpose, gradient), None, None, None
+        return csr_tensors.times(ctx.transpose, gradient), None, None, None
 
 
 class _SharedProduct(torch.autograd.Function):
@@ -60,8 +59,8 @@ class _SharedProduct(torch.autograd.Function):
 class SparseOperator:
     """A sparse matrix A as a differentiable function of a vector.
 
-    The entries live on the host as scipy arrays, which can be cut, and on `device` as tensors,
-    which know how to multiply quickly; on the CPU both are the same memory.
+    The entries are tensors on `device`, which know how to multiply quickly and can be cut there. On
+    the CPU, they share the memory of scipy arrays, which are cut in place.
 
     Parameters
     ----------
@@ -88,8 +87,8 @@ class SparseOperator:
         self.device = torch.device(device)
         self._place = place.to(self.device)
         self._ranks = ranks
-        self._matrix = _SharedRows(matrix, self.device, ranks)
-        self._transpose = _SharedRows(transpose, self.device, ranks)
+        self._matrix = _laid_out(matrix, self.device, ranks)
+        self._transpose = _laid_out(transpose, self.device, ranks)
 
     @classmethod
     def from_scipy(
@@ -138,8 +137,7 @@ class SparseOperator:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns, (m, n)."""
-        m, n = self._matrix.host.shape
-        return m, n
+        return self._matrix.shape
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map a vector, float32 of shape (n,), to A x, shape (m,)."""
@@ -155,14 +153,10 @@ class SparseOperator:
     @cached_property
     def empty_rows(self) -> NDArray[np.bool_]:
         """Which rows have no entry but zeros, shape (m,)."""
-        matrix = self._matrix.host
-        # Not the sum of absolute entries, which would copy them all.
-        extremes = (matrix.max(axis=1), matrix.min(axis=1))
-        largest, smallest = (extreme.toarray().ravel() for extreme in extremes)
-        return np.asarray(((largest == 0) & (smallest == 0))[self._place.cpu().numpy()])
+        return np.asarray(self._matrix.empty_rows()[self._place].cpu().numpy())
 
     def cut(self, columns: NDArray[np.int64]) -> None:
-        """Drop all other columns, in place: no second copy of the entries is made.
+        """Drop all other columns. On the CPU, no second copy of the entries is made.
 
         Parameters
         ----------
@@ -170,32 +164,93 @@ class SparseOperator:
             In ascending order.
         """
         # One half after the other, so that what is left of both is not there beside both.
-        self._matrix = _SharedRows(
-            keep_columns(self._matrix.host, columns), self.device, self._ranks
-        )
-        self._transpose = _SharedRows(
-            keep_rows(self._transpose.host, columns), self.device, self._ranks
-        )
+        self._matrix = self._matrix.with_columns(columns)
+        self._transpose = self._transpose.with_rows(columns)
 
 
-class _SharedRows:
-    """A matrix, the rows of which are shared among ranks if it is large."""
+class _Rows(Protocol):
+    """One of the two layouts of an operator.
 
-    def __init__(self, matrix: sp.csr_array, device: torch.device, ranks: Ranks) -> None:
-        self.host = matrix
+    Attributes
+    ----------
+    shape : (int, int)
+    own : Tensor
+        The rows that this process multiplies.
+    """
+
+    shape: tuple[int, int]
+    own: Tensor
+
+    def times(self, x: Tensor) -> Tensor:
+        """Multiply all rows with a vector."""
+
+    def empty_rows(self) -> Tensor:
+        """Tell which of all rows have no entry but zeros."""
+
+    def with_columns(self, columns: NDArray[np.int64]) -> _Rows:
+        """Take some columns. These rows are lost."""
+
+    def with_rows(self, rows: NDArray[np.int64]) -> _Rows:
+        """Take some rows. These rows are lost."""
+
+
+class _HostRows:
+    """On the CPU: cut in place, and shared among ranks if they are large."""
+
+    def __init__(self, matrix: sp.csr_array, ranks: Ranks) -> None:
+        self._host, self.shape = matrix, matrix.shape
         lengths = np.diff(matrix.indptr)
         whole = [slice(0, matrix.shape[0])]
         parts = even_parts(lengths, ranks.size) if ranks.size > 1 else whole
         mean = min(lengths[part].mean() if part.stop > part.start else 0.0 for part in parts)
+        self._given = self._ranks = ranks
         if ranks.size > 1 and not (
             mean >= LEAST_MEAN and ranks.shares(matrix.nnz, sum(matrix.shape))
         ):
-            ranks, parts = ONE, whole
-        self._ranks, self._lengths = ranks, lengths_of(parts)
-        self.own = _to_torch(rows_of(matrix, parts[ranks.rank]), device)
+            self._ranks, parts = ONE, whole
+        self._lengths = lengths_of(parts)
+        self.own = csr_tensors.sent(rows_of(matrix, parts[self._ranks.rank]), torch.device("cpu"))
 
     def times(self, x: Tensor) -> Tensor:
-        return self._ranks.joined(_times(self.own, x), self._lengths)
+        return self._ranks.joined(csr_tensors.times(self.own, x), self._lengths)
+
+    def empty_rows(self) -> Tensor:
+        return csr_tensors.empty_rows(csr_tensors.sent(self._host, torch.device("cpu")))
+
+    def with_columns(self, columns: NDArray[np.int64]) -> _HostRows:
+        return _HostRows(keep_columns(self._host, columns), self._given)
+
+    def with_rows(self, rows: NDArray[np.int64]) -> _HostRows:
+        return _HostRows(keep_rows(self._host, rows), self._given)
+
+
+class _DeviceRows:
+    """On another device, where they are cut as well: nothing is sent again."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.own, (m, n) = matrix, matrix.shape
+        self.shape = m, n
+
+    def times(self, x: Tensor) -> Tensor:
+        return csr_tensors.times(self.own, x)
+
+    def empty_rows(self) -> Tensor:
+        return csr_tensors.empty_rows(self.own)
+
+    def with_columns(self, columns: NDArray[np.int64]) -> _DeviceRows:
+        return _DeviceRows(csr_tensors.columns_of(self.own, self._sent(columns)))
+
+    def with_rows(self, rows: NDArray[np.int64]) -> _DeviceRows:
+        return _DeviceRows(csr_tensors.rows_of(self.own, self._sent(rows)))
+
+    def _sent(self, places: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(places).to(self.own.device)
+
+
+def _laid_out(matrix: sp.csr_array, device: torch.device, ranks: Ranks) -> _Rows:
+    if device.type == "cpu":
+        return _HostRows(matrix, ranks)
+    return _DeviceRows(csr_tensors.sent(matrix, device))
 
 
 def _deal(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -207,24 +262,3 @@ def _deal(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
     lot = np.empty(len(lengths), dtype=np.int64)
     lot[np.argsort(-lengths, kind="stable")] = np.arange(len(lengths)) % LOTS
     return np.argsort(lot, kind="stable")
-
-
-def _times(matrix: Tensor, x: Tensor) -> Tensor:
-    # On CUDA autocast would turn the whole matrix into half precision at every product.
-    with without_autocast(x.device):
-        return torch.mv(matrix, x)
-
-
-def _to_torch(matrix: sp.csr_array, device: torch.device) -> Tensor:
-    with warnings.catch_warnings():
-        # PyTorch says once a process that its CSR layout is in beta.
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr),
-            torch.from_numpy(matrix.indices),
-            torch.from_numpy(matrix.data),
-            matrix.shape,
-            # Else `torch.set_default_device` decides.
-            device="cpu",
-            check_invariants=False,
-        ).to(device)

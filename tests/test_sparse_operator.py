@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from l0.common import csr_tensors
 from l0.common.ranks import ONE
 from l0.common.scaled_entries import ScaledEntries
-from l0.sparse_operator import SparseOperator
+from l0.sparse_operator import SparseOperator, _DeviceRows
 from tests.thread_ranks import on_ranks
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -95,6 +96,27 @@ def test_cuts_in_steps_give_the_bits_of_one_cut(A, block, data):
             assert torch.equal(in_steps.transposed(pull), at_once.transposed(pull))
             if len(kept) < 2 or data.draw(st.booleans()):
                 return
+
+
+@given(A=matrices, data=st.data())
+@settings(deadline=None)
+def test_a_device_cuts_its_own_entries_to_the_same_operator(A, data):
+    """The cut on a GPU, here on the CPU."""
+    factors = np.full(len(A), 0.3), np.full(A.shape[1], 0.7)
+    with mock.patch(
+        "l0.sparse_operator._laid_out",
+        lambda matrix, device, _: _DeviceRows(csr_tensors.sent(matrix, device)),
+    ):
+        cut = SparseOperator.from_scipy(sp.csr_array(A), *factors)
+    expected = SparseOperator.from_scipy(sp.csr_array(A), *factors)
+    np.testing.assert_array_equal(cut.empty_rows, expected.empty_rows)
+    kept = data.draw(columns_of(A.shape[1]))
+    for operator in (cut, expected):
+        operator.cut(kept)
+    assert cut.shape == expected.shape
+    x, pull = torch.arange(1.0, len(kept) + 1) / 3, torch.arange(1.0, len(A) + 1) / 7
+    assert torch.equal(cut(x), expected(x))
+    assert torch.equal(cut.transposed(pull), expected.transposed(pull))
 
 
 @given(lengths=hnp.arrays(np.int64, 9, elements=st.sampled_from([0, 0, 1, 3, 8])), block=blocks)

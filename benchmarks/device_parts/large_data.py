@@ -1,4 +1,4 @@
-"""Two million records by 30,000 targets: larger than any published surface.
+"""Five million records by 30,000 targets: larger than any published surface.
 
 Records live in areas nested in states. An area, a state and the nation each ask for totals, and a
 record is in some of them: up to `ENTRIES` at each level, each kept with the chance `KEPT`, which
@@ -25,7 +25,7 @@ CHUNK = 250_000
 class Shape:
     """How many records there are, how many areas and states, and how many targets each has."""
 
-    records: int = 2_000_000
+    records: int = 5_000_000
     areas: int = 2_000
     states: int = 50
     per_area: int = 12

@@ -11,9 +11,9 @@ from l0.calibration import CalibrationProblem
 from l0.datasets import load_cps
 
 #: Number of records to keep, at full size.
-KEEP = {"CPS": 5_545, "surface": 57_240, "large": 100_000}
+KEEP = {"CPS": 5_545, "surface": 57_240, "large": 60.000}
 #: Seconds that making each takes on one core, roughly; on a quick run none takes more than two.
-TO_MAKE = {"CPS": 4.0, "surface": 15.0, "large": 40.0}
+TO_MAKE = {"CPS": 4.0, "surface": 15.0, "large": 60.0}
 SURFACE_RECORDS = 337_704
 QUICK_SURFACE_RECORDS = 4_000
 QUICK_LARGE = large_data.Shape(5_000, areas=10, states=5, per_area=12, per_state=20, national=40)

@@ -30,3 +30,23 @@ def checked_device(device: str | torch.device | None) -> torch.device:
         reason = str(error).splitlines()[0]
         raise InputError(f"`device` {device!r} cannot be used here ({reason}); try 'cpu'") from None
     return wanted
+
+
+def check_room(device: torch.device, n_bytes: int) -> None:
+    """Check that a GPU has room for an array. Other devices are not checked.
+
+    Raises
+    ------
+    InputError
+        If it has not.
+    """
+    if device.type != "cuda":
+        return
+    free, _ = torch.cuda.mem_get_info(device)
+    # What torch keeps for later is not free for others, and is for this array.
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if n_bytes > free:
+        raise InputError(
+            f"`device`: {device} has {free / 1e9:.1f} GB of free memory, and a matrix of this "
+            f"problem takes {n_bytes / 1e9:.1f}; pass device='cpu', or fewer records or targets"
+        )
