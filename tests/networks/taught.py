@@ -35,6 +35,46 @@ class Steps(nn.Module):
         return self.last(state[0] if isinstance(state, tuple) else state)
 
 
+class Started(nn.Module):
+    """A recurrent layer or cell whose first states are learned, or made by another layer."""
+
+    def __init__(self, cls, learned=False, width=8, **options):
+        super().__init__()
+        self.first, self.recurrent = nn.Linear(5, 6), cls(6, 8, **options)
+        self.makes, self.last = nn.Linear(5, width), nn.Linear(width, 2)
+        self.start = nn.Parameter(torch.randn(1, width)) if learned else None
+        self.cell = issubclass(cls, nn.RNNCellBase)
+        self.two, self.like_cells = cls in (nn.LSTM, nn.LSTMCell), width == 8
+
+    def forward(self, x):
+        steps = self.first(x).transpose(0, 1)
+        start = self.makes(x[:, 0]) if self.start is None else self.start.expand(len(x), -1)
+        if not self.cell:
+            start = start[None].contiguous()
+        state = start
+        if self.two:
+            cells = start.new_zeros(*start.shape[:-1], 8)  # which stay eight behind a projection
+            state = (start, -start if self.like_cells else cells)
+        if not self.cell:
+            return self.last(self.recurrent(steps, state)[0].mean(0))
+        for step in steps:
+            state = self.recurrent(step, state)
+        return self.last(state[0] if self.two else state)
+
+
+class Handed(nn.Module):
+    """An encoder with projections, whose states are the first ones of a decoder."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = (nn.LSTM(5, 8, proj_size=n) for n in (4, 4))
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, x):
+        _, state = self.encoder(x.transpose(0, 1))
+        return self.last(self.decoder(x.transpose(0, 1), state)[0].mean(0))
+
+
 class FrozenBatchNorm2d(nn.Module):
     """Batch norm whose statistics and parameters are buffers."""
 
@@ -232,6 +272,20 @@ TAUGHT = {
     "rnn, step by step": (lambda: Steps(nn.RNNCell, bias=False), sequence, [6, 8]),
     "lstm, step by step": (Steps, sequence, [6, 8]),
     "gru, step by step": (lambda: Steps(nn.GRUCell), sequence, [6, 8]),
+    "rnn, learned state": (lambda: Started(nn.RNN, learned=True), sequence, [6, 8]),
+    "gru, learned state": (lambda: Started(nn.GRU, learned=True), sequence, [6, 8]),
+    "lstm, learned states": (lambda: Started(nn.LSTM, learned=True), sequence, [6, 8]),
+    "gru, state of a layer": (lambda: Started(nn.GRU), sequence, [6, 8]),
+    "lstm, states of a layer": (lambda: Started(nn.LSTM), sequence, [6, 8]),
+    "rnn, step by step from a state": (lambda: Started(nn.RNNCell), sequence, [6, 8]),
+    "lstm, step by step from states": (lambda: Started(nn.LSTMCell), sequence, [6, 8]),
+    "gru, step by step from a state": (
+        lambda: Started(nn.GRUCell, learned=True), sequence, [6, 8],
+    ),
+    "lstm, projected": (
+        lambda: Started(nn.LSTM, width=3, proj_size=3), sequence, [6, 3],
+    ),
+    "lstm, projected states": (Handed, sequence, [4]),
     "frozen batch norm": (lambda: frozen(FrozenBatchNorm2d), image, [8, 6]),
     "synchronised batch norm": (lambda: frozen(nn.SyncBatchNorm), image, [8, 6]),
     "layer norm": (lambda: normed(nn.LayerNorm), lambda: torch.randn(3, 5), [12, 10]),
@@ -242,4 +296,4 @@ TAUGHT = {
     "llama's spelling": (lambda: Stream(Rotary(), nn.RMSNorm), sequence, [12, 2, 16]),
     "divided width": (lambda: Stream(Divided()), sequence, [3, 16]),
     "split width": (lambda: Stream(Split()), sequence, [3, 16]),
-}
+}  # fmt: skip

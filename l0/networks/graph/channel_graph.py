@@ -21,10 +21,14 @@ _REASONS = (
     "they meet the model's input, which keeps its width",
     "they pass through nn.MultiheadAttention with keys of its own, hooks or shared weights",
     "they share a parameter with another layer",
+    "they are the hidden units of an LSTM with `proj_size`, of which torch needs more than of its "
+    "outputs",
     "they decide which way other data take, as top-k routing or a condition does",
     "they meet a parameter or buffer that belongs to no layer of a known type",
 )
-AT_OUTPUT, AT_INPUT, AT_FIXED, SHARED, STEERING, AT_LOOSE = (1 << i for i in range(6))
+AT_OUTPUT, AT_INPUT, AT_FIXED, SHARED, PROJECTED, STEERING, AT_LOOSE = (
+    1 << i for i in range(len(_REASONS))
+)
 
 #: The side of the channels of a sum, which are neither input nor output of a layer.
 SUM = "sum"

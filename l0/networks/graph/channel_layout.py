@@ -44,6 +44,9 @@ class ChannelLayout:
         directions of a recurrent layer. All parts keep the same positions.
     over_channels : bool
         Whether the layer computes statistics over its channels.
+    states : tuple of str
+        For a recurrent layer, the side whose channels each of its states has. States are given
+        after the input, and returned after the output or, by cells, as the output.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class ChannelLayout:
     sizes: Mapping[str, Side] = field(default_factory=dict)
     repeats: Mapping[str, int] = field(default_factory=dict)
     over_channels: bool = False
+    states: tuple[Side, ...] = ()
 
     def count(self, side: str) -> int:
         """Return the number of channels of a side."""
@@ -75,7 +79,8 @@ class ChannelLayout:
     @property
     def form(self) -> tuple[object, ...]:
         """What decides how marks pass the layer."""
-        return self.role, self.n_in, self.n_out, self.axis_in, self.axis_out, self.over_channels
+        axes = self.axis_in, self.axis_out
+        return self.role, self.n_in, self.n_out, axes, self.over_channels, self.states
 
     def reads_side(self, side: str) -> bool:
         """Tell whether the layer multiplies the channels of a side by a weight."""

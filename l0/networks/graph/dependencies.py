@@ -14,14 +14,16 @@ from l0.networks.graph.channel_graph import (
     AT_INPUT,
     AT_LOOSE,
     AT_OUTPUT,
+    PROJECTED,
     SHARED,
     STEERING,
     SUM,
     ChannelGraph,
 )
 from l0.networks.graph.layer_types import LayerType, arrays, module_at
-from l0.networks.graph.marks import OUTPUT, STEERS, Place, Replay
+from l0.networks.graph.marks import OUTPUT, STEERS, Replay
 from l0.networks.graph.passes import Passes, is_derived, recorded, types_of
+from l0.networks.graph.places import Place, State
 from l0.networks.graph.relations import Relation, relation
 from l0.networks.graph.signatures import signature_of
 from l0.networks.graph.tape import Tape
@@ -124,7 +126,12 @@ class _Search:
         for i, n in sums.items():
             self._graph.add_sum((self._number, i), n)
         layouts = self._tape.layouts
-        layers = {n: layouts[n].n_out for n in self._tape.calls if layouts[n].role != "through"}
+        layers: dict[Place, int] = {}
+        for name in self._tape.calls:
+            if layouts[name].role != "through":
+                layers[name] = layouts[name].n_out
+            if "inner" in layouts[name].states:
+                layers[State(name, "inner")] = layouts[name].n_inner
         # The last sums come first: channels of a sum that reach nothing tie nothing.
         useful: dict[Place, np.ndarray] = {}
         order: list[tuple[Place, int]] = [*reversed(sums.items()), *layers.items()]
@@ -145,8 +152,8 @@ class _Search:
         useful: dict[Place, np.ndarray],
     ) -> np.ndarray:
         """Tie the channels of a layer or a sum; tell which of them reach anything."""
-        graph, side = self._graph, SUM if isinstance(place, int) else "out"
-        key = self._key(place)
+        graph = self._graph
+        key, side = self._end(place, "out")
         for holds, flag in ((found.at_output, AT_OUTPUT), (found.steers, STEERING)):
             if holds:
                 graph.flag(key, side, np.ones(len(found.source), dtype=bool), flag)
@@ -159,7 +166,7 @@ class _Search:
             if isinstance(to, int):
                 at = at[useful[to][at]]
             used |= np.isin(found.source, unit[at])
-            nodes.append(graph.node(self._key(to), SUM if isinstance(to, int) else "in", at))
+            nodes.append(graph.node(*self._end(to), at))
             units.append(unit[at])
         every, unit = np.concatenate(nodes), np.concatenate(units)
         _, first, inverse = np.unique(unit, return_index=True, return_inverse=True)
@@ -183,11 +190,13 @@ class _Search:
         ):
             for place, mark in self._replay.from_tensors(tensors).items():
                 if place not in (OUTPUT, STEERS):
-                    side = SUM if isinstance(place, int) else "in"
-                    self._graph.flag(self._key(place), side, mark.numpy(), flag)
+                    self._graph.flag(*self._end(place), mark.numpy(), flag)
 
-    def _key(self, place: Place) -> Hashable:
-        return (self._number, place) if isinstance(place, int) else place
+    def _end(self, place: Place, side: str = "in") -> tuple[Hashable, str]:
+        """Return the key of a place in the graph, and the side of its channels there."""
+        if isinstance(place, State):
+            return place.layer, place.side
+        return ((self._number, place), SUM) if isinstance(place, int) else (place, side)
 
 
 def _flag_layers(passes: Passes, graph: ChannelGraph, model: nn.Module) -> None:
@@ -201,6 +210,9 @@ def _flag_layers(passes: Passes, graph: ChannelGraph, model: nn.Module) -> None:
     for names in owners.values():
         if len(names) > 1:
             fixed |= {name: fixed.get(name, 0) | SHARED for name in names}
+    for name, layout in layouts.items():
+        if "inner" in layout.states:
+            graph.flag(name, "inner", np.ones(layout.n_inner, dtype=bool), PROJECTED)
     for name, flag in fixed.items():
         for side in ("in", "out", "inner"):
             graph.flag(name, side, np.ones(layouts[name].count(side), dtype=bool), flag)

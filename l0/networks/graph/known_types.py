@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -120,26 +121,42 @@ class _Recurrent(LayerType):
     All layers and directions have the same number of hidden units, so that they lose the same.
     """
 
-    def layout(self, module: Any) -> ChannelLayout | None:
-        if module.proj_size:
-            return None
+    def layout(self, module: Any) -> ChannelLayout:
         directions = 1 + module.bidirectional
+        # With a projection, which makes the outputs, the hidden units are the layer's own.
+        hidden: Side = "inner" if module.proj_size else "out"
         axes: dict[str, Any] = {}
         for name in module._flat_weights_names:
-            first = "in" if "_l0" in name else "out"
-            reads = "out" if name.startswith("weight_hh") else first
-            axes[name] = ("out", reads) if name.startswith("weight") else ("out",)
+            reads = "in" if name.startswith("weight_ih_l0") else "out"
+            axes[name] = (hidden, reads) if name.startswith("weight") else (hidden,)
+            if name.startswith("weight_hr"):
+                axes[name] = ("out", hidden)
         reads_at = {name: 1 for name in axes if name.startswith("weight")}
+        sizes: dict[str, Side] = {"input_size": "in", "hidden_size": hidden}
+        if module.proj_size:
+            sizes["proj_size"] = "out"
         return ChannelLayout(
             "dense",
             module.input_size,
-            directions * module.hidden_size,
+            directions * (module.proj_size or module.hidden_size),
+            n_inner=module.hidden_size if module.proj_size else 0,
             axes=axes,
             reads=reads_at,
             multiplied=tuple(reads_at),
-            sizes={"input_size": "in", "hidden_size": "out"},
+            sizes=sizes,
             repeats={"out": directions},
+            states=("out", hidden) if isinstance(module, nn.LSTM) else ("out",),
         )
+
+
+class _Cell(LayerType):
+    """One step of nn.RNN, nn.GRU or nn.LSTM, whose state comes in as another input."""
+
+    def layout(self, module: Any) -> ChannelLayout | None:
+        found = super().layout(module)
+        assert found is not None
+        states: tuple[Side, ...] = ("out",)
+        return replace(found, states=states * 2 if isinstance(module, nn.LSTMCell) else states)
 
 
 class _Experts(LayerType):
@@ -293,7 +310,7 @@ KNOWN: tuple[LayerType, ...] = (
         axis_out=1,
     ),
     _Recurrent((nn.RNN, nn.GRU, nn.LSTM), "dense"),
-    LayerType(  # one step of these, whose state comes in as another input
+    _Cell(
         (nn.RNNCell, nn.GRUCell, nn.LSTMCell),
         "dense",
         _cell,

@@ -15,14 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from l0.networks.graph.places import Place, given_states, made_at
 from l0.networks.graph.tape import Event, Tape, storage_of, tensors_of
 from l0.networks.graph.tensors import is_inexact
 
 #: Keys of :data:`Marks` beside the names of layers.
 OUTPUT, STEERS = "the model's output", "the way of the data"
-
-#: A layer, or the number of the sum at which marks stop.
-Place = str | int
 
 #: For each place that marks reached, and for OUTPUT and STEERS, the marked channels.
 Marks = dict[Place, Tensor]
@@ -57,12 +55,8 @@ class Replay:
     def from_place(self, place: Place, mark: Tensor) -> Marks:
         """Mark channels of a layer's output, or of a sum, and tell which channels they reach."""
         run = _Run(self._tape)
-        for i in self._tape.calls[place] if isinstance(place, str) else [place]:
-            event = self._tape.events[i]
-            axis = event.cut_axis
-            if axis is None:
-                axis = self._tape.layouts[event.name].axis_out
-            for out in event.outputs:
+        for i, axis, outputs in made_at(self._tape, place):
+            for out in outputs:
                 if not is_inexact(out) or not out.ndim or len(mark) % out.shape[axis]:
                     continue  # a recurrent layer returns its last states too
                 folded = mark.view(-1, out.shape[axis]).any(0)
@@ -148,6 +142,9 @@ class _Run:
                 fits = x.shape[layout.axis_in :][:1] == (layout.n_in,)
                 if fits and is_inexact(x) and storage_of(x) in self._memory:
                     self._note(event.name, _nan_along(self._view(x), layout.axis_in))
+        for state, x in given_states(self._tape, event):
+            if storage_of(x) in self._memory:
+                self._note(state, _nan_along(self._view(x), layout.axis_in))
         if layout.role == "through" and event.outputs:
             mark = _nan_along(self._view(event.inputs[0]), layout.axis_in)
             for x in event.inputs[1:]:

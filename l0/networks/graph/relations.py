@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l0.networks.graph.marks import OUTPUT, STEERS, Marks, Place, Replay
+from l0.networks.graph.marks import OUTPUT, STEERS, Marks, Replay
+from l0.networks.graph.places import Place
 
 #: In a range of channels that all seem to belong together, so many are looked at one by one; in a
 #: range of fewer channels than this, only the first and the last.
@@ -47,7 +48,7 @@ def relation(replay: Replay, place: Place, n: int) -> Relation:
     replay : Replay
         The recorded pass.
     place : Place
-        A layer, or a sum.
+        A layer, a state of a layer, or a sum.
     n : int
         Number of its channels.
 

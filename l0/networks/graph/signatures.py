@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from l0.networks.graph.marks import Place
+from l0.networks.graph.places import Place, given_states, made_at
 from l0.networks.graph.tape import Tape, storage_of
 from l0.networks.graph.tensors import is_inexact
 
@@ -29,15 +29,14 @@ def signature_of(tape: Tape, place: Place) -> tuple[Hashable, list[Place]]:
     tape : Tape
         The recorded pass.
     place : Place
-        A layer, or a sum.
+        A layer, a state of a layer, or a sum.
 
     Returns
     -------
     signature : hashable
     places : list of Place
-        The layers and sums that may be reached, in order.
+        The places that may be reached, in order.
     """
-    calls = tape.calls[place] if isinstance(place, str) else [place]
     numbers: dict[int, int] = {}
     count = itertools.count()
     queue: list[int] = []
@@ -54,10 +53,8 @@ def signature_of(tape: Tape, place: Place) -> tuple[Hashable, list[Place]]:
                 queued.add(i)
                 heapq.heappush(queue, i)
 
-    for i in calls:
-        event = tape.events[i]
-        axis = tape.layouts[event.name].axis_out if event.func is None else event.cut_axis
-        for out in event.outputs:
+    for i, axis, outputs in made_at(tape, place):
+        for out in outputs:
             follow(out, i)
             parts.append((axis, _form(out, numbers)))
     while queue:
@@ -69,6 +66,8 @@ def signature_of(tape: Tape, place: Place) -> tuple[Hashable, list[Place]]:
         if event.func is None:
             layout = tape.layouts[event.name]
             parts.append((layout.form, places.setdefault(event.name, len(places)), given))
+            for state, _ in given_states(tape, event):
+                parts.append(places.setdefault(state, len(places)))
             through = event.outputs[:1] if layout.role == "through" else []
         elif event.cut_axis is not None:
             parts.append((event.cut_axis, places.setdefault(i, len(places)), given))

@@ -12,6 +12,14 @@ from tests.networks.taught import TAUGHT, Recurrent
 from tests.networks.unequal import largest_difference
 
 
+class First(nn.Module):
+    """The first of several results."""
+
+    def forward(self, results):
+        return results[0]
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
 @pytest.mark.parametrize("name", TAUGHT)
 def test_removed_is_closed_and_costs_are_counts(name):
     torch.manual_seed(3)
@@ -48,9 +56,43 @@ def test_a_recurrent_layer_computes_with_its_gates_and_trains_them():
     assert torch.allclose(small.eval()(x), model.eval()(x), atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_an_lstm_with_projections_loses_projected_units_and_says_why_no_hidden_ones():
+    torch.manual_seed(0)
+    model, x = (
+        nn.Sequential(nn.LSTM(5, 8, 2, proj_size=4, bidirectional=True)),
+        torch.randn(2, 6, 5),
+    )
+    model.append(First()).append(nn.Linear(8, 2))
+    sparsifier = sparsify(model, x, Params(0.7))
+    assert [group.n_units for group in sparsifier.structure.groups] == [4]
+    reasons = {left.name: left.reason for left in sparsifier.structure.left_out}
+    assert "hidden units of an LSTM with `proj_size`" in reasons["0 #2"]
+    small = sparsifier.compact()
+    assert small[0].hidden_size == 8
+    assert 0 < small[0].proj_size < 4
+    assert torch.allclose(small.eval()(x), model.eval()(x), atol=1e-6)
+
+
+def test_a_state_from_the_input_of_the_model_keeps_its_width():
+    class Continued(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.cell, self.last = nn.Linear(5, 6), nn.GRUCell(6, 8), nn.Linear(8, 2)
+
+        def forward(self, x, state):
+            return self.last(self.cell(self.first(x), state))
+
+    inputs = torch.randn(2, 5), torch.randn(2, 8)
+    structure = sparsify(Continued(), inputs, Params(0.9)).structure
+    assert [group.name for group in structure.groups] == ["first"]
+    assert (
+        "meet the model's input" in {left.name: left.reason for left in structure.left_out}["cell"]
+    )
+
+
 def test_unusual_layers_keep_their_channels():
     for layer in (
-        nn.LSTM(4, 6, proj_size=3),
         nn.LayerNorm((3, 4)),
         nn.PReLU(),
         nn.ReLU(),
