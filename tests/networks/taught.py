@@ -192,6 +192,48 @@ class Rotary(nn.Module):
         return self.wo(y.transpose(1, 2).reshape(n, length, -1))
 
 
+class OneKey(nn.Module):
+    """Multi-query attention: all heads of the queries share one of the keys and values."""
+
+    def __init__(self, share, width=12, heads=4, head_dim=5):
+        super().__init__()
+        self.num_heads, self.n_rep, self.head_dim, self.share = heads, heads, head_dim, share
+        self.q, self.k, self.v = (nn.Linear(width, n * head_dim) for n in (heads, 1, 1))
+        self.out = nn.Linear(heads * head_dim, width)
+
+    def forward(self, x):
+        q, k, v = (f(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+                   for f in (self.q, self.k, self.v))  # fmt: skip
+        if self.share == "torch":
+            y = F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+        else:
+            if self.share == "repeat":
+                k, v = (t.repeat_interleave(self.n_rep, 1) for t in (k, v))
+            if self.share == "expand":
+                k, v = (t.expand(-1, self.num_heads, -1, -1) for t in (k, v))
+            y = (q @ k.transpose(2, 3) / self.head_dim**0.5).softmax(-1) @ v
+        return self.out(y.transpose(1, 2).reshape(*x.shape[:2], self.num_heads * self.head_dim))
+
+
+class Masked(nn.Module):
+    """Channels that one channel weighs, and a context that all of them get."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.mask, self.places = (nn.Conv2d(3, 8, 1), nn.Conv2d(8, 1, 1),
+                                              nn.Conv2d(8, 1, 1))  # fmt: skip
+        self.norm, self.second = nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, padding=1)
+        self.squeeze, self.widen, self.last = nn.Linear(8, 3), nn.Linear(3, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        x = F.relu(self.norm(self.first(x)))
+        x = x + self.second(x) * self.mask(x).sigmoid()
+        weights = self.places(x).flatten(2).softmax(-1)
+        context = (weights @ x.flatten(2).transpose(1, 2)).squeeze(1)
+        x = x * F.hardsigmoid(self.widen(self.squeeze(context).relu()))[..., None, None]
+        return self.last(x.mean((2, 3)))
+
+
 class Divided(nn.Module):
     """Attention that divides the width of the stream by the number of heads."""
 
@@ -294,6 +336,11 @@ TAUGHT = {
     "window": (lambda: Stream(Window()), sequence, [12, 4, 16]),
     "experts": (Routed, lambda: torch.randn(7, 5), [10, 8]),
     "llama's spelling": (lambda: Stream(Rotary(), nn.RMSNorm), sequence, [12, 2, 16]),
+    "one key, repeated": (lambda: Stream(OneKey("repeat")), sequence, [12, 4, 16]),
+    "one key, expanded": (lambda: Stream(OneKey("expand")), sequence, [12, 4, 16]),
+    "one key, broadcast": (lambda: Stream(OneKey("broadcast")), sequence, [12, 4, 16]),
+    "one key, by torch": (lambda: Stream(OneKey("torch")), sequence, [12, 4, 16]),
+    "masked by one channel": (Masked, image, [8, 3]),
     "divided width": (lambda: Stream(Divided()), sequence, [3, 16]),
     "split width": (lambda: Stream(Split()), sequence, [3, 16]),
 }  # fmt: skip

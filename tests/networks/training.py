@@ -1,5 +1,8 @@
 """A model made, trained for a few steps, and measured: what tests of several rooms need."""
 
+import copy
+import warnings
+
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -40,9 +43,14 @@ def measured(small, inputs, measure):
     if measure == "bytes":
         tensors = [*small.parameters(), *small.buffers()]
         return sum(t.numel() * t.element_size() for t in tensors)
-    # PyTorch counts no fused attention.
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        small.eval()(inputs)
+    small = copy.deepcopy(small).eval().requires_grad_(False)
+    with (
+        warnings.catch_warnings(action="ignore"),  # of this flag, about devices that are not there
+        torch.backends.mkldnn.flags(enabled=False),  # whose recurrent layers PyTorch does not count
+        sdpa_kernel(SDPBackend.MATH),  # nor fused attention
+        FlopCounterMode(display=False) as counter,
+    ):
+        small(inputs)
     return counter.get_total_flops() / 2 / len(inputs)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -30,6 +30,8 @@ AT_OUTPUT, AT_INPUT, AT_FIXED, SHARED, PROJECTED, STEERING, AT_LOOSE = (
     1 << i for i in range(len(_REASONS))
 )
 
+TOGETHER = "they can only be removed together: all are mixed or normalised with each other"
+
 #: The side of the channels of a sum, which are neither input nor output of a layer.
 SUM = "sum"
 
@@ -51,7 +53,9 @@ class ChannelGraph:
         self._layer_sides: list[tuple[str, str]] = []
         self._sides = np.zeros(0, dtype=np.int64)
         self._flags = np.zeros(0, dtype=np.int64)
-        self._edges = [np.zeros((2, 0), dtype=np.int64)]
+        self._ties: list[np.ndarray] = []
+        self._sources: list[Hashable] = []
+        self._spread: dict[Hashable, float] = {}
         for name, layout in layouts.items():
             sides = {"in": layout.n_in, "out": layout.n_out if layout.role != "through" else 0}
             sides["inner"] = layout.n_inner
@@ -73,9 +77,27 @@ class ChannelGraph:
         """Return the nodes of channels on one side of a layer, or of a sum."""
         return channels + self._offsets[place, side]
 
-    def tie(self, nodes: np.ndarray, others: np.ndarray) -> None:
-        """Tie each node to the other node at its place."""
-        self._edges.append(np.stack(np.broadcast_arrays(nodes, others)))
+    def tie(
+        self, nodes: np.ndarray, others: np.ndarray, source: Hashable = None, spread: float = 1
+    ) -> None:
+        """Tie each node to the other node at its place.
+
+        Parameters
+        ----------
+        nodes, others : ndarray of int
+            What to tie.
+        source : hashable, optional
+            The layer or the sum that ties them, by reaching them.
+        spread : float, default 1
+            How many channels of a layer each channel of the source reaches. If this is more than
+            one, as for the one head of keys of multi-query attention, or a mask that all channels
+            are multiplied by, the source may stay when these go.
+        """
+        ties = np.stack(np.broadcast_arrays(nodes, others))
+        self._ties.append(ties)
+        if source is not None and spread > 1:
+            self._spread[source] = max(spread, self._spread.get(source, 1))
+        self._sources.append(source)
 
     def flag(self, place: Hashable, side: str, where: np.ndarray, flag: int) -> None:
         """Note of the channels for which `where` holds that they cannot be removed, and why."""
@@ -87,42 +109,100 @@ class ChannelGraph:
 
         The third result are the norms over channels that can only be removed together.
         """
-        a, b = np.concatenate(self._edges, axis=1)
-        n_nodes = len(self._sides)
-        ties = sparse.coo_matrix((np.ones(len(a)), (a, b)), shape=(n_nodes, n_nodes))
-        n, component = connected_components(ties, directed=False)
-        flags = np.zeros(n, dtype=np.int64)
-        np.bitwise_or.at(flags, component, self._flags)
-        by_component = np.argsort(component, kind="stable")
-        sums = np.zeros(n, dtype=bool)
-        sums[component[self._sides < 0]] = True
-        self._in_sum = sums[component]
-        nodes = np.split(by_component, np.cumsum(np.bincount(component, minlength=n))[:-1])
-        sorts: dict[tuple[tuple[int, ...], int], list[np.ndarray]] = {}
-        of_layers = (unit[self._sides[unit] >= 0] for unit in nodes)
-        for unit in sorted(filter(len, of_layers), key=lambda unit: int(unit[0])):
-            key = (tuple(np.unique(self._sides[unit])), int(flags[component[unit[0]]]))
-            sorts.setdefault(key, []).append(unit)
         found: list[UnitGroup] = []
         left_out: list[LeftOut] = []
         stuck: set[str] = set()
         taken: dict[str, int] = {}
-        for (_, flag), units in sorts.items():
+
+        def named(group: UnitGroup) -> UnitGroup:
+            taken[group.name] = taken.get(group.name, 0) + 1
+            number = f" #{taken[group.name]}" if taken[group.name] > 1 else ""
+            return replace(group, name=group.name + number)
+
+        for units, flags in self._sorts(self._units(np.arange(len(self._sides)))):
             group = self._group(units)
             if not group.producers:
                 continue
-            taken[group.name] = taken.get(group.name, 0) + 1
-            if taken[group.name] > 1:
-                group = replace(group, name=f"{group.name} #{taken[group.name]}")
-            reason = _why_not(group, flag & ~AT_LOOSE)
+            loosened = self._loosened(units[0]) if group.n_units == 1 else None
+            if loosened is not None:
+                found += map(named, loosened[0])
+                left_out += loosened[1]
+                continue
+            group = named(group)
+            reason = _why_not(group, flags & ~AT_LOOSE)
             if group.n_units == 1:
                 norms = {m.module for m in group.through if self._layouts[m.module].over_channels}
                 stuck |= norms
             if reason:
                 left_out.append(LeftOut(group.name or "the model", reason))
             else:
-                found.append(replace(group, doubt=_why_not(group, flag)))
+                found.append(replace(group, doubt=_why_not(group, flags)))
         return found, left_out, stuck
+
+    def _units(self, nodes: np.ndarray, without: Collection[Hashable] = ()) -> list[np.ndarray]:
+        """Return the sets of nodes that are tied, if some sources tie nothing."""
+        chosen = [
+            ties
+            for ties, source in zip(self._ties, self._sources, strict=True)
+            if source is None or source not in without
+        ]
+        a, b = np.concatenate([np.zeros((2, 0), dtype=np.int64), *chosen], axis=1)
+        place = np.full(len(self._sides), -1)
+        place[nodes] = np.arange(len(nodes))
+        here = place[a] >= 0
+        ties = (np.ones(int(here.sum())), (place[a[here]], place[b[here]]))
+        shape = (len(nodes), len(nodes))
+        n, component = connected_components(sparse.coo_matrix(ties, shape=shape), directed=False)
+        order = np.argsort(component, kind="stable")
+        ends = np.cumsum(np.bincount(component, minlength=n))[:-1]
+        units = [unit for unit in np.split(nodes[order], ends) if (self._sides[unit] >= 0).any()]
+        return sorted(units, key=lambda unit: int(unit[self._sides[unit] >= 0][0]))
+
+    def _sorts(self, units: list[np.ndarray]) -> Iterator[tuple[list[np.ndarray], int]]:
+        """Yield the units that belong to the same layers and have the same flags, and the flags."""
+        sorts: dict[tuple[tuple[int, ...], int], list[np.ndarray]] = {}
+        for unit in units:
+            sides = np.unique(self._sides[unit])
+            flags = int(np.bitwise_or.reduce(self._flags[unit]))
+            sorts.setdefault((tuple(sides[sides >= 0]), flags), []).append(unit)
+        for (_, flags), alike in sorts.items():
+            yield alike, flags
+
+    def _loosened(self, unit: np.ndarray) -> tuple[list[UnitGroup], list[LeftOut]] | None:
+        """Take one unit apart by letting stay what all of its parts meet.
+
+        Sources whose channels each reach several channels of a layer tie nothing any more, one
+        after the other, until there are several units. Only trials can show whether the code of
+        the model lets these go alone.
+        """
+        inside = set(unit.tolist())
+        sources = [
+            source
+            for ties, source in zip(self._ties, self._sources, strict=True)
+            if source in self._spread and int(ties[0, 0]) in inside
+        ]
+        widest = sorted(dict.fromkeys(sources), key=lambda s: -self._spread[s])
+        for n in range(1, len(widest) + 1):
+            parts = list(self._sorts(self._units(unit, widest[:n])))
+            groups = [(self._group(alike), flags) for alike, flags in parts]
+            kept = [group for group, _ in groups if group.producers and not group.consumers]
+            stay = tuple(dict.fromkeys(m.module for group in kept for m in group.producers))
+            free = [
+                replace(group, doubt=_why_not(group, flags) or TOGETHER, meets=stay)
+                for group, flags in groups
+                if group.producers and not _why_not(group, flags & ~AT_LOOSE)
+            ]
+            if free:
+                names = "; ".join(group.name for group in free)
+                left_out = [LeftOut(", ".join(stay), f"all units of {names} meet each of them")]
+                left_out += [
+                    LeftOut(group.name, reason)
+                    for group, flags in groups
+                    if group.producers and group.consumers
+                    if (reason := _why_not(group, flags & ~AT_LOOSE))
+                ]
+                return free, left_out
+        return None
 
     def _group(self, units: list[np.ndarray]) -> UnitGroup:
         nodes = np.concatenate(units)
@@ -152,13 +232,13 @@ class ChannelGraph:
             tuple(made),
             tuple(read),
             tuple(through),
-            in_sum=bool(self._in_sum[nodes].any()),
+            in_sum=bool((sides < 0).any()),
         )
 
 
 def _why_not(group: UnitGroup, flags: int) -> str | None:
     if group.n_units == 1:
-        return "they can only be removed together: all are mixed or normalised with each other"
+        return TOGETHER
     for i, reason in enumerate(_REASONS):
         if flags >> i & 1:
             return reason

@@ -24,6 +24,7 @@ from l0.networks.graph.layer_types import LayerType, arrays, module_at
 from l0.networks.graph.marks import OUTPUT, STEERS, Replay
 from l0.networks.graph.passes import Passes, is_derived, recorded, types_of
 from l0.networks.graph.places import Place, State
+from l0.networks.graph.products import grown
 from l0.networks.graph.relations import Relation, relation
 from l0.networks.graph.signatures import signature_of
 from l0.networks.graph.tape import Tape
@@ -103,8 +104,10 @@ def _found(
     groups, left_out, stuck = graph.groups()
     left_out += [LeftOut(name, _NEVER_CALLED) for name in passes.never_called]
     left_out += _unknown(copy, {copy.get_submodule(name) for name in types})
+    n_out = {name: layout.n_out for name, layout in passes.layouts.items()}
+    products = grown(passes.products, n_out, groups)
     structure = Structure(
-        groups, left_out, passes.n_positions, passes.types, passes.products, passes.other_products
+        groups, left_out, passes.n_positions, passes.types, products, passes.other_products
     )
     return structure, stuck
 
@@ -159,6 +162,7 @@ class _Search:
                 graph.flag(key, side, np.ones(len(found.source), dtype=bool), flag)
         nodes = [graph.node(key, side, np.arange(len(found.source)))]
         units = [found.source]
+        spread = 1.0
         used = np.full(len(found.source), found.at_output or found.steers)
         for alike, unit in zip(found.places, found.reached, strict=True):
             to = here[alike]
@@ -166,11 +170,12 @@ class _Search:
             if isinstance(to, int):
                 at = at[useful[to][at]]
             used |= np.isin(found.source, unit[at])
+            spread = max(spread, len(at) / len(found.source))
             nodes.append(graph.node(*self._end(to), at))
             units.append(unit[at])
         every, unit = np.concatenate(nodes), np.concatenate(units)
         _, first, inverse = np.unique(unit, return_index=True, return_inverse=True)
-        graph.tie(every, every[first][inverse])
+        graph.tie(every, every[first][inverse], (key, side), spread)
         return used
 
     def flag_channels(

@@ -15,7 +15,7 @@ from l0.networks.graph.draws import alike_draws
 from l0.networks.graph.known_types import type_of
 from l0.networks.graph.layer_types import LayerType
 from l0.networks.graph.loose import axes_of_channels, loose_tensors, loose_type
-from l0.networks.graph.products import products_of
+from l0.networks.graph.products import Products, products_of
 from l0.networks.graph.tape import Event, Tape
 from l0.networks.graph.tensors import is_inexact, tensors_in
 
@@ -35,9 +35,9 @@ class Passes:
     n_positions : dict of str to float
         For each of these layers, the number of positions of one example to which it is applied in
         evaluation mode, over all calls. The first axis of the first input counts the examples.
-    products : dict of str to float
-        For layers whose channels enter products between the layers, the multiply-adds of one of
-        their output channels in these products, for one example.
+    products : dict of tuple of str to float
+        The multiply-adds of products between the layers, for one example, by the layers of
+        their factors.
     other_products : float
         The multiply-adds of products that grow with no layer, for one example.
     never_called : list of str
@@ -48,7 +48,7 @@ class Passes:
     layouts: dict[str, ChannelLayout]
     types: dict[str, LayerType]
     n_positions: dict[str, float]
-    products: dict[str, float]
+    products: Products
     other_products: float
     never_called: list[str]
 
@@ -125,7 +125,7 @@ def recorded(
             n = _n_positions(model.get_submodule(name), types[name], tape.events[i], shape)
             n_positions[name] += n / n_examples
     by_layer, rest = products_of(tape)
-    products = {name: n / n_examples for name, n in by_layer.items()}
+    products = {key: n / n_examples for key, n in by_layer.items()}
     never_called = [n for n in layouts if n not in n_positions and not _inside(n, layouts)]
     used = {name: types[name] for name in n_positions}
     for name, axis in axes_of_channels(tapes, loose, loose_parameters or {}).items():

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from torch.utils.flop_counter import flop_registry
 
 from l0.networks.graph.tape import Event, Tape, storage_of
+from l0.networks.graph.units import UnitGroup
+
+#: Multiply-adds by the layers that made the factors, the first of which they usually grow with.
+Products = dict[tuple[str, ...], float]
 
 
-def products_of(tape: Tape) -> tuple[dict[str, float], float]:
-    """Count the multiply-adds between layers of a known type, by the layer they grow with.
-
-    A product belongs to the layer that makes the channels of its first factor; if this factor is a
-    product of two activations itself, as the weights of attention are, or a parameter, to the layer
-    of the second one. So the products of queries and keys grow with the channels of the queries,
-    those of weights and values with the channels of the values, and a product of an activation and
-    a parameter grows with the channels of the activation.
+def products_of(tape: Tape) -> tuple[Products, float]:
+    """Count the multiply-adds between layers of a known type, by the layers of their factors.
 
     Parameters
     ----------
@@ -23,33 +23,71 @@ def products_of(tape: Tape) -> tuple[dict[str, float], float]:
 
     Returns
     -------
-    by_layer : dict of str to float
-        For each of these layers, the multiply-adds of one output channel for the whole batch.
+    by_layers : dict of tuple of str to float
+        The multiply-adds for the whole batch. The layer of the first factor comes first; that of a
+        factor which is a product of two activations itself, as the weights of attention are, comes
+        last.
     rest : float
         The multiply-adds that grow with no layer, such as those of the inputs and a parameter.
     """
-    source: dict[int, str | None] = {}  # by memory: the layer whose channels it holds, if there is
-    by_layer: dict[str, float] = {}
+    # By memory: the layer whose channels it holds, if there is, and the one that made the first
+    # factor, if it holds a product.
+    source: dict[int, tuple[str | None, str | None]] = {}
+    by_layers: Products = {}
     rest = 0.0
     for event in tape.events:
         of = [source[storage_of(t)] for t in event.inputs if storage_of(t) in source]
         layout = tape.layouts.get(event.name) if event.func is None else None
-        made_by: str | None = next((name for name in of if name is not None), None)
+        direct = [name for name, _ in of if name is not None]
+        weighed = [first for _, first in of if first is not None]
+        makers = (direct[0] if direct else None, weighed[0] if weighed else None)
         if layout and layout.role in ("dense", "source") and layout.n_out:
-            made_by = event.name
+            makers = event.name, None
         elif macs := _multiply_adds(event):
-            if made_by is None:
-                rest += macs
+            if direct:
+                key = tuple(dict.fromkeys([*direct, *weighed]))
+                by_layers[key] = by_layers.get(key, 0.0) + macs
             else:
-                each = macs / tape.layouts[made_by].n_out
-                by_layer[made_by] = by_layer.get(made_by, 0.0) + each
+                rest += macs
             if len(of) > 1:
-                made_by = None
-        if not of and made_by is None:
-            continue
-        for tensor in event.outputs:
-            source[storage_of(tensor)] = made_by
-    return by_layer, rest
+                makers = None, makers[0]
+        if of or makers[0] is not None:
+            source.update((storage_of(tensor), makers) for tensor in event.outputs)
+    return by_layers, rest
+
+
+def grown(
+    products: Products, n_out: Mapping[str, int], groups: Iterable[UnitGroup]
+) -> dict[str, float]:
+    """Return the multiply-adds of one output channel, by the layer they grow with.
+
+    A product belongs to the layer that makes the channels of its first factor; if this factor is a
+    product of two activations itself, as the weights of attention are, or a parameter, to the layer
+    of the second one. So the products of queries and keys grow with the channels of the queries,
+    those of weights and values with the channels of the values, and a product of an activation and
+    a parameter grows with the channels of the activation. Where the channels of this layer stay
+    because all units of another one meet them, as values that all queries share, the product grows
+    with the other layer.
+
+    Parameters
+    ----------
+    products : dict of tuple of str to float
+        What :func:`products_of` counted.
+    n_out : mapping of str to int
+        The numbers of output channels of the layers.
+    groups : iterable of UnitGroup
+        The groups of units.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    met = {(name, member.module) for g in groups for name in g.meets for member in g.producers}
+    found: dict[str, float] = {}
+    for (name, *others), macs in products.items():
+        layer = next((other for other in others if (name, other) in met), name)
+        found[layer] = found.get(layer, 0.0) + macs / n_out[layer]
+    return found
 
 
 def _multiply_adds(event: Event) -> int:

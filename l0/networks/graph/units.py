@@ -63,6 +63,9 @@ class UnitGroup:
         A reason why removal may fail. Only a trial shows whether it does.
     in_sum : bool
         Whether the units are channels of a sum of layers, such as a residual stream.
+    meets : tuple of str
+        Layers whose channels stay because all units meet each of them, such as those that make the
+        one head of keys and values of multi-query attention.
     """
 
     name: str
@@ -73,6 +76,7 @@ class UnitGroup:
     weights: str | None = None
     doubt: str | None = None
     in_sum: bool = False
+    meets: tuple[str, ...] = ()
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -125,6 +129,7 @@ def tied(groups: Sequence[UnitGroup], n_units: int) -> UnitGroup:
         joined(group.through for group in groups),
         doubt=next((group.doubt for group in groups if group.doubt), None),
         in_sum=any(group.in_sum for group in groups),
+        meets=tuple(dict.fromkeys(name for group in groups for name in group.meets)),
     )
 
 

@@ -43,6 +43,9 @@ class Select(nn.Module):
 #: Names of attributes that hold the width of a residual stream have one of these words.
 _WIDTH_WORDS = ("embd", "embed", "hidden")
 
+#: Those of attributes that count the heads of the queries that share one head of the keys.
+_SHARING_WORDS = ("group", "rep", "quer")
+
 
 def compacted(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tensor]) -> nn.Module:
     """Return a smaller copy of a model: open gates are multiplied in, closed units are removed.
@@ -144,9 +147,11 @@ def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
     number of heads in an attribute with "head" in its name, and may have their joint width in
     another one. If one layer makes queries, keys and values, this width is a third of its outputs,
     and the attribute may have "split" in its name. If queries have more heads than keys, the module
-    may count both. If the heads are tied to the width of a residual stream, the attribute of this
-    width has "embd", "embed" or "hidden" in its name. The rule is ours; it covers the models of
-    `transformers` in the tests, and a trial on copies finds the models that it does not cover.
+    may count both. If all queries share one head of the keys, the attribute that counts them may
+    have "group", "rep" or "quer" in its name. If the heads are tied to the width of a residual
+    stream, the attribute of this width has "embd", "embed" or "hidden" in its name. The rule is
+    ours; it covers the models of `transformers` in the tests, and a trial on copies finds the
+    models that it does not cover.
     """
     n_units = group.n_units
     fewest = min(len(producer.positions) for producer in group.producers)
@@ -160,7 +165,7 @@ def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
             found = [
                 (name, value)
                 for name, value in vars(small.get_submodule(around)).items()
-                if _counts_heads(name, value, counts, width, group.in_sum)
+                if _counts_heads(name, value, counts, width, group)
             ]
             for name, value in found:
                 new.setdefault((around, name), value // n_units * n_kept)
@@ -170,10 +175,12 @@ def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
         setattr(small.get_submodule(around), name, value)
 
 
-def _counts_heads(name: str, value: object, counts: set[int], width: int, in_sum: bool) -> bool:
+def _counts_heads(name: str, value: object, counts: set[int], width: int, group: UnitGroup) -> bool:
     if type(value) is not int:
         return False
-    if in_sum and value in (width, width / 3) and any(word in name for word in _WIDTH_WORDS):
+    if group.meets and value in counts and any(word in name for word in _SHARING_WORDS):
+        return True
+    if group.in_sum and value in (width, width / 3) and any(word in name for word in _WIDTH_WORDS):
         return True
     if not ("head" in name or "split" in name):
         return False

@@ -1,10 +1,32 @@
 """Channels that are tied, and the groups that come of it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from l0.networks.graph.channel_graph import AT_LOOSE, AT_OUTPUT, SUM, ChannelGraph
 from l0.networks.graph.channel_layout import ChannelLayout
 from l0.networks.graph.layer_types import LayerType
+
+
+def test_what_all_units_meet_stays_when_they_go():
+    queries, keys, out = (ChannelLayout("dense", 4, n, -1, -1) for n in (6, 2, 3))
+    layouts = {"q": queries, "k": keys, "out": replace(out, n_in=6)}
+    graph = ChannelGraph(layouts, dict.fromkeys(layouts, LayerType("", "dense")))
+    heads, nodes = np.arange(6) // 2 * 2, np.arange(6)
+    q, k, read = graph.node("q", "out", nodes), graph.node("k", "out", nodes[:2]), "out"
+    for source, made in (("q", q), ("k", k)):
+        reached = graph.node(read, "in", nodes)
+        every = np.concatenate([made, reached])
+        first = q[np.concatenate([heads, heads])] if source == "q" else np.repeat(k[:1], 8)
+        graph.tie(every, first, source, len(reached) / len(made))
+    groups, left_out, stuck = graph.groups()
+    (group,) = groups
+    assert (group.name, group.n_units, group.meets) == ("q", 3, ("k",))
+    assert "together" in group.doubt
+    assert not stuck
+    reasons = {left.name: left.reason for left in left_out}
+    assert reasons["k"] == "all units of q meet each of them"
 
 
 def test_groups_have_the_same_layers_and_flags_say_why_units_stay():

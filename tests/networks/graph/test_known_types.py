@@ -9,6 +9,7 @@ from l0.networks.budgets.cost import CostModel, count
 from l0.networks.graph.known_types import type_of
 from l0.networks.pruning.compact import compacted
 from tests.networks.taught import TAUGHT, Recurrent
+from tests.networks.training import measured
 from tests.networks.unequal import largest_difference
 
 
@@ -36,6 +37,7 @@ def test_removed_is_closed_and_costs_are_counts(name):
     for measure in ("params", "macs", "bytes"):
         cost = float(CostModel(full, structure, measure)(torch.cat(keep)))
         assert cost == pytest.approx(count(small, measure, structure), abs=1e-6)
+        assert cost == pytest.approx(measured(small, inputs, measure), abs=1e-6)
 
 
 def test_a_recurrent_layer_computes_with_its_gates_and_trains_them():
