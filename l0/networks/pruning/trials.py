@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from l0.common.dtypes import full_precision
+from l0.common.errors import InputError
 from l0.networks.gates.families import new_gates
 from l0.networks.gates.gating import attach
 from l0.networks.graph.draws import alike_draws
@@ -100,6 +101,11 @@ class Trials:
         -------
         str or None
             The reason why removal fails, or None if it does not.
+
+        Raises
+        ------
+        InputError
+            If the model runs in no setting, or gives nothing to compare.
         """
         for i, keep in enumerate(_keep_sets([group.n_units for group in groups])):
             reason: str | None = None
@@ -115,7 +121,10 @@ class Trials:
         """Yield the settings of each precision in which the model runs."""
         wide = [dtype for dtype in _precisions(self._model) if self._settings_of(dtype)]
         for dtype in wide or [next(self._model.parameters()).dtype]:
-            yield self._settings_of(dtype)
+            settings = self._settings_of(dtype)
+            if not settings:
+                raise _not_to_be_tried(self._model, self._inputs, dtype)
+            yield settings
 
     def _settings_of(self, dtype: torch.dtype) -> list[_Setting]:
         if dtype not in self._settings:
@@ -169,6 +178,23 @@ def _settings(model: nn.Module, example_inputs: Any, dtype: torch.dtype) -> Iter
         for setting in (plainly.tried(), noisily.tried() or instead.tried()):
             if setting is not None:
                 yield setting
+
+
+def _not_to_be_tried(model: nn.Module, example_inputs: Any, dtype: torch.dtype) -> InputError:
+    """Return the error that says why a model gives nothing to compare."""
+    setting = _Setting(copy_of(model), _as(example_inputs, dtype), False, dtype)
+    try:
+        setting.outputs(setting.model)
+    except Exception as error:
+        return InputError(
+            "`model` ran once, but not on a copy of it, so units cannot be tried out: "
+            f"{type(error).__name__}: {error}; give a model that runs as often as one likes"
+        )
+    return InputError(
+        "`model` has an output without a single finite number on `example_inputs`, so a trial "
+        "cannot show whether units can be removed; return this output only where it is needed, or "
+        "give other inputs"
+    )
 
 
 def _keep_sets(sizes: list[int]) -> Iterator[list[Tensor]]:

@@ -163,6 +163,35 @@ def test_every_tensor_of_every_output_is_compared(form):
     assert sparsifier.compact().a.out_features == 16
 
 
+class Counted(nn.Module):
+    """Runs a number of times only, its copies included."""
+
+    def __init__(self, runs, code):
+        super().__init__()
+        self.a, self.b, self.code = nn.Linear(5, 8), nn.Linear(8, 2), code
+        Counted.left = runs
+
+    def forward(self, x):
+        Counted.left -= 1
+        if Counted.left < 0:
+            raise EOFError("all is read")
+        return self.code(self.b(F.relu(self.a(x))))
+
+
+@pytest.mark.parametrize(
+    ("runs", "code", "message"),
+    [
+        (2, lambda y: y, "ran once, but not on a copy of it.* EOFError: all is read; give a"),
+        (10**6, lambda y: y * torch.inf, "an output without a single finite number"),
+        (10**6, lambda y: (y, torch.full((3,), -torch.inf)), "an output without a single finite"),
+    ],
+    ids=["runs twice", "infinite", "a mask"],
+)
+def test_a_model_that_gives_nothing_to_compare_is_refused(runs, code, message):
+    with pytest.raises(InputError, match=message):
+        sparsify(Counted(runs, code), torch.randn(2, 5), Params(0.9))
+
+
 class Sampled(nn.Module):
     """Draws noise for channels that can be removed."""
 
