@@ -62,6 +62,67 @@ class Started(nn.Module):
         return self.last(state[0] if self.two else state)
 
 
+class Zeros(nn.Module):
+    """A recurrent layer whose first states are made by code that counts them."""
+
+    def __init__(self, cls):
+        super().__init__()
+        self.hidden_size, self.num_layers, self.cell = 8, 2, issubclass(cls, nn.RNNCellBase)
+        self.recurrent = cls(5, 8) if self.cell else cls(5, 8, self.num_layers)
+        self.last = nn.Linear(8, 2)
+
+    def forward(self, x):
+        h = c = torch.zeros(len(x), self.hidden_size, dtype=x.dtype)
+        if self.cell:
+            for step in x.unbind(1):
+                h, c = self.recurrent(step, (h, c))
+            return self.last(h)
+        state = tuple(t.expand(self.num_layers, -1, -1).contiguous() for t in (h, c))
+        return self.last(self.recurrent(x.transpose(0, 1), state)[0].mean(0))
+
+
+class Scan(nn.Module):
+    """A selective scan, as in Mamba: channels that share what a layer makes of all of them."""
+
+    def __init__(self, width=6, inner=10, states=4):
+        super().__init__()
+        self.enter, self.leave = nn.Linear(width, 2 * inner), nn.Linear(inner, width)
+        self.conv = nn.Conv1d(inner, inner, 3, padding=2, groups=inner)
+        self.shared, self.pace = nn.Linear(inner, 2 * states + 1), nn.Linear(1, inner)
+        self.fade, self.skip = (
+            nn.Parameter(torch.rand(inner, states)),
+            nn.Parameter(torch.ones(inner)),
+        )
+
+    def forward(self, x):
+        length, n = x.shape[1], self.fade.shape[1]
+        x, gate = self.enter(x).chunk(2, -1)
+        x = F.silu(self.conv(x.transpose(1, 2))[..., :length].transpose(1, 2))
+        pace, write, read = self.shared(x).split([1, n, n], -1)
+        pace, state, y = F.softplus(self.pace(pace)), x.new_zeros(len(x), x.shape[-1], n), []
+        for t in range(length):
+            state = torch.exp(-pace[:, t, :, None] * self.fade) * state
+            state = state + (pace[:, t] * x[:, t])[..., None] * write[:, t, None]
+            y.append((state * read[:, t, None]).sum(-1))
+        return self.leave((torch.stack(y, 1) + x * self.skip) * F.silu(gate))
+
+
+class Projected(nn.Module):
+    """Attention with layers of their own for queries, keys and values."""
+
+    def __init__(self, width=12, heads=3, head_dim=4):
+        super().__init__()
+        self.num_heads, self.head_dim, self.all_head_size = heads, head_dim, heads * head_dim
+        self.q, self.k, self.v = (nn.Linear(width, self.all_head_size) for _ in range(3))
+        self.out = nn.Linear(self.all_head_size, width)
+
+    def forward(self, x):
+        q, k, v = (f(x).view(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
+                   for f in (self.q, self.k, self.v))  # fmt: skip
+        y = F.scaled_dot_product_attention(q, k, v)
+        return self.out(y.transpose(1, 2).reshape(*x.shape[:2], self.all_head_size))
+
+
 class Handed(nn.Module):
     """An encoder with projections, whose states are the first ones of a decoder."""
 
@@ -328,6 +389,10 @@ TAUGHT = {
         lambda: Started(nn.LSTM, width=3, proj_size=3), sequence, [6, 3],
     ),
     "lstm, projected states": (Handed, sequence, [4]),
+    "lstm, states of zeros": (lambda: Zeros(nn.LSTM), sequence, [8]),
+    "lstm, step by step from zeros": (lambda: Zeros(nn.LSTMCell), sequence, [8]),
+    "selective scan": (lambda: Stream(Scan(12)), sequence, [12, 10, 16]),
+    "three heads": (lambda: Stream(Projected()), sequence, [12, 3, 16]),
     "frozen batch norm": (lambda: frozen(FrozenBatchNorm2d), image, [8, 6]),
     "synchronised batch norm": (lambda: frozen(nn.SyncBatchNorm), image, [8, 6]),
     "layer norm": (lambda: normed(nn.LayerNorm), lambda: torch.randn(3, 5), [12, 10]),

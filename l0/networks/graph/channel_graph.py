@@ -14,21 +14,23 @@ from l0.networks.graph.channel_layout import ChannelLayout
 from l0.networks.graph.layer_types import LayerType
 from l0.networks.graph.units import LeftOut, Member, UnitGroup
 
-# Reasons why units cannot be removed, the strongest first. The last one may do no harm: a buffer
-# may treat the channels of all heads alike, for example.
+# Reasons why units cannot be removed, the strongest first. The two last ones may do no harm: a
+# buffer, or an input such as a mask, may treat all channels alike.
 _REASONS = (
     "they reach the model's output",
-    "they meet the model's input, which keeps its width",
     "they pass through nn.MultiheadAttention with keys of its own, hooks or shared weights",
-    "they share a parameter with another layer",
+    "they share a parameter with another layer, as an embedding and an output layer may; with "
+    "parameters of their own, both can get gates",
     "they are the hidden units of an LSTM with `proj_size`, of which torch needs more than of its "
     "outputs",
     "they decide which way other data take, as top-k routing or a condition does",
+    "they meet the model's input, which keeps its width",
     "they meet a parameter or buffer that belongs to no layer of a known type",
 )
-AT_OUTPUT, AT_INPUT, AT_FIXED, SHARED, PROJECTED, STEERING, AT_LOOSE = (
+AT_OUTPUT, AT_FIXED, SHARED, PROJECTED, STEERING, AT_INPUT, AT_LOOSE = (
     1 << i for i in range(len(_REASONS))
 )
+_HARMLESS = AT_INPUT | AT_LOOSE
 
 TOGETHER = "they can only be removed together: all are mixed or normalised with each other"
 
@@ -89,9 +91,9 @@ class ChannelGraph:
         source : hashable, optional
             The layer or the sum that ties them, by reaching them.
         spread : float, default 1
-            How many channels of a layer each channel of the source reaches. If this is more than
-            one, as for the one head of keys of multi-query attention, or a mask that all channels
-            are multiplied by, the source may stay when these go.
+            How many channels of a layer each channel of the source reaches, at most. If this is
+            more than one, as for the one head of keys of multi-query attention, or a mask that all
+            channels are multiplied by, the source may stay when these go.
         """
         ties = np.stack(np.broadcast_arrays(nodes, others))
         self._ties.append(ties)
@@ -129,7 +131,7 @@ class ChannelGraph:
                 left_out += loosened[1]
                 continue
             group = named(group)
-            reason = _why_not(group, flags & ~AT_LOOSE)
+            reason = _why_not(group, flags & ~_HARMLESS)
             if group.n_units == 1:
                 norms = {m.module for m in group.through if self._layouts[m.module].over_channels}
                 stuck |= norms
@@ -175,11 +177,10 @@ class ChannelGraph:
         after the other, until there are several units. Only trials can show whether the code of
         the model lets these go alone.
         """
-        inside = set(unit.tolist())
         sources = [
             source
             for ties, source in zip(self._ties, self._sources, strict=True)
-            if source in self._spread and int(ties[0, 0]) in inside
+            if source in self._spread and np.isin(ties[0], unit).any()
         ]
         widest = sorted(dict.fromkeys(sources), key=lambda s: -self._spread[s])
         for n in range(1, len(widest) + 1):
@@ -190,7 +191,7 @@ class ChannelGraph:
             free = [
                 replace(group, doubt=_why_not(group, flags) or TOGETHER, meets=stay)
                 for group, flags in groups
-                if group.producers and not _why_not(group, flags & ~AT_LOOSE)
+                if group.producers and not _why_not(group, flags & ~_HARMLESS)
             ]
             if free:
                 names = "; ".join(group.name for group in free)
@@ -199,7 +200,7 @@ class ChannelGraph:
                     LeftOut(group.name, reason)
                     for group, flags in groups
                     if group.producers and group.consumers
-                    if (reason := _why_not(group, flags & ~AT_LOOSE))
+                    if (reason := _why_not(group, flags & ~_HARMLESS))
                 ]
                 return free, left_out
         return None

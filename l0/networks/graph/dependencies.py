@@ -162,7 +162,7 @@ class _Search:
                 graph.flag(key, side, np.ones(len(found.source), dtype=bool), flag)
         nodes = [graph.node(key, side, np.arange(len(found.source)))]
         units = [found.source]
-        spread = 1.0
+        n_made, spread = np.bincount(found.source).clip(1), 1.0
         used = np.full(len(found.source), found.at_output or found.steers)
         for alike, unit in zip(found.places, found.reached, strict=True):
             to = here[alike]
@@ -170,7 +170,8 @@ class _Search:
             if isinstance(to, int):
                 at = at[useful[to][at]]
             used |= np.isin(found.source, unit[at])
-            spread = max(spread, len(at) / len(found.source))
+            n_reached = np.bincount(unit[at], minlength=len(n_made))[: len(n_made)]
+            spread = max(spread, float((n_reached / n_made).max()))
             nodes.append(graph.node(*self._end(to), at))
             units.append(unit[at])
         every, unit = np.concatenate(nodes), np.concatenate(units)

@@ -149,9 +149,10 @@ def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
     and the attribute may have "split" in its name. If queries have more heads than keys, the module
     may count both. If all queries share one head of the keys, the attribute that counts them may
     have "group", "rep" or "quer" in its name. If the heads are tied to the width of a residual
-    stream, the attribute of this width has "embd", "embed" or "hidden" in its name. The rule is
-    ours; it covers the models of `transformers` in the tests, and a trial on copies finds the
-    models that it does not cover.
+    stream, the attribute of this width has "embd", "embed" or "hidden" in its name. Code that makes
+    the first states of a recurrent layer has their number in an attribute with "hidden" in its
+    name. The rule is ours; it covers the models of `transformers` in the tests, and a trial on
+    copies finds the models that it does not cover.
     """
     n_units = group.n_units
     fewest = min(len(producer.positions) for producer in group.producers)
@@ -160,12 +161,21 @@ def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
     new: dict[tuple[str, str], int] = {}
     for producer in group.producers:
         width, around = len(producer.positions), producer.module
-        while width != n_units and around:
+        packed = any(3 * len(reader.positions) == width for reader in group.consumers)
+        widths = {width, width // 3} if packed else {width}
+        maker = module_at(small, producer.module)
+        recurrent = isinstance(maker, nn.RNNBase | nn.RNNCellBase)
+        while (width != n_units or recurrent) and around:
             around = around.rpartition(".")[0]
             found = [
                 (name, value)
                 for name, value in vars(small.get_submodule(around)).items()
-                if _counts_heads(name, value, counts, width, group)
+                if type(value) is int
+                and (
+                    value == n_units and "hidden" in name
+                    if recurrent
+                    else _counts_heads(name, value, counts, widths, group)
+                )
             ]
             for name, value in found:
                 new.setdefault((around, name), value // n_units * n_kept)
@@ -175,15 +185,15 @@ def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
         setattr(small.get_submodule(around), name, value)
 
 
-def _counts_heads(name: str, value: object, counts: set[int], width: int, group: UnitGroup) -> bool:
-    if type(value) is not int:
-        return False
+def _counts_heads(
+    name: str, value: int, counts: set[int], widths: set[int], group: UnitGroup
+) -> bool:
     if group.meets and value in counts and any(word in name for word in _SHARING_WORDS):
         return True
-    if group.in_sum and value in (width, width / 3) and any(word in name for word in _WIDTH_WORDS):
+    if group.in_sum and value in widths and any(word in name for word in _WIDTH_WORDS):
         return True
     if not ("head" in name or "split" in name):
         return False
     # The size of one head may equal the number of heads; this size does not change.
     of_one = value in counts and ("dim" in name or "size" in name)
-    return (value in counts or value in (width, width / 3)) and not of_one
+    return (value in counts or value in widths) and not of_one

@@ -6,8 +6,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from l0.common.errors import InputError
+from l0.networks import Params, sparsify
 from l0.networks.graph.dependencies import find_units
 from tests.networks.nets import NETS
+from tests.networks.unequal import largest_difference
 
 
 def groups_of(model, *inputs):
@@ -112,10 +114,31 @@ def test_the_model_input_keeps_its_width_and_loose_parameters_make_doubts():
             return self.c(self.b(x + self.a(x)) * scale)
 
     structure = find_units(Loose(), torch.randn(2, 4))
-    reasons = {left.name: left.reason for left in structure.left_out}
-    assert "the model's input" in reasons["a"]
-    (group,) = structure.groups
-    assert "parameter or buffer" in group.doubt
+    a, b = structure.groups
+    assert "the model's input" in a.doubt
+    assert "parameter or buffer" in b.doubt
+    with pytest.raises(InputError, match="a: they meet the model's input.*; b: they meet a param"):
+        sparsify(Loose(), torch.randn(2, 4), Params(0.9))
+
+
+class Graph(nn.Module):
+    """Layers of a graph, whose edges are an input, and nodes that a mask leaves out."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(5, 8), nn.Linear(8, 6), nn.Linear(6, 2)
+
+    def forward(self, x, edges, mask):
+        x = F.relu(self.a(edges @ x)) * mask
+        return self.c(edges @ F.relu(self.b(edges @ x)) * mask)
+
+
+def test_inputs_that_all_channels_meet_alike_do_no_harm():
+    torch.manual_seed(0)
+    inputs = torch.randn(7, 5), torch.rand(7, 7), torch.ones(7, 1)
+    sparsifier = sparsify(Graph(), inputs, Params(0.9))
+    assert [group.n_units for group in sparsifier.structure.groups] == [8, 6]
+    assert largest_difference(sparsifier, inputs) < 1e-5
 
 
 def test_shared_weights_and_fixed_attention_are_left_out():
@@ -149,9 +172,9 @@ def test_grouped_convolutions_keep_equal_groups():
 def test_a_layer_with_two_names_is_known_by_both():
     layer = nn.Linear(4, 6)
     model = nn.Sequential(layer, nn.ReLU(), nn.Linear(6, 4), nn.Sequential(layer), nn.Linear(6, 2))
-    structure = find_units(model, torch.randn(2, 4))
+    structure = sparsify(model, torch.randn(2, 4), Params(0.9)).structure
     assert [group.name for group in structure.groups] == ["0"]
-    assert [left.name for left in structure.left_out] == ["2", "4"]
+    assert {left.name for left in structure.left_out} == {"2", "4"}
 
 
 def test_units_of_packed_sequences():

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 
 from l0.networks.graph.passes import recorded
 from l0.networks.graph.places import State, given_states, made_at
