@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -213,8 +214,10 @@ def _flag_layers(passes: Passes, graph: ChannelGraph, model: nn.Module) -> None:
     for name in layouts:
         for _, parameter in arrays(module_at(model, name), passes.types[name]):
             owners.setdefault(id(parameter), []).append(name)
-    for names in owners.values():
-        if len(names) > 1:
+    # Layers that no pass called keep their sizes, and may share a parameter too.
+    held = Counter(id(p) for module in model.modules() for p in module._parameters.values())
+    for parameter_id, names in owners.items():
+        if max(len(names), held[parameter_id]) > 1:
             fixed |= {name: fixed.get(name, 0) | SHARED for name in names}
     for name, layout in layouts.items():
         if "inner" in layout.states:

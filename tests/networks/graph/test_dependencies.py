@@ -159,6 +159,30 @@ def test_shared_weights_and_fixed_attention_are_left_out():
     assert torch.backends.mha.get_fastpath_enabled()
 
 
+@pytest.mark.parametrize("called", [True, False])
+def test_layers_that_share_only_their_weight_keep_it_and_the_budget_is_met(called):
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(5, 8), nn.Linear(12, 2)
+            self.a, self.b, self.free = nn.Linear(8, 12), nn.Linear(8, 12), nn.Linear(2, 9)
+            self.out, self.b.weight = nn.Linear(9, 2), self.a.weight
+
+        def forward(self, x):
+            x = self.first(x).relu()
+            x = self.last(self.a(x) + self.b(x) if called else self.a(x))
+            return self.out(self.free(x).relu())
+
+    torch.manual_seed(0)
+    x = torch.randn(2, 5)
+    sparsifier = sparsify(Shared(), x, Params(0.9))
+    reasons = {left.name.split(",")[0]: left.reason for left in sparsifier.structure.left_out}
+    assert all("with parameters of their own" in reasons[name] for name in ("first", "a"))
+    assert "free" in [group.name for group in sparsifier.structure.groups]
+    small = sparsifier.compact()
+    assert sum(p.numel() for p in small.parameters()) <= sparsifier.constraints[0].limit
+
+
 def test_grouped_convolutions_keep_equal_groups():
     model = nn.Sequential(
         nn.Conv2d(3, 8, 1), nn.Conv2d(8, 12, 3, groups=2), nn.Flatten(), nn.Linear(12, 2)
