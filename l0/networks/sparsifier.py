@@ -283,14 +283,15 @@ class Sparsifier:
     def finish(self) -> None:
         """Close units until every budget is met, those with the least score per cost first.
 
-        Closed units that still fit are opened again. One unit stays in every group. The values of
-        the gates are then multiplied into the weights: from here on, only the weights of the open
-        units learn. After this call, the gated model in evaluation mode gives the same outputs as
-        the compact model.
+        Closed units that still fit are opened again. One unit stays in every group. From here on,
+        only the weights of the open units learn: the values of the gates are multiplied into the
+        weights or, in trainings of 2,000 steps and more, stay as they are if they are at least 0.1.
+        After this call, the gated model in evaluation mode gives the same outputs as the compact
+        model.
         """
         if self._learn:
             self.gates.keep(self.planned())
-            settle(self.model, self.structure.groups, list(self.gates))
+            settle(self.model, self.structure.groups, list(self.gates), self._ramp.left)
             self._learn, self._prices = False, None
             self._pays = torch.zeros_like(self._pays)
 

@@ -1,6 +1,7 @@
 """The training loop: budgets held, runs resumed, ranks in step."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -159,6 +160,27 @@ def test_gates_are_folded_into_the_weights_once_the_budget_is_met():
     assert torch.equal(sparsifier.gates.settled(), ones)
     train(model.train(), inputs, sparsifier, 5, gate_lr=0.1)
     assert torch.equal(sparsifier.gates.settled(), ones)
+
+
+@pytest.mark.parametrize("steps", [1500, 4000])
+def test_long_runs_leave_values_in_the_gates_once_the_budget_is_met(steps):
+    model, inputs = make("lenet")
+    sparsifier = sparsify(model, inputs, Params(0.5), total_steps=steps)
+    with torch.no_grad():
+        for gate in sparsifier.gates:
+            gate.gate.v.copy_(torch.linspace(0.3, 1.2, len(gate.alive)))
+    sparsifier.gates.keep(sparsifier.planned())
+    z, alive = sparsifier.gates.settled(), sparsifier.gates.alive()
+    before = model.eval()(inputs)
+    sparsifier.finish()
+    assert torch.allclose(before, model(inputs), atol=1e-10)
+    power = 1 if steps >= 2000 else math.log2(1.5)
+    left = sparsifier.gates.settled()
+    assert torch.allclose(left, z.clamp_min(0.1) ** power * alive)
+    assert torch.equal(left > 0, alive)
+    train(model.train(), inputs, sparsifier, 5, gate_lr=0.1)
+    assert torch.equal(sparsifier.gates.settled(), left)
+    assert torch.allclose(model.eval()(inputs), sparsifier.compact().eval()(inputs), atol=1e-10)
 
 
 def test_compact_warns_of_what_it_closes_at_a_stroke():

@@ -47,6 +47,9 @@ class Ramp:
         The share of the price that units pay that need not go yet. Under the same price, all units
         shrink together, until the model costs far less than it should. A long run has the time to
         find out in this way which units are worth their price, and a short one has not.
+    left : float
+        The power of the gates' values that is left in them when the budget is met, the rest being
+        multiplied into the weights. It is 0 in short runs and 1 in long ones, as `others_pay`.
     """
 
     def __init__(self, total_steps: int | None) -> None:
@@ -54,6 +57,7 @@ class Ramp:
         self.met = _MET if total_steps is None else max(1, round(_MET_SHARE * total_steps))
         way = 0.0 if total_steps is None else math.log(total_steps / _SHORT)
         self.others_pay = min(1.0, max(0.0, way / math.log(_LONG / _SHORT)))
+        self.left = self.others_pay
         self._asked = _ASKED if total_steps is None else max(1, round(_ASKED_SHARE * total_steps))
 
     def asked(self, step: int) -> float:

