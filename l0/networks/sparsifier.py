@@ -285,9 +285,9 @@ class Sparsifier:
 
         Closed units that still fit are opened again. One unit stays in every group. From here on,
         only the weights of the open units learn: the values of the gates are multiplied into the
-        weights or, in trainings of 2,000 steps and more, stay as they are if they are at least 0.1.
-        After this call, the gated model in evaluation mode gives the same outputs as the compact
-        model.
+        weights or, in trainings of 8,000 steps and more, stay as they are if they are at least 0.1.
+        In between, a part of them is multiplied in. After this call, the gated model in evaluation
+        mode gives the same outputs as the compact model.
         """
         if self._learn:
             self.gates.keep(self.planned())

@@ -17,6 +17,13 @@ _MET_SHARE = 0.6
 #: error of 2.4% if all pay, and else of 1.5%.
 _SHORT, _LONG = 1_000, 2_000
 
+#: In runs of up to so many steps, the gates are multiplied into the weights when the budget is met.
+#: In runs of so many steps and more, they keep their values. Ours: LeNet-300-100 with 7% and 3% of
+#: its parameters, after 12,000 and 9,000 steps, has errors of 2.1 and 2.3% at the end of the gated
+#: training if they keep them, and else of 2.8% both. LeNet-5 with 2% and 1%, after 2,300 steps, has
+#: errors of 0.86 and 0.91% if they keep them, and else of 0.86 and 0.85%.
+_FOLDED, _LEFT = 3_000, 8_000
+
 #: Without a number of steps: the budget is asked for after this step, and met after that one.
 _ASKED, _MET = 150, 300
 
@@ -49,15 +56,14 @@ class Ramp:
         find out in this way which units are worth their price, and a short one has not.
     left : float
         The power of the gates' values that is left in them when the budget is met, the rest being
-        multiplied into the weights. It is 0 in short runs and 1 in long ones, as `others_pay`.
+        multiplied into the weights: 0 in short runs and 1 in long ones.
     """
 
     def __init__(self, total_steps: int | None) -> None:
         self._open_ended = total_steps is None
         self.met = _MET if total_steps is None else max(1, round(_MET_SHARE * total_steps))
-        way = 0.0 if total_steps is None else math.log(total_steps / _SHORT)
-        self.others_pay = min(1.0, max(0.0, way / math.log(_LONG / _SHORT)))
-        self.left = self.others_pay
+        self.others_pay = _between(_SHORT, _LONG, total_steps)
+        self.left = _between(_FOLDED, _LEFT, total_steps)
         self._asked = _ASKED if total_steps is None else max(1, round(_ASKED_SHARE * total_steps))
 
     def asked(self, step: int) -> float:
@@ -83,3 +89,10 @@ class Ramp:
         if self._open_ended:
             return min(1.0, math.log1p(step / _FIRST) / math.log1p(end / _FIRST))
         return min(1.0, step / end)
+
+
+def _between(short: int, long: int, total_steps: int | None) -> float:
+    """Return 0 up to one length of a run, 1 from another on, and the share of the way between."""
+    if total_steps is None:
+        return 0.0
+    return min(1.0, max(0.0, math.log(total_steps / short) / math.log(long / short)))

@@ -41,3 +41,11 @@ def test_the_longer_a_run_the_more_do_units_pay_that_need_not_go():
     assert shares[-2:] == [1, 1]
     assert shares == sorted(shares)
     assert Ramp(None).others_pay == 0
+
+
+def test_the_longer_a_run_the_more_of_their_values_do_gates_keep():
+    kept = [Ramp(n).left for n in (1, 1_000, 3_000, 4_000, 6_000, 8_000, 100_000)]
+    assert kept[:3] == [0, 0, 0]
+    assert kept[-2:] == [1, 1]
+    assert kept == sorted(kept)
+    assert Ramp(None).left == 0
