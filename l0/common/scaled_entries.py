@@ -97,7 +97,7 @@ class ScaledEntries:
 
         def lay_out(number: int) -> None:
             ends = begins[number]
-            block = max(BLOCK, PER_COLUMN * len(kept))
+            block = max(BLOCK, PER_COLUMN * len(kept) // len(stretches))
             for rows, part in self._blocks(order, stretches[number], columns, block):
                 turned = part.T.tocsr()
                 places = np.repeat(ends - turned.indptr[:-1], np.diff(turned.indptr))
