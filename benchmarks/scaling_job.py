@@ -17,9 +17,9 @@ from typing import Any
 
 from surface_data import load
 
-import l0.sparse_operator
 from l0.calibration import CalibrationProblem
 from l0.calibration.fitting.program import Program
+from l0.common import csr_tensors
 
 #: A peak of memory is looked for at this interval, in seconds.
 INTERVAL = 0.02
@@ -30,13 +30,13 @@ class Reads:
 
     def __init__(self) -> None:
         self.entries = 0
-        of_tensor = l0.sparse_operator._times
+        of_tensor = csr_tensors.times
 
         def times(matrix: Any, x: Any) -> Any:
             self.entries += matrix.values().numel()
             return of_tensor(matrix, x)
 
-        l0.sparse_operator._times = times
+        csr_tensors.times = times
         for name in ("times", "back"):
             setattr(Program, name, self._counted(getattr(Program, name)))
 
