@@ -58,8 +58,9 @@ class NestedNormalMatrix:
         costs = np.array([front.cost for front in self._fronts])
         self._is_quick = costs.sum() < QUICK
         self._subtrees = Subtrees(ranks, self._children, costs)
-        # The number of targets that each top of a subtree leaves over.
-        self._tops = {top: len(self._fronts[top].left_over) for top in self._subtrees.tops}
+        # The number of targets that each top of a subtree leaves over, if it does.
+        left_over = {top: len(self._fronts[top].left_over) for top in self._subtrees.tops}
+        self._tops = {top: number for top, number in left_over.items() if number}
 
     def factor(self, d: Array, e: Array) -> Solve:
         """See `NormalMatrix.factor`."""

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from l0.calibration.fitting import dissection, nested_normal
 from l0.calibration.fitting.dissection import dissect
@@ -34,6 +35,21 @@ def test_any_number_of_ranks_gives_the_same_bits(system, size, width):
     for found in on_ranks(
         size, lambda ranks: NestedNormalMatrix(of, root, ranks).factor(d, e)(right)
     ):
+        assert found.tobytes() == alone.tobytes()
+
+
+def test_a_subtree_that_leaves_nothing_over_needs_no_other_rank(monkeypatch):
+    monkeypatch.setattr(dissection, "SMALL", 0)
+    rng = np.random.default_rng(0)
+    # A target without records is a block of its own, and meets none of the others.
+    matrix = sp.vstack([nested(rng, k=500), sp.csr_array((1, 500))], format="csr")
+    m, k = matrix.shape
+    d, e, right = rng.lognormal(0, 1, k), rng.lognormal(0, 1, m), rng.normal(size=m)
+    of = ScaledMatrix.of(matrix)
+    root, _ = dissect(matrix, of.transpose)
+    assert m - 1 in np.concatenate([child.rows for child in root.children])
+    alone = NestedNormalMatrix(of, root).factor(d, e)(right)
+    for found in on_ranks(2, lambda ranks: NestedNormalMatrix(of, root, ranks).factor(d, e)(right)):
         assert found.tobytes() == alone.tobytes()
 
 
