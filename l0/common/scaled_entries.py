@@ -19,8 +19,16 @@ from l0.common.threads import side_by_side, thread_parts
 
 #: How many entries to copy at a time. Larger copies leave holes in memory and are no quicker.
 BLOCK = 1 << 18
-#: A block holds at least this many entries for each column, where work is done for each column.
+#: Where work is done for each column, the blocks of all threads together hold at least this many
+#: entries for each column.
 PER_COLUMN = 4
+#: A thread then has some arrays with a number for each column. Its stretch holds at least this many
+#: entries for each, so that these arrays are small beside the entries.
+STRETCH_PER_COLUMN = 16
+
+#: The factors of the columns that are kept, and the place of each column among these or -1; None in
+#: its place if all are kept.
+_OfColumns = tuple[NDArray[np.float64], NDArray[np.integer] | None]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,10 +65,10 @@ class ScaledEntries:
         n = len(self.column_factor) if columns is None else len(columns)
         indptr = _ends(self._lengths(order, columns)).astype(self._index)
         data, indices = self._room(indptr[-1])
-        stretches = thread_parts(self.lengths_of_rows[order])
+        stretches, factors = thread_parts(self.lengths_of_rows[order]), self._of_columns(columns)
 
         def lay_out(number: int) -> None:
-            for rows, part in self._blocks(order, stretches[number], columns, BLOCK):
+            for rows, part in self._blocks(order, stretches[number], factors, BLOCK):
                 entries = slice(indptr[rows.start], indptr[rows.stop])
                 data[entries], indices[entries] = part.data, part.indices
 
@@ -80,33 +88,35 @@ class ScaledEntries:
         scipy.sparse.csr_array of float32, shape (k, m)
         """
         m, n = len(self.row_factor), len(self.column_factor)
-        order = np.arange(m)
-        kept = np.arange(n) if columns is None else columns
-        stretches = thread_parts(self.lengths_of_rows)
-        lengths = np.zeros((len(stretches), len(kept)), dtype=np.int64)
+        order, k = np.arange(m), n if columns is None else len(columns)
+        stretches = thread_parts(self.lengths_of_rows, STRETCH_PER_COLUMN * n)
+        # Where the entries of each column begin in each stretch, and where they end in the last.
+        begins = np.zeros((len(stretches) + 1, k), dtype=self._index)
 
         def count(number: int) -> None:
             for _, part in self._taken_blocks(order, stretches[number], max(BLOCK, n)):
-                lengths[number] += np.bincount(part.indices, minlength=n)[kept]
+                lengths = np.bincount(part.indices, minlength=n)
+                begins[number + 1] += lengths if columns is None else lengths[columns]
 
         side_by_side(len(stretches), count)
-        indptr = _ends(lengths.sum(axis=0)).astype(self._index)
+        np.cumsum(begins, axis=0, out=begins)
+        indptr = _ends(begins[-1]).astype(self._index)
+        begins += indptr[:-1]
         data, indices = self._room(indptr[-1])
-        # Where the entries of each column begin in each stretch.
-        begins = indptr[:-1] + np.cumsum(lengths, axis=0) - lengths
+        factors = self._of_columns(columns)
+        block = max(BLOCK, PER_COLUMN * k // len(stretches))
 
         def lay_out(number: int) -> None:
             ends = begins[number]
-            block = max(BLOCK, PER_COLUMN * len(kept) // len(stretches))
-            for rows, part in self._blocks(order, stretches[number], columns, block):
+            for rows, part in self._blocks(order, stretches[number], factors, block):
                 turned = part.T.tocsr()
                 places = np.repeat(ends - turned.indptr[:-1], np.diff(turned.indptr))
-                places += np.arange(turned.nnz)
+                places += np.arange(turned.nnz, dtype=places.dtype)
                 data[places], indices[places] = turned.data, turned.indices + rows.start
                 ends += np.diff(turned.indptr)
 
         side_by_side(len(stretches), lay_out)
-        return sp.csr_array((data, indices, indptr), shape=(len(kept), m))
+        return sp.csr_array((data, indices, indptr), shape=(k, m))
 
     def largest_entries(self, factor: NDArray[np.float64]) -> NDArray[np.float64]:
         """Find the largest absolute entry of each column, after its row is multiplied by a factor.
@@ -123,7 +133,8 @@ class ScaledEntries:
         """
         largest = np.zeros(len(self.column_factor))
         order = np.arange(len(self.row_factor))
-        for rows, part in self._blocks(order, slice(0, len(order)), None, BLOCK):
+        stretch = slice(0, len(order))
+        for rows, part in self._blocks(order, stretch, self._of_columns(None), BLOCK):
             sizes = np.abs(part.data) * np.repeat(factor[rows], np.diff(part.indptr))
             np.maximum.at(largest, part.indices, sizes)
         return largest
@@ -160,18 +171,22 @@ class ScaledEntries:
     def _room(self, nnz: int) -> tuple[NDArray[np.float32], NDArray[np.signedinteger]]:
         return np.empty(nnz, dtype=np.float32), np.empty(nnz, dtype=self._index)
 
+    def _of_columns(self, columns: NDArray[np.int64] | None) -> _OfColumns:
+        """Look up the factors and places once for all threads."""
+        if columns is None:
+            return self.column_factor, None
+        place = _places(columns, len(self.column_factor), self._index)
+        return self.column_factor[columns], place
+
     def _blocks(
         self,
         order: NDArray[np.int64],
         stretch: slice,
-        columns: NDArray[np.int64] | None,
+        factors: _OfColumns,
         most_entries: int,
     ) -> Iterator[tuple[slice, sp.csr_array]]:
         """Scale a stretch of the rows in this order, a block at a time."""
-        of_column, place = self.column_factor, None
-        if columns is not None:
-            place = _places(columns, len(of_column), self._index)
-            of_column = of_column[columns]
+        of_column, place = factors
         for rows, taken in self._taken_blocks(order, stretch, most_entries):
             data, indices, indptr = taken.data, taken.indices, taken.indptr
             if place is not None:

@@ -17,15 +17,17 @@ from l0.common.ranks import even_parts
 LEAST = 1 << 20
 
 
-def thread_parts(sizes: NDArray[np.integer]) -> list[slice]:
+def thread_parts(sizes: NDArray[np.integer], least: int = 1) -> list[slice]:
     """Cut a list into a stretch for each thread of torch, of about the same sum of sizes.
 
     Parameters
     ----------
     sizes : ndarray of int, shape (n,)
         The work of each element, as entries of a matrix.
+    least : int
+        Stretches hold this much on average, and `LEAST`: with less there are fewer of them.
     """
-    enough = max(1, int(sizes.sum(dtype=np.int64)) // LEAST)
+    enough = max(1, int(sizes.sum(dtype=np.int64)) // max(LEAST, least))
     return even_parts(sizes, min(torch.get_num_threads(), enough))
 
 

@@ -1,3 +1,4 @@
+import tracemalloc
 from unittest import mock
 
 import numpy as np
@@ -34,6 +35,7 @@ def _blocks_and_threads(request):
         mock.patch("l0.common.threads.LEAST", 1),
         mock.patch("torch.get_num_threads", lambda: n_threads),
         mock.patch("l0.common.scaled_entries.PER_COLUMN", 0),
+        mock.patch("l0.common.scaled_entries.STRETCH_PER_COLUMN", 0),
     ):
         yield
 
@@ -92,3 +94,23 @@ def test_the_matrix_that_came_in_is_left_alone_and_may_be_read_only():
     keep_columns(scaled.by_rows(np.arange(2)), np.array([1]))
     keep_rows(scaled.by_columns(), np.array([1]))
     np.testing.assert_array_equal(A.toarray(), [[1, 2], [0, 3]])
+
+
+def test_many_threads_take_little_more_memory_than_one():
+    k, per_column = 100_000, 20
+    columns = np.tile(np.arange(k, dtype=np.int32), per_column)
+    ends = np.arange(0, len(columns) + 1, k)
+    A = sp.csr_array((np.ones(len(columns), np.float32), columns, ends), shape=(per_column, k))
+    scaled = ScaledEntries([A], np.ones(per_column), np.ones(k))
+    peaks = []
+    for n_threads in (1, 20):
+        with (
+            mock.patch("torch.get_num_threads", lambda n=n_threads: n),
+            mock.patch("l0.common.scaled_entries.STRETCH_PER_COLUMN", 16),
+            mock.patch("l0.common.scaled_entries.PER_COLUMN", 4),
+        ):
+            tracemalloc.start()
+            scaled.by_columns()
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]

@@ -132,6 +132,9 @@ def test_each_thread_gets_a_stretch_of_about_the_same_work(monkeypatch):
     monkeypatch.setattr("l0.common.threads.LEAST", 10)
     sizes = np.array([5, 5, 10, 4, 6, 0], np.int32)
     assert thread_parts(sizes) == [slice(0, 2), slice(2, 3), slice(3, 6)]
+    assert thread_parts(sizes, 5) == [slice(0, 2), slice(2, 3), slice(3, 6)]
+    assert thread_parts(sizes, 15) == [slice(0, 3), slice(3, 6)]
+    assert thread_parts(sizes, 31) == [slice(0, 6)]
 
 
 @pytest.mark.parametrize("sizes", [[], [0, 0], [3, 4, 2], [19]])
