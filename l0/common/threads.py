@@ -90,11 +90,18 @@ class _Threads:
         self._left = len(nodes)
         self._is_stopped = False
         self._errors: list[BaseException] = []
-        self._changed = threading.Condition()
+        # The caller may be interrupted as it enters a condition, which is Python's code: then the
+        # lock of the condition would stay shut. It enters the lock itself, which is not.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._states = np.geterr()
 
     def run(self, n_threads: int) -> None:
-        threads = [threading.Thread(target=self._take_nodes) for _ in range(n_threads - 1)]
+        # A thread hangs if the caller is interrupted as it waits for it to begin: it is a daemon, so
+        # that the process can end.
+        threads = [
+            threading.Thread(target=self._take_nodes, daemon=True) for _ in range(n_threads - 1)
+        ]
         try:
             for thread in threads:
                 thread.start()
@@ -122,14 +129,14 @@ class _Threads:
             self._stop(error)
 
     def _stop(self, error: BaseException) -> None:
-        with self._changed:
+        with self._lock:
             self._is_stopped = True
             self._errors.append(error)
             self._changed.notify_all()
 
     def _next(self) -> int | None:
         """Wait for a node; None if there will be no other."""
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(lambda: self._ready or self._is_over)
             return None if self._is_over else heapq.heappop(self._ready)
 
@@ -138,7 +145,7 @@ class _Threads:
         return self._left == 0 or self._is_stopped
 
     def _finish(self, node: int) -> None:
-        with self._changed:
+        with self._lock:
             self._left -= 1
             parent = self._parent.get(node)
             if parent is not None:

@@ -101,6 +101,16 @@ def test_no_thread_goes_on_if_the_start_of_another_is_interrupted(error, monkeyp
     assert len(begun) < 100
 
 
+def test_no_thread_keeps_an_interrupted_process_from_ending():
+    def work(_):
+        thread = threading.current_thread()
+        assert thread.daemon or thread is threading.main_thread()
+        both.wait()
+
+    both = threading.Barrier(2, timeout=60)
+    up_the_tree(range(2), [[], []], work, 2)
+
+
 def test_what_an_error_has_seen_is_freed_with_it():
     class Work:
         def __call__(self, node):
