@@ -97,8 +97,8 @@ class _Threads:
         self._states = np.geterr()
 
     def run(self, n_threads: int) -> None:
-        # A thread hangs if the caller is interrupted as it waits for it to begin: it is a daemon, so
-        # that the process can end.
+        # If the caller is interrupted as it waits for a thread to begin, the thread may hang. As a
+        # daemon, it lets the process end.
         threads = [
             threading.Thread(target=self._take_nodes, daemon=True) for _ in range(n_threads - 1)
         ]
