@@ -1,7 +1,7 @@
 """Ranks: processes that share the work of a fit.
 
 All ranks make the same call and hold the same vectors. What a rank computes alone is a part of a
-product or of a factor, and `Ranks.joined` gives all ranks the whole. Each number comes from one
+product or of a solution, and `Ranks.joined` gives all ranks the whole. Each number comes from one
 rank, which computes it as a single process does. The result of any number of ranks is therefore
 that of a single process to the last bit, also where a sum in another order would change which
 records a search chooses.

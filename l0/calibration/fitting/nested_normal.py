@@ -63,7 +63,7 @@ class NestedNormalMatrix:
         self._tops = {top: number for top, number in left_over.items() if number}
 
     def factor(self, d: Array, e: Array) -> Solve:
-        """See `NormalMatrix.factor`."""
+        """See `NormalMatrix.factor`. Each rank has a part of the factor, and all solve together."""
         with one_thread:
             factors = self._eliminate(d, e)
 
