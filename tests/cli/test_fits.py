@@ -187,7 +187,7 @@ def test_a_folder_with_other_files_is_refused_before_any_work(files, monkeypatch
     assert names("thesis") == {"chapter.txt"}
 
 
-def test_files_of_stata_spss_and_excel_go_in_and_come_out(programs):
+def test_files_of_stata_spss_and_excel_go_in_and_come_out(programs, survey):
     pyreadstat, arguments = programs
     ended = l0_(
         "calibrate", *arguments, "--out", "result", "--write", "few.dta", "--write",
@@ -195,11 +195,13 @@ def test_files_of_stata_spss_and_excel_go_in_and_come_out(programs):
     )  # fmt: skip
     assert ended.exit_code == 0, ended.output
     assert json.loads(ended.stdout)["n_records"] == 40
-    notes = ended.stderr.splitlines()
-    assert notes[0] == "l0: note: few.sav: 4 of the chosen records had no row in the table"
-    assert [line[:20] for line in notes[1:]] == ["l0: note: few.xlsx: "] * 2
     result = CalibrationResult.load("result")
     weights = dict(zip(*result.weights.to_pydict().values(), strict=True))
+    # Which records are chosen can differ between kinds of processors.
+    n_empty = len(set(weights) - set(survey.persons["household"]))
+    notes = ended.stderr.splitlines()
+    assert notes[0] == f"l0: note: few.sav: {n_empty} of the chosen records had no row in the table"
+    assert [line[:20] for line in notes[1:]] == ["l0: note: few.xlsx: "] * 2
     for read, came, went in (
         (pyreadstat.read_dta, "homes.dta", "few.dta"),
         (pyreadstat.read_sav, "persons.sav", "few.sav"),

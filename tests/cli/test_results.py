@@ -111,18 +111,20 @@ def test_a_result_without_replicates_has_no_estimates(files):
     assert "calibrate with `--replicates 80`" in ended.stderr
 
 
-def test_select_writes_rows_of_any_table_with_the_key(programs):
+def test_select_writes_rows_of_any_table_with_the_key(programs, survey):
     _, arguments = programs
     assert l0_("calibrate", *arguments, "--out", "result", "--quiet").exit_code == 0
     ended = l0_("select", "result", "persons.sav", "few.csv", "--weight", "new")
     assert ended.stdout == "Written to few.csv\n"
+    chosen = set(CalibrationResult.load("result").weights["household"].to_pylist())
+    # Which records are chosen can differ between kinds of processors.
+    n_empty = len(chosen - set(survey.persons["household"]))
     assert ended.stderr == (
         "l0: note: few.csv: missing codes of 'hours' are empty cells\n"
         "l0: note: few.csv: 'hours' have codes, without their value labels\n"
-        "l0: note: few.csv: 4 of the chosen records had no row in the table\n"
+        f"l0: note: few.csv: {n_empty} of the chosen records had no row in the table\n"
     )
     rows = pyarrow.csv.read_csv("few.csv")
-    chosen = set(CalibrationResult.load("result").weights["household"].to_pylist())
     assert 0 < len(set(rows["household"].to_pylist())) <= len(chosen)  # some have no persons
     assert set(rows["household"].to_pylist()) <= chosen
     before = names()
