@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from l0.common.sparse_rows import row_blocks, rows_of
-from l0.common.threads import side_by_side, thread_parts
+from l0.common.threads import in_stretches, side_by_side, thread_parts
 
 #: How many entries to copy at a time. Larger copies leave holes in memory and are no quicker.
 BLOCK = 1 << 18
@@ -65,14 +65,14 @@ class ScaledEntries:
         n = len(self.column_factor) if columns is None else len(columns)
         indptr = _ends(self._lengths(order, columns)).astype(self._index)
         data, indices = self._room(indptr[-1])
-        stretches, factors = thread_parts(self.lengths_of_rows[order]), self._of_columns(columns)
+        factors = self._of_columns(columns)
 
-        def lay_out(number: int) -> None:
-            for rows, part in self._blocks(order, stretches[number], factors, BLOCK):
+        def lay_out(stretch: slice) -> None:
+            for rows, part in self._blocks(order, stretch, factors, BLOCK):
                 entries = slice(indptr[rows.start], indptr[rows.stop])
                 data[entries], indices[entries] = part.data, part.indices
 
-        side_by_side(len(stretches), lay_out)
+        in_stretches(self.lengths_of_rows[order], lay_out)
         return sp.csr_array((data, indices, indptr), shape=(len(order), n))
 
     def by_columns(self, columns: NDArray[np.int64] | None = None) -> sp.csr_array:
@@ -159,13 +159,12 @@ class ScaledEntries:
             return lengths
         kept = np.zeros(len(self.column_factor), dtype=bool)
         kept[columns] = True
-        stretches = thread_parts(lengths)
 
-        def count(number: int) -> None:
-            for rows, part in self._taken_blocks(order, stretches[number], BLOCK):
+        def count(stretch: slice) -> None:
+            for rows, part in self._taken_blocks(order, stretch, BLOCK):
                 lengths[rows] = np.diff(_ends(kept[part.indices])[part.indptr])
 
-        side_by_side(len(stretches), count)
+        in_stretches(lengths, count)
         return lengths
 
     def _room(self, nnz: int) -> tuple[NDArray[np.float32], NDArray[np.signedinteger]]:
@@ -201,9 +200,8 @@ class ScaledEntries:
         self, order: NDArray[np.int64], stretch: slice, most_entries: int
     ) -> Iterator[tuple[slice, sp.csr_array]]:
         """Take a stretch of the rows in this order, a block at a time."""
-        for rows, _ in row_blocks(_ends(self.lengths_of_rows[order[stretch]]), most_entries):
-            block = slice(stretch.start + rows.start, stretch.start + rows.stop)
-            yield block, self._taken(order[block])
+        for rows, _ in row_blocks(_ends(self.lengths_of_rows[order]), most_entries, stretch):
+            yield rows, self._taken(order[rows])
 
     def _taken(self, rows: NDArray[np.int64]) -> sp.csr_array:
         """Take these rows, in their order. They share the entries if they are a stretch."""

@@ -18,7 +18,9 @@ BLOCK = 1 << 20
 CACHED = 1 << 18
 
 
-def row_blocks(indptr: NDArray[np.integer], most_entries: int) -> Iterator[tuple[slice, slice]]:
+def row_blocks(
+    indptr: NDArray[np.integer], most_entries: int, stretch: slice | None = None
+) -> Iterator[tuple[slice, slice]]:
     """Cut the rows of a CSR matrix into blocks, to work on a bounded number of entries at a time.
 
     Parameters
@@ -27,17 +29,19 @@ def row_blocks(indptr: NDArray[np.integer], most_entries: int) -> Iterator[tuple
         Where each row begins among the entries, and where the last one ends.
     most_entries : int
         A row that holds more is a block of its own.
+    stretch : slice, optional
+        The rows to cut; by default all.
 
     Yields
     ------
     rows, entries : slice
         Positions of a block's rows, and of its entries.
     """
-    first, m = 0, len(indptr) - 1
-    while first < m:
+    first, end = (0, len(indptr) - 1) if stretch is None else (stretch.start, stretch.stop)
+    while first < end:
         start = int(indptr[first])
         # The search begins after the first row, which is taken whatever its length.
-        last = bisect_right(indptr, start + most_entries, lo=first + 2) - 1
+        last = bisect_right(indptr, start + most_entries, lo=first + 2, hi=end + 1) - 1
         yield slice(first, last), slice(start, int(indptr[last]))
         first = last
 

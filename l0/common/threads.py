@@ -46,6 +46,20 @@ def side_by_side(n: int, work: Callable[[int], None]) -> None:
     up_the_tree(range(n), [()] * n, work, min(n, torch.get_num_threads()))
 
 
+def in_stretches(sizes: NDArray[np.integer], work: Callable[[slice], None]) -> None:
+    """Work on the stretches of a list (`thread_parts`) at the same time.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (n,)
+        The work of each element, as entries of a matrix.
+    work : callable
+        It takes a stretch.
+    """
+    stretches = thread_parts(sizes)
+    side_by_side(len(stretches), lambda number: work(stretches[number]))
+
+
 def up_the_tree(
     nodes: Sequence[int],
     children: Sequence[Sequence[int]],

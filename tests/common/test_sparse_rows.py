@@ -33,6 +33,22 @@ def test_blocks_hold_every_row_once_and_as_many_as_fit(lengths, most, kind):
             assert held + lengths[rows.stop] > most
 
 
+@given(
+    lengths=hnp.arrays(np.int64, st.integers(0, 12), elements=st.sampled_from([0, 0, 1, 2, 5, 30])),
+    most=st.integers(1, 40),
+    data=st.data(),
+)
+def test_blocks_of_a_stretch_are_those_of_its_rows_alone(lengths, most, data):
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    start = data.draw(st.integers(0, len(lengths)))
+    stop = data.draw(st.integers(start, len(lengths)))
+    alone = [
+        (slice(start + rows.start, start + rows.stop), entries)
+        for rows, entries in row_blocks(indptr[start : stop + 1], most)
+    ]
+    assert list(row_blocks(indptr, most, slice(start, stop))) == alone
+
+
 def test_blocks_end_beyond_the_largest_int32():
     indptr = np.array([0, 2**31 - 5, 2**31 - 2], dtype=np.int32)
     assert [rows for rows, _ in row_blocks(indptr, 100)] == [slice(0, 1), slice(1, 2)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from l0.common.threads import side_by_side, thread_parts, up_the_tree
+from l0.common.threads import in_stretches, side_by_side, thread_parts, up_the_tree
 
 
 def tree(n, seed):
@@ -145,6 +145,19 @@ def test_each_thread_gets_a_stretch_of_about_the_same_work(monkeypatch):
     assert thread_parts(sizes, 5) == [slice(0, 2), slice(2, 3), slice(3, 6)]
     assert thread_parts(sizes, 15) == [slice(0, 3), slice(3, 6)]
     assert thread_parts(sizes, 31) == [slice(0, 6)]
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_each_element_is_in_one_stretch(n_threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
+    monkeypatch.setattr("l0.common.threads.LEAST", 1)
+    times = np.zeros(20, np.int64)
+
+    def work(stretch):
+        times[stretch] += 1
+
+    in_stretches(np.arange(20), work)
+    np.testing.assert_array_equal(times, 1)
 
 
 @pytest.mark.parametrize("sizes", [[], [0, 0], [3, 4, 2], [19]])

@@ -13,7 +13,6 @@ Then a target that shares a record with a block beside its own is lifted to a co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from l0.common.sparse_rows import CACHED, row_blocks, rows_of
-from l0.common.threads import side_by_side, thread_parts
+from l0.common.threads import in_stretches
 
 Ints = NDArray[np.int64]
 
@@ -107,16 +106,15 @@ def deepest(records: sp.csr_array, of_row: Ints, last: int) -> Ints:
     lengths = np.diff(records.indptr)
     filled = lengths > 0
     holder = np.full(records.shape[0], last)
-    stretches = thread_parts(lengths)
 
-    def find(number: int) -> None:
-        for those, entries in _blocks_of(records, stretches[number]):
+    def find(stretch: slice) -> None:
+        for those, entries in row_blocks(records.indptr, CACHED, stretch):
             within = filled[those]
             starts = records.indptr[those][within] - entries.start
             blocks = of_row[records.indices[entries]]
             holder[those][within] = np.minimum.reduceat(blocks, starts)
 
-    side_by_side(len(stretches), find)
+    in_stretches(lengths, find)
     return holder
 
 
@@ -153,24 +151,17 @@ def _beside(records: sp.csr_array, of_row: Ints, ancestors: NDArray[np.bool_]) -
     # not among them: no table of pairs is looked up for each entry.
     first = ancestors.argmax(axis=0)[of_row]
     lengths = np.diff(records.indptr)
-    stretches = thread_parts(lengths)
     found = [np.empty(0, np.int64)]
 
-    def find(number: int) -> None:
-        for those, entries in _blocks_of(records, stretches[number]):
+    def find(stretch: slice) -> None:
+        for those, entries in row_blocks(records.indptr, CACHED, stretch):
             block = np.repeat(holder[those], lengths[those])
             row = records.indices[entries]
             off = first[row] > block
             found.append(_different(row[off].astype(np.int64) * n_blocks + block[off]))
 
-    side_by_side(len(stretches), find)
+    in_stretches(lengths, find)
     return np.stack(np.divmod(_different(np.concatenate(found)), n_blocks))
-
-
-def _blocks_of(records: sp.csr_array, stretch: slice) -> Iterator[tuple[slice, slice]]:
-    """Cut a stretch of the records into blocks, as `row_blocks` does."""
-    for those, entries in row_blocks(records.indptr[stretch.start : stretch.stop + 1], CACHED):
-        yield slice(stretch.start + those.start, stretch.start + those.stop), entries
 
 
 def _split(rows: Ints, sample: sp.csr_array, factor: float) -> tuple[Block, float]:
