@@ -97,7 +97,7 @@ def differing():
     found["all records"] = differs(plain, None, replicates=5)
     choice.MOST_PRODUCTS = choice.MOST_OF_FULL = choice.QUICK = dissection.SMALL = 0
     found["nested"] = differs(a_nested_problem(), 100, epochs=5)
-    choice.MOST = 0
+    choice.MOST = choice.MOST_PER_ENTRY = 0
     found["first order"] = differs(plain, 60, method=PathSelector(depth=4), epochs=5)
     return [name for name, is_other in found.items() if is_other]
 

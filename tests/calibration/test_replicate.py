@@ -319,6 +319,7 @@ def test_systems_that_are_too_large_are_refused_before_the_fit(n_records, monkey
     monkeypatch.setattr("l0.calibration.fitting.choice.MOST_OF_FULL", 0)
     monkeypatch.setattr("l0.calibration.fitting.choice.QUICK", 0)
     monkeypatch.setattr("l0.calibration.fitting.choice.MOST", 1.0)
+    monkeypatch.setattr("l0.calibration.fitting.choice.MOST_PER_ENTRY", 0)
     with pytest.raises(InputError, match="`replicates`: .* too large .* pass `replicates=None`"):
         problem.solve(n_records, replicates=10)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from l0.calibration.fitting.bordered_normal import BorderedNormalMatrix
 from l0.calibration.fitting.dissection import dissect
+from l0.calibration.fitting.fronts import fronts_of
 from l0.calibration.fitting.nested_normal import NestedNormalMatrix
 from l0.calibration.fitting.normal_matrix import (
     DenseNormalMatrix,
@@ -25,8 +26,9 @@ MOST_PRODUCTS, MOST_OF_FULL = 10_000_000, 30_000_000
 LIST_COST = 250
 #: Up to this number of multiplications, no dissection is tried.
 QUICK = 2e9
-#: With more multiplications, a system is too expensive.
-MOST = 6e11
+#: With more multiplications than both of these, in all and for each entry, a system is too
+#: expensive. Eight systems with 10,000 for each entry take as long as a first-order fit.
+MOST, MOST_PER_ENTRY = 6e11, 1e4
 #: With more targets, a dense normal matrix is too large.
 MOST_DENSE = 8_000
 #: A target is wide if it has an entry for more than this share of the records. At most so many
@@ -66,10 +68,17 @@ def _chosen(matrix: ScaledMatrix, ranks: Ranks) -> Callable[[], NormalMatrix] | 
         narrow = matrix.rows(~wide)
         if _suits_a_list(narrow, dense):
             return lambda: BorderedNormalMatrix(matrix, wide, SparseNormalMatrix(narrow))
+    most = max(MOST, MOST_PER_ENTRY * matrix.nnz)
     root, nested = dissect(matrix.entries, matrix.transpose)
     if m <= MOST_DENSE and (not root.children or dense <= nested):
-        return (lambda: DenseNormalMatrix(matrix)) if dense <= MOST else None
-    return (lambda: NestedNormalMatrix(matrix, root, ranks)) if nested <= MOST else None
+        return (lambda: DenseNormalMatrix(matrix)) if dense <= most else None
+    if nested > most:
+        return None
+    fronts = fronts_of(matrix.transpose, root)
+    # The sample may lack the few records that live in two areas, and join these in one block.
+    if sum(front.cost for front in fronts) > most:
+        return None
+    return lambda: NestedNormalMatrix(matrix, fronts, ranks)
 
 
 def _suits_a_list(matrix: ScaledMatrix, dense: float) -> bool:

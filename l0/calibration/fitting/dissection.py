@@ -6,9 +6,9 @@ are the root, and a block's children share no record. The normal matrix can then
 factored block by block (George 1973, SIAM Journal on Numerical Analysis 10(2)).
 
 Nothing says which targets are of which level. Those that share records with the most others are
-tried as the root, in several numbers. The number is taken that splits the other targets into the
-cheapest parts, and each part is split in the same way. A sample of the records is enough for this.
-Then a target that shares a record with a block beside its own is lifted to a common ancestor.
+tried as the root, in growing numbers, until the parts that the other targets fall into cost no less
+with more. Each part is split in the same way. A sample of the records is enough for this. Then a
+target that shares a record with a block beside its own is lifted to a common ancestor.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def dissect(matrix: sp.csr_array, records: sp.csr_array) -> tuple[Block, float]:
     root : Block
         It has no children if no split is worth it.
     cost : float
-        The multiplications of a normal matrix and its factor, by the sample.
+        The multiplications of a normal matrix and its factor, by the sample. It does not know of
+        targets that are lifted, nor of records that meet few targets of their block.
     """
     m, k = matrix.shape
     lengths = np.diff(matrix.indptr)
@@ -118,6 +119,14 @@ def deepest(records: sp.csr_array, of_row: Ints, last: int) -> Ints:
     return holder
 
 
+def places_of_rows(blocks: list[Block], m: int) -> Ints:
+    """Look up the place of the block of each target, shape (m,)."""
+    of_row = np.empty(m, dtype=np.int64)
+    for number, block in enumerate(blocks):
+        of_row[block.rows] = number
+    return of_row
+
+
 def _lift(root: Block, records: sp.csr_array) -> None:
     """Move targets up until the targets of each record are on one path of the tree."""
     blocks = root.in_order()
@@ -126,9 +135,7 @@ def _lift(root: Block, records: sp.csr_array) -> None:
     for number in range(len(blocks) - 1, -1, -1):
         for child in blocks[number].children:
             ancestors[place[id(child)]] |= ancestors[number]
-    of_row = np.empty(records.shape[1], dtype=np.int64)
-    for number, block in enumerate(blocks):
-        of_row[block.rows] = number
+    of_row = places_of_rows(blocks, records.shape[1])
     while (beside := _beside(records, of_row, ancestors)).size:
         rows, others = beside
         common = (ancestors[of_row[rows]] & ancestors[others]).argmax(axis=1)
@@ -174,7 +181,11 @@ def _split(rows: Ints, sample: sp.csr_array, factor: float) -> tuple[Block, floa
     best, taken = WORTH * whole, None
     tried = max(1, int(FIRST * len(rows)))
     while tried < len(rows) / 2:
-        best, taken = min((best, taken), entries.split(tried), key=lambda found: found[0])
+        cost, labels = entries.split(tried)
+        if cost < best:
+            best, taken = cost, labels
+        elif taken is not None:  # the smallest root that splits well: parts are split further
+            break
         tried = max(tried + 1, int(GROWTH * tried))
     while taken is not None:  # a smaller root may split the others as well
         cost, fewer = entries.split(int(SHRINKAGE * taken[0]))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from l0.calibration.fitting.dissection import Block, Ints, deepest
+from l0.calibration.fitting.dissection import Block, Ints, deepest, places_of_rows
 from l0.calibration.fitting.record_groups import groups_of
+from l0.common.blas_threads import one_thread
 from l0.common.threads import thread_parts, up_the_tree
 
 #: A front leaves out the targets of its ancestors that it does not meet, if it meets less than this
@@ -69,10 +70,7 @@ def fronts_of(records: sp.csr_array, root: Block) -> list[Front]:
     blocks, m = root.in_order(), records.shape[1]
     place = {id(block): number for number, block in enumerate(blocks)}
     children = [[place[id(child)] for child in block.children] for block in blocks]
-    of_row = np.empty(m, dtype=np.int64)
-    for number, block in enumerate(blocks):
-        of_row[block.rows] = number
-    holder = deepest(records, of_row, len(blocks) - 1)
+    holder = deepest(records, places_of_rows(blocks, m), len(blocks) - 1)
     by_block = np.argsort(holder, kind="stable")
     ends = np.searchsorted(holder[by_block], np.arange(len(blocks) + 1))
     above = {id(root): root.rows[:0]}
@@ -109,7 +107,8 @@ def fronts_of(records: sp.csr_array, root: Block) -> list[Front]:
         )
 
     n_threads = len(thread_parts(np.diff(records.indptr)))
-    up_the_tree(range(len(blocks)), children, make, n_threads)
+    with one_thread:
+        up_the_tree(range(len(blocks)), children, make, n_threads)
     return [fronts[number] for number in range(len(blocks))]
 
 

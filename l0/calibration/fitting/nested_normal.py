@@ -18,9 +18,9 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-from l0.calibration.fitting.dissection import Block, Ints
+from l0.calibration.fitting.dissection import Ints
 from l0.calibration.fitting.distances import Array
-from l0.calibration.fitting.fronts import Front, fronts_of
+from l0.calibration.fitting.fronts import Front
 from l0.calibration.fitting.normal_matrix import BLOCK, Solve
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.subtrees import Subtrees
@@ -42,24 +42,23 @@ class NestedNormalMatrix:
     ----------
     matrix : ScaledMatrix, shape (m, k)
         B.
-    root : Block
-        Every record must have its targets on one path from the root.
+    fronts : sequence of Front
+        Of the records of B, the children before their parents (`fronts_of`).
     ranks : Ranks
         The processes that share the tree. All of them have the same records.
     """
 
-    def __init__(self, matrix: ScaledMatrix, root: Block, ranks: Ranks = ONE) -> None:
-        records = self._records = matrix.transpose
+    def __init__(self, matrix: ScaledMatrix, fronts: Sequence[Front], ranks: Ranks = ONE) -> None:
+        self._records = matrix.transpose
         self._row_factor = matrix.row_factor
         self._column_factor = matrix.column_factor.astype(np.float32)
-        with one_thread:
-            self._fronts = fronts_of(records, root)
-        self._children = [[child for child, _ in front.children] for front in self._fronts]
-        costs = np.array([front.cost for front in self._fronts])
+        self._fronts = fronts
+        self._children = [[child for child, _ in front.children] for front in fronts]
+        costs = np.array([front.cost for front in fronts])
         self._is_quick = costs.sum() < QUICK
         self._subtrees = Subtrees(ranks, self._children, costs)
         # The number of targets that each top of a subtree leaves over, if it does.
-        left_over = {top: len(self._fronts[top].left_over) for top in self._subtrees.tops}
+        left_over = {top: len(fronts[top].left_over) for top in self._subtrees.tops}
         self._tops = {top: number for top, number in left_over.items() if number}
 
     def factor(self, d: Array, e: Array) -> Solve:

@@ -27,7 +27,26 @@ def test_large_nested_targets_are_taken_apart_and_what_costs_too_much_is_left(mo
     monkeypatch.setattr(choice, "QUICK", 0)
     assert isinstance(normal_matrix(ScaledMatrix.of(matrix)), NestedNormalMatrix)
     monkeypatch.setattr(choice, "MOST", 0)
+    assert isinstance(normal_matrix(ScaledMatrix.of(matrix)), NestedNormalMatrix)
+    monkeypatch.setattr(choice, "MOST_PER_ENTRY", 0)
     assert normal_matrix(ScaledMatrix.of(matrix)) is None
+
+
+def test_a_few_records_in_two_areas_can_make_the_blocks_too_expensive(monkeypatch):
+    monkeypatch.setattr(dissection, "SMALL", 0)
+    monkeypatch.setattr(dissection, "SAMPLE", 2_000)
+    for name in ("MOST_PRODUCTS", "MOST_OF_FULL", "MOST_DENSE", "QUICK", "MOST_PER_ENTRY"):
+        monkeypatch.setattr(choice, name, 0)
+    rng = np.random.default_rng(0)
+    matrix, n_crossing = nested(rng, states=5, districts=8, k=20_000, own=12), 100
+    pairs = rng.choice(20_000, (2, n_crossing), replace=False)
+    others = sp.csr_array((np.ones(n_crossing), pairs), shape=(20_000, 20_000))
+    crossing = (matrix + matrix @ others.T).tocsr()
+    monkeypatch.setattr(choice, "MOST", 1e8)
+    _, by_sample = dissection.dissect(crossing, crossing.T.tocsr())
+    assert by_sample < choice.MOST
+    assert isinstance(normal_matrix(ScaledMatrix.of(matrix)), NestedNormalMatrix)
+    assert normal_matrix(ScaledMatrix.of(crossing)) is None
 
 
 @pytest.mark.parametrize("limit", [1e3, 1e12])
@@ -36,6 +55,7 @@ def test_targets_without_structure_are_dense_or_too_expensive(limit, monkeypatch
     monkeypatch.setattr(choice, "MOST_OF_FULL", 0)
     monkeypatch.setattr(choice, "QUICK", 0)
     monkeypatch.setattr(choice, "MOST", limit)
+    monkeypatch.setattr(choice, "MOST_PER_ENTRY", 0)
     found = normal_matrix(ScaledMatrix.of(scattered(np.random.default_rng(0), m=100, k=3000)))
     assert isinstance(found, DenseNormalMatrix) if limit > 1e6 else found is None
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,6 +41,29 @@ def test_nested_areas_are_found(monkeypatch):
     root, cost = dissect(matrix, matrix.T.tocsr())
     assert len(root.children) == 5 * 8
     assert cost < 0.01 * k * m**2
+
+
+def test_the_root_is_the_smallest_one_that_splits_well(monkeypatch):
+    monkeypatch.setattr(dissection, "SMALL", 0)
+    # Records of one of six kinds meet only their part of each area's targets. With all others of an
+    # area in the root, the kinds fall apart too, which looks cheap where records are many.
+    rng = np.random.default_rng(0)
+    k, states, districts, kinds, own = 30_000, 4, 5, 6, 4
+    district, kind = rng.integers(0, states * districts, k), rng.integers(0, kinds, k)
+    areas = [np.zeros(k, int), district // districts + 1, district + states + 1]
+    n_areas = 1 + states + states * districts
+    of_all = [area * own + each for area in areas for each in range(own)]
+    of_kind = [
+        (n_areas + area * kinds + kind) * own + each for area in areas for each in range(own)
+    ]
+    rows = np.concatenate(of_all + of_kind)
+    columns = np.tile(np.arange(k), len(of_all + of_kind))
+    shape = (n_areas * (1 + kinds) * own, k)
+    matrix = sp.csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
+    matrix = matrix[rng.permutation(shape[0])].tocsr()
+    root = tree(matrix)
+    assert len(root.rows) == (1 + kinds) * own
+    assert len(root.children) == states
 
 
 def test_threads_find_the_same_tree(monkeypatch):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from l0.calibration.fitting.dissection import Block, dissect
+from l0.calibration.fitting.fronts import fronts_of
 from l0.calibration.fitting.nested_normal import RIDGE, NestedNormalMatrix
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from tests.calibration.fitting.matrices import nested, scattered
@@ -13,7 +14,7 @@ def test_it_solves_the_system_up_to_float32(make):
     matrix = make(rng)
     m, k = matrix.shape
     of = ScaledMatrix.of(matrix)
-    normal = NestedNormalMatrix(of, dissect(matrix, of.transpose)[0])
+    normal = NestedNormalMatrix(of, fronts_of(of.transpose, dissect(matrix, of.transpose)[0]))
     d, e = rng.lognormal(0, 1, k), rng.lognormal(0, 1, m)
     B = matrix.toarray()
     expected = rng.normal(size=m)
@@ -29,8 +30,10 @@ def test_any_tree_with_each_record_on_a_path_gives_the_same_solution():
     m, k = matrix.shape
     of = ScaledMatrix.of(matrix)
     right, d, e = rng.normal(size=m), rng.lognormal(0, 1, k), rng.lognormal(0, 1, m)
-    whole = NestedNormalMatrix(of, Block(np.arange(m))).factor(d, e)(right)
-    parts = NestedNormalMatrix(of, dissect(matrix, of.transpose)[0]).factor(d, e)(right)
+    whole = NestedNormalMatrix(of, fronts_of(of.transpose, Block(np.arange(m)))).factor(d, e)(right)
+    parts = NestedNormalMatrix(
+        of, fronts_of(of.transpose, dissect(matrix, of.transpose)[0])
+    ).factor(d, e)(right)
     np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
 
 
@@ -44,6 +47,6 @@ def test_threads_change_no_bit(monkeypatch):
     solutions = []
     for n_threads in (1, 3):
         monkeypatch.setattr("torch.get_num_threads", lambda n=n_threads: n)
-        normal = NestedNormalMatrix(of, dissect(matrix, of.transpose)[0])
+        normal = NestedNormalMatrix(of, fronts_of(of.transpose, dissect(matrix, of.transpose)[0]))
         solutions.append(normal.factor(d, e)(right))
     np.testing.assert_array_equal(*solutions)

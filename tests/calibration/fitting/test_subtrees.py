@@ -4,6 +4,7 @@ import scipy.sparse as sp
 
 from l0.calibration.fitting import dissection, nested_normal
 from l0.calibration.fitting.dissection import dissect
+from l0.calibration.fitting.fronts import fronts_of
 from l0.calibration.fitting.nested_normal import NestedNormalMatrix
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.subtrees import Subtrees
@@ -22,18 +23,18 @@ def system(monkeypatch):
     of = ScaledMatrix.of(matrix)
     root, _ = dissect(matrix, of.transpose)
     assert len(root.in_order()) > 5
-    return of, root, d, e, right
+    return of, fronts_of(of.transpose, root), d, e, right
 
 
 @pytest.mark.parametrize("size", [2, 3])
 @pytest.mark.parametrize("width", [None, 1, 3])
 def test_any_number_of_ranks_gives_the_same_bits(system, size, width):
-    of, root, d, e, right = system
+    of, fronts, d, e, right = system
     if width is not None:
         right = right[:, None] * np.arange(1, width + 1)
-    alone = NestedNormalMatrix(of, root).factor(d, e)(right)
+    alone = NestedNormalMatrix(of, fronts).factor(d, e)(right)
     for found in on_ranks(
-        size, lambda ranks: NestedNormalMatrix(of, root, ranks).factor(d, e)(right)
+        size, lambda ranks: NestedNormalMatrix(of, fronts, ranks).factor(d, e)(right)
     ):
         assert found.tobytes() == alone.tobytes()
 
@@ -48,13 +49,16 @@ def test_a_subtree_that_leaves_nothing_over_needs_no_other_rank(monkeypatch):
     of = ScaledMatrix.of(matrix)
     root, _ = dissect(matrix, of.transpose)
     assert m - 1 in np.concatenate([child.rows for child in root.children])
-    alone = NestedNormalMatrix(of, root).factor(d, e)(right)
-    for found in on_ranks(2, lambda ranks: NestedNormalMatrix(of, root, ranks).factor(d, e)(right)):
+    fronts = fronts_of(of.transpose, root)
+    alone = NestedNormalMatrix(of, fronts).factor(d, e)(right)
+    for found in on_ranks(
+        2, lambda ranks: NestedNormalMatrix(of, fronts, ranks).factor(d, e)(right)
+    ):
         assert found.tobytes() == alone.tobytes()
 
 
 def test_a_rank_without_a_factor_ends_all(system, monkeypatch):
-    of, root, d, e, _ = system
+    of, fronts, d, e, _ = system
     factored = nested_normal.spotrf
     calls = iter([1])
 
@@ -62,7 +66,7 @@ def test_a_rank_without_a_factor_ends_all(system, monkeypatch):
         return factored(front) or next(calls, 0)
 
     monkeypatch.setattr(nested_normal, "spotrf", failing_once)
-    for found in on_ranks(3, lambda ranks: NestedNormalMatrix(of, root, ranks).factor(d, e)):
+    for found in on_ranks(3, lambda ranks: NestedNormalMatrix(of, fronts, ranks).factor(d, e)):
         assert isinstance(found, np.linalg.LinAlgError)
 
 
