@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from l0.calibration.fitting import record_groups
 from l0.calibration.fitting.dissection import Block
+from l0.calibration.fitting.fronts import fronts_of
 from l0.calibration.fitting.nested_normal import NestedNormalMatrix
 from l0.calibration.fitting.record_groups import groups_of
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
@@ -55,11 +56,11 @@ def test_the_normal_matrix_of_groups_is_that_of_all_records(few, monkeypatch):
     m, k = matrix.shape
     d, e, right = rng.lognormal(0, 1, k), rng.lognormal(0, 1, m), rng.normal(size=m)
     of = ScaledMatrix.scaled(matrix, rng.lognormal(0, 1, m), rng.lognormal(0, 1, k))
-    whole = NestedNormalMatrix(of, Block(np.arange(m))).factor(d, e)(right)
+    whole = NestedNormalMatrix(of, fronts_of(of.transpose, Block(np.arange(m)))).factor(d, e)(right)
     monkeypatch.setattr(record_groups, "FEWEST", 20)
     monkeypatch.setattr(record_groups, "ADDING", 0.0)
     assert len(groups_of(of.transpose)) > 10
-    parts = NestedNormalMatrix(of, Block(np.arange(m))).factor(d, e)(right)
+    parts = NestedNormalMatrix(of, fronts_of(of.transpose, Block(np.arange(m)))).factor(d, e)(right)
     np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
 
 
@@ -70,6 +71,8 @@ def test_records_without_entries_add_nothing_to_the_normal_matrix(m):
     matrix = ScaledMatrix.of(sp.csr_array(entries))
     assert len(groups_of(matrix.transpose)) == 2
     d, e, right = rng.lognormal(0, 1, 1_500), rng.lognormal(0, 1, m), rng.normal(size=m)
-    solution = NestedNormalMatrix(matrix, Block(np.arange(m))).factor(d, e)(right)
+    solution = NestedNormalMatrix(matrix, fronts_of(matrix.transpose, Block(np.arange(m)))).factor(
+        d, e
+    )(right)
     expected = np.linalg.solve((entries * d) @ entries.T + np.diag(e), right)
     np.testing.assert_allclose(solution, expected, rtol=1e-3)
