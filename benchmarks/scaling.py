@@ -1,4 +1,4 @@
-"""How time, memory and passes over the matrix grow with the number of records.
+"""How time, memory and passes over the matrix grow with the size of a problem.
 
 ``python benchmarks/scaling.py --help`` lists the options; README.md says what is printed.
 """
@@ -17,83 +17,120 @@ from typing import Any
 
 import numpy as np
 from environments import call
+from surface import share_or_count
 
 HERE = Path(__file__).resolve().parent
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 RECORDS = (30_000, 100_000, 300_000, 1_000_000)
+#: The sizes that can vary, one at a time, and their values otherwise.
+SIZES = {"records": 300_000, "density": 1.0, "targets": 1.0, "keep": 0.17, "ranks": 1}
+#: What the exponents of these sizes belong to: a figure of a row.
+GROWN = {
+    "records": "records",
+    "density": "entries a record",
+    "targets": "targets",
+    "keep": "kept",
+    "ranks": "ranks",
+}
 #: The figures whose growth is fitted, with their head in the table and how they are written.
 FIGURES = {
     "seconds": ("CPU s", ",.1f"),
+    "wall": ("s", ",.1f"),
     "passes": ("passes", ",.0f"),
     "memory": ("peak GB", ",.3f"),
     "times_compiled": ("x compiled", ",.2f"),
 }
 
 
-def run_json(threads: int, script: Path, *words: object) -> dict[str, Any]:
+def run_json(
+    threads: int, script: Path, *words: object, launcher: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Run a job in a process of its own, whose memory is its own, and read what it prints."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    command = [sys.executable, str(script), *map(str, words)]
-    ended = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    command = [sys.executable, *launcher, str(script), *map(str, words)]
+    ended = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(ended.stdout)
     return found
 
 
-def measured(
-    n_records: int, density: float, keep: int, methods: list[str], threads: int
-) -> Iterator[dict[str, Any]]:
-    """Make a surface and its problem, and solve it by each method."""
+def measured(size: dict[str, Any], methods: list[str], threads: int) -> Iterator[dict[str, Any]]:
+    """Make a surface of a size and its problem, and solve it by each method."""
+    n_records, keep, ranks = size["records"], size["keep"], size["ranks"]
+    keep = round(keep * n_records) if keep < 1 else int(keep)
     with tempfile.TemporaryDirectory() as folder:
         surface, problem = Path(folder, "surface.npz"), Path(folder, "problem.l0")
-        call(sys.executable, HERE / "surface_data.py", surface, n_records, 0, 0.0, density)
+        shape = n_records, 0, 0.0, size["density"], size["targets"]
+        call(sys.executable, HERE / "surface_data.py", surface, *shape)
         made = run_json(threads, HERE / "scaling_job.py", "compile", surface, problem)
         surface.unlink()
+        job = HERE / "scaling_job.py", "solve", problem, keep
+        launcher = (*TORCHRUN, str(ranks)) if ranks > 1 else ()
         for method in methods:
-            row = run_json(threads, HERE / "scaling_job.py", "solve", problem, keep, method)
-            yield {"method": method, "compiled": made["seconds"], **row}
+            row = run_json(threads, *job, method, launcher=launcher)
+            row["entries a record"] = row["entries"] / row["records"]
+            yield {
+                "method": method,
+                "compiled": made["seconds"],
+                "kept": keep,
+                "ranks": ranks,
+            } | row
 
 
-def exponent(sizes: list[int], figures: list[float]) -> float:
+def exponent(sizes: list[float], figures: list[float]) -> float:
     """Fit b of figure = a size^b by least squares of the logarithms."""
     return float(np.polyfit(np.log(sizes), np.log(np.maximum(figures, 1e-9)), 1)[0])
 
 
 def print_row(row: dict[str, Any]) -> None:
-    """Print the figures of a run, and the seconds of each stage."""
+    """Print the size of a problem, the figures of a run, and the seconds of each stage."""
     figures = "  ".join(f"{row[name]:{form}} {head}" for name, (head, form) in FIGURES.items())
     stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in row["stages"].items())
     print(
-        f"{row['method']:>8} {row['records']:>9,} records {row['entries'] / 1e6:>7.1f} M entries  "
-        f"{figures}  loss {row['loss']:.2%}  ({stages} s)",
+        f"{row['method']:>8} {row['kept']:>7,} of {row['records']:>9,} records  "
+        f"{row['targets']:>6,} targets {row['entries'] / 1e6:>6.1f} M entries  "
+        f"{row['ranks']} ranks  {figures}  loss {row['loss']:.2%}  ({stages} s)",
         flush=True,
     )
+
+
+def varied(options: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+    """Find the size that varies: the number of records if no other does."""
+    several = [name for name in SIZES if len(getattr(options, name) or ()) > 1]
+    if len(several) > 1:
+        parser.error(f"only one size may vary, and {' and '.join(several)} have several values")
+    if not several and options.records is None:
+        options.records = RECORDS
+    return several[0] if several else "records"
 
 
 def main() -> None:
     """Run all sizes and methods, and fit how the figures grow."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--records", type=int, nargs="+", default=RECORDS)
-    parser.add_argument("--share", type=float, default=0.17, help="of the records that are kept")
-    parser.add_argument("--keep", type=int, help="how many records are kept, in place of a share")
-    parser.add_argument("--density", type=float, default=1.0, help="1 is 138 entries a record")
+    parser.add_argument("--records", type=int, nargs="+")
+    parser.add_argument("--density", type=float, nargs="+", help="1 is 138 entries a record")
+    parser.add_argument("--targets", type=float, nargs="+", help="a share of 31,956, at most 1")
+    parser.add_argument("--keep", type=share_or_count, nargs="+", help="a number, or 17%%, a share")
+    parser.add_argument("--ranks", type=int, nargs="+", help="processes that share the work")
     parser.add_argument("--methods", nargs="+", default=["path", "hybrid"])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of each rank")
     parser.add_argument("--json", type=Path, help="a file for the rows")
     options = parser.parse_args()
+    name = varied(options, parser)
+    size = {each: (getattr(options, each) or [value])[0] for each, value in SIZES.items()}
     rows = []
-    for n_records in options.records:
-        keep = options.keep or round(options.share * n_records)
-        for row in measured(n_records, options.density, keep, options.methods, options.threads):
+    for value in getattr(options, name):
+        for row in measured(size | {name: value}, options.methods, options.threads):
             print_row(row)
             rows.append(row)
-    if len(options.records) > 1:
+    if len(getattr(options, name)) > 1:
         for method in options.methods:
             of = [row for row in rows if row["method"] == method]
-            sizes = [row["records"] for row in of]
+            sizes = [float(row[GROWN[name]]) for row in of]
             grown = ", ".join(
-                f"{head} {exponent(sizes, [row[name] for row in of]):.2f}"
-                for name, (head, _) in FIGURES.items()
+                f"{head} {exponent(sizes, [row[figure] for row in of]):.2f}"
+                for figure, (head, _) in FIGURES.items()
             )
-            print(f"{method}: exponents of the number of records: {grown}")
+            print(f"{method}: exponents of the number of {GROWN[name]}: {grown}")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2))
 

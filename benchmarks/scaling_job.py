@@ -1,12 +1,14 @@
 """One run of a surface on disk, as JSON.
 
 ``python scaling_job.py compile FILE PROBLEM`` makes the problem of a surface, and
-``python scaling_job.py solve PROBLEM KEEP METHOD`` solves it.
+``python scaling_job.py solve PROBLEM KEEP METHOD`` solves it. If torchrun starts several of the
+latter, they solve it together, and rank 0 says what it took.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import sys
@@ -15,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
 from surface_data import load
 
 from l0.calibration import CalibrationProblem
@@ -92,10 +95,10 @@ def solved(path: str, keep: int, method: str) -> dict[str, Any]:
     """Solve a problem, and say what it took."""
     problem = CalibrationProblem.load(path)
     problem.solve(min(10, keep), "random", represent=False, epochs=1)  # all modules are loaded
-    reads = Reads()
+    reads, several = Reads(), dist.is_initialized()
     with Memory() as memory:
         started, wall = time.process_time(), time.perf_counter()
-        result = problem.solve(keep, method)
+        result = problem.solve(keep, method, distributed=several)
         seconds, wall = time.process_time() - started, time.perf_counter() - wall
     stages: dict[str, float] = {}
     before = 0.0
@@ -123,4 +126,11 @@ if __name__ == "__main__":
     if what == "compile":
         print(json.dumps(compiled(*given)))
     else:
-        print(json.dumps(solved(given[0], int(given[1]), given[2])))
+        several = "RANK" in os.environ
+        if several:
+            dist.init_process_group("gloo")
+        row = solved(given[0], int(given[1]), given[2])
+        if not several or dist.get_rank() == 0:
+            print(json.dumps(row))
+        if several:
+            dist.destroy_process_group()

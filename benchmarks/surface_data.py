@@ -1,6 +1,6 @@
 """Make a surface in the shape of the largest one.
 
-``python surface_data.py FILE N SEED NOISE [DENSITY]``
+``python surface_data.py FILE N SEED NOISE [DENSITY [TARGETS]]``
 
 Records live in 436 districts nested in 51 states. Every district, every state and the nation ask
 for totals of measures over everyone or over some kind of record. The totals are those of a "true"
@@ -43,11 +43,14 @@ class Records(NamedTuple):
     band: NDArray[np.int32]
 
 
-def make(n_records: int, seed: int, noise: float = 0.0, density: float = 1.0) -> Surface:
+def make(
+    n_records: int, seed: int, noise: float = 0.0, density: float = 1.0, targets: float = 1.0
+) -> Surface:
     """Draw a surface.
 
     `noise` is the relative standard deviation of errors of the totals. With a `density` of 1, a
-    record has 138 entries on average, and with a smaller one a part of them.
+    record has 138 entries on average, and with a smaller one a part of them. `targets` is the share
+    of the targets that each area asks for, at most 1; then there are fewer entries too.
     """
     generator = np.random.default_rng(seed)
     records = _records(generator, n_records)
@@ -58,7 +61,10 @@ def make(n_records: int, seed: int, noise: float = 0.0, density: float = 1.0) ->
     levels = (
         (NATIONAL, everywhere), (PER_STATE, records.state), (PER_DISTRICT, records.district)
     )  # fmt: skip
-    blocks = [_level(generator, records, measures, n_each, area) for n_each, area in levels]
+    blocks = [
+        _level(generator, records, measures, max(1, round(targets * n_each)), area)
+        for n_each, area in levels
+    ]
     matrix = sp.csr_array(sp.vstack(blocks, format="csr"))
     weights = 400 * generator.lognormal(sigma=0.5, size=n_records)
     values = matrix @ (weights * _factors(generator, records))
