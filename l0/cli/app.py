@@ -80,3 +80,8 @@ def main(
     # and take the cores of other threads: beside one busy process, a fit took five times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     check_command(context.invoked_subcommand)
+    import pyarrow as pa
+
+    # Ctrl-C ends a command, and pyarrow would lose it now and then while it reads a small CSV file:
+    # it has a handler of its own then. Without it, Python's handler comes once the file is read.
+    pa.enable_signal_handlers(False)
