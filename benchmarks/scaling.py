@@ -29,7 +29,7 @@ GROWN = {
     "records": "records",
     "density": "entries a record",
     "targets": "targets",
-    "keep": "kept",
+    "keep": "records kept",
     "ranks": "ranks",
 }
 #: The figures whose growth is fitted, with their head in the table and how they are written.
@@ -71,7 +71,7 @@ def measured(size: dict[str, Any], methods: list[str], threads: int) -> Iterator
             yield {
                 "method": method,
                 "compiled": made["seconds"],
-                "kept": keep,
+                "records kept": keep,
                 "ranks": ranks,
             } | row
 
@@ -86,7 +86,7 @@ def print_row(row: dict[str, Any]) -> None:
     figures = "  ".join(f"{row[name]:{form}} {head}" for name, (head, form) in FIGURES.items())
     stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in row["stages"].items())
     print(
-        f"{row['method']:>8} {row['kept']:>7,} of {row['records']:>9,} records  "
+        f"{row['method']:>8} {row['records kept']:>7,} of {row['records']:>9,} records  "
         f"{row['targets']:>6,} targets {row['entries'] / 1e6:>6.1f} M entries  "
         f"{row['ranks']} ranks  {figures}  loss {row['loss']:.2%}  ({stages} s)",
         flush=True,
