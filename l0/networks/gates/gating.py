@@ -131,23 +131,20 @@ def _acting(
     groups: Sequence[UnitGroup], gates: Sequence[UnitGate], index: Tensor
 ) -> tuple[list[UnitGate], Tensor]:
     """Return the gates of some units, and the units as numbers among those of these gates only."""
-    acting, local = [], torch.full_like(index, -1)
-    start = n_local = 0
-    for group, gate in zip(groups, gates, strict=True):
-        here = (index >= start) & (index < start + group.n_units)
-        if here.any():
-            local[here] = index[here] - start + n_local
-            acting.append(gate)
-            n_local += group.n_units
-        start += group.n_units
-    local[local < 0] = n_local
-    return acting, local
+    sizes = torch.tensor([group.n_units for group in groups], device=index.device)
+    of_unit = torch.arange(len(groups), device=index.device).repeat_interleave(sizes)
+    acts = torch.zeros_like(sizes, dtype=torch.bool)
+    acts[of_unit[index[index < len(of_unit)]]] = True
+    # For each unit, how many units of these gates come before it; and last, how many there are.
+    before = torch.cat([sizes.new_zeros(1), acts[of_unit].cumsum(0)])
+    return [gate for gate, here in zip(gates, acts.tolist(), strict=True) if here], before[index]
 
 
 def _gate_weight(module: nn.Module, name: str, gated: nn.Module) -> None:
     owner, last = owner_of(module, name)
     gated.to(getattr(owner, last).device).train(module.training)
-    parametrize.register_parametrization(owner, last, gated)
+    # Gates keep the form of a weight. The check of it would compute every gated weight once more.
+    parametrize.register_parametrization(owner, last, gated, unsafe=True)
     if isinstance(owner, nn.RNNBase) and _renew_weights not in owner._forward_pre_hooks.values():
         owner.register_forward_pre_hook(_renew_weights)
         owner.register_forward_hook(_forget_weights)

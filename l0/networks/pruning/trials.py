@@ -118,13 +118,21 @@ class Trials:
         return None
 
     def _all_settings(self) -> Iterator[list[_Setting]]:
-        """Yield the settings of each precision in which the model runs."""
-        wide = [dtype for dtype in _precisions(self._model) if self._settings_of(dtype)]
-        for dtype in wide or [next(self._model.parameters()).dtype]:
-            settings = self._settings_of(dtype)
-            if not settings:
-                raise _not_to_be_tried(self._model, self._inputs, dtype)
-            yield settings
+        """Yield the settings of each precision in which the model runs.
+
+        Those of float64 are made when they are asked for: most models never need them.
+        """
+        runs = False
+        for dtype in _precisions(self._model):
+            if settings := self._settings_of(dtype):
+                runs = True
+                yield settings
+        if runs:
+            return
+        dtype = next(self._model.parameters()).dtype
+        if not (settings := self._settings_of(dtype)):
+            raise _not_to_be_tried(self._model, self._inputs, dtype)
+        yield settings
 
     def _settings_of(self, dtype: torch.dtype) -> list[_Setting]:
         if dtype not in self._settings:
