@@ -154,21 +154,38 @@ class ChannelGraph:
         here = place[a] >= 0
         ties = (np.ones(int(here.sum())), (place[a[here]], place[b[here]]))
         shape = (len(nodes), len(nodes))
-        n, component = connected_components(sparse.coo_matrix(ties, shape=shape), directed=False)
+        matrix = sparse.coo_matrix(ties, shape=shape)
+        n, component = connected_components(matrix, directed=False)
         order = np.argsort(component, kind="stable")
-        ends = np.cumsum(np.bincount(component, minlength=n))[:-1]
-        units = [unit for unit in np.split(nodes[order], ends) if (self._sides[unit] >= 0).any()]
-        return sorted(units, key=lambda unit: int(unit[self._sides[unit] >= 0][0]))
+        nodes, component = nodes[order], component[order]
+        ends = np.cumsum(np.bincount(component, minlength=n))
+        starts = np.concatenate([[0], ends[:-1]])
+        # In the order of the first node of a layer; units without one are left out.
+        of_layers = np.flatnonzero(self._sides[nodes] >= 0)
+        units, first = np.unique(component[of_layers], return_index=True)
+        units = units[np.argsort(nodes[of_layers[first]])]
+        return [nodes[starts[unit] : ends[unit]] for unit in units.tolist()]
 
     def _sorts(self, units: list[np.ndarray]) -> Iterator[tuple[list[np.ndarray], int]]:
         """Yield the units that belong to the same layers and have the same flags, and the flags."""
-        sorts: dict[tuple[tuple[int, ...], int], list[np.ndarray]] = {}
-        for unit in units:
-            sides = np.unique(self._sides[unit])
-            flags = int(np.bitwise_or.reduce(self._flags[unit]))
-            sorts.setdefault((tuple(sides[sides >= 0]), flags), []).append(unit)
-        for (_, flags), alike in sorts.items():
-            yield alike, flags
+        if not units:
+            return
+        nodes = np.concatenate(units)
+        lengths = np.array([len(unit) for unit in units])
+        flags = np.bitwise_or.reduceat(self._flags[nodes], np.cumsum(lengths) - lengths)
+        n_sides = len(self._layer_sides) + 1  # and -1, which is that of sums
+        of_unit = np.repeat(np.arange(len(units)), lengths)
+        pairs = np.unique(of_unit * n_sides + self._sides[nodes] % n_sides)
+        pairs = pairs[pairs % n_sides < n_sides - 1]
+        sorts: dict[tuple[bytes, int], list[np.ndarray]] = {}
+        ends = np.searchsorted(pairs // n_sides, np.arange(len(units)), side="right")
+        start = 0
+        for unit, end, flag in zip(units, ends.tolist(), flags.tolist(), strict=True):
+            sides = pairs[start:end] % n_sides
+            sorts.setdefault((sides.tobytes(), flag), []).append(unit)
+            start = end
+        for (_, flag), alike in sorts.items():
+            yield alike, flag
 
     def _loosened(self, unit: np.ndarray) -> tuple[list[UnitGroup], list[LeftOut]] | None:
         """Take one unit apart by letting stay what all of its parts meet.

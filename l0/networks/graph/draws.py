@@ -30,7 +30,7 @@ class _AlikeDraws(TorchDispatchMode):
             return func(*args, **kwargs)
         uniform, normal = self._random.random(), self._random.gauss(0, 1)
         name = func.overloadpacket.__name__
-        torch.manual_seed(self._random.getrandbits(32))
+        _seed(self._random.getrandbits(32), args, kwargs)
         if name == "native_dropout":  # nothing is dropped
             return args[0].clone(), torch.ones_like(args[0], dtype=torch.bool)
         out = func(*args, **kwargs)
@@ -52,6 +52,19 @@ class _AlikeDraws(TorchDispatchMode):
             of = args[1] if len(args) > 1 else 0.5
             return out.copy_(torch.as_tensor(of, device=out.device) > 0)
         return out.copy_(args[0] > 0) if name == "bernoulli" else out
+
+
+def _seed(seed: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Seed what an operation may draw from.
+
+    Seeding all devices takes longer than most operations, and most draws are on the CPU.
+    """
+    devices = [x.device for x in args if isinstance(x, Tensor)]
+    devices = devices or [torch.device(kwargs.get("device") or "meta")]
+    if all(device.type == "cpu" for device in devices):
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch.utils._pytree import tree_map
 
 from l0.networks.graph.places import Place, given_states, made_at
 from l0.networks.graph.tape import Event, Tape, storage_of, tensors_of
-from l0.networks.graph.tensors import is_inexact
+from l0.networks.graph.tensors import has_nan, is_inexact, nan_along
 
 #: Keys of :data:`Marks` beside the names of layers.
 OUTPUT, STEERS = "the model's output", "the way of the data"
@@ -60,13 +61,14 @@ class Replay:
                 if not is_inexact(out) or not out.ndim or len(mark) % out.shape[axis]:
                     continue  # a recurrent layer returns its last states too
                 folded = mark.view(-1, out.shape[axis]).any(0)
-                run.seed(out, i, lambda x, a=axis, m=folded: _set_nan(x.movedim(a, 0), m))
+                run.seed(out, i, partial(_set_nan, axis=axis, where=folded))
         return run.marks()
 
     def from_slice(self, tensor: Tensor, axis: int, i: int) -> Marks:
         """Mark one position of an axis of a parameter, and tell which channels it reaches."""
         run = _Run(self._tape)
-        run.seed(tensor, -1, lambda x: _set_nan(x.movedim(axis, 0), i))
+        where = torch.arange(tensor.shape[axis], device="cpu") == i
+        run.seed(tensor, -1, partial(_set_nan, axis=axis, where=where))
         return run.marks()
 
     def from_tensors(self, tensors: Iterable[Tensor]) -> Marks:
@@ -108,7 +110,7 @@ class _Run:
         reached_output = False
         for out in self._tape.outputs:
             if storage_of(out) in self._memory:
-                reached_output |= bool(self._view(out).isnan().any())
+                reached_output |= has_nan(self._view(out))
             reached_output |= storage_of(out) in self._chosen
         self._note(OUTPUT, torch.tensor([reached_output], device="cpu"))
         return self._found
@@ -153,7 +155,7 @@ class _Run:
             if mark.any():
                 mark = mark.repeat_interleave(layout.n_out // layout.n_in)
                 out = self._view(event.outputs[0], create=True)
-                _set_nan(out.movedim(layout.axis_out, 0), mark)
+                _set_nan(out, layout.axis_out, mark)
                 self._push(storage_of(event.outputs[0]), i)
 
     def _cut(self, i: int, event: Event, reached: list[Tensor]) -> None:
@@ -167,7 +169,7 @@ class _Run:
 
     def _operation(self, i: int, event: Event, reached: list[Tensor]) -> None:
         chosen = any(storage_of(t) in self._chosen for t in event.inputs)
-        marked = any(bool(self._view(t).isnan().any()) for t in reached)
+        marked = any(has_nan(self._view(t)) for t in reached)
         steers = event.name in _STEERING and (chosen or marked and not event.outputs)
         whole = [t for t in event.outputs if not is_inexact(t) and event.name not in _COUNTING]
         if (marked or chosen) and whole:
@@ -196,7 +198,7 @@ class _Run:
             found = [torch.full_like(t, torch.nan) for t in floats]
             changes = False
         for old, new in zip(floats, found, strict=True):
-            if not new.isnan().any() and not changes:
+            if not changes and not has_nan(new):
                 continue
             if not changes:
                 self._put(old, new)
@@ -214,13 +216,17 @@ class _Run:
             self._view(old, create=True).copy_(new)
 
 
-def _set_nan(x: Tensor, where: Any = ...) -> None:
-    """Mark entries; of complex numbers both parts, because code may read either one."""
-    x[where] = x.new_tensor(complex(torch.nan, torch.nan) if x.is_complex() else torch.nan)
+def _set_nan(x: Tensor, axis: int = 0, where: Tensor | None = None) -> None:
+    """Mark all entries, or those of some channels; of complex numbers both parts."""
+    nan = complex(torch.nan, torch.nan) if x.is_complex() else torch.nan
+    if where is None:
+        x.fill_(nan)
+    else:
+        x.index_fill_(axis, where.nonzero().flatten().to(x.device), nan)
 
 
 def _nan_along(x: Tensor, axis: int) -> Tensor:
     """Tell which channels hold NaN; all of them, if there is no entry to hold it."""
     if not x.numel():
         return torch.ones(x.shape[axis], dtype=torch.bool, device=x.device)
-    return x.isnan().movedim(axis, 0).reshape(x.shape[axis], -1).any(1)
+    return nan_along(x, axis)

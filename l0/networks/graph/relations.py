@@ -76,6 +76,7 @@ class _Search:
         self._sizes = sizes
         # A forest: the channels of the layer, and then those of the places.
         self._parent = np.arange(n + sum(sizes))
+        self._ranges: dict[tuple[int, int], np.ndarray] = {}
 
     def relation(self) -> Relation:
         reached = self._flat(self._all)
@@ -106,9 +107,11 @@ class _Search:
         return np.concatenate([np.zeros(0, dtype=bool), *parts])
 
     def _range(self, lo: int, hi: int) -> np.ndarray:
-        at = torch.arange(self._n, device="cpu")
-        reached: np.ndarray = self._run((at >= lo) & (at < hi)) & self._unclear
-        return reached
+        """Tell which unclear channels a range reaches; halves ask for their first channel again."""
+        if (lo, hi) not in self._ranges:
+            at = torch.arange(self._n, device="cpu")
+            self._ranges[lo, hi] = self._run((at >= lo) & (at < hi)) & self._unclear
+        return self._ranges[lo, hi]
 
     def _decode(self) -> tuple[np.ndarray, np.ndarray]:
         at = torch.arange(self._n, device="cpu")

@@ -46,9 +46,10 @@ def add_noise(model: nn.Module) -> None:
             if is_inexact(p) and p.numel():
                 scale = 0.1
                 if p.ndim > 1:
-                    size = float(p.abs().double().square().mean().sqrt())
+                    rows = torch.linalg.vector_norm(p.flatten(1), dim=1)
+                    size = float(torch.linalg.vector_norm(rows)) / p.numel() ** 0.5
                     scale = size / 2 if size > 1e-3 else (p.shape[0] / p.numel()) ** 0.5
-                p.add_(scale * _normal(p, generator))
+                p.add_(_normal(p, generator), alpha=scale)
         for module in model.modules():
             if isinstance(module, _BatchNorm) and module.running_mean is not None:
                 mean = module.running_mean

@@ -53,13 +53,13 @@ class _Setting:
         with torch.no_grad(), full_precision(_device(model)), alike_draws():
             return list(tensors_in(call(model, mapped(torch.clone, self.inputs))))
 
-    def tried(self) -> _Setting | None:
+    def tried(self, spare: nn.Module) -> _Setting | None:
         """Run the model of full size once; None if it gives no output that can be compared.
 
         Its copies must not share parameters that it changes itself, as an embedding with a largest
-        norm does.
+        norm does. So the run takes those of a spare model, which are then compared.
         """
-        copy = copy_of(self.model)
+        copy = copy_of(spare, share_parameters=True)
         try:
             outputs = self.outputs(copy)
         except Exception:  # the code of a user may raise anything
@@ -179,13 +179,28 @@ def _settings(model: nn.Module, example_inputs: Any, dtype: torch.dtype) -> Iter
     noisy = copy_of(plain)
     add_noise(noisy)
     inputs = _as(example_inputs, dtype)
-    other_inputs = noisy_inputs(inputs)
+    plainly = _tried(plain, inputs, dtype)
+    noisily = _tried(noisy, noisy_inputs(inputs), dtype)
+    if None in noisily:
+        instead = _tried(noisy, inputs, dtype)
+        noisily = [of or other for of, other in zip(noisily, instead, strict=True)]
+    for in_mode in zip(plainly, noisily, strict=True):
+        yield from (setting for setting in in_mode if setting is not None)
+
+
+def _tried(model: nn.Module, inputs: Any, dtype: torch.dtype) -> list[_Setting | None]:
+    """Return the settings in evaluation and in training mode, or None for one that gives nothing.
+
+    The spare model serves both modes, unless the first run may have changed it.
+    """
+    spare = copy_of(model)
+    found: list[_Setting | None] = []
     for training in (False, True):
-        pairs = [(plain, inputs), (noisy, other_inputs), (noisy, inputs)]
-        plainly, noisily, instead = (_Setting(*pair, training, dtype) for pair in pairs)
-        for setting in (plainly.tried(), noisily.tried() or instead.tried()):
-            if setting is not None:
-                yield setting
+        setting = _Setting(model, inputs, training, dtype).tried(spare)
+        if not training and (setting is None or not setting.share_parameters):
+            spare = copy_of(model)
+        found.append(setting)
+    return found
 
 
 def _not_to_be_tried(model: nn.Module, example_inputs: Any, dtype: torch.dtype) -> InputError:
@@ -274,16 +289,17 @@ def _agree(
                 return False
             continue
         finite = a.isfinite()
-        scale, effect = (
-            float(x[finite].abs().max()) if finite.any() else 0.0
-            for x in (a.double(), a.double() - full.double())
-        )
-        limit = 100 * torch.finfo(dtype).eps * scale
+        limit = 100 * torch.finfo(dtype).eps * _largest(a, finite)
         if dtype == torch.float64:
-            limit = 1e-6 * scale + 1e-4 * effect
+            effect = _largest(a.double() - full.double(), finite)
+            limit = 1e-6 * _largest(a, finite) + 1e-4 * effect
         if not torch.allclose(a.double(), b.double(), rtol=0, atol=limit, equal_nan=True):
             return False
     return True
+
+
+def _largest(x: Tensor, among: Tensor) -> float:
+    return float(x.where(among, 0).abs().max()) if x.numel() else 0.0
 
 
 def _precisions(model: nn.Module) -> tuple[torch.dtype, ...]:
