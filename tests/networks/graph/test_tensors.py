@@ -4,10 +4,11 @@ from collections import UserDict, namedtuple
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
-from l0.networks.graph.tensors import call, copy_of, moved, tensors_in
+from l0.networks.graph.tensors import call, copy_of, has_nan, moved, nan_along, tensors_in
 
 
 def test_inputs_are_a_tensor_or_a_sequence_or_named():
@@ -72,3 +73,19 @@ def test_a_model_that_keeps_activations_is_copied():
     assert not copy.last.second[0].requires_grad
     assert copy[0].weight is not model[0].weight
     assert copy_of(model, share_parameters=True)[0].weight is model[0].weight
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64])
+@pytest.mark.parametrize("shape", [(5,), (2, 5), (3, 2, 5, 4)])
+def test_an_entry_that_is_nan_is_found_among_infinite_ones(shape, dtype):
+    axis = shape.index(5)
+    x = torch.randn(shape).to(dtype)
+    x.select(axis, 0).fill_(torch.inf)
+    x.select(axis, 1).fill_(-torch.inf)
+    assert not has_nan(x)
+    assert not nan_along(x, axis).any()
+    x.movedim(axis, 0)[3] = complex(0, torch.nan) if x.is_complex() else torch.nan
+    assert has_nan(x)
+    assert has_nan(x.conj())
+    assert nan_along(x, axis).tolist() == [False, False, False, True, False]
+    assert not has_nan(x[:0])
