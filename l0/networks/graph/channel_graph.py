@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -170,22 +171,23 @@ class ChannelGraph:
         """Yield the units that belong to the same layers and have the same flags, and the flags."""
         if not units:
             return
-        nodes = np.concatenate(units)
         lengths = np.array([len(unit) for unit in units])
+        nodes = np.concatenate(units)
         flags = np.bitwise_or.reduceat(self._flags[nodes], np.cumsum(lengths) - lengths)
-        n_sides = len(self._layer_sides) + 1  # and -1, which is that of sums
-        of_unit = np.repeat(np.arange(len(units)), lengths)
-        pairs = np.unique(of_unit * n_sides + self._sides[nodes] % n_sides)
-        pairs = pairs[pairs % n_sides < n_sides - 1]
+        layers = self._layers_of(nodes, np.repeat(np.arange(len(units)), lengths), len(units))
         sorts: dict[tuple[bytes, int], list[np.ndarray]] = {}
-        ends = np.searchsorted(pairs // n_sides, np.arange(len(units)), side="right")
-        start = 0
-        for unit, end, flag in zip(units, ends.tolist(), flags.tolist(), strict=True):
-            sides = pairs[start:end] % n_sides
+        for unit, sides, flag in zip(units, layers, flags.tolist(), strict=True):
             sorts.setdefault((sides.tobytes(), flag), []).append(unit)
-            start = end
         for (_, flag), alike in sorts.items():
             yield alike, flag
+
+    def _layers_of(self, nodes: np.ndarray, unit: np.ndarray, n_units: int) -> Iterator[np.ndarray]:
+        """Yield for each unit the sides of layers on which it has nodes, in order."""
+        of_layers = self._sides[nodes] >= 0
+        pairs = unit[of_layers] * len(self._layer_sides) + self._sides[nodes[of_layers]]
+        found, sides = np.divmod(np.unique(pairs), len(self._layer_sides))
+        ends = np.cumsum(np.bincount(found, minlength=n_units)).tolist()
+        yield from (sides[start:end] for start, end in pairwise([0, *ends]))
 
     def _loosened(self, unit: np.ndarray) -> tuple[list[UnitGroup], list[LeftOut]] | None:
         """Take one unit apart by letting stay what all of its parts meet.

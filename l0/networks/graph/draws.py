@@ -59,9 +59,8 @@ def _seed(seed: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 
     Seeding all devices takes longer than most operations, and most draws are on the CPU.
     """
-    devices = [x.device for x in args if isinstance(x, Tensor)]
-    devices = devices or [torch.device(kwargs.get("device") or "meta")]
-    if all(device.type == "cpu" for device in devices):
+    devices: set[Any] = {x.device for x in args if isinstance(x, Tensor)}
+    if (devices or {kwargs.get("device")}) == {torch.device("cpu")}:
         torch.default_generator.manual_seed(seed)
     else:
         torch.manual_seed(seed)

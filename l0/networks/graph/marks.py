@@ -217,7 +217,10 @@ class _Run:
 
 
 def _set_nan(x: Tensor, axis: int = 0, where: Tensor | None = None) -> None:
-    """Mark all entries, or those of some channels; of complex numbers both parts."""
+    """Mark all entries, or those of some channels.
+
+    Of complex numbers both parts are marked, because code may read either one.
+    """
     nan = complex(torch.nan, torch.nan) if x.is_complex() else torch.nan
     if where is None:
         x.fill_(nan)

@@ -87,7 +87,7 @@ class _Search:
                 self._join(np.array([i, self._n + at]))
             self._unclear = unclear
             if unclear.any():
-                self._halve(0, self._n, reached & unclear)
+                self._halve(0, self._n, np.flatnonzero(reached & unclear))
         roots = np.array([self._root(i) for i in range(len(self._parent))])
         ends = roots[self._n :]
         ends = np.where(reached, ends, -1)
@@ -107,10 +107,11 @@ class _Search:
         return np.concatenate([np.zeros(0, dtype=bool), *parts])
 
     def _range(self, lo: int, hi: int) -> np.ndarray:
-        """Tell which unclear channels a range reaches; halves ask for their first channel again."""
+        """Return the unclear channels that a range reaches; a half asks again for its first one."""
         if (lo, hi) not in self._ranges:
             at = torch.arange(self._n, device="cpu")
-            self._ranges[lo, hi] = self._run((at >= lo) & (at < hi)) & self._unclear
+            reached = self._run((at >= lo) & (at < hi)) & self._unclear
+            self._ranges[lo, hi] = np.flatnonzero(reached)
         return self._ranges[lo, hi]
 
     def _decode(self) -> tuple[np.ndarray, np.ndarray]:
@@ -124,26 +125,25 @@ class _Search:
             labels += ones.astype(np.int64) << bit
         return labels, unclear
 
-    def _halve(self, lo: int, hi: int, reached: np.ndarray) -> None:
-        """Join the channels of a range with the unclear channels that they reach."""
-        ends = np.flatnonzero(reached)
+    def _halve(self, lo: int, hi: int, ends: np.ndarray) -> None:
+        """Join the channels of a range with the unclear channels that they reach, `ends`."""
         if not len(ends):
             return
         one = hi - lo == 1
         if not one and len({self._root(self._n + at) for at in ends}) == 1:
             n = _SAMPLES if hi - lo >= _SHORT else 2
             every = np.linspace(lo, hi - 1, n).astype(int)
-            one = all(self._range(i, i + 1).any() for i in every)
+            one = all(len(self._range(i, i + 1)) for i in every)
         if one:
             self._join(np.concatenate([np.arange(lo, hi), self._n + ends]))
             return
         # The first channel may tie all that the range reaches.
         if len({self._root(self._n + at) for at in ends}) > 1:
-            first = np.flatnonzero(self._range(lo, lo + 1))
+            first = self._range(lo, lo + 1)
             if len(first) > 1:
                 self._join(np.concatenate([[lo], self._n + first]))
                 if len(first) == len(ends):
-                    self._halve(lo, hi, reached)
+                    self._halve(lo, hi, ends)
                     return
         middle = (lo + hi) // 2
         self._halve(lo, middle, self._range(lo, middle))

@@ -144,3 +144,9 @@ def test_sums_between_layers_stop_marks():
     marks = Replay(tape).from_place("layers.0.down", one(3, 12))
     assert reached(marks, sums[1]) == {3}
     assert not any(reached(marks, name) for name in passes.layouts)
+
+
+def test_an_input_whose_entries_share_memory_is_marked():
+    x = torch.randn(1, 4).expand(3, 4)
+    marks = replay(Between(F.relu), x).from_tensors([x])
+    assert reached(marks, "first") == {0, 1, 2, 3}
