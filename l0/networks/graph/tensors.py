@@ -30,9 +30,14 @@ def is_inexact(tensor: Tensor) -> bool:
     return tensor.is_floating_point() or tensor.is_complex()
 
 
+def at_least_half(tensor: Tensor) -> Tensor:
+    """Return float8, with which torch hardly computes, as float32; others as they are."""
+    return tensor.float() if tensor.is_floating_point() and tensor.itemsize == 1 else tensor
+
+
 def has_nan(tensor: Tensor) -> bool:
     """Tell whether an entry is NaN."""
-    return tensor.numel() > 0 and bool(_ordered(tensor).amin().isnan())
+    return is_inexact(tensor) and tensor.numel() > 0 and bool(_ordered(tensor).amin().isnan())
 
 
 def nan_along(tensor: Tensor, axis: int) -> Tensor:
@@ -48,7 +53,7 @@ def _ordered(tensor: Tensor) -> Tensor:
     """
     if tensor.is_complex():
         return torch.view_as_real(tensor.resolve_conj()).amin(-1)
-    return tensor
+    return at_least_half(tensor)
 
 
 def call(model: nn.Module, example_inputs: Any) -> Any:

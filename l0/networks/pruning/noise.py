@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -46,14 +47,23 @@ def add_noise(model: nn.Module) -> None:
             if is_inexact(p) and p.numel():
                 scale = 0.1
                 if p.ndim > 1:
-                    rows = torch.linalg.vector_norm(p.flatten(1), dim=1)
-                    size = float(torch.linalg.vector_norm(rows)) / p.numel() ** 0.5
+                    size = _size(p)
                     scale = size / 2 if size > 1e-3 else (p.shape[0] / p.numel()) ** 0.5
                 p.add_(_normal(p, generator), alpha=scale)
         for module in model.modules():
             if isinstance(module, _BatchNorm) and module.running_mean is not None:
                 mean = module.running_mean
                 mean.add_(0.1 * _normal(mean, generator))
+
+
+def _size(x: Tensor) -> float:
+    """Return the root of the mean square."""
+    rows = torch.linalg.vector_norm(x.flatten(1), dim=1)
+    norm = float(torch.linalg.vector_norm(rows))
+    if not math.isfinite(norm):  # squares of large numbers, as in a mask that is a parameter
+        wide = torch.promote_types(x.dtype, torch.float64)
+        norm = float(torch.linalg.vector_norm(x, dtype=wide))
+    return norm / float(x.numel() ** 0.5)
 
 
 def _normal(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -17,7 +17,7 @@ from l0.common.errors import InputError
 from l0.networks.gates.families import new_gates
 from l0.networks.gates.gating import attach
 from l0.networks.graph.draws import alike_draws
-from l0.networks.graph.tensors import call, copy_of, mapped, tensors_in
+from l0.networks.graph.tensors import at_least_half, call, copy_of, mapped, tensors_in
 from l0.networks.graph.units import UnitGroup
 from l0.networks.pruning.compact import cut, folded
 from l0.networks.pruning.noise import add_noise, noisy_inputs
@@ -51,7 +51,8 @@ class _Setting:
             if isinstance(module, _BatchNorm | _InstanceNorm):
                 module.eval()  # one example has no variance
         with torch.no_grad(), full_precision(_device(model)), alike_draws():
-            return list(tensors_in(call(model, mapped(torch.clone, self.inputs))))
+            out = call(model, mapped(torch.clone, self.inputs))
+            return [at_least_half(x) for x in tensors_in(out)]
 
     def tried(self, spare: nn.Module) -> _Setting | None:
         """Run the model of full size once; None if it gives no output that can be compared.
@@ -283,7 +284,7 @@ def _agree(
         if a.shape != b.shape:
             return False
         if a.is_complex():
-            a, b, full = (torch.view_as_real(x) for x in (a, b, full))  # noqa: PLW2901
+            a, b, full = (torch.view_as_real(x.resolve_conj()) for x in (a, b, full))  # noqa: PLW2901
         if not a.is_floating_point():
             if not torch.equal(a, b):
                 return False

@@ -47,8 +47,9 @@ def one(i, n=6):
         (lambda x: F.layer_norm(x, (6,)), lambda i: {*range(6)}),
         (lambda x: x * torch.tensor([1.0, 0, 1, 0, 1, 0]), lambda i: {i}),
         (lambda x: x[:, [0, 1, 2, 0, 1, 2]], lambda i: {i, i + 3} if i < 3 else set()),
+        (lambda x: x.to(torch.float8_e4m3fn).to(x.dtype), lambda i: {i}),
     ],
-    ids=["pointwise", "moved", "subtracted", "softmax", "norm", "times zero", "dropped"],
+    ids=["pointwise", "moved", "subtracted", "softmax", "norm", "times zero", "dropped", "float8"],
 )  # fmt: skip
 def test_a_mark_reaches_what_depends_on_its_channel(code, expected, i):
     marks = replay(Between(code), torch.randn(2, 4)).from_place("first", one(i))

@@ -75,7 +75,9 @@ def test_a_model_that_keeps_activations_is_copied():
     assert copy_of(model, share_parameters=True)[0].weight is model[0].weight
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.complex64, torch.float8_e5m2]
+)
 @pytest.mark.parametrize("shape", [(5,), (2, 5), (3, 2, 5, 4)])
 def test_an_entry_that_is_nan_is_found_among_infinite_ones(shape, dtype):
     axis = shape.index(5)

@@ -1,5 +1,6 @@
 """Noise that hides nothing."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -18,3 +19,16 @@ def test_noise_keeps_masks_and_moves_zeros():
     add_noise(model)
     assert model[0].weight.std() > 0.1
     assert model[1].running_mean.any()
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(-1e30, torch.float32), (300, torch.float16), (1e30, torch.complex64)],
+)
+def test_noise_of_large_numbers_is_finite(value, dtype):
+    """A mask may be a parameter; its squares, or their sum, are too large for its precision."""
+    model = nn.Module()
+    model.mask = nn.Parameter(torch.full((300, 300), value, dtype=dtype))
+    add_noise(model)
+    assert model.mask.isfinite().all()
+    assert 0.4 * abs(value) < (model.mask - value).real.double().std() < 0.6 * abs(value)

@@ -127,6 +127,24 @@ def test_complex_numbers_stay_complex(recwarn):
     assert torch.allclose(small(x), model.eval()(x), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "form",
+    [lambda x: torch.fft.fft(x).conj(), lambda x: x.to(torch.float8_e4m3fn)],
+    ids=["conjugate", "float8"],
+)
+def test_outputs_of_rare_forms_are_compared(form):
+    class Formed(nn.Sequential):
+        def forward(self, x):
+            return form(super().forward(x))
+
+    torch.manual_seed(0)
+    model = Formed(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3))
+    structure = sparsify(model, torch.randn(2, 5), Params(0.9)).structure
+    assert [group.name for group in structure.groups] == ["0"]
+    with pytest.raises(InputError, match="no unit that can be removed"):
+        sparsify(Formed(Shuffled()), torch.randn(2, 5), Params(0.9))
+
+
 @dataclass
 class Result:
     loss: torch.Tensor
