@@ -57,12 +57,12 @@ def add_noise(model: nn.Module) -> None:
 
 
 def _size(x: Tensor) -> float:
-    """Return the root of the mean square."""
+    """Return the root of the mean square of the finite entries, with 0 for all others."""
     rows = torch.linalg.vector_norm(x.flatten(1), dim=1)
     norm = float(torch.linalg.vector_norm(rows))
-    if not math.isfinite(norm):  # squares of large numbers, as in a mask that is a parameter
+    if not math.isfinite(norm):  # entries, or their squares, as in a mask that is a parameter
         wide = torch.promote_types(x.dtype, torch.float64)
-        norm = float(torch.linalg.vector_norm(x, dtype=wide))
+        norm = float(torch.linalg.vector_norm(x[x.isfinite()], dtype=wide))
     return norm / float(x.numel() ** 0.5)
 
 

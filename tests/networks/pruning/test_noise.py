@@ -32,3 +32,13 @@ def test_noise_of_large_numbers_is_finite(value, dtype):
     add_noise(model)
     assert model.mask.isfinite().all()
     assert 0.4 * abs(value) < (model.mask - value).real.double().std() < 0.6 * abs(value)
+
+
+def test_infinite_entries_of_a_mask_leave_the_noise_of_the_others_finite():
+    model = nn.Module()
+    mask = torch.full((6, 6), -torch.inf).triu(1)
+    model.mask = nn.Parameter(mask.clone())
+    add_noise(model)
+    assert (model.mask.isfinite() == mask.isfinite()).all()
+    assert not model.mask.isnan().any()
+    assert (model.mask != mask)[mask.isfinite()].all()
