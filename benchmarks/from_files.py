@@ -83,7 +83,7 @@ def main() -> None:
     if options.job:
         print(json.dumps(job(options.job[0], Path(options.job[1]))))
         return
-    from scaling import run_json
+    from jobs import run_json
 
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder), options.records)

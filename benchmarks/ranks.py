@@ -6,9 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,24 +13,15 @@ from typing import Any
 
 import numpy as np
 from environments import call
+from jobs import run_json
 
 HERE = Path(__file__).resolve().parent
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 
 
 def run(n_ranks: int, n_threads: int, problem: Path, keep: int, method: str, file: Path) -> Any:
     """Solve a problem, and read what rank 0 prints."""
-    job = [str(word) for word in (HERE / "ranks_job.py", problem, keep, method, file)]
-    started = [] if n_ranks == 1 else [*TORCHRUN, str(n_ranks)]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": str(n_threads),
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
-    ended = subprocess.run(
-        [sys.executable, *started, *job], env=environment, check=True, stdout=subprocess.PIPE
-    )
-    return json.loads(ended.stdout.splitlines()[-1])
+    job = HERE / "ranks_job.py", problem, keep, method, file
+    return run_json(n_threads, *job, ranks=n_ranks, OMP_WAIT_POLICY="PASSIVE")
 
 
 def main() -> None:

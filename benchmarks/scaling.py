@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,10 +15,10 @@ from typing import Any
 
 import numpy as np
 from environments import call
+from jobs import run_json
 from surface import share_or_count
 
 HERE = Path(__file__).resolve().parent
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 RECORDS = (30_000, 100_000, 300_000, 1_000_000)
 #: The sizes that can vary, one at a time, and their values otherwise.
 SIZES = {"records": 300_000, "density": 1.0, "targets": 1.0, "keep": 0.17, "ranks": 1}
@@ -42,17 +40,6 @@ FIGURES = {
 }
 
 
-def run_json(
-    threads: int, script: Path, *words: object, launcher: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """Run a job in a process of its own, whose memory is its own, and read what it prints."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    command = [sys.executable, *launcher, str(script), *map(str, words)]
-    ended = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(ended.stdout)
-    return found
-
-
 def measured(size: dict[str, Any], methods: list[str], threads: int) -> Iterator[dict[str, Any]]:
     """Make a surface of a size and its problem, and solve it by each method."""
     n_records, keep, ranks = size["records"], size["keep"], size["ranks"]
@@ -64,9 +51,8 @@ def measured(size: dict[str, Any], methods: list[str], threads: int) -> Iterator
         made = run_json(threads, HERE / "scaling_job.py", "compile", surface, problem)
         surface.unlink()
         job = HERE / "scaling_job.py", "solve", problem, keep
-        launcher = (*TORCHRUN, str(ranks)) if ranks > 1 else ()
         for method in methods:
-            row = run_json(threads, *job, method, launcher=launcher)
+            row = run_json(threads, *job, method, ranks=ranks)
             row["entries a record"] = row["entries"] / row["records"]
             yield {
                 "method": method,
@@ -93,14 +79,19 @@ def print_row(row: dict[str, Any]) -> None:
     )
 
 
-def varied(options: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
-    """Find the size that varies: the number of records if no other does."""
-    several = [name for name in SIZES if len(getattr(options, name) or ()) > 1]
+def sizes_of(
+    options: argparse.Namespace, parser: argparse.ArgumentParser
+) -> tuple[str, list[dict[str, Any]]]:
+    """List the sizes to run, and name what varies: the number of records if nothing else does."""
+    values = {name: getattr(options, name) or [usual] for name, usual in SIZES.items()}
+    several = [name for name, given in values.items() if len(given) > 1]
     if len(several) > 1:
         parser.error(f"only one size may vary, and {' and '.join(several)} have several values")
     if not several and options.records is None:
-        options.records = RECORDS
-    return several[0] if several else "records"
+        values["records"] = RECORDS
+    varied = several[0] if several else "records"
+    first = {name: given[0] for name, given in values.items()}
+    return varied, [first | {varied: value} for value in values[varied]]
 
 
 def main() -> None:
@@ -115,22 +106,21 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of each rank")
     parser.add_argument("--json", type=Path, help="a file for the rows")
     options = parser.parse_args()
-    name = varied(options, parser)
-    size = {each: (getattr(options, each) or [value])[0] for each, value in SIZES.items()}
+    varied, sizes = sizes_of(options, parser)
     rows = []
-    for value in getattr(options, name):
-        for row in measured(size | {name: value}, options.methods, options.threads):
+    for size in sizes:
+        for row in measured(size, options.methods, options.threads):
             print_row(row)
             rows.append(row)
-    if len(getattr(options, name)) > 1:
+    if len(sizes) > 1:
         for method in options.methods:
             of = [row for row in rows if row["method"] == method]
-            sizes = [float(row[GROWN[name]]) for row in of]
+            grown_by = [float(row[GROWN[varied]]) for row in of]
             grown = ", ".join(
-                f"{head} {exponent(sizes, [row[figure] for row in of]):.2f}"
+                f"{head} {exponent(grown_by, [row[figure] for row in of]):.2f}"
                 for figure, (head, _) in FIGURES.items()
             )
-            print(f"{method}: exponents of the number of {GROWN[name]}: {grown}")
+            print(f"{method}: exponents of the number of {GROWN[varied]}: {grown}")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2))
 

@@ -8,7 +8,6 @@ latter, they solve it together, and rank 0 says what it took.
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
 import sys
@@ -17,11 +16,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
 from surface_data import load
 
 from l0.calibration import CalibrationProblem
 from l0.calibration.fitting.program import Program
+from l0.cli.ranks import are_several, process_group
 from l0.common import csr_tensors
 
 #: A peak of memory is looked for at this interval, in seconds.
@@ -95,10 +94,10 @@ def solved(path: str, keep: int, method: str) -> dict[str, Any]:
     """Solve a problem, and say what it took."""
     problem = CalibrationProblem.load(path)
     problem.solve(min(10, keep), "random", represent=False, epochs=1)  # all modules are loaded
-    reads, several = Reads(), dist.is_initialized()
+    reads = Reads()
     with Memory() as memory:
         started, wall = time.process_time(), time.perf_counter()
-        result = problem.solve(keep, method, distributed=several)
+        result = problem.solve(keep, method, distributed=are_several())
         seconds, wall = time.process_time() - started, time.perf_counter() - wall
     stages: dict[str, float] = {}
     before = 0.0
@@ -126,11 +125,7 @@ if __name__ == "__main__":
     if what == "compile":
         print(json.dumps(compiled(*given)))
     else:
-        several = "RANK" in os.environ
-        if several:
-            dist.init_process_group("gloo")
-        row = solved(given[0], int(given[1]), given[2])
-        if not several or dist.get_rank() == 0:
-            print(json.dumps(row))
-        if several:
-            dist.destroy_process_group()
+        with process_group() as rank:
+            row = solved(given[0], int(given[1]), given[2])
+            if rank == 0:
+                print(json.dumps(row))

@@ -143,15 +143,15 @@ class _Run:
             for x in inputs:
                 fits = x.shape[layout.axis_in :][:1] == (layout.n_in,)
                 if fits and is_inexact(x) and storage_of(x) in self._memory:
-                    self._note(event.name, _nan_along(self._view(x), layout.axis_in))
+                    self._note(event.name, nan_along(self._view(x), layout.axis_in))
         for state, x in given_states(self._tape, event):
             if storage_of(x) in self._memory:
-                self._note(state, _nan_along(self._view(x), layout.axis_in))
+                self._note(state, nan_along(self._view(x), layout.axis_in))
         if layout.role == "through" and event.outputs:
-            mark = _nan_along(self._view(event.inputs[0]), layout.axis_in)
+            mark = nan_along(self._view(event.inputs[0]), layout.axis_in)
             for x in event.inputs[1:]:
                 if x.shape[layout.axis_in :][:1] == (layout.n_in,) and is_inexact(x):
-                    mark |= _nan_along(self._view(x), layout.axis_in)
+                    mark |= nan_along(self._view(x), layout.axis_in)
             if mark.any():
                 mark = mark.repeat_interleave(layout.n_out // layout.n_in)
                 out = self._view(event.outputs[0], create=True)
@@ -161,7 +161,7 @@ class _Run:
     def _cut(self, i: int, event: Event, reached: list[Tensor]) -> None:
         assert event.cut_axis is not None
         for t in reached:
-            mark = _nan_along(self._view(t), event.cut_axis)
+            mark = nan_along(self._view(t), event.cut_axis)
             if mark.any():
                 self._note(i, mark)
         if event.func._schema.is_mutable:  # the sum has the memory of its first part
@@ -226,10 +226,3 @@ def _set_nan(x: Tensor, axis: int = 0, where: Tensor | None = None) -> None:
         x.fill_(nan)
     else:
         x.index_fill_(axis, where.nonzero().flatten().to(x.device), nan)
-
-
-def _nan_along(x: Tensor, axis: int) -> Tensor:
-    """Tell which channels hold NaN; all of them, if there is no entry to hold it."""
-    if not x.numel():
-        return torch.ones(x.shape[axis], dtype=torch.bool, device=x.device)
-    return nan_along(x, axis)

@@ -17,7 +17,7 @@ from l0.networks.graph.layer_types import LayerType
 from l0.networks.graph.loose import axes_of_channels, loose_tensors, loose_type
 from l0.networks.graph.products import Products, products_of
 from l0.networks.graph.tape import Event, Tape
-from l0.networks.graph.tensors import has_nan, is_inexact, tensors_in
+from l0.networks.graph.tensors import has_nan, tensors_in
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def recorded(
             "several tensors in a tuple, a list or a dict"
         )
     seen = [x for event in tape.events if event.func is None for x in event.inputs]
-    if any(is_inexact(x) and has_nan(x) for x in (*seen, *tape.outputs)):
+    if any(has_nan(x) for x in (*seen, *tape.outputs)):
         raise InputError("`example_inputs` lead to NaN in the model; give finite inputs")
     tapes = [tape]
     try:

@@ -41,7 +41,9 @@ def has_nan(tensor: Tensor) -> bool:
 
 
 def nan_along(tensor: Tensor, axis: int) -> Tensor:
-    """Tell which positions along an axis have an entry that is NaN; they must have entries."""
+    """Tell which positions along an axis hold NaN; all of them, if there is no entry to hold it."""
+    if not tensor.numel():
+        return torch.ones(tensor.shape[axis], dtype=torch.bool, device=tensor.device)
     x = _ordered(tensor.movedim(axis, -1))
     return (x.amin(tuple(range(x.ndim - 1))) if x.ndim > 1 else x).isnan()
 
