@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -206,7 +207,7 @@ def _write_csv(table: pa.Table, path: Path) -> None:
 def _read(path: Path, needed: Sequence[str]) -> Any:
     """Read a file of a saved result, and check that it has what this version needs."""
     readers: dict[str, Callable[[Path], Any]] = {
-        ".parquet": checked_parquet, ".csv": _read_csv, ".json": _read_json,
+        ".parquet": _read_parquet, ".csv": _read_csv, ".json": _read_json,
     }  # fmt: skip
     try:
         content = readers[path.suffix](path)
@@ -223,6 +224,17 @@ def _read(path: Path, needed: Sequence[str]) -> Any:
             "calibrate again"
         )
     return content
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    """Read a parquet file. Its pages have checksums, and Arrow keeps the names of columns twice."""
+    table = checked_parquet(path)
+    kept = (pa.parquet.read_metadata(path).metadata or {}).get(b"ARROW:schema")
+    if kept is not None:
+        names = pa.ipc.read_schema(pa.BufferReader(base64.b64decode(kept))).names
+        if names != table.column_names:
+            raise ValueError(f"its columns {first_few(table.column_names)} were {first_few(names)}")
+    return table
 
 
 def _read_json(path: Path) -> dict[str, Any]:

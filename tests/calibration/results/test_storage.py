@@ -215,6 +215,23 @@ def test_a_bit_that_is_flipped_in_the_weights_is_noticed(result, tmp_path, share
     assert loaded.tables["weights"].equals(result.tables["weights"])
 
 
+def test_a_damaged_name_of_a_column_is_noticed(result, tmp_path):
+    result.save(tmp_path / "out")
+    path = tmp_path / "out" / "weights.parquet"
+    content = path.read_bytes()
+    damaged = []
+    for place in range(len(content)):
+        if content[place : place + 3] == b"key":
+            path.write_bytes(content[:place] + b"kex" + content[place + 3 :])
+            try:
+                loaded = CalibrationResult.load(tmp_path / "out")
+            except InputError as error:
+                damaged.append(str(error))
+            else:
+                assert loaded.tables["weights"].equals(result.tables["weights"])
+    assert any("'kex'" in message and "restore it" in message for message in damaged)
+
+
 @pytest.mark.parametrize(
     ("end", "what"), [("seconds\n", "no rows"), (",", "empty cells in 'seconds'")]
 )
