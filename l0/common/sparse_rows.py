@@ -58,6 +58,15 @@ def rows_of(matrix: sp.csr_array, rows: slice) -> sp.csr_array:
     return part
 
 
+def block_of(matrix: sp.csr_array, rows: slice, columns: slice) -> sp.csr_array:
+    """Take a stretch of rows that only have entries in these columns. It shares the values."""
+    part = rows_of(matrix, rows)
+    block = sp.csr_array((part.shape[0], columns.stop - columns.start), dtype=matrix.dtype)
+    block.data, block.indptr = part.data, part.indptr
+    block.indices = part.indices - part.indices.dtype.type(columns.start)
+    return block
+
+
 def stretches(indptr: NDArray[np.integer]) -> Iterator[slice]:
     """Cut the rows of a CSR matrix into stretches that are quick to copy and to work on."""
     return (rows for rows, _ in row_blocks(indptr, CACHED))

@@ -37,18 +37,20 @@ _STRSM = _routine(cython_blas, "strsm")
 _SPOTRF = _routine(cython_lapack, "spotrf")
 
 
-def ssyrk(alpha: float, a: Narrow, c: Narrow) -> None:
+def ssyrk(alpha: float, a: Narrow, c: Narrow, transposed: bool = False) -> None:
     """Add alpha a a' to c.
 
     Parameters
     ----------
     alpha : float
-    a : ndarray of float32, shape (n, k)
+    a : ndarray of float32, shape (n, k), or (k, n) if it is transposed
     c : ndarray of float32, shape (n, n)
         It is overwritten.
+    transposed : bool
+        Whether the transpose of `a` takes its place.
     """
-    n, k = a.shape
-    _SSYRK(b"L", b"N", _int(n), _int(k), _float(alpha), *_array(a), _float(1.0), *_array(c))
+    (n, k), trans = (a.shape[::-1], b"T") if transposed else (a.shape, b"N")
+    _SSYRK(b"L", trans, _int(n), _int(k), _float(alpha), *_array(a), _float(1.0), *_array(c))
 
 
 def spotrf(a: Narrow) -> int:

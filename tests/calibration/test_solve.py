@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 
 from l0.calibration import SELECTORS, CalibrationProblem, Solver
 from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
+from l0.calibration.fitting import choice, dissection
+from l0.calibration.fitting.nesting import Nesting
 from l0.calibration.options import Option, Options, known
 from l0.calibration.problem.core import FLOOR
 from l0.calibration.selection.balanced import Balanced
 from l0.calibration.solve import check_scale
 from l0.common.errors import InputError
 from tests.calibration import problems
+from tests.calibration.fitting.matrices import nested
 
 
 @pytest.fixture(scope="module")
@@ -663,3 +666,62 @@ def test_a_file_with_all_records_is_itself_the_reference():
     assert result.trim(upper=1.05 * result.values.mean()).metrics["untargeted_capped_error"] > 0
     whole = problem.solve(integer_weights=True)
     assert whole.metrics["untargeted_capped_error"] > 0
+
+
+@pytest.fixture
+def nested_problem(monkeypatch):
+    """Give a problem that counts as large, so that its targets are nested once for all fits."""
+    for name in ("FEW", "MOST_PRODUCTS", "MOST_OF_FULL", "QUICK", "MOST_DENSE"):
+        monkeypatch.setattr(choice, name, 0)
+    monkeypatch.setattr(dissection, "SMALL", 0)
+    rng = np.random.default_rng(0)
+    matrix = nested(rng, states=4, districts=4, k=3_000)
+    matrix.data = np.round(matrix.data)  # many columns are equal
+    weights = rng.uniform(5, 15, 3_000)
+    values = matrix @ (weights * rng.lognormal(0, 0.3, 3_000))
+    return CalibrationProblem.from_matrix(matrix, values, weights)
+
+
+@pytest.mark.parametrize("method", ["path", "hybrid", "pps", "random"])
+@pytest.mark.parametrize("keep_total", [False, True])
+def test_nested_targets_are_fitted_as_well_as_others(
+    method, keep_total, nested_problem, monkeypatch
+):
+    options = {"epochs": 60, "keep_total": keep_total}
+    shared = nested_problem.solve(300, method, **options)
+    monkeypatch.setattr(choice, "FEW", 10_000_000)
+    alone = nested_problem.solve(300, method, **options)
+    assert shared.metrics["n_records"] == alone.metrics["n_records"] == 300
+    assert shared.metrics["loss"] <= 1.1 * alone.metrics["loss"] + 1e-3
+    if keep_total:
+        total = nested_problem.design_weights.sum()
+        assert shared.values.sum() == pytest.approx(total, rel=1e-9)
+
+
+def test_a_run_nests_the_targets_once(nested_problem, monkeypatch):
+    found, of = [], Nesting.of
+
+    def counted(*given):
+        found.append(of(*given))
+        return found[-1]
+
+    monkeypatch.setattr(Nesting, "of", counted)
+    nested_problem.solve(300, "hybrid", epochs=60)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("method", ["path", "hybrid"])
+def test_a_run_that_goes_on_at_the_refit_nests_the_targets_anew(
+    method, nested_problem, monkeypatch, tmp_path
+):
+    undisturbed = nested_problem.solve(300, method, epochs=60)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("l0.calibration.solve.fit_selection", interrupted)
+        nested_problem.solve(300, method, epochs=60, checkpoint=tmp_path / "run")
+    resumed = nested_problem.solve(300, method, epochs=60, checkpoint=tmp_path / "run", resume=True)
+    np.testing.assert_array_equal(resumed.indices, undisturbed.indices)
+    assert resumed.values.tobytes() == undisturbed.values.tobytes()

@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from l0.common import sparse_rows
-from l0.common.sparse_rows import lengths_of_columns, narrow, product, row_blocks, rows_of
+from l0.common.sparse_rows import (
+    block_of,
+    lengths_of_columns,
+    narrow,
+    product,
+    row_blocks,
+    rows_of,
+)
 
 #: Some of their rows and columns are empty.
 matrices = hnp.arrays(np.float64, (7, 5), elements=st.sampled_from([0.0, 0.0, 0.1, -3.0, 1e6])).map(
@@ -77,6 +84,18 @@ def test_a_small_stretch_of_rows_shares_the_entries():
     part = rows_of(matrix, slice(500, 502))
     assert np.shares_memory(part.data, matrix.data)
     assert np.shares_memory(part.indices, matrix.indices)
+
+
+@given(start=st.integers(0, 4), length=st.integers(0, 4), left=st.integers(0, 4))
+def test_a_block_is_that_of_the_dense_matrix_and_shares_the_values(start, length, left):
+    dense = np.zeros((8, 10))
+    rows, columns = slice(start, start + length), slice(left, left + 5)
+    dense[rows, columns] = np.random.default_rng(0).integers(0, 3, size=(length, 5))
+    matrix = sp.csr_array(dense)
+    found = block_of(matrix, rows, columns)
+    assert np.array_equal(found.toarray(), dense[rows, columns])
+    assert not found.nnz or np.shares_memory(found.data, matrix.data)
+    assert np.array_equal(matrix.toarray(), dense)
 
 
 @given(matrix=matrices, dtype=st.sampled_from([np.float32, np.float64]), size=st.integers(1, 9))

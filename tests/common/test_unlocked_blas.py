@@ -16,14 +16,15 @@ def part(rng, rows, columns):
 SIZES = [(1, 1), (5, 1), (1, 4), (6, 9), (40, 3), (4, 0)]
 
 
+@pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize(("n", "k"), SIZES)
-def test_ssyrk_adds_to_the_lower_triangle_and_nowhere_else(n, k):
+def test_ssyrk_adds_to_the_lower_triangle_and_nowhere_else(n, k, transposed):
     rng = np.random.default_rng(0)
     a, (c, whole) = part(rng, n, k)[0], part(rng, n, n)
     before, added = whole.copy(), np.tril(-2.0 * a @ a.T)
     expected = before.copy()
     expected[2 : 2 + n, 1 : 1 + n] += added
-    ssyrk(-2.0, a, c)
+    ssyrk(-2.0, np.asfortranarray(a.T) if transposed else a, c, transposed)
     np.testing.assert_allclose(whole, expected, rtol=1e-5, atol=1e-5)
     upper = ~np.tri(n, dtype=bool)
     assert (c[upper] == before[2 : 2 + n, 1 : 1 + n][upper]).all()

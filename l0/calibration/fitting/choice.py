@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import scipy.sparse as sp
 
 from l0.calibration.fitting.bordered_normal import BorderedNormalMatrix
 from l0.calibration.fitting.dissection import dissect
-from l0.calibration.fitting.fronts import fronts_of
 from l0.calibration.fitting.nested_normal import NestedNormalMatrix
+from l0.calibration.fitting.nesting import Nesting
 from l0.calibration.fitting.normal_matrix import (
     DenseNormalMatrix,
     NormalMatrix,
     SparseNormalMatrix,
 )
-from l0.calibration.fitting.scaled_matrix import ScaledMatrix
+from l0.calibration.fitting.scaled_matrix import FEW, ScaledMatrix
 from l0.common.ranks import ONE, Ranks
 from l0.common.sparse_rows import lengths_of_columns
 
@@ -55,10 +56,42 @@ def too_expensive(matrix: ScaledMatrix) -> bool:
     return _chosen(matrix, ONE) is None
 
 
+def nesting_of(entries: sp.csr_array) -> Nesting | None:
+    """Nest the targets of a matrix, shape (m, k), if its systems are to be solved in this way.
+
+    Returns
+    -------
+    Nesting or None
+        None too if there are few entries: a new search then takes no time.
+    """
+    if entries.nnz <= FEW:
+        return None
+    matrix = ScaledMatrix.of(entries)
+    if _unnested(matrix) is not None:
+        return None
+    found = _nested(matrix)
+    return found if isinstance(found, Nesting) else None
+
+
 def _chosen(matrix: ScaledMatrix, ranks: Ranks) -> Callable[[], NormalMatrix] | None:
     """Choose a kind of normal matrix, and give what makes it."""
+    if matrix.nesting is None:
+        make = _unnested(matrix)
+        if make is not None:
+            return make
+    found = matrix.nesting or _nested(matrix)
+    if not isinstance(found, Nesting):
+        return found
+    # The sample may lack the few records that live in two areas, and join these in one block.
+    if sum(front.cost for front in found.fronts) > _most(matrix):
+        return None
+    return lambda: NestedNormalMatrix(matrix, found.fronts, ranks)
+
+
+def _unnested(matrix: ScaledMatrix) -> Callable[[], NormalMatrix] | None:
+    """Choose a kind for which no nesting is needed; None if none suits."""
     m, k = matrix.shape
-    dense = (k + m / 3) * float(m) ** 2
+    dense = _dense_cost(matrix)
     if _suits_a_list(matrix, dense):
         return lambda: SparseNormalMatrix(matrix)
     if m <= MOST_DENSE and dense <= QUICK:
@@ -68,17 +101,25 @@ def _chosen(matrix: ScaledMatrix, ranks: Ranks) -> Callable[[], NormalMatrix] | 
         narrow = matrix.rows(~wide)
         if _suits_a_list(narrow, dense):
             return lambda: BorderedNormalMatrix(matrix, wide, SparseNormalMatrix(narrow))
-    most = max(MOST, MOST_PER_ENTRY * matrix.nnz)
+    return None
+
+
+def _nested(matrix: ScaledMatrix) -> Nesting | Callable[[], NormalMatrix] | None:
+    """Nest the targets, or choose a dense array if that is cheaper; None if both are too much."""
+    m, dense, most = matrix.shape[0], _dense_cost(matrix), _most(matrix)
     root, nested = dissect(matrix.entries, matrix.transpose)
     if m <= MOST_DENSE and (not root.children or dense <= nested):
         return (lambda: DenseNormalMatrix(matrix)) if dense <= most else None
-    if nested > most:
-        return None
-    fronts = fronts_of(matrix.transpose, root)
-    # The sample may lack the few records that live in two areas, and join these in one block.
-    if sum(front.cost for front in fronts) > most:
-        return None
-    return lambda: NestedNormalMatrix(matrix, fronts, ranks)
+    return Nesting.of(root, matrix.entries, matrix.transpose) if nested <= most else None
+
+
+def _dense_cost(matrix: ScaledMatrix) -> float:
+    m, k = matrix.shape
+    return (k + m / 3) * float(m) ** 2
+
+
+def _most(matrix: ScaledMatrix) -> float:
+    return max(MOST, MOST_PER_ENTRY * matrix.nnz)
 
 
 def _suits_a_list(matrix: ScaledMatrix, dense: float) -> bool:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 
-from l0.calibration.fitting.dissection import Block, Ints, deepest, places_of_rows
-from l0.calibration.fitting.record_groups import groups_of
-from l0.common.blas_threads import one_thread
-from l0.common.threads import thread_parts, up_the_tree
+from l0.calibration.fitting.different_columns import Columns
+from l0.calibration.fitting.dissection import Block, Ints
 
 #: A front leaves out the targets of its ancestors that it does not meet, if it meets less than this
 #: share of them. Otherwise it takes all: then its parent can add what it leaves over in one block.
@@ -27,9 +25,10 @@ class Front:
         The targets of the front, in the order of elimination: the own ones are first.
     own : int
         The number of own targets.
-    groups : list of (ndarray of int64, ndarray of int64)
-        The positions of the records, in groups that meet few targets, and where in this front the
-        targets are that each group meets.
+    columns : Columns
+        Of the records.
+    places : ndarray of int64, shape (t,)
+        Where in this front the targets are that have copies of the columns.
     children : list of (int, slice or ndarray of int64)
         The places of the children in the order of the tree, and where in this front the targets
         are that they leave over.
@@ -37,7 +36,8 @@ class Front:
 
     rows: Ints
     own: int
-    groups: list[tuple[Ints, Ints]]
+    columns: Columns
+    places: Ints
     children: list[tuple[int, slice | Ints]]
 
     @property
@@ -49,72 +49,56 @@ class Front:
     def cost(self) -> float:
         """The multiplications that the front takes."""
         size, own = float(len(self.rows)), float(self.own)
-        products = sum(len(group) * float(len(met)) ** 2 for group, met in self.groups)
+        products = sum(
+            float(rows.stop - rows.start) * float(columns.stop - columns.start) ** 2
+            for rows, columns in self.columns.kinds
+        )
         return products + own * size * (size - own) + own**3 / 3
 
 
-def fronts_of(records: sp.csr_array, root: Block) -> list[Front]:
-    """Give each block its records, and the targets that they and its children meet.
+def fronts_of(root: Block, columns: Sequence[Columns], m: int) -> list[Front]:
+    """Give each block the targets that its records and its children meet.
 
     Parameters
     ----------
-    records : scipy.sparse.csr_array, shape (k, m)
-        Every record must have its targets on one path from the root.
     root : Block
+        A tree of m targets.
+    columns : sequence of Columns
+        Of the records of each block, in the order of `Block.in_order`. Their targets are on the
+        path from the block to the root.
+    m : int
 
     Returns
     -------
     list of Front
-        In the order of `Block.in_order`.
+        In the same order.
     """
-    blocks, m = root.in_order(), records.shape[1]
+    blocks = root.in_order()
     place = {id(block): number for number, block in enumerate(blocks)}
-    children = [[place[id(child)] for child in block.children] for block in blocks]
-    holder = deepest(records, places_of_rows(blocks, m), len(blocks) - 1)
-    by_block = np.argsort(holder, kind="stable")
-    ends = np.searchsorted(holder[by_block], np.arange(len(blocks) + 1))
     above = {id(root): root.rows[:0]}
     for block in blocks[::-1]:  # parents before their children
         for child in block.children:
             above[id(child)] = np.concatenate([block.rows, above[id(block)]])
     order = np.empty(m, dtype=np.int64)
     order[np.concatenate([block.rows for block in blocks])] = np.arange(m)
-    fronts: dict[int, Front] = {}
-
-    def make(number: int) -> None:
-        block, held = blocks[number], by_block[ends[number] : ends[number + 1]]
-        left = [fronts[child].left_over for child in children[number]]
-        part = records[held]
+    local = np.empty(m, dtype=np.int64)
+    fronts: list[Front] = []
+    for block, those in zip(blocks, columns, strict=True):
+        children = [place[id(child)] for child in block.children]
+        left = [fronts[child].left_over for child in children]
         met = np.zeros(m, dtype=bool)
-        for rows in (part.indices, *left):
-            met[rows] = True
+        for targets in (those.targets, *left):
+            met[targets] = True
         others = above[id(block)]
         if met[others].sum() < FEW * len(others):
             others = others[met[others]]
-        front = np.concatenate([block.rows, others])
-        front = front[np.argsort(order[front])]
-        local = np.empty(m, dtype=np.int64)
-        local[front] = np.arange(len(front))
-        groups = [
-            (held[group], _met(local[part[group].indices], len(front))) for group in groups_of(part)
-        ]
-        groups = [(group, targets) for group, targets in groups if len(targets)]
-        if len(groups) == 1:  # it fills the front itself, and nothing is to be added
-            groups = [(groups[0][0], np.arange(len(front)))]
-        meets = [_as_slice(local[rows]) for rows in left]
-        fronts[number] = Front(
-            front, len(block.rows), groups, list(zip(children[number], meets, strict=True))
-        )
-
-    n_threads = len(thread_parts(np.diff(records.indptr)))
-    with one_thread:
-        up_the_tree(range(len(blocks)), children, make, n_threads)
-    return [fronts[number] for number in range(len(blocks))]
-
-
-def _met(places: Ints, size: int) -> Ints:
-    """List the different places, in ascending order."""
-    return np.flatnonzero(np.bincount(places, minlength=size))
+        rows = np.concatenate([block.rows, others])
+        rows = rows[np.argsort(order[rows])]
+        local[rows] = np.arange(len(rows))
+        meets = [_as_slice(local[targets]) for targets in left]
+        below = list(zip(children, meets, strict=True))
+        fronts.append(Front(rows, len(block.rows), those, local[those.targets], below))
+    return fronts
 
 
 def _as_slice(places: Ints) -> slice | Ints:

@@ -14,14 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import scipy.sparse as sp
 import torch
-from numpy.typing import NDArray
 
 from l0.calibration.fitting.dissection import Ints
 from l0.calibration.fitting.distances import Array
+from l0.calibration.fitting.front_columns import FrontColumns
 from l0.calibration.fitting.fronts import Front
-from l0.calibration.fitting.normal_matrix import BLOCK, Solve
+from l0.calibration.fitting.normal_matrix import Solve
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.subtrees import Subtrees
 from l0.common.blas_threads import one_thread
@@ -43,16 +42,15 @@ class NestedNormalMatrix:
     matrix : ScaledMatrix, shape (m, k)
         B.
     fronts : sequence of Front
-        Of the records of B, the children before their parents (`fronts_of`).
+        Of the targets of B, the children before their parents (`Nesting.fronts`).
     ranks : Ranks
         The processes that share the tree. All of them have the same records.
     """
 
     def __init__(self, matrix: ScaledMatrix, fronts: Sequence[Front], ranks: Ranks = ONE) -> None:
-        self._records = matrix.transpose
-        self._row_factor = matrix.row_factor
         self._column_factor = matrix.column_factor.astype(np.float32)
         self._fronts = fronts
+        self._columns = [FrontColumns.of(front, matrix.row_factor) for front in fronts]
         self._children = [[child for child, _ in front.children] for front in fronts]
         costs = np.array([front.cost for front in fronts])
         self._is_quick = costs.sum() < QUICK
@@ -88,7 +86,7 @@ class NestedNormalMatrix:
         def eliminate(number: int) -> None:
             """Factor a front, and put what it leaves over for its parent into `left`."""
             front = self._fronts[number]
-            whole, own = self._formed(front, roots), front.own
+            whole, own = self._columns[number].product(roots), front.own
             for child, places in front.children:
                 if child in left:
                     _add(whole, places, left.pop(child))
@@ -116,44 +114,6 @@ class NestedNormalMatrix:
     def _each(self, numbers: Sequence[int], eliminate: Callable[[int], None]) -> None:
         n_threads = 1 if self._is_quick else torch.get_num_threads()
         up_the_tree(numbers, self._children, eliminate, n_threads)
-
-    def _formed(self, front: Front, roots: Narrow) -> Narrow:
-        """Form the part of the normal matrix that the records of a front make.
-
-        The records are taken from those of all fronts each time: copies would take as much memory
-        again, and taking them is little work beside their products.
-        """
-        size = len(front.rows)
-        local = np.zeros(len(self._row_factor), dtype=np.int32)
-        whole = np.zeros((size, size), dtype=np.float32, order="F")
-        for group, met in front.groups:
-            local[front.rows[met]] = np.arange(len(met), dtype=np.int32)
-            if len(met) == size:
-                self._add_product(group, local, roots, whole)
-            else:
-                part = np.zeros((len(met), len(met)), dtype=np.float32, order="F")
-                self._add_product(group, local, roots, part)
-                _add(whole, met, part)
-        return whole
-
-    def _add_product(
-        self,
-        group: Ints,
-        local: NDArray[np.int32],
-        roots: Narrow,
-        so_far: Narrow,
-    ) -> None:
-        """Add the product of some records, whose targets have local numbers, to that of others."""
-        size = len(so_far)
-        width = max(1, BLOCK // max(size, 1))
-        for start in range(0, len(group), width):
-            held = group[start : start + width]
-            part = self._records[held]
-            data = (part.data * self._row_factor[part.indices]).astype(np.float32)
-            places = local[part.indices]
-            dense = sp.csr_array((data, places, part.indptr), shape=(len(held), size)).toarray()
-            dense *= roots[held, None]
-            ssyrk(1.0, dense.T, so_far)
 
     def _substitute(self, factors: dict[int, Narrow], right: Array) -> Array:
         """Solve with the factors: up the tree, and down again."""

@@ -12,7 +12,7 @@ cost of the epsilon-insensitive loss (Vapnik 1995; Smola & Schölkopf 2004, Stat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l0.calibration.fitting.choice import nesting_of
+from l0.calibration.fitting.grouped_operator import GroupedOperator
+from l0.calibration.fitting.nesting import Nesting
 from l0.calibration.fitting.rows import Rows
 from l0.calibration.problem.bounds import Bounds
 from l0.calibration.problem.core import Problem
@@ -28,6 +31,10 @@ from l0.calibration.problem.representation import SoftTargets
 from l0.common.ranks import ONE, Ranks
 from l0.common.scaled_entries import ScaledEntries
 from l0.sparse_operator import SparseOperator
+
+#: Products are made with the different columns of records if this takes at most this share of the
+#: work that the entries take.
+GROUPED = 0.7
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,6 +67,9 @@ class Objective:
         The bounds of whole weights, if the weights must be whole numbers.
     ranks : Ranks
         The processes that share the work.
+    known : list of Nesting or None
+        How the published targets are nested, once this was found. Objectives of one problem share
+        the list.
     """
 
     problem: Problem
@@ -75,6 +85,7 @@ class Objective:
     given_total: float | None = None
     whole: Bounds | None = None
     ranks: Ranks = ONE
+    known: list[Nesting | None] = field(default_factory=list)
 
     @property
     def total(self) -> float:
@@ -83,7 +94,7 @@ class Objective:
             return self.given_total
         return float(self.problem.design_weights.sum())
 
-    def operator_of(self, records: NDArray[np.int64]) -> SparseOperator:
+    def operator_of(self, records: NDArray[np.int64]) -> SparseOperator | GroupedOperator:
         """Make the map from the ratios of records to the estimates, as shares of the scales.
 
         Selectors search with it. It holds the entries of these records alone, twice.
@@ -93,8 +104,32 @@ class Objective:
         records : ndarray of int64, shape (k,)
             In ascending order.
         """
+        nesting = self.nesting
+        if nesting is not None and self._suits_groups(nesting, len(records)):
+            factors = 1 / self.rows.scales, self.problem.design_weights
+            return GroupedOperator(nesting, *factors, records, self.device, self.ranks)
         columns = None if len(records) == self.problem.n_records else records
         return SparseOperator.of(self.scaled, columns, self.device, self.ranks)
+
+    def _suits_groups(self, nesting: Nesting, n_records: int) -> bool:
+        """Tell whether products with the different columns of so many records take less work.
+
+        The copies of the columns stay as many with few records.
+        """
+        share = n_records / self.problem.n_records
+        n_entries = share * sum(part.nnz for part in self.rows.parts)
+        n_copies = nesting.copies.nnz
+        work = share * (nesting.nnz - n_copies) + 2 * n_copies
+        return bool(work <= GROUPED * n_entries)
+
+    @cached_property
+    def nesting(self) -> Nesting | None:
+        """How the rows are nested; None if there are few entries, or if it does not pay."""
+        if self.soft is not None:
+            return nesting_of(self.rows.matrix)
+        if not self.known:
+            self.known.append(nesting_of(self.rows.matrix))
+        return self.known[0]
 
     @cached_property
     def scaled(self) -> ScaledEntries:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.distances import Array, Distance
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
-from l0.calibration.fitting.shared_products import Products
+from l0.calibration.fitting.shared_products import Products, products_of
 from l0.common.ranks import ONE, Ranks
 
 #: A target that must be met is met if its error is at most this share of its size.
@@ -93,7 +93,7 @@ class Program:
 
     @cached_property
     def _products(self) -> Products:
-        return Products(self.matrix, self.ranks)
+        return products_of(self.matrix, self.ranks)
 
     @cached_property
     def soft(self) -> NDArray[np.bool_]:

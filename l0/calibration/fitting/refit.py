@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from l0.calibration.fitting.certificate import Certificate
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import Array, Distance, Linear, Logit, Raking
+from l0.calibration.fitting.nesting import Nesting
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.program import Program
 from l0.calibration.fitting.scaled_matrix import FEW, ScaledMatrix
@@ -90,7 +91,11 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
         If the distance does not suit the bounds.
     """
     objective, problem = context.objective, context.problem
-    program, rows, all_moved = program_of(objective, selection)
+    # The search and the fit of all records have found how the targets are nested. For a few records
+    # alone, a new tree is found sooner.
+    of_all = context.reference is not None or len(selection.records) == len(context.candidates)
+    known = objective.nesting if of_all or selection.is_searched else None
+    program, rows, all_moved = program_of(objective, selection, known)
     estimates = np.zeros(len(all_moved))
 
     def watch(certificate: Certificate, fitted: Array) -> None:
@@ -122,9 +127,16 @@ def refit(context: FitContext, selection: Selection, stage: str = "refit") -> Fi
 
 
 def program_of(
-    objective: Objective, selection: Selection
+    objective: Objective, selection: Selection, nesting: Nesting | None = None
 ) -> tuple[Program, NDArray[np.int64], NDArray[np.bool_]]:
     """Write the fit of the selected records as a program.
+
+    Parameters
+    ----------
+    objective : Objective
+    selection : Selection
+    nesting : Nesting, optional
+        Of all rows and records of the objective. With a total to keep, it is not used.
 
     Returns
     -------
@@ -142,7 +154,9 @@ def program_of(
     rows = np.flatnonzero((objective.rows.shares > 0) & moved)
     if len(rows) < len(moved):
         matrix = matrix[rows]
-    return build_program(objective, selection, matrix, rows), rows, moved
+    if nesting is not None:
+        nesting = None if objective.keep_total else nesting.part(rows, selection.records)
+    return build_program(objective, selection, matrix, rows, nesting), rows, moved
 
 
 def calibrate_full_file(context: FitContext) -> Fit:
@@ -175,7 +189,11 @@ def _misses_ratios(objective: Objective, selection: Selection, q: Array) -> bool
 
 
 def build_program(
-    objective: Objective, selection: Selection, matrix: sp.csr_array, rows: NDArray[np.int64]
+    objective: Objective,
+    selection: Selection,
+    matrix: sp.csr_array,
+    rows: NDArray[np.int64],
+    nesting: Nesting | None = None,
 ) -> Program:
     """Write the fit of some records to some targets as a program in q = u / g.
 
@@ -187,6 +205,8 @@ def build_program(
         What one unit of the records' weights adds to these rows.
     rows : ndarray of int64, shape (r,)
         The positions among the `rows` of the objective.
+    nesting : Nesting, optional
+        Of the matrix.
     """
     problem, base = objective.problem, selection.base
     weight = base * problem.design_weights[selection.records]
@@ -211,7 +231,7 @@ def build_program(
         low, high = np.append(low, 1.0), np.append(high, 1.0)
         share = np.append(share, np.inf)
     return Program(
-        matrix=ScaledMatrix.scaled(matrix, 1 / scales, weight),
+        matrix=ScaledMatrix.scaled(matrix, 1 / scales, weight, nesting),
         low=low,
         high=high,
         share=share,

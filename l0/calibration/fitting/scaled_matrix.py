@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l0.calibration.fitting.nesting import Nesting
 from l0.common.sparse_rows import BLOCK, row_blocks, rows_of, stretches
 
 Array = NDArray[np.float64]
@@ -35,6 +36,8 @@ class ScaledMatrix:
         r.
     column_factor : ndarray of float64, shape (k,)
         c.
+    nesting : Nesting, optional
+        Of A, if its targets are known to be nested. A is kept as it is then, also with few entries.
 
     Examples
     --------
@@ -49,6 +52,7 @@ class ScaledMatrix:
     entries: sp.csr_array
     row_factor: Array
     column_factor: Array
+    nesting: Nesting | None = None
 
     @classmethod
     def of(cls, matrix: sp.csr_array) -> ScaledMatrix:
@@ -57,11 +61,17 @@ class ScaledMatrix:
         return cls(matrix, np.ones(m), np.ones(k))
 
     @classmethod
-    def scaled(cls, matrix: sp.csr_array, row_factor: Array, column_factor: Array) -> ScaledMatrix:
+    def scaled(
+        cls,
+        matrix: sp.csr_array,
+        row_factor: Array,
+        column_factor: Array,
+        nesting: Nesting | None = None,
+    ) -> ScaledMatrix:
         """Scale the rows and the columns of A, whose entries stay as they are if they are many."""
-        if matrix.nnz <= FEW:
+        if matrix.nnz <= FEW and nesting is None:
             return cls.of(multiplied(matrix, row_factor, column_factor))
-        return cls(matrix, row_factor, column_factor)
+        return cls(matrix, row_factor, column_factor, nesting)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -77,7 +87,7 @@ class ScaledMatrix:
     @property
     def has_few(self) -> bool:
         """Whether the entries are so few that they are B itself."""
-        return self.nnz <= FEW
+        return self.nnz <= FEW and self.nesting is None
 
     @property
     def csr(self) -> sp.csr_array:

@@ -38,6 +38,11 @@ class Selection:
     drawn: NDArray[np.bool_] | None = None
     order: NDArray[np.int64] | None = None
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether records were chosen by a search among all, and not only drawn."""
+        return self.drawn is not None and not self.drawn.all()
+
 
 class SelectedRatios:
     """A selection as tensors: the log ratios to fit, their estimates and their penalty.

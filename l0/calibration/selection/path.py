@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l0.calibration.fitting.context import FitContext
+from l0.calibration.fitting.grouped_operator import GroupedOperator
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.selected import SelectedRatios, Selection
 from l0.calibration.problem.bounds import Bounds
@@ -257,7 +258,7 @@ class Path:
         self,
         objective: Objective,
         gate: HadamardGate,
-        operator: SparseOperator,
+        operator: SparseOperator | GroupedOperator,
         bounds: Bounds,
         beside: SelectedRatios | None,
         optimizer: Adam,

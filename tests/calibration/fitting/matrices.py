@@ -32,3 +32,16 @@ def scattered(rng, m=30, k=200, density=0.2):
 def with_row(matrix, row):
     """Put a row below the others of a matrix of few entries."""
     return ScaledMatrix.of(sp.vstack([matrix.csr, row[None]], format="csr"))
+
+
+def copied(rng, k, ages, measures):
+    """Make totals of measures for everyone and for each age, and the ages of the records.
+
+    Each record has half of the measures. Even measures count, and odd ones are amounts.
+    """
+    age = rng.integers(0, ages, k)
+    amounts = np.where(np.arange(measures)[:, None] % 2, rng.lognormal(0, 1, (measures, k)), 1.0)
+    amounts *= rng.random((measures, k)) < 0.5
+    everyone = sp.csr_array(amounts)
+    of_ages = [sp.csr_array(amounts * (age == each)) for each in range(ages)]
+    return sp.csr_array(sp.vstack([everyone, *of_ages], format="csr")), age

@@ -4,7 +4,7 @@ import scipy.sparse as sp
 import torch
 
 from l0.calibration.fitting.dissection import Block, dissect
-from l0.calibration.fitting.fronts import fronts_of
+from l0.calibration.fitting.nesting import Nesting
 from tests.calibration.fitting.matrices import nested
 
 
@@ -18,13 +18,13 @@ def made(request, monkeypatch):
     """Give the records of nested targets, and their fronts, made in one thread or two."""
     monkeypatch.setattr("l0.common.threads.LEAST", 1)
     monkeypatch.setattr("l0.calibration.fitting.dissection.SMALL", 0)
-    monkeypatch.setattr("l0.calibration.fitting.record_groups.FEWEST", 20)
+    monkeypatch.setattr("l0.calibration.fitting.kinds.OF_GROUP", 0.0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: request.param)
     matrix = nested(np.random.default_rng(0))
     records = matrix.T.tocsr()
     root, _ = dissect(matrix, records)
     assert root.children
-    return records, root, fronts_of(records, root)
+    return records, root, Nesting.of(root, matrix, records).fronts
 
 
 def test_each_target_is_eliminated_once(made):
@@ -33,15 +33,15 @@ def test_each_target_is_eliminated_once(made):
     assert sorted(own) == list(range(records.shape[1]))
 
 
-def test_each_record_with_an_entry_is_in_one_group_that_meets_its_targets(made):
+def test_each_record_with_an_entry_is_in_one_front_that_meets_its_targets(made):
     records, _, fronts = made
     seen = []
     for front in fronts:
-        for group, met in front.groups:
-            seen.extend(group)
-            assert set(records[group].indices) <= set(front.rows[met])
-    assert len(set(seen)) == len(seen)
-    assert set(np.flatnonzero(np.diff(records.indptr))) <= set(seen)
+        those = front.columns.records
+        seen.extend(those)
+        assert set(records[those].indices) == set(front.rows[front.places])
+        np.testing.assert_array_equal(front.rows[front.places], front.columns.targets)
+    assert sorted(seen) == list(np.flatnonzero(np.diff(records.indptr)))
 
 
 def test_a_parent_has_all_that_its_children_leave_over(made):
@@ -63,9 +63,9 @@ def test_a_front_leaves_out_targets_of_its_ancestors_that_few_of_its_records_mee
     A[2, 0] = A[0, 0] = 1
     A[:11, 1] = 1
     A[0, 1] = 0
-    records = sp.csr_array(A).T.tocsr()
+    matrix = sp.csr_array(A)
     root = Block(np.arange(2, 12), [Block(np.array([0])), Block(np.array([1]))])
-    first, second, last = fronts_of(records, root)
+    first, second, last = Nesting.of(root, matrix, matrix.T.tocsr()).fronts
     assert list(first.rows) == [0, 2]
     assert list(second.rows) == [1, *range(2, 12)]
     assert last.own == 10

@@ -1,11 +1,17 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from l0.calibration.fitting.dissection import Block, dissect
-from l0.calibration.fitting.fronts import fronts_of
 from l0.calibration.fitting.nested_normal import RIDGE, NestedNormalMatrix
+from l0.calibration.fitting.nesting import Nesting
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
-from tests.calibration.fitting.matrices import nested, scattered
+from tests.calibration.fitting.matrices import copied, nested, scattered
+
+
+def fronts_of(matrix, root):
+    """Give the fronts of a scaled matrix and a tree."""
+    return Nesting.of(root, matrix.entries, matrix.transpose).fronts
 
 
 @pytest.mark.parametrize("make", [nested, scattered])
@@ -14,7 +20,7 @@ def test_it_solves_the_system_up_to_float32(make):
     matrix = make(rng)
     m, k = matrix.shape
     of = ScaledMatrix.of(matrix)
-    normal = NestedNormalMatrix(of, fronts_of(of.transpose, dissect(matrix, of.transpose)[0]))
+    normal = NestedNormalMatrix(of, fronts_of(of, dissect(matrix, of.transpose)[0]))
     d, e = rng.lognormal(0, 1, k), rng.lognormal(0, 1, m)
     B = matrix.toarray()
     expected = rng.normal(size=m)
@@ -30,10 +36,10 @@ def test_any_tree_with_each_record_on_a_path_gives_the_same_solution():
     m, k = matrix.shape
     of = ScaledMatrix.of(matrix)
     right, d, e = rng.normal(size=m), rng.lognormal(0, 1, k), rng.lognormal(0, 1, m)
-    whole = NestedNormalMatrix(of, fronts_of(of.transpose, Block(np.arange(m)))).factor(d, e)(right)
-    parts = NestedNormalMatrix(
-        of, fronts_of(of.transpose, dissect(matrix, of.transpose)[0])
-    ).factor(d, e)(right)
+    whole = NestedNormalMatrix(of, fronts_of(of, Block(np.arange(m)))).factor(d, e)(right)
+    parts = NestedNormalMatrix(of, fronts_of(of, dissect(matrix, of.transpose)[0])).factor(d, e)(
+        right
+    )
     np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
 
 
@@ -47,6 +53,40 @@ def test_threads_change_no_bit(monkeypatch):
     solutions = []
     for n_threads in (1, 3):
         monkeypatch.setattr("torch.get_num_threads", lambda n=n_threads: n)
-        normal = NestedNormalMatrix(of, fronts_of(of.transpose, dissect(matrix, of.transpose)[0]))
+        normal = NestedNormalMatrix(of, fronts_of(of, dissect(matrix, of.transpose)[0]))
         solutions.append(normal.factor(d, e)(right))
     np.testing.assert_array_equal(*solutions)
+
+
+@pytest.mark.parametrize("of_group", [0.0, 1e12])
+@pytest.mark.parametrize("few", [0, 10_000_000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_kinds_of_records_and_copies_of_columns_change_no_solution(
+    dtype, few, of_group, monkeypatch
+):
+    monkeypatch.setattr("l0.calibration.fitting.scaled_matrix.FEW", few)
+    monkeypatch.setattr("l0.calibration.fitting.kinds.OF_GROUP", of_group)
+    monkeypatch.setattr("l0.calibration.fitting.front_columns.OF_GROUP", of_group)
+    rng = np.random.default_rng(3)
+    matrix, _ = copied(rng, k=3_000, ages=4, measures=12)
+    m, k = matrix.shape
+    of = ScaledMatrix.scaled(
+        matrix.astype(dtype), rng.lognormal(0, 3, m), 1e5 * rng.lognormal(0, 1, k)
+    )
+    d, e, expected = 1e-10 * rng.lognormal(0, 1, k), rng.lognormal(0, 1, m), rng.normal(size=m)
+    B = of.csr.toarray()
+    right = (B * d) @ (B.T @ expected) + e * expected
+    solution = NestedNormalMatrix(of, fronts_of(of, Block(np.arange(m)))).factor(d, e)(right)
+    residual = right - ((B * d) @ (B.T @ solution) + e * solution)
+    assert np.abs(residual).max() <= 10 * RIDGE * np.abs(right).max()
+
+
+@pytest.mark.parametrize("m", [1, 2, 5])
+def test_records_without_entries_add_nothing(m):
+    rng = np.random.default_rng(m)
+    entries = rng.random((m, 1_500)) * (np.arange(1_500) < 600)
+    of = ScaledMatrix.of(sp.csr_array(entries))
+    d, e, right = rng.lognormal(0, 1, 1_500), rng.lognormal(0, 1, m), rng.normal(size=m)
+    solution = NestedNormalMatrix(of, fronts_of(of, Block(np.arange(m)))).factor(d, e)(right)
+    expected = np.linalg.solve((entries * d) @ entries.T + np.diag(e), right)
+    np.testing.assert_allclose(solution, expected, rtol=1e-3)

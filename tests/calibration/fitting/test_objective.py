@@ -2,10 +2,17 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from l0.calibration import CalibrationProblem
+from l0.calibration.fitting import choice, dissection
+from l0.calibration.fitting import objective as objective_module
+from l0.calibration.fitting.grouped_operator import GroupedOperator
+from l0.calibration.problem.representation import SoftTargets
+from l0.sparse_operator import SparseOperator
 from tests.calibration import problems
+from tests.calibration.fitting.matrices import nested
 
 
 @pytest.fixture
@@ -21,6 +28,50 @@ def test_estimates_are_shares_of_the_scales(objective):
         estimates = operator(objective.tensor(ratios[records])).numpy() * problem.scales
         weights = ratios[records] * problem.design_weights[records]
         np.testing.assert_allclose(estimates, problem.estimate(weights, records), rtol=1e-5)
+
+
+@pytest.fixture
+def nested_objective(monkeypatch):
+    """Give the objective of a problem that counts as large, and has nested targets."""
+    for name in ("FEW", "MOST_PRODUCTS", "MOST_OF_FULL", "QUICK", "MOST_DENSE"):
+        monkeypatch.setattr(choice, name, 0)
+    monkeypatch.setattr(dissection, "SMALL", 0)
+    rng = np.random.default_rng(0)
+    matrix = nested(rng)
+    matrix.data = np.round(matrix.data)
+    weights = rng.uniform(5, 15, matrix.shape[1])
+    problem = CalibrationProblem.from_matrix(matrix, matrix @ weights, weights)
+    return problems.context(problem).objective
+
+
+@pytest.mark.parametrize("grouped", [0.0, 10.0])
+def test_estimates_of_nested_targets_are_those_of_all_entries(
+    grouped, nested_objective, monkeypatch
+):
+    monkeypatch.setattr(objective_module, "GROUPED", grouped)
+    problem = nested_objective.problem
+    records = np.flatnonzero(np.random.default_rng(1).random(problem.n_records) < 0.5)
+    operator = nested_objective.operator_of(records)
+    assert isinstance(operator, GroupedOperator if grouped else SparseOperator)
+    estimates = operator(torch.ones(len(records))).numpy() * problem.scales
+    expected = problem.estimate(problem.design_weights[records], records)
+    np.testing.assert_allclose(estimates, expected, rtol=1e-5)
+
+
+def test_objectives_of_a_problem_know_one_nesting_and_soft_targets_have_another(nested_objective):
+    nesting = nested_objective.nesting
+    other = dataclasses.replace(nested_objective, exact=True)
+    assert nesting is not None
+    assert other.nesting is nesting
+    n = nested_objective.problem.n_records
+    soft = SoftTargets(sp.csr_array(np.ones((1, n))), np.array([float(n)]), ["count"])
+    with_soft = dataclasses.replace(nested_objective, soft=soft)
+    assert with_soft.nesting is not nesting
+    assert with_soft.nesting.shape == (nesting.shape[0] + 1, n)
+
+
+def test_few_entries_are_not_nested(objective):
+    assert objective.nesting is None
 
 
 def test_the_datafit_is_nought_at_the_targets_and_grows_with_the_errors(objective):

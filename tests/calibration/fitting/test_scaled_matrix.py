@@ -7,9 +7,9 @@ from l0.calibration.fitting import choice, dissection, scaled_matrix
 from l0.calibration.fitting.bordered_normal import BorderedNormalMatrix
 from l0.calibration.fitting.certificate import Certificate
 from l0.calibration.fitting.choice import normal_matrix
-from l0.calibration.fitting.fronts import fronts_of
 from l0.calibration.fitting.interior_point import solve_interior_point
 from l0.calibration.fitting.nested_normal import NestedNormalMatrix
+from l0.calibration.fitting.nesting import Nesting
 from l0.calibration.fitting.normal_matrix import DenseNormalMatrix, SparseNormalMatrix
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from tests.calibration.fitting.matrices import nested, scattered
@@ -66,7 +66,7 @@ def test_every_normal_matrix_is_that_of_the_scaled_entries(kind, monkeypatch):
         matrix = ScaledMatrix.scaled(entries, r, c)
         if kind is NestedNormalMatrix:
             root, _ = dissection.dissect(matrix.entries, matrix.transpose)
-            normal = kind(matrix, fronts_of(matrix.transpose, root))
+            normal = kind(matrix, Nesting.of(root, matrix.entries, matrix.transpose).fronts)
         elif kind is BorderedNormalMatrix:
             wide = np.arange(m) < 3
             normal = kind(matrix, wide, SparseNormalMatrix(matrix.rows(~wide)))

@@ -4,8 +4,8 @@ import scipy.sparse as sp
 
 from l0.calibration.fitting import dissection, nested_normal
 from l0.calibration.fitting.dissection import dissect
-from l0.calibration.fitting.fronts import fronts_of
 from l0.calibration.fitting.nested_normal import NestedNormalMatrix
+from l0.calibration.fitting.nesting import Nesting
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.subtrees import Subtrees
 from l0.common.ranks import ONE
@@ -23,7 +23,7 @@ def system(monkeypatch):
     of = ScaledMatrix.of(matrix)
     root, _ = dissect(matrix, of.transpose)
     assert len(root.in_order()) > 5
-    return of, fronts_of(of.transpose, root), d, e, right
+    return of, Nesting.of(root, matrix, of.transpose).fronts, d, e, right
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -49,7 +49,7 @@ def test_a_subtree_that_leaves_nothing_over_needs_no_other_rank(monkeypatch):
     of = ScaledMatrix.of(matrix)
     root, _ = dissect(matrix, of.transpose)
     assert m - 1 in np.concatenate([child.rows for child in root.children])
-    fronts = fronts_of(of.transpose, root)
+    fronts = Nesting.of(root, matrix, of.transpose).fronts
     alone = NestedNormalMatrix(of, fronts).factor(d, e)(right)
     for found in on_ranks(
         2, lambda ranks: NestedNormalMatrix(of, fronts, ranks).factor(d, e)(right)
