@@ -15,6 +15,7 @@ from torch.nn import functional as F
 import l0
 from l0.networks import Sparsifier
 from minilm_parts.encoder import Batch, embedding
+from minilm_parts.figures import Limit
 
 #: The rates rise over this share of the steps, and then fall by a cosine to `LAST` of the peak.
 WARM, LAST = 0.05, 0.02
@@ -73,11 +74,12 @@ def gated(
     teacher: nn.Module,
     batches: Iterator[Batch],
     example: Batch,
-    share: float,
+    limit: Limit,
     plan: Plan,
 ) -> nn.Module:
     """Train a student with gates, and return it as a smaller model."""
-    sparsifier = l0.sparsify(student, example, l0.Macs(share), total_steps=plan.gated)
+    steps, round_to = plan.gated, limit.round_to
+    sparsifier = l0.sparsify(student, example, limit.budgets, total_steps=steps, round_to=round_to)
     groups = sparsifier.param_groups(lr=RATE, gate_lr=TRAVEL / plan.gated)
     train(student, teacher, batches, groups, plan.gated, plan.seconds, sparsifier)
     return sparsifier.compact()

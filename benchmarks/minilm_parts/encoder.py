@@ -48,6 +48,11 @@ class Sentences:
         rows = self._by_length(list(range(len(self))))
         return [self.batch(rows[start : start + size]) for start in range(0, len(rows), size)]
 
+    def middle(self, size: int) -> Batch:
+        """Return the sentences of middle length."""
+        start = (len(self) - size) // 2
+        return self.batch(self._by_length(list(range(len(self))))[start : start + size])
+
     def batches(self, size: int, seed: int) -> Iterator[Batch]:
         """Yield batches without end; sentences of a batch have nearly the same length."""
         chance = random.Random(seed)

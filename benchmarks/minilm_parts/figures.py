@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from l0.networks import Budget, Latency, Macs
 from minilm_parts.encoder import Batch, embedding
 
 #: Passes over the held-out sentences that the time is the median of.
-PASSES = 5
+PASSES = 15
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,40 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """What a student may cost: a share of the multiply-adds, and perhaps one of the time.
+
+    Its widths are multiples of `round_to`.
+    """
+
+    macs: float
+    latency: float | None = None
+    round_to: int = 1
+
+    @property
+    def budgets(self) -> list[Budget]:
+        """The budgets of `sparsify`."""
+        return [Macs(self.macs), *([Latency(self.latency)] if self.latency else [])]
+
+    @property
+    def key(self) -> str:
+        """The part of the names of files."""
+        timed = f"-latency{self.latency:g}" if self.latency else ""
+        return f"{self.macs:g}{timed}" + (f"-round{self.round_to}" if self.round_to > 1 else "")
+
+    def __str__(self) -> str:
+        """Write it as arguments of `sparsify`."""
+        macs = f"Macs({self.macs:g})"
+        budget = f"[{macs}, Latency({self.latency:g})]" if self.latency else macs
+        return budget + (f", round_to={self.round_to}" if self.round_to > 1 else "")
+
+
+@dataclass(frozen=True)
 class Row:
     """A student, how near it is to the teacher, and what its training took."""
 
     name: str
-    budget: float | None
+    limit: Limit | None
     student: nn.Module
     quality: Quality
     steps: int = 0

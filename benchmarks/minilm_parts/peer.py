@@ -9,22 +9,22 @@ import torch_pruning
 from torch import nn
 
 from minilm_parts.encoder import Batch
-from minilm_parts.figures import linear_macs
+from minilm_parts.figures import Limit, linear_macs
 
 
-def cut(model: nn.Module, example: Batch, share: float, everywhere: bool) -> nn.Module:
+def cut(model: nn.Module, example: Batch, limit: Limit, everywhere: bool) -> nn.Module:
     """Return the largest cut within a share of the multiply-adds of the linear layers.
 
     It is uniform, or ranks the units of all layers together (`everywhere`). The width of the
-    residual stream stays, since it is that of the embedding.
+    residual stream stays, since it is that of the embedding. A limit of the time is left out.
     """
-    limit = share * linear_macs(model)
+    most = limit.macs * linear_macs(model)
     low, high = 0.0, 0.95
     best = None
     for _ in range(10):
         middle = (low + high) / 2
-        small = _pruned(model, example, middle, everywhere)
-        if linear_macs(small) <= limit:
+        small = _pruned(model, example, middle, everywhere, limit.round_to)
+        if linear_macs(small) <= most:
             high, best = middle, small
         else:
             low = middle
@@ -32,7 +32,9 @@ def cut(model: nn.Module, example: Batch, share: float, everywhere: bool) -> nn.
     return best
 
 
-def _pruned(model: nn.Module, example: Batch, ratio: float, everywhere: bool) -> nn.Module:
+def _pruned(
+    model: nn.Module, example: Batch, ratio: float, everywhere: bool, round_to: int
+) -> nn.Module:
     small = deepcopy(model).requires_grad_(True)
     stays = [
         layer
@@ -54,6 +56,7 @@ def _pruned(model: nn.Module, example: Batch, ratio: float, everywhere: bool) ->
             prune_head_dims=False,
             num_heads={layer: heads for m in attention for layer in (m.query, m.key, m.value)},
             ignored_layers=stays,
+            round_to=round_to if round_to > 1 else None,
         ).step()
     return small
 

@@ -57,6 +57,11 @@ def test_batches_are_filled_up_and_each_epoch_has_all_sentences(encoder):
     assert sorted(seen) == list(range(1, 101))
 
 
+def test_the_middle_batch_has_sentences_of_middle_length(encoder):
+    sentences = encoder.Sentences([[1] * n for n in (9, 1, 5, 3, 7, 2, 8)])
+    assert sentences.middle(3)["attention_mask"].sum(1).tolist() == [3, 5, 7]
+
+
 def run_command(*words):
     return subprocess.run(
         [sys.executable, str(COMMAND), *map(str, words)],
@@ -87,15 +92,28 @@ def test_the_command_runs_on_a_small_model(tmp_path):
         assert float(row[2]) <= 60
         assert 0 < float(row[4]) <= 1
         assert row[8] == "20"
-    assert "l0 0.6: 10 steps" in run.stdout
+    assert "l0 Macs(0.6): 10 steps" in run.stdout
+
+
+@pytest.mark.slow
+def test_a_second_student_has_a_limit_of_time_and_all_have_the_same_rounding(tmp_path):
+    options = ["--latency", "0.95", "--round-to", "8", "--folder", tmp_path / "kept"]
+    run = run_command(*TINY, "--wordnet", write_wordnet(tmp_path, NOUNS), *options)
+    budgets = "Macs(0.6)", "[Macs(0.6), Latency(0.95)]", "Macs(0.6)"
+    students = rows_of(run)[2:]
+    assert [row[1] for row in students] == [f"`{budget}, round_to=8`" for budget in budgets]
+    widths = [int(block.split("+")[1]) for row in students for block in row[-1].split()]
+    assert all(width % 8 == 0 for width in widths)
+    kept = {file.stem for file in (tmp_path / "kept").glob("*.json")}
+    assert "l0-0.6-latency0.95-round8-20-0" in kept
 
 
 @pytest.mark.slow
 def test_a_run_goes_on_from_its_folder(tmp_path):
     words = [*TINY, "--wordnet", write_wordnet(tmp_path, NOUNS), "--folder", tmp_path / "kept"]
     first, again = (run_command(*words, "--no-peer") for _ in range(2))
-    assert "l0 0.6: 4 steps" in first.stdout
-    assert "l0 0.6: 4 steps" not in again.stdout
+    assert "l0 Macs(0.6): 4 steps" in first.stdout
+    assert "l0 Macs(0.6): 4 steps" not in again.stdout
     # The milliseconds of a sentence, and how many times faster it is, are measured again.
     rows = [[[*row[:6], *row[8:]] for row in rows_of(run)] for run in (first, again)]
     assert rows[0] == rows[1]
