@@ -104,7 +104,11 @@ def _found(
                 graph.tie(graph.node(name, side, every), firsts)
     groups, left_out, stuck = graph.groups()
     left_out += [LeftOut(name, _NEVER_CALLED) for name in passes.never_called]
-    left_out += _unknown(copy, {copy.get_submodule(name) for name in types})
+    left_out += [
+        left
+        for left in _unknown(copy, {copy.get_submodule(name) for name in types})
+        if not _has_sources(copy, left.name, passes.types)
+    ]
     n_out = {name: layout.n_out for name, layout in passes.layouts.items()}
     products = grown(passes.products, n_out, groups)
     structure = Structure(
@@ -136,7 +140,7 @@ class _Search:
                 layers[name] = layouts[name].n_out
             if "inner" in layouts[name].states:
                 layers[State(name, "inner")] = layouts[name].n_inner
-        # The last sums come first: channels of a sum that reach nothing tie nothing.
+        # The last sums come first: channels of a sum that reach nothing tie nothing, if others do.
         useful: dict[Place, np.ndarray] = {}
         order: list[tuple[Place, int]] = [*reversed(sums.items()), *layers.items()]
         for place, n in order:
@@ -178,7 +182,7 @@ class _Search:
         every, unit = np.concatenate(nodes), np.concatenate(units)
         _, first, inverse = np.unique(unit, return_index=True, return_inverse=True)
         graph.tie(every, every[first][inverse], (key, side), spread)
-        return used
+        return used if used.any() else ~used  # a sum that nothing reads needs parts of one size
 
     def flag_channels(
         self, model: nn.Module, example_inputs: Any, types: Mapping[str, LayerType]
@@ -225,6 +229,13 @@ def _flag_layers(passes: Passes, graph: ChannelGraph, model: nn.Module) -> None:
     for name, flag in fixed.items():
         for side in ("in", "out", "inner"):
             graph.flag(name, side, np.ones(layouts[name].count(side), dtype=bool), flag)
+
+
+def _has_sources(model: nn.Module, name: str, types: Mapping[str, LayerType]) -> bool:
+    """Tell whether the weights of a layer are looked at one by one, and so are named themselves."""
+    held = model.get_submodule(name)._parameters if name in dict(model.named_modules()) else {}
+    weights = [f"{name}.{last}" for last, p in held.items() if p is not None and p.ndim > 1]
+    return bool(weights) and all(weight in types for weight in weights)
 
 
 def _unknown(model: nn.Module, known: set[nn.Module], name: str = "") -> Iterator[LeftOut]:

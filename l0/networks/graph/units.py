@@ -218,6 +218,16 @@ class LeftOut:
     reason: str
 
 
+def named_once(left_out: Iterable[LeftOut]) -> list[LeftOut]:
+    """Join the reasons of layers whose channels stay for several ones."""
+    reasons: dict[str, list[str]] = {}
+    for left in left_out:
+        of_name = reasons.setdefault(left.name, [])
+        if left.reason not in of_name:
+            of_name.append(left.reason)
+    return [LeftOut(name, "; others: ".join(found)) for name, found in reasons.items()]
+
+
 @dataclass(frozen=True, eq=False)
 class Structure:
     """The units of a model, and how often each layer is applied.

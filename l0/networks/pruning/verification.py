@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from l0.networks.graph.units import LeftOut, Structure, UnitGroup, tied
+from l0.networks.graph.units import LeftOut, Structure, UnitGroup, named_once, tied
 from l0.networks.pruning.trials import Trials
 
 #: Among more groups than this, no pairs are tried one by one.
@@ -54,7 +54,7 @@ def verified(model: nn.Module, example_inputs: Any, structure: Structure) -> Str
             left_out.append(LeftOut(left.name, f"together with {other.name}: {reason}"))
         else:
             groups[first] = both
-    return replace(structure, groups=groups, left_out=left_out)
+    return replace(structure, groups=groups, left_out=named_once(left_out))
 
 
 def _faults(trials: Trials, groups: Sequence[UnitGroup]) -> Iterator[tuple[UnitGroup, str]]:

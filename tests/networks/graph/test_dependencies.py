@@ -254,3 +254,58 @@ def test_bad_example_inputs():
         find_units(model, torch.randn(2, 11))
     with pytest.raises(InputError, match="NaN"):
         find_units(model, torch.full((2, 12), torch.nan))
+
+
+class Wave(nn.Module):
+    """Gated convolutions, of whose last block only the skipped part is read, as in WaveNet."""
+
+    def __init__(self, n=3):
+        super().__init__()
+
+        def layers(*args, **kwargs):
+            return nn.ModuleList(nn.Conv1d(8, *args, **kwargs) for _ in range(n))
+
+        self.start, self.end = nn.Conv1d(1, 8, 1), nn.Conv1d(12, 4, 1)
+        self.filters, self.gates = layers(8, 2), layers(8, 2)
+        self.residual, self.skip = layers(8, 1), layers(12, 1)
+
+    def forward(self, x):
+        x, total = self.start(x), 0
+        blocks = zip(self.filters, self.gates, self.residual, self.skip, strict=True)
+        for filters, gates, residual, skip in blocks:
+            z = filters(x).tanh() * gates(x).sigmoid()
+            x = x[..., 1:] + residual(z)
+            total = skip(z) + (total[..., 1:] if torch.is_tensor(total) else 0)
+        return self.end(total.relu())
+
+
+def test_a_sum_that_nothing_reads_ties_its_parts():
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 12)
+    sparsifier = sparsify(Wave(), x, Params(0.5))
+    names = [group.name for group in sparsifier.structure.groups]
+    assert "start, residual.0, residual.1, residual.2" in names
+    assert [left.name for left in sparsifier.structure.left_out] == ["end"]
+    assert largest_difference(sparsifier, x) < 1e-5
+
+
+class Paired(nn.Module):
+    """A layer of a type that the package does not know, between two layers that it knows."""
+
+    def __init__(self, first=True):
+        super().__init__()
+        self.a, self.pair = nn.Linear(6, 9) if first else nn.Identity(), nn.Bilinear(9, 9, 7)
+        self.last = nn.Linear(7, 2)
+
+    def forward(self, x):
+        x = self.a(x)
+        return self.last(self.pair(x, x).relu())
+
+
+def test_a_layer_of_unknown_type_whose_parameters_are_named_is_not_named_again():
+    with pytest.raises(InputError, match="a, pair.weight, pair.bias: they can only be") as error:
+        sparsify(Paired(), torch.randn(3, 6), Params(0.5))
+    assert "Bilinear" not in str(error.value)
+    structure = sparsify(Paired(first=False), torch.randn(3, 9), Params(0.5)).structure
+    assert [group.name for group in structure.groups] == ["pair.weight, pair.bias"]
+    assert [left.name for left in structure.left_out] == ["last"]

@@ -6,6 +6,7 @@ from torch import nn
 
 from l0.networks import Params, sparsify
 from l0.networks.pruning.trials import Trials
+from tests.networks.taught import Scan
 
 
 class Fixed(nn.Module):
@@ -46,6 +47,15 @@ def test_a_parameter_of_no_layer_that_is_normalised_keeps_its_channels():
     assert [group.name for group in structure.groups] == ["b"]
     reasons = {left.name: left.reason for left in structure.left_out}
     assert "parameter or buffer" in reasons["a"]
+
+
+def test_a_layer_that_stays_for_two_reasons_is_named_once():
+    model = nn.Sequential(nn.Linear(5, 6), Scan(), nn.Linear(6, 2))
+    left_out = sparsify(model, torch.randn(2, 7, 5), Params(0.9)).structure.left_out
+    names = [left.name for left in left_out]
+    assert len(set(names)) == len(names)
+    reason = next(left.reason for left in left_out if left.name == "1.shared")
+    assert "meet each of them; others: they can only be removed together" in reason
 
 
 class Rotary(nn.Module):
