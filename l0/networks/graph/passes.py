@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from l0.common.errors import InputError
+from l0.common.errors import InputError, first_few
 from l0.networks.graph.channel_layout import ChannelLayout
 from l0.networks.graph.draws import alike_draws
 from l0.networks.graph.known_types import type_of
@@ -18,6 +18,9 @@ from l0.networks.graph.loose import axes_of_channels, loose_tensors, loose_type
 from l0.networks.graph.products import Products, products_of
 from l0.networks.graph.tape import Event, Tape
 from l0.networks.graph.tensors import has_nan, tensors_in
+
+#: What to do about nested tensors.
+_PADDED = "use padded tensors, as torch.nested.to_padded_tensor makes them, with a mask"
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def recorded(
         If the example inputs are no batch, do not run through the model, or lead to NaN; or if the
         model returns no tensor.
     """
+    if any(x.is_nested for x in tensors_in(example_inputs)):
+        raise InputError(f"`example_inputs` have a nested tensor; {_PADDED}")
     given = [x for x in tensors_in(example_inputs) if x.ndim]
     shape = tuple(given[0].shape) if given else ()
     if shape and not shape[0]:
@@ -108,6 +113,8 @@ def recorded(
             f"`model` returns {tape.kind}, in which no tensor is found; let it return a tensor, or "
             "several tensors in a tuple, a list or a dict"
         )
+    _check_nested(tape)
+    _check_float8(tape, loose)
     seen = [x for event in tape.events if event.func is None for x in event.inputs]
     if any(has_nan(x) for x in (*seen, *tape.outputs)):
         raise InputError("`example_inputs` lead to NaN in the model; give finite inputs")
@@ -117,6 +124,7 @@ def recorded(
             tapes.append(Tape(model, example_inputs, layouts, True, loose))
     except Exception:  # noqa: S110 - in training mode, models may ask for labels
         pass
+    _check_nested(tapes[-1])
     called = {name for one in tapes for name in one.calls}
     n_positions = {name: 0.0 for name in layouts if name in called}
     n_examples = shape[0] if shape else 1
@@ -153,6 +161,27 @@ def types_of(model: nn.Module, others: Iterable[LayerType] = ()) -> dict[str, La
     others = tuple(others)
     found = {n: None if is_derived(m) else type_of(m, others) for n, m in model.named_modules()}
     return {name: kind for name, kind in found.items() if kind is not None}
+
+
+def _check_nested(tape: Tape) -> None:
+    if any(x.is_nested for x in tape.outputs):
+        raise InputError(
+            f"`model` returns a nested tensor, whose channels no trial compares; {_PADDED}"
+        )
+    if any(x.is_nested for event in tape.events for x in (*event.inputs, *event.outputs)):
+        raise InputError(
+            f"`model` computes with nested tensors, in which channels cannot be followed; {_PADDED}"
+        )
+
+
+def _check_float8(tape: Tape, loose: Mapping[str, Tensor]) -> None:
+    """Refuse parameters in a precision in which gates cannot be multiplied into them."""
+    names = [name for name, x in loose.items() if x.itemsize == 1 and tape.reads(x)]
+    if names:
+        raise InputError(
+            f"`model` has float8 outside the layers, in {first_few(names)}, with which torch "
+            "hardly computes; sparsify model.float(), and convert what `compact` returns"
+        )
 
 
 def _inside(name: str, layouts: dict[str, ChannelLayout]) -> bool:

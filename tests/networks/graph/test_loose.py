@@ -67,3 +67,24 @@ def test_an_axis_that_is_named_is_tried_even_if_marks_say_nothing():
 def test_bad_names_and_axes(loose, message):
     with pytest.raises(InputError, match=message):
         sparsify(Scaled(), torch.randn(2, 2, 5), Units(4), loose_parameters=loose)
+
+
+@pytest.mark.parametrize("kept", ["parameter", "buffer"])
+def test_float8_outside_the_layers_is_refused_and_model_float_helps(kept):
+    class Coarse(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 6), nn.Linear(6, 2)
+            scale = torch.ones(6).to(torch.float8_e4m3fn)
+            if kept == "buffer":
+                self.register_buffer("scale", scale)
+            else:
+                self.scale = nn.Parameter(scale, requires_grad=False)
+
+        def forward(self, x):
+            return self.b(self.a(x).relu() * self.scale.float())
+
+    x = torch.randn(3, 4)
+    with pytest.raises(InputError, match=r"`model` has float8 outside .* 'scale'.*model.float\(\)"):
+        sparsify(Coarse(), x, Units(3))
+    assert sparsify(Coarse().float(), x, Units(3)).compact().scale.shape == (3,)

@@ -48,6 +48,35 @@ def test_example_inputs_that_lead_to_nan():
         recorded(nn.Linear(4, 2), torch.full((2, 4), torch.nan))
 
 
+class Nested(nn.Module):
+    """A nested tensor as the output, or between two layers."""
+
+    def __init__(self, layout, returned):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 6), nn.Linear(6, 2)
+        self.layout, self.returned = layout, returned
+
+    def forward(self, x):
+        x = self.a(x).relu()
+        if self.returned:
+            return torch.nested.as_nested_tensor(list(self.b(x)), layout=self.layout)
+        nested = torch.nested.as_nested_tensor(list(x), layout=self.layout)
+        return self.b(torch.nested.to_padded_tensor(nested, 0.0))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_tensors_are_refused(layout):
+    x = torch.randn(3, 5, 4)
+    with pytest.raises(InputError, match="`model` returns a nested tensor, .*to_padded_tensor"):
+        recorded(Nested(layout, True), x)
+    with pytest.raises(InputError, match="`model` computes with nested tensors, .*padded"):
+        recorded(Nested(layout, False), x)
+    given = torch.nested.as_nested_tensor(list(x), layout=layout)
+    with pytest.raises(InputError, match="`example_inputs` have a nested tensor; .*padded"):
+        recorded(nn.Linear(4, 2), given)
+
+
 class Auxiliary(nn.Module):
     """A head that only training uses, and one that nothing uses."""
 
