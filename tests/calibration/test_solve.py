@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from l0.calibration import SELECTORS, CalibrationProblem, Solver
 from l0.calibration.evaluation.metrics import fit_metrics, weight_metrics
-from l0.calibration.fitting import choice, dissection
+from l0.calibration.fitting import choice
 from l0.calibration.fitting.nesting import Nesting
 from l0.calibration.options import Option, Options, known
 from l0.calibration.problem.core import FLOOR
@@ -18,7 +18,7 @@ from l0.calibration.selection.balanced import Balanced
 from l0.calibration.solve import check_scale
 from l0.common.errors import InputError
 from tests.calibration import problems
-from tests.calibration.fitting.matrices import nested
+from tests.calibration.fitting import matrices
 
 
 @pytest.fixture(scope="module")
@@ -670,16 +670,7 @@ def test_a_file_with_all_records_is_itself_the_reference():
 
 @pytest.fixture
 def nested_problem(monkeypatch):
-    """Give a problem that counts as large, so that its targets are nested once for all fits."""
-    for name in ("FEW", "MOST_PRODUCTS", "MOST_OF_FULL", "QUICK", "MOST_DENSE"):
-        monkeypatch.setattr(choice, name, 0)
-    monkeypatch.setattr(dissection, "SMALL", 0)
-    rng = np.random.default_rng(0)
-    matrix = nested(rng, states=4, districts=4, k=3_000)
-    matrix.data = np.round(matrix.data)  # many columns are equal
-    weights = rng.uniform(5, 15, 3_000)
-    values = matrix @ (weights * rng.lognormal(0, 0.3, 3_000))
-    return CalibrationProblem.from_matrix(matrix, values, weights)
+    return matrices.nested_problem(monkeypatch)
 
 
 @pytest.mark.parametrize("method", ["path", "hybrid", "pps", "random"])

@@ -3,6 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
+from l0.calibration import CalibrationProblem
+from l0.calibration.fitting import choice, dissection
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 
 
@@ -27,6 +29,19 @@ def scattered(rng, m=30, k=200, density=0.2):
     matrix = sp.random_array((m, k), density=density, random_state=rng, format="csr")
     matrix.data *= rng.choice([-1, 1], len(matrix.data))
     return matrix
+
+
+def nested_problem(monkeypatch):
+    """Make a problem that counts as large, so that its targets are nested once for all fits."""
+    for name in ("FEW", "MOST_PRODUCTS", "MOST_OF_FULL", "QUICK", "MOST_DENSE"):
+        monkeypatch.setattr(choice, name, 0)
+    monkeypatch.setattr(dissection, "SMALL", 0)
+    rng = np.random.default_rng(0)
+    matrix = nested(rng, districts=4, k=3_000)
+    matrix.data = np.round(matrix.data)  # many columns are equal
+    weights = rng.uniform(5, 15, 3_000)
+    values = matrix @ (weights * rng.lognormal(0, 0.3, 3_000))
+    return CalibrationProblem.from_matrix(matrix, values, weights)
 
 
 def with_row(matrix, row):

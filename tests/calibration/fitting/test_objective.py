@@ -6,13 +6,12 @@ import scipy.sparse as sp
 import torch
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.fitting import choice, dissection
 from l0.calibration.fitting import objective as objective_module
 from l0.calibration.fitting.grouped_operator import GroupedOperator
 from l0.calibration.problem.representation import SoftTargets
 from l0.sparse_operator import SparseOperator
 from tests.calibration import problems
-from tests.calibration.fitting.matrices import nested
+from tests.calibration.fitting.matrices import nested_problem
 
 
 @pytest.fixture
@@ -32,16 +31,7 @@ def test_estimates_are_shares_of_the_scales(objective):
 
 @pytest.fixture
 def nested_objective(monkeypatch):
-    """Give the objective of a problem that counts as large, and has nested targets."""
-    for name in ("FEW", "MOST_PRODUCTS", "MOST_OF_FULL", "QUICK", "MOST_DENSE"):
-        monkeypatch.setattr(choice, name, 0)
-    monkeypatch.setattr(dissection, "SMALL", 0)
-    rng = np.random.default_rng(0)
-    matrix = nested(rng)
-    matrix.data = np.round(matrix.data)
-    weights = rng.uniform(5, 15, matrix.shape[1])
-    problem = CalibrationProblem.from_matrix(matrix, matrix @ weights, weights)
-    return problems.context(problem).objective
+    return problems.context(nested_problem(monkeypatch)).objective
 
 
 @pytest.mark.parametrize("grouped", [0.0, 10.0])

@@ -14,6 +14,20 @@ from tests.calibration.fitting.test_nesting import nest
 from tests.thread_ranks import on_ranks
 
 
+def assert_the_same_on_ranks(matrix, q, multipliers, size):
+    """Assert that ranks compute the bits of one process, and give the products of that."""
+    alone = products_of(matrix, ONE)
+
+    def products(ranks):
+        shared = products_of(matrix, ranks)
+        return shared.times(q), shared.back(multipliers)
+
+    for times, back in on_ranks(size, products):
+        assert times.tobytes() == alone.times(q).tobytes()
+        assert back.tobytes() == alone.back(multipliers).tobytes()
+    return alone
+
+
 @pytest.mark.parametrize("few", [0, 10_000_000])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [2, 3, 7])
@@ -25,18 +39,10 @@ def test_any_number_of_ranks_gives_the_same_bits(shape, size, dtype, few, monkey
     r, c = rng.lognormal(size=shape[0]), rng.lognormal(size=shape[1])
     matrix = ScaledMatrix.scaled(entries, r, c)
     q, multipliers = rng.normal(size=shape[1]), rng.normal(size=shape[0])
-    alone = products_of(matrix, ONE)
+    alone = assert_the_same_on_ranks(matrix, q, multipliers, size)
     B = r[:, None] * entries.toarray() * c
     np.testing.assert_allclose(alone.times(q), B @ q, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(alone.back(multipliers), B.T @ multipliers, rtol=1e-12, atol=1e-12)
-
-    def products(ranks):
-        shared = products_of(matrix, ranks)
-        return shared.times(q), shared.back(multipliers)
-
-    for times, back in on_ranks(size, products):
-        assert times.tobytes() == alone.times(q).tobytes()
-        assert back.tobytes() == alone.back(multipliers).tobytes()
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 7])
@@ -69,17 +75,9 @@ def test_products_of_different_columns_are_those_of_the_entries(size, dtype, mon
     nesting = nest(matrix)
     of = ScaledMatrix.scaled(matrix, *factors, nesting)
     q, multipliers, B = rng.normal(size=k), rng.normal(size=m), of.csr.toarray()
-    alone = products_of(of, ONE)
+    alone = assert_the_same_on_ranks(of, q, multipliers, size)
     np.testing.assert_allclose(alone.times(q), B @ q, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(alone.back(multipliers), B.T @ multipliers, rtol=1e-12, atol=1e-12)
-
-    def products(ranks):
-        shared = products_of(of, ranks)
-        return shared.times(q), shared.back(multipliers)
-
-    for times, back in on_ranks(size, products):
-        assert times.tobytes() == alone.times(q).tobytes()
-        assert back.tobytes() == alone.back(multipliers).tobytes()
     monkeypatch.setattr("l0.common.threads.LEAST", 1)
     monkeypatch.setattr("torch.get_num_threads", lambda: size)
     threaded = products_of(of, ONE)
