@@ -75,10 +75,9 @@ def nesting_of(entries: sp.csr_array) -> Nesting | None:
 
 def _chosen(matrix: ScaledMatrix, ranks: Ranks) -> Callable[[], NormalMatrix] | None:
     """Choose a kind of normal matrix, and give what makes it."""
-    if matrix.nesting is None:
-        make = _unnested(matrix)
-        if make is not None:
-            return make
+    make = _unnested(matrix)
+    if make is not None:
+        return make
     found = matrix.nesting or _nested(matrix)
     if not isinstance(found, Nesting):
         return found

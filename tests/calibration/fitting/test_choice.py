@@ -4,11 +4,12 @@ import scipy.sparse as sp
 
 from l0.calibration.fitting import choice, dissection
 from l0.calibration.fitting.bordered_normal import BorderedNormalMatrix
-from l0.calibration.fitting.choice import normal_matrix
+from l0.calibration.fitting.choice import nesting_of, normal_matrix
 from l0.calibration.fitting.nested_normal import NestedNormalMatrix
 from l0.calibration.fitting.normal_matrix import DenseNormalMatrix, SparseNormalMatrix
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from tests.calibration.fitting.matrices import nested, scattered
+from tests.calibration.fitting.test_nesting import nest
 
 
 def test_few_entries_a_record_are_listed_and_many_are_not():
@@ -30,6 +31,37 @@ def test_large_nested_targets_are_taken_apart_and_what_costs_too_much_is_left(mo
     assert isinstance(normal_matrix(ScaledMatrix.of(matrix)), NestedNormalMatrix)
     monkeypatch.setattr(choice, "MOST_PER_ENTRY", 0)
     assert normal_matrix(ScaledMatrix.of(matrix)) is None
+
+
+def test_few_records_of_a_file_whose_nesting_is_known_are_listed(monkeypatch):
+    monkeypatch.setattr(dissection, "SMALL", 0)
+    matrix = nested(np.random.default_rng(0))
+    nesting, ones = nest(matrix), [np.ones(size) for size in matrix.shape]
+    of = ScaledMatrix.scaled(matrix, *ones, nesting)
+    assert isinstance(normal_matrix(of), SparseNormalMatrix)
+    for name in ("MOST_PRODUCTS", "MOST_OF_FULL", "QUICK"):
+        monkeypatch.setattr(choice, name, 0)
+    assert isinstance(normal_matrix(of), NestedNormalMatrix)
+
+
+@pytest.mark.parametrize("few", [0, 10_000_000])
+def test_only_many_entries_are_nested_once_for_all_fits(few, monkeypatch):
+    monkeypatch.setattr(dissection, "SMALL", 0)
+    for name in ("MOST_PRODUCTS", "MOST_OF_FULL", "QUICK", "MOST_DENSE"):
+        monkeypatch.setattr(choice, name, 0)
+    monkeypatch.setattr(choice, "FEW", few)
+    found = nesting_of(nested(np.random.default_rng(0)))
+    assert (found is None) == (few > 0)
+
+
+def test_targets_that_suit_other_methods_are_not_nested(monkeypatch):
+    monkeypatch.setattr(choice, "FEW", 0)
+    rng = np.random.default_rng(0)
+    assert nesting_of(nested(rng)) is None
+    assert nesting_of(scattered(rng, density=0.9)) is None
+    for name in ("MOST_PRODUCTS", "MOST_OF_FULL", "QUICK", "MOST", "MOST_PER_ENTRY"):
+        monkeypatch.setattr(choice, name, 0)
+    assert nesting_of(nested(rng)) is None
 
 
 def test_a_few_records_in_two_areas_can_make_the_blocks_too_expensive(monkeypatch):
