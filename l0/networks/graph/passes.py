@@ -16,8 +16,8 @@ from l0.networks.graph.known_types import type_of
 from l0.networks.graph.layer_types import LayerType
 from l0.networks.graph.loose import axes_of_channels, loose_tensors, loose_type
 from l0.networks.graph.products import Products, products_of
-from l0.networks.graph.tape import Event, Tape
-from l0.networks.graph.tensors import has_nan, tensors_in
+from l0.networks.graph.tape import Event, Tape, storage_of
+from l0.networks.graph.tensors import has_nan, is_inexact, tensors_in
 
 #: What to do about nested tensors.
 _PADDED = "use padded tensors, as torch.nested.to_padded_tensor makes them, with a mask"
@@ -100,6 +100,7 @@ def recorded(
         if not is_derived(model.get_submodule(name.rpartition(".")[0]))
         and ".parametrizations." not in f".{name}"
     }
+    sources = [*tensors_in(example_inputs), *model.parameters(), *model.buffers()]
     try:
         with alike_draws():
             tape = Tape(model, example_inputs, layouts, False, loose)
@@ -113,7 +114,7 @@ def recorded(
             f"`model` returns {tape.kind}, in which no tensor is found; let it return a tensor, or "
             "several tensors in a tuple, a list or a dict"
         )
-    _check_nested(tape)
+    _check_nested(tape, sources)
     _check_float8(tape, loose)
     seen = [x for event in tape.events if event.func is None for x in event.inputs]
     if any(has_nan(x) for x in (*seen, *tape.outputs)):
@@ -124,7 +125,8 @@ def recorded(
             tapes.append(Tape(model, example_inputs, layouts, True, loose))
     except Exception:  # noqa: S110 - in training mode, models may ask for labels
         pass
-    _check_nested(tapes[-1])
+    _check_nested(tapes[-1], sources)
+    _check_float8(tapes[-1], loose)
     called = {name for one in tapes for name in one.calls}
     n_positions = {name: 0.0 for name in layouts if name in called}
     n_examples = shape[0] if shape else 1
@@ -163,15 +165,21 @@ def types_of(model: nn.Module, others: Iterable[LayerType] = ()) -> dict[str, La
     return {name: kind for name, kind in found.items() if kind is not None}
 
 
-def _check_nested(tape: Tape) -> None:
+def _check_nested(tape: Tape, sources: Iterable[Tensor]) -> None:
+    """Refuse nested tensors through which marks would go; a mask made of constants meets none."""
     if any(x.is_nested for x in tape.outputs):
         raise InputError(
             f"`model` returns a nested tensor, whose channels no trial compares; {_PADDED}"
         )
-    if any(x.is_nested for event in tape.events for x in (*event.inputs, *event.outputs)):
-        raise InputError(
-            f"`model` computes with nested tensors, in which channels cannot be followed; {_PADDED}"
-        )
+    reached = {storage_of(x) for x in sources if is_inexact(x)}
+    for event in tape.events:
+        if event.func is None or any(storage_of(x) in reached for x in event.inputs):
+            reached |= {storage_of(x) for x in event.outputs}
+            if any(x.is_nested for x in (*event.inputs, *event.outputs)):
+                raise InputError(
+                    "`model` computes with nested tensors, in which channels cannot be followed; "
+                    + _PADDED
+                )
 
 
 def _check_float8(tape: Tape, loose: Mapping[str, Tensor]) -> None:

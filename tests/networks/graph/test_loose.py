@@ -70,7 +70,8 @@ def test_bad_names_and_axes(loose, message):
 
 
 @pytest.mark.parametrize("kept", ["parameter", "buffer"])
-def test_float8_outside_the_layers_is_refused_and_model_float_helps(kept):
+@pytest.mark.parametrize("only_in_training", [False, True])
+def test_float8_outside_the_layers_is_refused_and_model_float_helps(kept, only_in_training):
     class Coarse(nn.Module):
         def __init__(self):
             super().__init__()
@@ -82,7 +83,9 @@ def test_float8_outside_the_layers_is_refused_and_model_float_helps(kept):
                 self.scale = nn.Parameter(scale, requires_grad=False)
 
         def forward(self, x):
-            return self.b(self.a(x).relu() * self.scale.float())
+            x = self.a(x).relu()
+            read = self.training or not only_in_training
+            return self.b(x * self.scale.float() if read else x)
 
     x = torch.randn(3, 4)
     with pytest.raises(InputError, match=r"`model` has float8 outside .* 'scale'.*model.float\(\)"):

@@ -7,8 +7,9 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 from l0.common.errors import InputError
-from l0.networks import Params, sparsify
+from l0.networks import Params, Units, sparsify
 from l0.networks.graph.passes import is_derived, recorded
+from tests.networks.unequal import largest_difference
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,27 @@ def test_nested_tensors_are_refused(layout):
     given = torch.nested.as_nested_tensor(list(x), layout=layout)
     with pytest.raises(InputError, match="`example_inputs` have a nested tensor; .*padded"):
         recorded(nn.Linear(4, 2), given)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_a_mask_that_nested_tensors_make_is_no_reason_to_refuse(layout):
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 6), nn.Linear(6, 2)
+
+        def forward(self, x, lengths):
+            ones = [torch.ones(n, 1) for n in lengths.tolist()]
+            mask = torch.nested.to_padded_tensor(
+                torch.nested.as_nested_tensor(ones, layout=layout), 0.0
+            )
+            return self.b(self.a(x).relu() * mask)
+
+    inputs = torch.randn(3, 5, 4), torch.tensor([5, 2, 4])
+    sparsifier = sparsify(Masked(), inputs, Units(3))
+    assert [group.name for group in sparsifier.structure.groups] == ["a"]
+    assert largest_difference(sparsifier, inputs) < 1e-5
 
 
 class Auxiliary(nn.Module):
