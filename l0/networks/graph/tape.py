@@ -192,6 +192,8 @@ class Tape(TorchDispatchMode):
         found: dict[int, tuple[Tensor, int]] = {}
         dependent: set[int] = set()
         for event in self.events:
+            if any(t.is_nested for t in (*event.inputs, *event.outputs)):
+                continue  # they may have no shape to compare
             if event.func is None:
                 if event.outputs and event.name not in self._loose:
                     layout, out = self.layouts[event.name], event.outputs[0]

@@ -50,18 +50,20 @@ def test_example_inputs_that_lead_to_nan():
 
 
 class Nested(nn.Module):
-    """A nested tensor as the output, or between two layers."""
+    """A nested tensor as the output, as the input of a layer, or between two layers."""
 
-    def __init__(self, layout, returned):
+    def __init__(self, layout, use):
         super().__init__()
         self.a, self.b = nn.Linear(4, 6), nn.Linear(6, 2)
-        self.layout, self.returned = layout, returned
+        self.layout, self.use = layout, use
 
     def forward(self, x):
         x = self.a(x).relu()
-        if self.returned:
+        if self.use == "returned":
             return torch.nested.as_nested_tensor(list(self.b(x)), layout=self.layout)
         nested = torch.nested.as_nested_tensor(list(x), layout=self.layout)
+        if self.use == "read":
+            return torch.nested.to_padded_tensor(self.b(nested), 0.0)
         return self.b(torch.nested.to_padded_tensor(nested, 0.0))
 
 
@@ -70,9 +72,10 @@ class Nested(nn.Module):
 def test_nested_tensors_are_refused(layout):
     x = torch.randn(3, 5, 4)
     with pytest.raises(InputError, match="`model` returns a nested tensor, .*to_padded_tensor"):
-        recorded(Nested(layout, True), x)
-    with pytest.raises(InputError, match="`model` computes with nested tensors, .*padded"):
-        recorded(Nested(layout, False), x)
+        recorded(Nested(layout, "returned"), x)
+    for use in ("read", "between"):
+        with pytest.raises(InputError, match="`model` computes with nested tensors, .*padded"):
+            recorded(Nested(layout, use), x)
     given = torch.nested.as_nested_tensor(list(x), layout=layout)
     with pytest.raises(InputError, match="`example_inputs` have a nested tensor; .*padded"):
         recorded(nn.Linear(4, 2), given)
