@@ -8,7 +8,7 @@ column is therefore kept once, beside the targets that have a copy of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -96,7 +96,7 @@ def different_columns(records: sp.csr_array, those: Ints, kind: Ints) -> Columns
     return Columns(
         those,
         values,
-        list(zip(_slices(rows), _slices(columns), strict=True)),
+        _with_columns(zip(_slices(rows), _slices(columns), strict=True)),
         pairs[by_column] % m,
         copies[by_column],
     )
@@ -105,6 +105,11 @@ def different_columns(records: sp.csr_array, those: Ints, kind: Ints) -> Columns
 def _slices(ends: Ints) -> list[slice]:
     """Write the stretches between neighbouring places."""
     return [slice(*pair) for pair in pairwise(ends.tolist())]
+
+
+def _with_columns(kinds: Iterable[tuple[slice, slice]]) -> list[tuple[slice, slice]]:
+    """Drop kinds without a column: columns of entries that are 0 are equal in all kinds."""
+    return [(rows, columns) for rows, columns in kinds if columns.stop > columns.start]
 
 
 def part_of(columns: Columns, row_place: Ints, record_place: Ints) -> Columns:
@@ -126,11 +131,10 @@ def part_of(columns: Columns, row_place: Ints, record_place: Ints) -> Columns:
         values = values[:, used]
     kept = (targets >= 0) & used[columns.copies]
     row, column = (np.concatenate([[0], np.cumsum(mask)]).tolist() for mask in (has, used))
-    kinds = [
+    kinds = _with_columns(
         (slice(row[rows.start], row[rows.stop]), slice(column[cols.start], column[cols.stop]))
         for rows, cols in columns.kinds
-    ]
-    kinds = [(rows, cols) for rows, cols in kinds if cols.stop > cols.start]
+    )
     copies = (np.cumsum(used) - 1)[columns.copies[kept]]
     return Columns(records[has], values, kinds, targets[kept], copies)
 

@@ -97,6 +97,15 @@ def test_targets_of_all_areas_and_ages_are_copies():
     assert columns.values.nnz == matrix.nnz / 2
 
 
+def test_kinds_whose_entries_are_all_0_have_no_columns():
+    # The matrix of a user may hold zeros. In the kinds 1 and 2, all entries of the target are 0.
+    records = sp.csr_array(np.ones((6, 1)))
+    records.data[2:] = 0
+    columns = different_columns(records, np.arange(6), np.repeat([0, 1, 2], 2))
+    assert [own.shape for own in columns.of_kinds] == [(2, 1), (2, 1)]
+    np.testing.assert_array_equal(written_out(columns, (1, 6)), records.toarray().T)
+
+
 @pytest.mark.parametrize("n_blocks", [0, 1, 3])
 def test_blocks_joined_have_their_own_rows_and_columns(n_blocks):
     rng = np.random.default_rng(0)
