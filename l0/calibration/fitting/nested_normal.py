@@ -12,6 +12,7 @@ threads at the same time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -28,8 +29,9 @@ from l0.common.ranks import ONE, Ranks
 from l0.common.threads import up_the_tree
 from l0.common.unlocked_blas import Narrow, spotrf, ssyrk, strsm
 
-#: The fronts are products in float32, whose rounding errors could make them indefinite.
-RIDGE = 1e-6
+#: The fronts are products in float32, whose rounding errors could make them indefinite. The first
+#: of these ridges that is enough is taken: if targets depend on others, the smallest may not be.
+RIDGES = 1e-6, 1e-5, 1e-4
 #: With fewer multiplications than this, threads would only wait for each other.
 QUICK = 1e9
 
@@ -62,7 +64,7 @@ class NestedNormalMatrix:
     def factor(self, d: Array, e: Array) -> Solve:
         """See `NormalMatrix.factor`. Each rank has a part of the factor, and all solve together."""
         with one_thread:
-            factors = self._eliminate(d, e)
+            factors = self._factors(d, e)
 
         def solve(right: Array) -> Array:
             with one_thread:
@@ -70,7 +72,14 @@ class NestedNormalMatrix:
 
         return solve
 
-    def _eliminate(self, d: Array, e: Array) -> dict[int, Narrow]:
+    def _factors(self, d: Array, e: Array) -> dict[int, Narrow]:
+        """Factor the fronts with a ridge that is enough. All ranks fail together."""
+        for ridge in RIDGES[:-1]:
+            with suppress(np.linalg.LinAlgError):
+                return self._eliminate(d, e, ridge)
+        return self._eliminate(d, e, RIDGES[-1])
+
+    def _eliminate(self, d: Array, e: Array, ridge: float) -> dict[int, Narrow]:
         """Factor the fronts that this rank works on, the children before their parents.
 
         Returns
@@ -91,7 +100,7 @@ class NestedNormalMatrix:
                 if child in left:
                     _add(whole, places, left.pop(child))
             diagonal = whole.diagonal()[:own] + e[front.rows[:own]]
-            diagonal = np.where(diagonal > 0, diagonal * (1 + RIDGE), 1.0)
+            diagonal = np.where(diagonal > 0, diagonal * (1 + ridge), 1.0)
             whole[np.arange(own), np.arange(own)] = diagonal
             triangle, below = whole[:own, :own], whole[own:, :own]
             if spotrf(triangle):

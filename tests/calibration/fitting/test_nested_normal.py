@@ -3,10 +3,11 @@ import pytest
 import scipy.sparse as sp
 
 from l0.calibration.fitting.dissection import Block, dissect
-from l0.calibration.fitting.nested_normal import RIDGE, NestedNormalMatrix
+from l0.calibration.fitting.nested_normal import RIDGES, NestedNormalMatrix
 from l0.calibration.fitting.nesting import Nesting
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from tests.calibration.fitting.matrices import copied, nested, scattered
+from tests.thread_ranks import on_ranks
 
 
 def fronts_of(matrix, root):
@@ -27,7 +28,7 @@ def test_it_solves_the_system_up_to_float32(make):
     right = (B * d) @ (B.T @ expected) + e * expected
     solution = normal.factor(d, e)(right)
     residual = right - ((B * d) @ (B.T @ solution) + e * solution)
-    assert np.abs(residual).max() <= 10 * RIDGE * np.abs(right).max()
+    assert np.abs(residual).max() <= 10 * RIDGES[0] * np.abs(right).max()
 
 
 def test_any_tree_with_each_record_on_a_path_gives_the_same_solution():
@@ -41,6 +42,27 @@ def test_any_tree_with_each_record_on_a_path_gives_the_same_solution():
         right
     )
     np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_multiples_of_targets_get_a_larger_ridge_on_all_ranks(size):
+    # In float32, these systems are indefinite with the smallest ridge.
+    rng = np.random.default_rng(0)
+    one = rng.uniform(size=(30, 600))
+    area = np.repeat([0, 1, 2], 200)
+    parts = [np.vstack([one, 3 * one, 0.7 * one]) * (area == each) for each in range(3)]
+    matrix = sp.csr_array(np.vstack([np.ones((1, 600)), *parts]))
+    of = ScaledMatrix.of(matrix)
+    below = [Block(np.arange(1 + 90 * each, 91 + 90 * each)) for each in range(3)]
+    fronts = fronts_of(of, Block(np.array([0]), below))
+    d = rng.lognormal(0, 1, 600)
+    right = matrix @ (d * (matrix.T @ rng.normal(size=matrix.shape[0])))
+    for solution in on_ranks(
+        size,
+        lambda ranks: NestedNormalMatrix(of, fronts, ranks).factor(d, np.zeros(len(right)))(right),
+    ):
+        residual = right - matrix @ (d * (matrix.T @ solution))
+        assert np.abs(residual).max() <= 10 * RIDGES[-1] * np.abs(right).max()
 
 
 def test_threads_change_no_bit(monkeypatch):
@@ -78,7 +100,7 @@ def test_kinds_of_records_and_copies_of_columns_change_no_solution(
     right = (B * d) @ (B.T @ expected) + e * expected
     solution = NestedNormalMatrix(of, fronts_of(of, Block(np.arange(m)))).factor(d, e)(right)
     residual = right - ((B * d) @ (B.T @ solution) + e * solution)
-    assert np.abs(residual).max() <= 10 * RIDGE * np.abs(right).max()
+    assert np.abs(residual).max() <= 10 * RIDGES[0] * np.abs(right).max()
 
 
 @pytest.mark.parametrize("m", [1, 2, 5])

@@ -5,7 +5,7 @@ import torch
 from l0.calibration.fitting import dissection, kinds
 from l0.calibration.fitting.different_columns import joined
 from l0.calibration.fitting.dissection import dissect
-from l0.calibration.fitting.nested_normal import RIDGE, NestedNormalMatrix
+from l0.calibration.fitting.nested_normal import RIDGES, NestedNormalMatrix
 from l0.calibration.fitting.nesting import Nesting
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from tests.calibration.fitting.matrices import nested
@@ -86,4 +86,4 @@ def test_a_system_of_a_part_is_solved_up_to_float32(made, share):
     right = (B * d) @ (B.T @ expected) + e * expected
     solution = NestedNormalMatrix(part, part.nesting.fronts).factor(d, e)(right)
     residual = right - ((B * d) @ (B.T @ solution) + e * solution)
-    assert np.abs(residual).max() <= 10 * RIDGE * max(np.abs(right).max(), 1e-300)
+    assert np.abs(residual).max() <= 10 * RIDGES[0] * max(np.abs(right).max(), 1e-300)
