@@ -12,9 +12,9 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from l0.common.sparse_rows import row_blocks, rows_of
+from l0.common.sparse_rows import places_of, row_blocks, rows_of
 from l0.common.threads import in_stretches, side_by_side, thread_parts
 
 #: How many entries to copy at a time. Larger copies leave holes in memory and are no quicker.
@@ -174,7 +174,7 @@ class ScaledEntries:
         """Look up the factors and places once for all threads."""
         if columns is None:
             return self.column_factor, None
-        place = _places(columns, len(self.column_factor), self._index)
+        place = places_of(columns, len(self.column_factor), self._index)
         return self.column_factor[columns], place
 
     def _blocks(
@@ -233,7 +233,7 @@ def keep_columns(matrix: sp.csr_array, columns: NDArray[np.int64]) -> sp.csr_arr
     scipy.sparse.csr_array, shape (m, k)
     """
     m, n = matrix.shape
-    place = _places(columns, n, matrix.indices.dtype)
+    place = places_of(columns, n, matrix.indices.dtype)
     indptr, end = np.zeros_like(matrix.indptr), 0
     for rows, entries in row_blocks(matrix.indptr, BLOCK):
         before = matrix.indptr[rows.start : rows.stop + 1] - entries.start
@@ -274,13 +274,6 @@ def keep_rows(matrix: sp.csr_array, rows: NDArray[np.int64]) -> sp.csr_array:
 def _ends(lengths: NDArray[np.integer] | NDArray[np.bool_]) -> NDArray[np.int64]:
     """Add up lengths, from 0."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-
-
-def _places(columns: NDArray[np.int64], n: int, dtype: DTypeLike) -> NDArray[np.integer]:
-    """Give the place of each of n columns among those that are kept, or -1."""
-    place = np.full(n, -1, dtype=dtype)
-    place[columns] = np.arange(len(columns))
-    return place
 
 
 def _kept(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[np.float64]
 
@@ -84,6 +85,13 @@ def product(matrix: sp.csr_array | sp.csc_array, vector: NDArray[np.float64]) ->
     for rows in stretches(matrix.indptr):
         found[rows] = rows_of(matrix, rows) @ vector
     return found
+
+
+def places_of(kept: NDArray[np.int64], n: int, dtype: DTypeLike = np.int64) -> NDArray[Any]:
+    """Give the place of each of n columns or rows among those that are kept, or -1, shape (n,)."""
+    place = np.full(n, -1, dtype=dtype)
+    place[kept] = np.arange(len(kept))
+    return place
 
 
 def lengths_of_columns(matrix: sp.csr_array) -> NDArray[np.int64]:

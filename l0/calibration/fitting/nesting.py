@@ -24,6 +24,7 @@ from l0.calibration.fitting.dissection import Block, Ints, deepest, places_of_ro
 from l0.calibration.fitting.fronts import Front, fronts_of
 from l0.calibration.fitting.kinds import kinds_of
 from l0.common.blas_threads import one_thread
+from l0.common.sparse_rows import places_of
 from l0.common.threads import thread_parts, up_the_tree
 
 
@@ -85,9 +86,14 @@ class Nesting:
             Both in ascending order.
         """
         m, k = self.shape
-        row_place, record_place = _places(rows, m), _places(records, k)
+        row_place, record_place = places_of(rows, m), places_of(records, k)
         columns = [part_of(those, row_place, record_place) for those in self.columns]
         return Nesting(_relabelled(self.root, row_place), columns, (len(rows), len(records)))
+
+    @property
+    def records(self) -> Ints:
+        """The records with an entry, in the order of the blocks and their kinds."""
+        return np.concatenate([those.records for those in self.columns])
 
     @cached_property
     def copies(self) -> sp.csr_array:
@@ -112,7 +118,7 @@ class Nesting:
         n, c = values.shape
         values.resize(n + 1, c)
         place = np.full(self.shape[1], n)
-        place[np.concatenate([those.records for those in self.columns])] = np.arange(n)
+        place[self.records] = np.arange(n)
         return values, place
 
     @property
@@ -124,13 +130,6 @@ class Nesting:
     def fronts(self) -> list[Front]:
         """The fronts of the blocks."""
         return fronts_of(self.root, self.columns, self.shape[0])
-
-
-def _places(kept: Ints, n: int) -> Ints:
-    """Give the place of each of n numbers among those that are kept, or -1."""
-    place = np.full(n, -1)
-    place[kept] = np.arange(len(kept))
-    return place
 
 
 def _relabelled(block: Block, place: Ints) -> Block:

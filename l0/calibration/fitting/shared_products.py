@@ -102,7 +102,7 @@ class ProductsOfColumns:
     def __init__(self, matrix: ScaledMatrix, nesting: Nesting, ranks: Ranks) -> None:
         self._factors = matrix.row_factor, matrix.column_factor
         self._copies, blocks = nesting.copies, nesting.columns
-        self._records = np.concatenate([block.records for block in blocks])
+        self._records = nesting.records
         sizes = np.array([block.values.nnz for block in blocks])
         self._ranks = ranks if ranks.shares(int(sizes.sum()), sum(matrix.shape)) else ONE
         parts = even_parts(sizes, self._ranks.size)
