@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 from l0.common import sparse_rows
 from l0.common.sparse_rows import (
     block_of,
+    filled_rows,
     lengths_of_columns,
     narrow,
     product,
@@ -84,6 +85,18 @@ def test_a_small_stretch_of_rows_shares_the_entries():
     part = rows_of(matrix, slice(500, 502))
     assert np.shares_memory(part.data, matrix.data)
     assert np.shares_memory(part.indices, matrix.indices)
+
+
+@given(matrix=matrices, data=st.data())
+def test_rows_share_the_entries_if_all_others_are_empty(matrix, data):
+    filled = np.flatnonzero(np.diff(matrix.indptr))
+    drawn = data.draw(st.sets(st.integers(0, 6)))
+    for rows in (np.array(sorted(drawn), dtype=np.int64), np.union1d(filled, sorted(drawn))):
+        rows = rows.astype(np.int64)
+        found = filled_rows(matrix, rows)
+        np.testing.assert_array_equal(found.toarray(), matrix.toarray()[rows])
+        shared = matrix.nnz > 0 and set(filled) <= set(rows)
+        assert np.shares_memory(found.data, matrix.data) == shared
 
 
 @given(start=st.integers(0, 4), length=st.integers(0, 4), left=st.integers(0, 4))

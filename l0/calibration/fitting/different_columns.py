@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -19,7 +18,6 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.dissection import Ints
 from l0.calibration.fitting.kinds import spread
-from l0.common.sparse_rows import block_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +41,6 @@ class Columns:
     kinds: list[tuple[slice, slice]]
     targets: Ints
     copies: Ints
-
-    @cached_property
-    def of_kinds(self) -> list[sp.csr_array]:
-        """The columns of each kind, which share the entries: shapes (r_1, c_1), (r_2, c_2), ..."""
-        return [block_of(self.values, *kind) for kind in self.kinds]
 
     @property
     def first(self) -> Ints:
@@ -152,6 +145,8 @@ def joined(blocks: Sequence[Columns]) -> sp.csr_array:
         np.add(block.values.indices, start, out=columns[begin:end])
     lengths = [np.diff(block.values.indptr) for block in blocks]
     ends = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    if ends[-1] < np.iinfo(np.int32).max:  # SciPy would turn the columns into int64 as well
+        ends = ends.astype(np.int32)
     return sp.csr_array((data, columns, ends), shape=(len(ends) - 1, starts[-1]))
 
 

@@ -20,7 +20,7 @@ from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.fronts import Front
 from l0.calibration.fitting.kinds import OF_GROUP
 from l0.calibration.fitting.normal_matrix import BLOCK
-from l0.common.sparse_rows import rows_of
+from l0.common.sparse_rows import block_of
 from l0.common.unlocked_blas import Narrow, ssyrk
 
 #: To add a multiple of an entry takes as long as so many multiplications of dense arrays.
@@ -84,15 +84,13 @@ class FrontColumns:
     def _of_kinds(self, roots: Narrow) -> Iterator[Narrow]:
         """Form F V' diag(roots^2) V for each kind, shapes (f, c_1), (f, c_2), ..."""
         columns = self.columns
-        for (rows, kind), values, factors in zip(
-            columns.kinds, columns.of_kinds, self.of_kinds, strict=True
-        ):
+        for (rows, kind), factors in zip(columns.kinds, self.of_kinds, strict=True):
             size = kind.stop - kind.start
             so_far = np.zeros((size, size), dtype=np.float32)
             width = max(1, BLOCK // size)
             for start in range(rows.start, rows.stop, width):
                 those = slice(start, min(start + width, rows.stop))
-                part = rows_of(values, slice(those.start - rows.start, those.stop - rows.start))
+                part = block_of(columns.values, those, kind)
                 dense = self._scaled(part.toarray(), those, kind, roots)
                 so_far += dense.T @ dense
             yield factors @ so_far

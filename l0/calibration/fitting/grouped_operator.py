@@ -46,7 +46,7 @@ class GroupedOperator:
         of_column = row_factor[
             np.concatenate([each.targets[each.first] for each in nesting.columns])
         ]
-        values, place = nesting.by_record
+        values, place = nesting.by_record()
         scaled = ScaledEntries([values[place[records]]], column_factor[records], of_column)
         self._columns = SparseOperator(
             scaled.by_columns(),

@@ -104,7 +104,6 @@ class Nesting:
         entries = np.ones(len(targets)), (targets, np.concatenate(places))
         return sp.csr_array(entries, shape=(self.shape[0], int(ends[-1])))
 
-    @cached_property
     def by_record(self) -> tuple[sp.csr_array, Ints]:
         """All columns side by side, with a row for each record that has an entry, and an empty one.
 

@@ -30,6 +30,7 @@ from l0.calibration.problem.losses import relative
 from l0.common.errors import InputError
 from l0.common.formatting import counted
 from l0.common.freed_memory import give_back
+from l0.common.sparse_rows import filled_rows
 
 #: mu for the calibration of all records, whose base weights are the design weights.
 FULL_FILE_MU = 0.02
@@ -153,7 +154,7 @@ def program_of(
     moved = np.diff(matrix.indptr) > 0
     rows = np.flatnonzero((objective.rows.shares > 0) & moved)
     if len(rows) < len(moved):
-        matrix = matrix[rows]
+        matrix = filled_rows(matrix, rows)
     if nesting is not None:
         nesting = None if objective.keep_total else nesting.part(rows, selection.records)
     return build_program(objective, selection, matrix, rows, nesting), rows, moved

@@ -45,7 +45,7 @@ def test_it_gives_every_entry_back(made):
 
 def test_each_record_has_a_row_in_order(made):
     matrix, nesting = made
-    values, place = nesting.by_record
+    values, place = nesting.by_record()
     whole = nesting.copies @ values[place].T.toarray()
     np.testing.assert_array_equal(whole, matrix.toarray())
 
