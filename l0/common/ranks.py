@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: A product is shared if its matrix has at least so many entries, and so many for each number that
 #: the ranks send each other. Below, sending takes as long as computing.
-LEAST_ENTRIES, LEAST_PER_NUMBER = 2_000_000, 20
+LEAST_ENTRIES, LEAST_PER_NUMBER = 2_000_000, 10
 
 
 class RankLost(RuntimeError):

@@ -61,11 +61,11 @@ def rows_of(matrix: sp.csr_array, rows: slice) -> sp.csr_array:
 
 def filled_rows(matrix: sp.csr_array, rows: NDArray[np.int64]) -> sp.csr_array:
     """Take some rows, in ascending order. They share the entries if all others have none."""
-    ends = np.append(matrix.indptr[rows], matrix.nnz)
     if np.diff(matrix.indptr)[rows].sum(dtype=np.int64) < matrix.nnz:
         return matrix[rows]
     part = sp.csr_array((len(rows), matrix.shape[1]), dtype=matrix.dtype)
-    part.data, part.indices, part.indptr = matrix.data, matrix.indices, ends
+    part.data, part.indices = matrix.data, matrix.indices
+    part.indptr = np.concatenate([matrix.indptr[rows], matrix.indptr[-1:]])
     return part
 
 

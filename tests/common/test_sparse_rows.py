@@ -97,6 +97,7 @@ def test_rows_share_the_entries_if_all_others_are_empty(matrix, data):
         np.testing.assert_array_equal(found.toarray(), matrix.toarray()[rows])
         shared = matrix.nnz > 0 and set(filled) <= set(rows)
         assert np.shares_memory(found.data, matrix.data) == shared
+        assert found.indptr.dtype == matrix.indptr.dtype
 
 
 @given(start=st.integers(0, 4), length=st.integers(0, 4), left=st.integers(0, 4))
