@@ -1,4 +1,4 @@
-"""Trainings of 80 to 5,000 steps down to a budget, beside a cut at the start and the same steps.
+"""Trainings of 80 to 1,000 steps down to a budget, beside a cut at the start and the same steps.
 
 ``python benchmarks/budget_use.py --help`` lists the options; README.md says what is printed.
 """

@@ -58,6 +58,9 @@ def _pruned(
             ignored_layers=stays,
             round_to=round_to if round_to > 1 else None,
         ).step()
+    trained = {name for name, param in model.named_parameters() if param.requires_grad}
+    for name, param in small.named_parameters():
+        param.requires_grad_(name in trained)
     return small
 
 

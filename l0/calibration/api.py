@@ -24,7 +24,13 @@ from l0.calibration.inputs.column_types import classify
 from l0.calibration.inputs.survey import check_keys, check_weights
 from l0.calibration.inputs.targets import shares
 from l0.calibration.mapped import mapped_tables
-from l0.calibration.options import Options, TableOptions, takes
+from l0.calibration.options import (
+    NOT_OF_A_CROSS_VALIDATION,
+    NOT_OF_A_FRONTIER,
+    Options,
+    TableOptions,
+    takes,
+)
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
 from l0.calibration.reading import read_tables
@@ -505,7 +511,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         """
         return solve(self, n_records, method, options)
 
-    @takes(Options)
+    @takes(Options, but=NOT_OF_A_FRONTIER)
     def frontier(
         self,
         n_records: Sequence[int],
@@ -529,7 +535,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         Raises
         ------
         InputError
-            As in `solve`, and if the list of budgets is empty.
+            As in `solve`, if the list of budgets is empty, and if an option of `solve` is given
+            that is not listed here.
 
         Examples
         --------
@@ -542,7 +549,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         """
         return trace(self, n_records, method, options)
 
-    @takes(Options)
+    @takes(Options, but=NOT_OF_A_CROSS_VALIDATION)
     def cross_validate(
         self,
         families: Sequence[str | Sequence[str]],
@@ -577,7 +584,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         Raises
         ------
         InputError
-            If a pattern matches no target, if a family has all targets, or as in `solve`.
+            If a pattern matches no target, if a family has all targets, if an option of `solve` is
+            given that is not listed here, or as in `solve`.
 
         Examples
         --------

@@ -8,7 +8,12 @@ from typing import Any, cast
 import pyarrow as pa
 
 from l0.calibration.holdout import hold_out
-from l0.calibration.options import Options, with_defaults
+from l0.calibration.options import (
+    NOT_OF_A_CROSS_VALIDATION,
+    Options,
+    refuse,
+    with_defaults,
+)
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.losses import score
 from l0.calibration.selection import Selector
@@ -25,14 +30,7 @@ def cross_validate(
 ) -> pa.Table:
     """Hold out each family in turn (see `CalibrationProblem.cross_validate`)."""
     options = with_defaults(options, Options)
-    for name in ("holdout", "replicates"):
-        if options[name] is not None:
-            raise InputError(
-                f"`{name}`: a cross-validation holds out each of `families` in turn, and keeps "
-                "errors alone; leave it out"
-            )
-    if options["checkpoint"] is not None:
-        raise InputError("`checkpoint`: a cross-validation keeps none; leave it out")
+    refuse(options, NOT_OF_A_CROSS_VALIDATION)
     # All patterns are checked before the first fit.
     named = {_name(each): each for each in _checked(families)}
     parts = {name: hold_out(problem, each, "families").held_out for name, each in named.items()}

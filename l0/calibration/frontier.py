@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Unpack, overload
 
 from l0.calibration.api import CalibrationProblem
-from l0.calibration.options import SurveyOptions, split, takes
+from l0.calibration.options import NOT_OF_A_FRONTIER, SurveyOptions, split, takes
 from l0.calibration.results.frontier import Frontier
 from l0.calibration.selection import Selector
 from l0.data.tables import FrameT, Kind
@@ -43,7 +43,7 @@ def frontier(
     method: str | Selector = "hybrid",
     **options: Unpack[SurveyOptions],
 ) -> Frontier[Any]: ...
-@takes(SurveyOptions)
+@takes(SurveyOptions, but=NOT_OF_A_FRONTIER)
 def frontier(
     records: Any,
     targets: Any,
@@ -78,7 +78,8 @@ def frontier(
     Raises
     ------
     InputError
-        As in `calibrate`, and if the list of budgets is empty.
+        As in `calibrate`, if the list of budgets is empty, and if an option of `calibrate` is given
+        that is not listed here.
     FileNotFoundError
         If there is no file at a path.
 

@@ -419,6 +419,22 @@ class SurveyOptions(TableOptions, Options):
     """All options of a calibration of tables. Each is optional."""
 
 
+#: The options that some calls do not take, each with the reason.
+NOT_OF_A_FRONTIER = {
+    "replicates": "a frontier has no weights; calibrate with the budget that you choose",
+    "keep_problem": "a frontier keeps no problem",
+    "checkpoint": "a frontier keeps none",
+    "resume": "a frontier keeps no checkpoint",
+    "distributed": "a frontier runs in one process",
+}
+NOT_OF_A_CROSS_VALIDATION = {
+    "holdout": "a cross-validation holds out each of `families` in turn",
+    "replicates": "a cross-validation keeps errors alone",
+    "keep_problem": "a cross-validation keeps errors alone",
+    "checkpoint": "a cross-validation keeps none",
+    "resume": "a cross-validation keeps no checkpoint",
+}
+
 Kinds = type[TableOptions] | type[Options] | type[SurveyOptions]
 
 
@@ -433,6 +449,14 @@ def with_defaults(options: Given, kind: type[Given]) -> Given:
     described = known(cast(Kinds, kind))
     _check_names(given, described)
     return cast(Given, {**{name: option.default for name, option in described.items()}, **given})
+
+
+def refuse(options: Options, reasons: Mapping[str, str]) -> None:
+    """Refuse options that are given, though a call does not take them."""
+    given = cast(dict[str, Any], options)
+    for name, reason in reasons.items():
+        if given[name] is not known(Options)[name].default:
+            raise InputError(f"`{name}`: {reason}; leave it out")
 
 
 def split(options: SurveyOptions) -> tuple[TableOptions, Options]:
@@ -451,32 +475,40 @@ def _check_names(given: Iterable[str], described: Mapping[str, Option]) -> None:
             raise TypeError(f"there is no option {name!r}; {closest(name, described)}")
 
 
-def takes(options: Kinds) -> Callable[[Function], Function]:
-    """Write options into a signature and a docstring, in place of ``**options``."""
+def takes(options: Kinds, but: Iterable[str] = ()) -> Callable[[Function], Function]:
+    """Write options into a signature and a docstring, in place of ``**options``.
+
+    Parameters
+    ----------
+    options : type
+    but : iterable of str
+        The names of those that are left out.
+    """
+    taken = {name: option for name, option in known(options).items() if name not in set(but)}
 
     def written(function: Function) -> Function:
         signature = inspect.signature(function)
         named = [each for each in signature.parameters.values() if each.kind != each.VAR_KEYWORD]
         named += [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default)
-            for name, option in known(options).items()
+            for name, option in taken.items()
         ]
         function.__signature__ = signature.replace(parameters=named)  # type: ignore[attr-defined]
         if function.__doc__:  # there is none under python -OO
-            function.__doc__ = _documented(function.__doc__, options)
+            function.__doc__ = _documented(function.__doc__, taken)
         return function
 
     return written
 
 
-def _documented(text: str, options: Kinds) -> str:
+def _documented(text: str, options: Mapping[str, Option]) -> str:
     lines = []
     for line in text.splitlines():
         if line.strip() != "**options":
             lines.append(line)
             continue
         indent = line[: len(line) - len(line.lstrip())]
-        for name, option in known(options).items():
+        for name, option in options.items():
             default = option.default
             shown = f'"{default}"' if isinstance(default, str) else repr(default)
             optional = "optional" if default is None else f"default {shown}"

@@ -18,7 +18,7 @@ from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.refit import Fit, calibrate_full_file
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.holdout import hold_out
-from l0.calibration.options import Options, with_defaults
+from l0.calibration.options import NOT_OF_A_FRONTIER, Options, refuse, with_defaults
 from l0.calibration.preconditions import check_n_records
 from l0.calibration.problem.core import Problem
 from l0.calibration.progress import Listener, progress_bar
@@ -51,15 +51,7 @@ def trace(
     if not budgets:
         raise InputError("`n_records` is empty; name at least one budget")
     options = with_defaults(options, Options)
-    if options["replicates"] is not None:
-        raise InputError(
-            "`replicates`: a frontier has no weights; leave it out, and calibrate with the budget "
-            "that you choose"
-        )
-    if options["distributed"]:
-        raise InputError("`distributed`: a frontier runs in one process; leave it out")
-    if options["checkpoint"] is not None:
-        raise InputError("`checkpoint`: a frontier keeps none; leave it out")
+    refuse(options, NOT_OF_A_FRONTIER)
     run = Run(hold_out(problem, options["holdout"]), get_selector(method), options)
     solved = run.solve(budgets)
     notes = {metrics["n_records"]: of_budget for metrics, of_budget in solved if of_budget}

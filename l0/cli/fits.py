@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from l0.calibration.options import NOT_OF_A_FRONTIER
 from l0.calibration.progress import progress_bar
 from l0.cli.app import FOUND_SOMETHING, app
 from l0.cli.arguments import (
@@ -52,7 +53,7 @@ def demo(
 
 
 @app.command()
-@takes_options
+@takes_options()
 def calibrate(
     records: Records,
     targets: Targets,
@@ -73,7 +74,7 @@ def calibrate(
 
 
 @app.command()
-@takes_options
+@takes_options(hidden=NOT_OF_A_FRONTIER)
 def frontier(
     records: Records,
     targets: Targets,

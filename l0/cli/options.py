@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -33,9 +33,12 @@ def written_options() -> dict[str, str]:
     return {name: f"--{name.replace('_', '-')}" for name in known(SurveyOptions)}
 
 
-def takes_options(command: Command) -> Command:
-    """Give a command the options of a calibration in place of ``**options``."""
-    return _with_options(command, known(SurveyOptions))
+def takes_options(hidden: Collection[str] = ()) -> Callable[[Command], Command]:
+    """Give a command the options of a calibration in place of ``**options``.
+
+    Hidden ones are not in its help: the command refuses them, with the reason.
+    """
+    return lambda command: _with_options(command, known(SurveyOptions), hidden)
 
 
 def takes_some(*names: str) -> Callable[[Command], Command]:
@@ -44,7 +47,9 @@ def takes_some(*names: str) -> Callable[[Command], Command]:
     return lambda command: _with_options(command, asked)
 
 
-def _with_options(command: Command, options: Mapping[str, Option]) -> Command:
+def _with_options(
+    command: Command, options: Mapping[str, Option], hidden: Collection[str] = ()
+) -> Command:
     signature = inspect.signature(command, eval_str=True)
     parameters = [each for each in signature.parameters.values() if each.name != "options"]
     written = written_options()
@@ -60,6 +65,7 @@ def _with_options(command: Command, options: Mapping[str, Option]) -> Command:
         asked = typer.Option(
             help=as_options(option.text, others) + (" May be repeated." if option.repeated else ""),
             metavar=option.metavar,
+            hidden=name in hidden,
             parser=None if plain else _parser(option.read),
         )
         parameters.append(

@@ -53,8 +53,8 @@ class Sparsifier:
     gates : GateVector
         The gates of all groups; its items are the gates of one group.
     history : list of dict
-        The step, and the cost and the multiplier of each constraint. There are fifty records
-        while the budget is eased in, and records at the same distance after that.
+        The step, and the cost and the multiplier of each constraint. There are about a
+        hundred records while the budget is eased in, and records at the same distance after that.
 
     Examples
     --------

@@ -66,7 +66,7 @@ def test_the_frame_is_of_the_kind_of_the_records(survey):
         ([3], {}, "`families` is [3]; each must be a pattern, or a list of some"),
         ([[]], {}, "`families` is [[]]; each must be a pattern, or a list of some"),
         (["t00*"], {"holdout": "t01*"}, "`holdout`: a cross-validation holds out each"),
-        (["t00*"], {"replicates": 10}, "`replicates`: a cross-validation holds out each"),
+        (["t00*"], {"replicates": 10}, "`replicates`: a cross-validation keeps errors alone"),
     ],
 )
 def test_wrong_families_are_named_before_the_first_fit(problem, families, options, text):

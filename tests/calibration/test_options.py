@@ -6,6 +6,8 @@ import typer
 import l0
 from l0.calibration import CalibrationProblem
 from l0.calibration.options import (
+    NOT_OF_A_CROSS_VALIDATION,
+    NOT_OF_A_FRONTIER,
     Options,
     SurveyOptions,
     TableOptions,
@@ -22,19 +24,25 @@ from l0.common.errors import InputError
 from tests.calibration import problems
 
 WAYS = [
-    (l0.calibrate, SurveyOptions),
-    (l0.frontier, SurveyOptions),
-    (CalibrationProblem.from_frames, TableOptions),
-    (CalibrationProblem.solve, Options),
-    (CalibrationProblem.frontier, Options),
+    (l0.calibrate, SurveyOptions, ()),
+    (l0.frontier, SurveyOptions, NOT_OF_A_FRONTIER),
+    (CalibrationProblem.from_frames, TableOptions, ()),
+    (CalibrationProblem.solve, Options, ()),
+    (CalibrationProblem.frontier, Options, NOT_OF_A_FRONTIER),
+    (CalibrationProblem.cross_validate, Options, NOT_OF_A_CROSS_VALIDATION),
 ]
 
 
-@pytest.mark.parametrize(("function", "options"), WAYS, ids=lambda item: item.__qualname__)
-def test_every_way_to_start_has_every_option(function, options):
+@pytest.mark.parametrize(
+    ("function", "options", "but"), WAYS, ids=[way[0].__qualname__ for way in WAYS]
+)
+def test_every_way_to_start_has_every_option_that_it_takes(function, options, but):
     parameters = inspect.signature(function).parameters
     assert "options" not in parameters
     for name, option in known(options).items():
+        assert (name in parameters) == (name not in but)
+        if name in but:
+            continue
         assert parameters[name].default == option.default
         assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
         assert f"\n{name} : {option.type}" in inspect.getdoc(function)

@@ -84,6 +84,8 @@ def test_a_checkpoint_is_apart_from_the_result(files):
     assert "`--checkpoint`: a frontier keeps none" in refused(
         "frontier", *files, "--n-records", "20,40", "--checkpoint", "a"
     )
+    assert "--checkpoint" in l0_("calibrate", "--help").output
+    assert "--checkpoint" not in l0_("frontier", "--help").output
 
 
 def test_the_same_seed_gives_the_same_bytes_and_replaces_the_earlier_run(files):

@@ -155,3 +155,6 @@ def test_several_fits_keep_none(tmp_path):
         problem.frontier([20, 30], checkpoint=tmp_path)
     with pytest.raises(InputError, match="`checkpoint`: a cross-validation keeps none"):
         problem.cross_validate(["t0*"], checkpoint=tmp_path)
+    for call in (problem.frontier, problem.cross_validate):
+        with pytest.raises(InputError, match="`resume`: a .* keeps no checkpoint; leave it out"):
+            call([20], resume=True)
