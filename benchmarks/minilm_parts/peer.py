@@ -28,7 +28,11 @@ def cut(model: nn.Module, example: Batch, limit: Limit, everywhere: bool) -> nn.
             high, best = middle, small
         else:
             low = middle
-    assert best is not None, "the last ratio tried leaves 5% of all units"
+    if best is None:
+        raise SystemExit(
+            f"Torch-Pruning cuts this model down to no less than {linear_macs(small) / most:.1f} "
+            f"times {limit}; pass a larger --budgets, or --no-peer"
+        )
     return best
 
 

@@ -12,6 +12,7 @@ pytest.importorskip("transformers")
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = ROOT / "benchmarks" / "minilm.py"
+NOUNS = [f"the kind of thing number {n} that has {n % 17} parts and a name" for n in range(200)]
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,19 @@ def test_the_middle_batch_has_sentences_of_middle_length(encoder):
     assert sentences.middle(3)["attention_mask"].sum(1).tolist() == [3, 5, 7]
 
 
+def test_what_does_not_learn_does_not_learn_after_the_cut_of_the_peer(encoder):
+    pytest.importorskip("torch_pruning")
+    peer = importlib.import_module("minilm_parts.peer")
+    figures = importlib.import_module("minilm_parts.figures")
+    model, sentences = encoder.tiny(NOUNS)
+    model.get_submodule("embeddings").requires_grad_(False)
+    small = peer.cut(model, sentences.middle(8), figures.Limit(0.6), everywhere=False)
+    for name, param in small.named_parameters():
+        assert param.requires_grad == (not name.startswith("embeddings."))
+    with pytest.raises(SystemExit, match="pass a larger --budgets, or --no-peer"):
+        peer.cut(model, sentences.middle(8), figures.Limit(0.01), everywhere=False)
+
+
 def run_command(*words):
     return subprocess.run(
         [sys.executable, str(COMMAND), *map(str, words)],
@@ -78,7 +92,6 @@ def rows_of(run):
     return [[cell.strip() for cell in line] for line in lines]
 
 
-NOUNS = [f"the kind of thing number {n} that has {n % 17} parts and a name" for n in range(200)]
 TINY = ["--tiny", "--held-out", "64", "--steps", "20", "--budgets", "0.6"]
 
 
