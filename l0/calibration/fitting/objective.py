@@ -94,7 +94,9 @@ class Objective:
             return self.given_total
         return float(self.problem.design_weights.sum())
 
-    def operator_of(self, records: NDArray[np.int64]) -> SparseOperator | GroupedOperator:
+    def operator_of(
+        self, records: NDArray[np.int64], n_begun: int | None = None
+    ) -> SparseOperator | GroupedOperator:
         """Make the map from the ratios of records to the estimates, as shares of the scales.
 
         Selectors search with it. It holds the entries of these records alone, twice.
@@ -103,9 +105,12 @@ class Objective:
         ----------
         records : ndarray of int64, shape (k,)
             In ascending order.
+        n_begun : int, optional
+            The number of records that the search began with; by default k. It decides how products
+            are made, so that a search that goes on with fewer records has the same bits.
         """
         nesting = self.nesting
-        if nesting is not None and self._suits_groups(nesting, len(records)):
+        if nesting is not None and self._suits_groups(nesting, n_begun or len(records)):
             factors = 1 / self.rows.scales, self.problem.design_weights
             return GroupedOperator(nesting, *factors, records, self.device, self.ranks)
         columns = None if len(records) == self.problem.n_records else records

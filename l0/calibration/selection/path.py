@@ -224,7 +224,7 @@ class Path:
         strength = self.penalty / n_candidates
         state = context.stages.resumed(State(records, optimizer.state, strength, list(budgets)))
         records, strength, waiting = state.records, state.strength, list(state.waiting)
-        operator = objective.operator_of(records)
+        operator = objective.operator_of(records, n_candidates)
         gate, optimizer = self._begun(objective.tensor(np.ones(len(records))), beside)
         optimizer.continue_from(state.fitted)
         step_epochs = max(1, round(self.step_share * context.epochs))

@@ -11,7 +11,10 @@ import pytest
 from l0.calibration import HardConcreteGates, Hybrid, Jackknife
 from l0.calibration.checkpoints import stages
 from l0.calibration.checkpoints.folder import Folder
+from l0.calibration.fitting import objective
+from l0.calibration.selection import path
 from tests.calibration import problems
+from tests.calibration.fitting.matrices import nested_problem
 
 RUNS = {
     "path": {"n_records": 40, "method": "path", "bounds": (None, 60)},
@@ -79,6 +82,27 @@ def test_a_run_that_dies_after_each_thing_it_keeps_ends_the_same(
     )
     assert_same(undisturbed, result)
     assert n_lives > 4
+
+
+@pytest.mark.parametrize("method", ["path", "hybrid"])
+def test_a_search_of_nested_targets_ends_the_same(method, keeps_everything, monkeypatch, tmp_path):
+    # With so few records left, products with the different columns would not pay any more.
+    monkeypatch.setattr(objective, "GROUPED", 1.05)
+    problem = nested_problem(monkeypatch)
+    options = {"n_records": 300, "method": method, "epochs": 16}
+    undisturbed = problem.solve(**options)
+    keep = stages.KeptStages.keep
+
+    def keep_and_die(self, state):
+        keep(self, state)
+        if isinstance(state, path.State) and len(state.records) < 800:
+            raise Died
+
+    with monkeypatch.context() as patch, pytest.raises(Died):
+        patch.setattr(stages.KeptStages, "keep", keep_and_die)
+        problem.solve(**options, checkpoint=tmp_path / "kept")
+    result = problem.solve(**options, checkpoint=tmp_path / "kept", resume=True)
+    assert_same(undisturbed, result)
 
 
 def test_the_first_order_method_ends_the_same(keeps_everything, monkeypatch, tmp_path):
