@@ -453,9 +453,12 @@ def with_defaults(options: Given, kind: type[Given]) -> Given:
 
 def refuse(options: Options, reasons: Mapping[str, str]) -> None:
     """Refuse options that are given, though a call does not take them."""
+    from l0.common.validation import flag
+
     given = cast(dict[str, Any], options)
     for name, reason in reasons.items():
-        if given[name] is not known(Options)[name].default:
+        value, default = given[name], known(Options)[name].default
+        if (flag(value, name) if isinstance(default, bool) else value) is not default:
             raise InputError(f"`{name}`: {reason}; leave it out")
 
 

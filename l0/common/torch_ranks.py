@@ -168,13 +168,13 @@ class TorchRanks(Ranks):
         return bool(self._store.check([_LEFT.format(self.run, rank)]))
 
     def _broadcast(self, parts: Sequence[Tensor]) -> None:
-        """Fill each part from its rank, all at the same time."""
-        sent = [
-            dist.broadcast(part, src=rank, group=self._group, async_op=True)
-            for rank, part in enumerate(parts)
-        ]
-        for part in sent:
-            part.wait()
+        """Fill each part from its rank.
+
+        One after the other: if a rank is lost, no other broadcast is under way, which would keep
+        the connections open, so that the ranks that are left would wait for each other.
+        """
+        for rank, part in enumerate(parts):
+            dist.broadcast(part, src=rank, group=self._group)
 
     def _of_first(self, content: NDArray[Any]) -> NDArray[Any]:
         self._called(lambda: dist.broadcast(torch.from_numpy(content), src=0, group=self._group))

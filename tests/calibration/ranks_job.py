@@ -2,8 +2,8 @@
 
 Two ranks try what cannot be solved. They solve several problems, and rank 0 solves them alone too.
 Then they solve a problem with a checkpoint in FOLDER, and rank 1 is killed in the search for
-records. At last, three ranks go on from the checkpoint. What each rank says is printed as JSON. The
-ranks are forked, so that packages are imported only once.
+records. Three ranks go on from the checkpoint. At last, four ranks lose one. What each rank says is
+printed as JSON. The ranks are forked, so that packages are imported only once.
 """
 
 import json
@@ -24,7 +24,7 @@ from l0.calibration.fitting import choice, dissection
 from l0.common import ranks
 from l0.common.errors import InputError
 from l0.common.ranks import RankLost
-from l0.common.torch_ranks import TorchRanks
+from l0.common.torch_ranks import TorchRanks, torch_ranks
 from tests.calibration import problems
 from tests.calibration.fitting.matrices import nested
 
@@ -164,15 +164,29 @@ def three_ranks(folder):
     return {"indices": result.indices.tolist(), "values": result.values.tolist()}
 
 
+def four_ranks(folder):
+    """Exchange arrays until one rank ends with an error: the others may not wait for each other."""
+    try:
+        with torch_ranks(True) as four:
+            for call in range(8):
+                if four.rank == 1 and call == 5:
+                    raise InputError("on purpose")
+                four.joined_array(np.ones(5), [5] * 4)
+    except (InputError, RankLost) as error:
+        return str(error)
+
+
 def main(folder):
     ranks.LEAST_ENTRIES = ranks.LEAST_PER_NUMBER = 0
     stages.EVERY = stages.PATIENCE = 0.0
     first = fork(2, two_ranks, folder)
     kept = sorted(file.name for file in (folder / "checkpoint").iterdir())
     again = fork(3, three_ranks, folder)
+    losing = [fork(4, four_ranks, folder) for _ in range(3)]
     alone = solve_last()
     of_alone = {"indices": alone.indices.tolist(), "values": alone.values.tolist()}
-    print(json.dumps({"first": first, "kept": kept, "again": again, "alone": of_alone}))
+    said = {"first": first, "kept": kept, "again": again, "losing": losing, "alone": of_alone}
+    print(json.dumps(said))
 
 
 if __name__ == "__main__":

@@ -52,6 +52,14 @@ def test_a_rank_that_is_killed_ends_the_others_with_a_message(said):
     assert "rank 1 has ended without a word" in found["lost"]
 
 
+def test_several_ranks_that_lose_one_all_end(said):
+    for ranks in said["losing"]:
+        assert [status for status, _ in ranks] == [0, 0, 0, 0]
+        words = [word for _, word in ranks]
+        assert words.pop(1) == "on purpose"
+        assert all("(rank 1: on purpose" in word for word in words)
+
+
 def test_another_number_of_ranks_resumes_and_finds_the_same(said):
     assert any("-full." in name for name in said["kept"])
     assert any("-select-1." in name for name in said["kept"])

@@ -158,3 +158,6 @@ def test_several_fits_keep_none(tmp_path):
     for call in (problem.frontier, problem.cross_validate):
         with pytest.raises(InputError, match="`resume`: a .* keeps no checkpoint; leave it out"):
             call([20], resume=True)
+        with pytest.raises(InputError, match="`resume` must be True or False, got 'no'"):
+            call([20], resume="no")
+    assert len(problem.frontier([20], epochs=1, resume=np.False_).table) == 1
