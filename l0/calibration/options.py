@@ -421,7 +421,7 @@ class SurveyOptions(TableOptions, Options):
 
 #: The options that some calls do not take, each with the reason.
 NOT_OF_A_FRONTIER = {
-    "replicates": "a frontier has no weights; calibrate with the budget that you choose",
+    "replicates": "a frontier has no weights (calibrate with the budget that you choose)",
     "keep_problem": "a frontier keeps no problem",
     "checkpoint": "a frontier keeps none",
     "resume": "a frontier keeps no checkpoint",
