@@ -50,6 +50,15 @@ def test_help_of_the_module_is_quick():
     assert time.perf_counter() - started < 20  # 2 s where nothing else runs
 
 
+@pytest.fixture
+def interrupts_are_heard():
+    """A shell's background job ignores interrupts, and so would the programs that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts_are_heard")
 def test_ctrl_c_leaves_nothing_behind(files):
     pty = pytest.importorskip("pty", reason="needs a terminal of the POSIX kind")
     terminal, their_end = pty.openpty()
