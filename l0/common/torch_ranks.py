@@ -211,6 +211,7 @@ class TorchRanks(Ranks):
             return f"another rank has ended with an error ({whose})"
         if not ended:
             return f"rank {self.rank} has lost the contact to the other ranks ({cause})"
+        # A rank that still computes has not left yet: of several, some may be alive.
         who = ", ".join(map(str, ended))
-        which = f"rank {who} has" if len(ended) == 1 else f"ranks {who} have"
-        return f"{which} ended without a word, as a process does that is killed ({cause})"
+        which = f"rank {who}" if len(ended) == 1 else f"one or more of the ranks {who}"
+        return f"{which} has ended without a word, as a process does that is killed ({cause})"

@@ -2,8 +2,9 @@
 
 Two ranks try what cannot be solved. They solve several problems, and rank 0 solves them alone too.
 Then they solve a problem with a checkpoint in FOLDER, and rank 1 is killed in the search for
-records. Three ranks go on from the checkpoint. At last, four ranks lose one. What each rank says is
-printed as JSON. The ranks are forked, so that packages are imported only once.
+records. Three ranks go on from the checkpoint. At last, four ranks lose one, and then three ranks,
+while another one computes. What each rank says is printed as JSON. The ranks are forked, so that
+packages are imported only once.
 """
 
 import json
@@ -11,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from l0.calibration.fitting import choice, dissection
 from l0.common import ranks
 from l0.common.errors import InputError
 from l0.common.ranks import RankLost
-from l0.common.torch_ranks import TorchRanks, torch_ranks
+from l0.common.torch_ranks import ROLL_CALL, TorchRanks, torch_ranks
 from tests.calibration import problems
 from tests.calibration.fitting.matrices import nested
 
@@ -176,6 +178,19 @@ def four_ranks(folder):
         return str(error)
 
 
+def three_of_which_one_computes(folder):
+    """Lose rank 1 without a word while rank 2 computes, and has no time to say that it lives."""
+    try:
+        with torch_ranks(True) as three:
+            if three.rank == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if three.rank == 2:
+                time.sleep(2 * ROLL_CALL)
+            three.wait()
+    except RankLost as error:
+        return str(error)
+
+
 def main(folder):
     ranks.LEAST_ENTRIES = ranks.LEAST_PER_NUMBER = 0
     stages.EVERY = stages.PATIENCE = 0.0
@@ -183,10 +198,11 @@ def main(folder):
     kept = sorted(file.name for file in (folder / "checkpoint").iterdir())
     again = fork(3, three_ranks, folder)
     losing = [fork(4, four_ranks, folder) for _ in range(3)]
+    computing = fork(3, three_of_which_one_computes, folder)
     alone = solve_last()
     of_alone = {"indices": alone.indices.tolist(), "values": alone.values.tolist()}
-    said = {"first": first, "kept": kept, "again": again, "losing": losing, "alone": of_alone}
-    print(json.dumps(said))
+    said = {"first": first, "kept": kept, "again": again, "losing": losing}
+    print(json.dumps({**said, "computing": computing, "alone": of_alone}))
 
 
 if __name__ == "__main__":

@@ -62,6 +62,12 @@ def test_several_ranks_that_lose_one_all_end(said):
         assert all(any(each in word for each in expected) for word in words), words
 
 
+def test_a_rank_that_computes_is_not_said_to_have_ended(said):
+    (_, first), (status, _), (_, _) = said["computing"]
+    assert status == -signal.SIGKILL
+    assert "one or more of the ranks 1, 2 has ended without a word" in first
+
+
 def test_another_number_of_ranks_resumes_and_finds_the_same(said):
     assert any("-full." in name for name in said["kept"])
     assert any("-select-1." in name for name in said["kept"])
