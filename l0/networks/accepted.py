@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import FunctionType
+
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +27,8 @@ def check_model(model: nn.Module) -> None:
     ------
     InputError
         If it is no plain nn.Module, or is wrapped, compiled or quantised; or if it has gates,
-        lazy layers or weights that hooks compute. The message says what to do.
+        lazy layers, weights that hooks compute, or layers whose `forward` is a function of another
+        object. The message says what to do.
     """
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         raise InputError(
@@ -46,6 +49,18 @@ def check_model(model: nn.Module) -> None:
     if any(isinstance(module, UnitGate) for module in model.modules()):
         raise InputError(
             "`model` has gates already; sparsify the model that sparsifier.compact() returns"
+        )
+    patched = [
+        name or "the model"
+        for name, module in model.named_modules()
+        if isinstance(own := vars(module).get("forward"), FunctionType)
+        and (own.__closure__ or own.__defaults__ or own.__kwdefaults__)
+    ]
+    if patched:
+        raise InputError(
+            f"`model` has a function in place of `forward` in {first_few(patched)}; a copy of the "
+            "model would still run the layers that this function holds, so write a subclass or "
+            "register hooks"
         )
     # A weight that a hook computes at each pass has a gradient history, and cannot be copied.
     computed = [

@@ -49,6 +49,7 @@ class SparsifierCallback(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Register a hook on the optimiser, whose steps may be fewer than the batches."""
+        self._remove_hook()  # that of a training that an error has ended
         for optimizer in trainer.optimizers:
             if holds_gates(optimizer, self.sparsifier):
                 self._hook = optimizer.register_step_post_hook(lambda *_: self.sparsifier.step())
@@ -69,9 +70,7 @@ class SparsifierCallback(Callback):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Remove the hook from the optimiser."""
-        if self._hook is not None:
-            self._hook.remove()
-            self._hook = None
+        self._remove_hook()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the sparsifier for a checkpoint."""
@@ -80,3 +79,8 @@ class SparsifierCallback(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state of the sparsifier from a checkpoint."""
         self.sparsifier.load_state_dict(state_dict)
+
+    def _remove_hook(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None

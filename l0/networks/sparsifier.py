@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -112,7 +113,6 @@ class Sparsifier:
         self._rounding = rounding
         self._prices: Tensor | None = None
         self._pays = torch.full_like(gates.alive(), not gates.spares)
-        self._learn = True
         self._activity: Activity | None = None
         self.gates.draw(0)
 
@@ -288,12 +288,39 @@ class Sparsifier:
         weights or, in trainings of 8,000 steps and more, stay as they are if they are at least 0.1.
         In between, a part of them is multiplied in. After this call, the gated model in evaluation
         mode gives the same outputs as the compact model.
+
+        Warns
+        -----
+        UserWarning
+            If a budget is missed, because a unit stays in every group.
         """
-        if self._learn:
-            self.gates.keep(self.planned())
-            settle(self.model, self.structure.groups, list(self.gates), self._ramp.left)
-            self._learn, self._prices = False, None
-            self._pays = torch.zeros_like(self._pays)
+        if self._is_finished:
+            return
+        self.gates.keep(self.planned())
+        settle(self.model, self.structure.groups, list(self.gates), self._ramp.left)
+        self._prices, self._pays = None, torch.zeros_like(self._pays)
+        for constraint in self._missed(self.gates.alive()):
+            left = float(constraint.cost(self.gates.alive()))
+            warnings.warn(
+                f"{left:,.0f} {constraint} are left, and the budget asks for at most "
+                f"{constraint.limit:,}: a unit stays in each group, and each layer reads one; ask "
+                "for more, or select features before fewer layers",
+                stacklevel=3,  # the decorator is in between
+            )
+
+    @property
+    def _learn(self) -> bool:
+        """Whether the gates still learn. Those of an older state of the model may do so again."""
+        return self.gates.learn
+
+    @property
+    def _is_finished(self) -> bool:
+        """Whether units were closed for good; those of another state may be too many."""
+        return not self._learn and not self._missed(self.gates.alive())
+
+    def _missed(self, alive: Tensor) -> list[Constraint]:
+        """Return the budgets that some open units do not meet."""
+        return [one for one in self.constraints if float(one.cost(alive)) > one.limit + 1e-6]
 
     def planned(self) -> Tensor:
         """Tell which units :meth:`finish` would leave open.
@@ -314,7 +341,7 @@ class Sparsifier:
                 "the training diverged: gates are NaN, so no units can be chosen; return to a "
                 "checkpoint, and lower the learning rates or clip the gradients"
             )
-        if not self._learn:
+        if self._is_finished:
             return self.gates.alive()
         activity = None if self._activity is None else self._activity.mean_squares()
         closing, able = self._closing, z > 0
@@ -342,8 +369,9 @@ class Sparsifier:
         -----
         UserWarning
             If a training was too short to meet the budgets, so that open units are closed at a
-            stroke. If the outputs of the two models differ on the example inputs, or one of them
-            does not run, so that nothing speaks for the compact model.
+            stroke. If a budget is missed, because a unit stays in every group. If the outputs of
+            the two models differ on the example inputs, or one of them does not run, so that
+            nothing speaks for the compact model.
         """
         before = self.gates.settled() > 0
         self.finish()
@@ -419,10 +447,11 @@ class Sparsifier:
         >>> sparsifier = l0.sparsify(model, torch.zeros(2, 8), l0.Units(3))
         >>> sparsifier.step()
         >>> list(sparsifier.state_dict())
-        ['step', 'gates', 'multipliers', 'prices', 'pays', 'history', 'looks']
+        ['step', 'budgets', 'gates', 'multipliers', 'prices', 'pays', 'history', 'looks']
         """
         return {
             "step": self.steps,
+            "budgets": [f"{one.budget!r} of {one.pattern or 'all'}" for one in self.constraints],
             "gates": self.gates.state(),
             "multipliers": [m.value for m in self.multipliers],
             "prices": self._prices,
@@ -444,30 +473,33 @@ class Sparsifier:
         InputError
             If the state belongs to other gates or other budgets.
         """
-        if len(state["gates"]) != len(self.gates) or len(state["multipliers"]) != len(
-            self.constraints
-        ):
+        own = self.state_dict()
+        if not isinstance(state, dict) or own.keys() - state.keys():
+            raise InputError("`state` is no state of a sparsifier; give what `state_dict` returned")
+        pairs = zip_longest(_described(state), _described(own), fillvalue="nothing")
+        if different := [f"{there} in place of {here}" for there, here in pairs if there != here]:
             raise InputError(
-                "`state` belongs to another model or budget: it has "
-                f"{counted(len(state['gates']), 'group')} of gates and "
-                f"{counted(len(state['multipliers']), 'budget')}, "
-                f"this sparsifier has {len(self.gates)} and {len(self.constraints)}; give the "
-                "state of a sparsifier that was made with the same arguments"
+                f"`state` belongs to another model or budget: it has {'; '.join(different[:5])}; "
+                "give the state of a sparsifier that was made with the same arguments"
             )
         self.gates.restore(state["gates"])
         for multiplier, saved in zip(self.multipliers, state["multipliers"], strict=True):
             multiplier.value = saved
         self.steps = state["step"]
         # A checkpoint may be on a GPU.
-        prices, looks = state["prices"], state.get("looks")
+        prices = state["prices"]
         self._prices = None if prices is None else prices.cpu()
         self._pays = state["pays"].cpu()
-        self._learn = self.gates.learn
         self.history = [dict(record) for record in state["history"]]
-        # States written before looks were part of them begin with the gates that they hold.
-        self._looks = [(step, z.cpu()) for step, z in looks] if looks else [self._look()]
+        self._looks = [(step, z.cpu()) for step, z in state["looks"]]
         self.gates.draw(self.steps)
 
     def _look(self) -> tuple[int, Tensor]:
         """Return the step and the gate values, which are kept in the precision of most gates."""
         return self.steps, self.gates.ranks().float()
+
+
+def _described(state: dict[str, Any]) -> list[str]:
+    """Name the budgets of a state and the gates of each group."""
+    gates = [f"{len(one['alive'])} gates of {', '.join(one)}" for one in state["gates"]]
+    return [*state["budgets"], *gates]

@@ -20,7 +20,7 @@ from l0.networks.gates.unit_gate import UnitGate
 from l0.networks.graph.attention import can_open, open_attention
 from l0.networks.graph.dependencies import find_units
 from l0.networks.graph.layer_types import LayerType, module_at
-from l0.networks.graph.name_patterns import matching, matching_any
+from l0.networks.graph.name_patterns import listed, matching, matching_any
 from l0.networks.graph.tensors import copy_of
 from l0.networks.graph.units import LeftOut, Structure, features_of, single_weights
 from l0.networks.pruning.rounding import Rounding
@@ -147,14 +147,20 @@ def sparsify(
         )
     if gates not in FAMILIES:
         raise InputError(f"`gates` is {gates!r}; {closest(gates, FAMILIES)}")
+    seed, start_open = whole_number(seed, "seed", 0), flag(start_open, "start_open")
+    include, exclude = listed(include, "include"), listed(exclude, "exclude")
+    inputs = listed(inputs, "inputs")
     round_to = whole_number(round_to, "round_to", 1)
     if round_to > 1 and (granularity == "weight" or inputs is not None):
         raise InputError(
             f"`round_to` is {round_to}, which rounds the widths of groups of units; leave it out "
             "if `granularity` is 'weight' or `inputs` selects single features"
         )
-    layer_types = tuple(layer_types)
-    if not all(isinstance(one, LayerType) for one in layer_types):
+    if isinstance(layer_types, Iterable):
+        layer_types = tuple(layer_types)
+    if not isinstance(layer_types, tuple) or not all(
+        isinstance(one, LayerType) for one in layer_types
+    ):
         raise InputError(
             f"`layer_types` must hold LayerType, got {layer_types!r}; write "
             "l0.networks.LayerType(MyLayer, 'dense', {'weight': ('out', 'in')}), for example"
@@ -197,9 +203,7 @@ def sparsify(
 
 
 def _selected(
-    structure: Structure,
-    include: str | Iterable[str] | None,
-    exclude: str | Iterable[str] | None,
+    structure: Structure, include: tuple[str, ...] | None, exclude: tuple[str, ...] | None
 ) -> Structure:
     names = structure.n_positions
     excluded = matching_any(exclude, names, "exclude")
@@ -228,7 +232,7 @@ def _without_streams(model: nn.Module, structure: Structure) -> Structure:
 
 
 def _with_features(
-    model: nn.Module, structure: Structure, inputs: str | Iterable[str] | None
+    model: nn.Module, structure: Structure, inputs: tuple[str, ...] | None
 ) -> Structure:
     layouts = {
         name: layer_type.layout(module_at(model, name))
@@ -245,10 +249,10 @@ def _with_features(
     return replace(structure, groups=[*structure.groups, *features])
 
 
-def _check_named(structure: Structure, include: str | Iterable[str] | None) -> None:
+def _check_named(structure: Structure, include: tuple[str, ...] | None) -> None:
     """Raise an error if a pattern of `include` names only layers whose units get no gates."""
     made_by = {name for group in structure.groups for name in group.made_by}
-    for pattern in [include] if isinstance(include, str) else include or ():
+    for pattern in include or ():
         named = matching(pattern, structure.n_positions)
         if not named & made_by:
             reasons = [

@@ -6,11 +6,12 @@ import os
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError, first_few
 from l0.networks.graph.attention import open_attention
+from l0.networks.graph.tensors import copy_of
 from l0.networks.pruning.compact import Select
 
 
@@ -58,6 +59,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
         "sizes": {name: size for name, size in sizes.items() if size},
         "selects": selects,
         "state": model.state_dict(),
+        "buffers": _other_buffers(model),
     }
     with whole_file(path) as draft:
         torch.save(saved, draft)
@@ -81,7 +83,8 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     Raises
     ------
     InputError
-        If the file holds a model of another architecture, or `model` is no model.
+        If the file holds a model of another architecture or something else, or `model` is no
+        model. `model` is then unchanged.
 
     Examples
     --------
@@ -100,24 +103,18 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     """
     _check(model)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    saved = torch.load(path, map_location=device, weights_only=True)
-    open_attention(model)
-    names = {name for name, _ in model.named_modules()}
-    for name, (axis, n) in saved["selects"].items():
-        if name in names:
-            parent, _, last = name.rpartition(".")
-            select = Select(torch.zeros(n, dtype=torch.long, device=device), axis)
-            module = nn.Sequential(select, model.get_submodule(name))
-            setattr(model.get_submodule(parent), last, module)
-    modules = dict(model.named_modules(remove_duplicate=False))  # some have several names
-    unknown = [name for name in saved["sizes"] if name not in modules]
-    state = model.state_dict()
-    unknown += sorted(state.keys() ^ saved["state"].keys())
+    saved = _read(path, device)
+    trial = copy_of(model, share_parameters=True)
+    _restructure(trial, saved["selects"], device)
+    unknown = sorted(saved["sizes"].keys() - _modules(trial).keys())
+    unknown += sorted(trial.state_dict().keys() ^ saved["state"].keys())
     if unknown:
         raise InputError(
             f"`model` and {os.fspath(path)!r} differ in {first_few(unknown)}; give a model of the "
             "architecture that was sparsified"
         )
+    _restructure(model, saved["selects"], device)
+    modules = _modules(model)
     for name, sizes in saved["sizes"].items():
         for attribute, size in sizes.items():
             if getattr(modules[name], attribute, None) != size:
@@ -130,7 +127,55 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
             trained = isinstance(old, nn.Parameter)
             setattr(modules[name], last, nn.Parameter(new, old.requires_grad) if trained else new)
     model.load_state_dict(saved["state"])
+    fresh = _other_buffers(model)
+    for key, value in saved["buffers"].items():
+        if key in fresh and fresh[key].shape != value.shape:  # it has a part for each channel
+            name, _, last = key.rpartition(".")
+            setattr(modules[name], last, value.to(fresh[key].dtype))
     return model
+
+
+def _read(path: str | os.PathLike[str], device: torch.device) -> dict[str, Any]:
+    """Read what `save` wrote."""
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # of any kind, where bytes are read as a program for pickle
+        reason = str(error).partition("\n")[0] or type(error).__name__
+    else:
+        if isinstance(saved, dict) and saved.keys() == {"sizes", "selects", "state", "buffers"}:
+            return saved
+        reason = "it holds something else"
+    raise InputError(
+        f"`path` {os.fspath(path)!r} is no file of `l0.networks.save` ({reason}); give one, or "
+        "load a plain state_dict with load_state_dict"
+    )
+
+
+def _restructure(
+    model: nn.Module, selects: dict[str, tuple[int, int]], device: torch.device
+) -> None:
+    """Give a model the layers that a compact one has."""
+    open_attention(model)
+    names = {name for name, _ in model.named_modules()}
+    for name, (axis, n) in selects.items():
+        if name in names:
+            parent, _, last = name.rpartition(".")
+            select = Select(torch.zeros(n, dtype=torch.long, device=device), axis)
+            module = nn.Sequential(select, model.get_submodule(name))
+            setattr(model.get_submodule(parent), last, module)
+
+
+def _modules(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules by all their names: some have several."""
+    return dict(model.named_modules(remove_duplicate=False))
+
+
+def _other_buffers(model: nn.Module) -> dict[str, Tensor]:
+    """Return the buffers that are no part of the state, and are made with the model."""
+    state = model.state_dict().keys()
+    return {name: buffer for name, buffer in model.named_buffers() if name not in state}
 
 
 def _check(model: object) -> None:

@@ -86,6 +86,7 @@ class SparsifierCallback(TrainerCallback, ExportableState):
                 "`optimizers` of the Trainer has no optimiser with the gates; give it one made "
                 "from sparsifier.param_groups(lr=...)"
             )
+        self._remove_hooks()  # those of a training that an error has ended
         self._hooks = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(lambda *_: self.sparsifier.step()),
@@ -95,8 +96,7 @@ class SparsifierCallback(TrainerCallback, ExportableState):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Remove the hooks from the optimiser."""
-        while self._hooks:
-            self._hooks.pop().remove()
+        self._remove_hooks()
 
     def state(self) -> dict[str, Any]:
         """Return the sparsifier's state as JSON, without the gates, which the model contains."""
@@ -118,6 +118,10 @@ class SparsifierCallback(TrainerCallback, ExportableState):
         loaded = torch.load(file, weights_only=True)
         gates = self.sparsifier.state_dict()["gates"]  # the Trainer has restored the model
         self.sparsifier.load_state_dict({"gates": gates, **loaded})
+
+    def _remove_hooks(self) -> None:
+        while self._hooks:
+            self._hooks.pop().remove()
 
     def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         # A fused optimiser undoes the scaling of the gradients itself, with this factor.

@@ -49,6 +49,13 @@ def quantised():
         return torch.ao.quantization.quantize_dynamic(network(), {nn.Linear})
 
 
+def patched():
+    model = network()
+    before = model[0].forward
+    model[0].forward = lambda x: before(x) * 2
+    return model
+
+
 @pytest.mark.filterwarnings("ignore")  # torch warns of itself when it compiles
 @pytest.mark.parametrize(
     ("make", "message"),
@@ -58,6 +65,7 @@ def quantised():
         (lambda: DistributedDataParallel(network()), "is a DistributedDataParallel; .*`module`"),
         (lambda: nn.Sequential(nn.DataParallel(network())), "has at '0' a DataParallel"),
         (lambda: nn.Sequential(nn.Linear(5, 8), Packed(8, 4)), "packed weights in '1'.*quantise"),
+        (patched, "a function in place of `forward` in '0'"),
         (quantised, "quantised or packed weights in '0'"),
     ],
 )

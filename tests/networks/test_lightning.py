@@ -3,6 +3,7 @@
 import importlib
 import logging
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -74,6 +75,19 @@ def test_lightning_resumes(gates, tmp_path):
     fit(start(gates), tmp_path, epochs=1)
     resumed = fit(start(gates), tmp_path, ckpt_path=tmp_path / "run.ckpt")
     assert_equal_runs(plain(gates), resumed)
+
+
+def test_a_training_that_an_error_has_ended_leaves_no_hook():
+    pytest.importorskip("lightning.pytorch")
+    from l0.networks.lightning import SparsifierCallback
+
+    model, sparsifier, optimizer = start("hadamard")
+    callback = SparsifierCallback(sparsifier)
+    for _ in range(2):  # the first one never comes to its end
+        callback.on_train_start(SimpleNamespace(optimizers=[optimizer]), None)
+    model(data()[0][:2]).sum().backward()
+    optimizer.step()
+    assert sparsifier.steps == 1
 
 
 @pytest.mark.parametrize("fused", [False, True])

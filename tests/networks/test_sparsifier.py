@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 
 import pytest
 import torch
@@ -251,14 +252,77 @@ def test_a_resumed_run_knows_how_long_the_gates_have_not_moved():
     train(*run, 50, gate_lr=0.05)  # the gates move, and then they do not
     train(*run, 390, gate_lr=0.0)
     states = run[0].state_dict(), run[2].state_dict()
-    resumed, older = start(), start()
-    for sparsifier, left_out in ((resumed[2], set()), (older[2], {"looks"})):
-        sparsifier.load_state_dict({k: v for k, v in states[1].items() if k not in left_out})
+    resumed = start()
+    resumed[2].load_state_dict(states[1])
     assert warned(run) == warned(resumed)
     assert "have not moved in 240 steps" in warned(resumed)[0]
-    assert not warned(older)
-    train(*older, 200, gate_lr=0.0)
-    assert "have not moved in 200 steps" in warned(older)[0]
+
+
+def test_a_state_of_other_budgets_or_gates_is_refused():
+    model, inputs = make("mlp")
+    state = sparsify(model, inputs, Params(0.5)).state_dict()
+    for budget, options, message in (
+        (Params(0.2), {}, r"Params\(amount=0.5\) of all in place of Params\(amount=0.2\) of all"),
+        (Units(3), {}, "in place of Units"),
+        ({"0": Params(0.5)}, {}, "of all in place of .* of 0"),
+        ([Params(0.5), Units(9)], {}, "in place of"),
+        (Params(0.5), {"gates": "hard_concrete"}, "gates of .* in place of"),
+        (Params(0.9), {"exclude": "0"}, "gates of .* in place of nothing"),
+    ):
+        other = sparsify(make("mlp")[0], inputs, budget, **options)
+        before = other.state_dict()
+        with pytest.raises(InputError, match=f"`state` belongs to another model.*{message}"):
+            other.load_state_dict(state)
+        after = other.state_dict()["gates"]
+        for one, two in zip(before["gates"], after, strict=True):
+            assert all(torch.equal(one[key], two[key]) for key in one)
+    for wrong in ({}, {"gates": []}, [state]):
+        with pytest.raises(InputError, match="`state` is no state of a sparsifier"):
+            other.load_state_dict(wrong)
+
+
+@pytest.mark.parametrize("averaged", [False, True], ids=["earlier", "averaged"])
+@pytest.mark.parametrize("gates", ["hadamard", "hard_concrete"])
+def test_another_state_of_the_model_still_meets_the_budget(gates, averaged):
+    model, inputs = make("mlp")
+    sparsifier = sparsify(model, inputs, Params(0.3), gates=gates, total_steps=20)
+    kept = copy.deepcopy(model.state_dict())
+    for step in range(20):
+        train(model, inputs, sparsifier, 1)
+        if step < 8 or averaged:
+            for key, value in model.state_dict().items():
+                kept[key].copy_(0.5 * kept[key] + 0.5 * value if averaged else value)
+    model.load_state_dict(kept)
+    (constraint,) = sparsifier.constraints
+    assert float(constraint.cost(sparsifier.gates.alive())) > constraint.limit
+    assert sparsifier.report(latency=False).budgets[0].change.after <= constraint.limit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is closed at a stroke
+        small = sparsifier.compact()
+    assert sum(p.numel() for p in small.parameters()) <= constraint.limit
+    assert torch.allclose(model.eval()(inputs), small.eval()(inputs), atol=1e-10)
+
+
+class Heads(nn.Module):
+    """Three layers read one, and each selects some of its features."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Linear(6, 8)
+        self.heads = nn.ModuleList(nn.Linear(8, 2) for _ in range(3))
+
+    def forward(self, x):
+        hidden = self.stem(x).relu()
+        return tuple(head(hidden) for head in self.heads)
+
+
+def test_a_budget_that_is_missed_is_said():
+    torch.manual_seed(0)
+    sparsifier = sparsify(Heads(), torch.randn(2, 6), Units(4), inputs="heads.*")
+    (said,) = (text for text in sparsifier.report(latency=False).warnings if "miss" in text)
+    assert "will miss the budget of 4 units" in said
+    with pytest.warns(UserWarning, match=r"\d units are left, and the budget .* at most 4"):
+        sparsifier.compact()
 
 
 def test_noise_is_drawn_once_a_step_and_leaves_the_global_generator_alone():

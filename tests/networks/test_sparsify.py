@@ -74,6 +74,33 @@ def test_budgets_by_layer():
     assert torch.allclose(model.eval()(inputs), small.eval()(inputs), atol=1e-10)
 
 
+@pytest.mark.parametrize("seed", [2**31, 2**62, 2**80])
+def test_a_seed_may_be_any_whole_number(seed):
+    model, inputs = make("mlp")
+    sparsifier = sparsify(model, inputs, Params(0.5), gates="hard_concrete", seed=seed)
+    train(model, inputs, sparsifier, 2)
+    assert sparsifier.steps == 2
+
+
+@pytest.mark.parametrize("seed", [1.5, "a", -1, None, True])
+def test_a_seed_that_is_no_whole_number_leaves_the_model_as_it_is(seed):
+    model, inputs = make("mlp")
+    before = list(model.state_dict())
+    with pytest.raises(InputError, match="`seed` must be an integer of at least 0"):
+        sparsify(model, inputs, Params(0.5), seed=seed)
+    assert list(model.state_dict()) == before
+
+
+def test_an_iterator_names_the_same_layers_as_a_list():
+    wrong = ["layers.*", "last"]
+    model, inputs = make("transformer")
+    with pytest.raises(InputError) as of_list:
+        sparsify(model, inputs, Params(0.9), include=wrong)
+    with pytest.raises(InputError) as of_iterator:
+        sparsify(model, inputs, Params(0.9), include=iter(wrong))
+    assert str(of_list.value) == str(of_iterator.value)
+
+
 def test_include_and_exclude():
     model, inputs = make("transformer")
     sparsifier = sparsify(model, inputs, Params(0.9), include="layers.*", exclude="*.attention")

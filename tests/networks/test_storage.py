@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from l0.common.errors import InputError
-from l0.networks import Params, load, save, sparsify
+from l0.networks import Params, Units, load, save, sparsify
 from tests.networks.nets import NETS
 
 
@@ -57,11 +57,71 @@ def test_a_layer_with_two_names_stays_one_layer(tmp_path):
     assert torch.equal(small(x), loaded(x))
 
 
+class WithMask(torch.nn.Module):
+    """Has a number for each channel that is no part of its state."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = torch.nn.Linear(5, 8), torch.nn.Linear(8, 2)
+        self.register_buffer("scale", torch.arange(1.0, 9.0), persistent=False)
+
+    def forward(self, x):
+        return self.b(self.a(x).relu() * self.scale)
+
+
+def test_buffers_that_are_no_part_of_the_state_are_saved_where_they_were_cut(tmp_path):
+    x = torch.randn(3, 5)
+    small = sparsify(WithMask(), x, Units(5)).compact()
+    save(small, tmp_path / "small.pt")
+    loaded = load(WithMask(), tmp_path / "small.pt")
+    assert torch.equal(small(x), loaded(x))
+    assert loaded.state_dict().keys() == WithMask().state_dict().keys()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_parameters_keep_their_order(name, tmp_path):
+    small, _ = small_one(name)
+    save(small, tmp_path / "small.pt")
+    loaded = load(NETS[name][0](), tmp_path / "small.pt")
+    order = [(key, p.shape) for key, p in small.named_parameters()]
+    assert order == [(key, p.shape) for key, p in loaded.named_parameters()]
+
+
 def test_another_architecture_is_refused(tmp_path):
     small, _ = small_one("mlp")
     save(small, tmp_path / "small.pt")
     with pytest.raises(InputError, match="architecture that was sparsified"):
         load(NETS["lenet"][0](), tmp_path / "small.pt")
+
+
+class WithAttention(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention, self.last = torch.nn.MultiheadAttention(8, 2), torch.nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.last(self.attention(x, x, x, need_weights=False)[0])
+
+
+def test_a_model_is_unchanged_where_a_file_is_refused(tmp_path):
+    small, _ = small_one("mlp")
+    save(small, tmp_path / "small.pt")
+    model = WithAttention()
+    before = str(model)
+    with pytest.raises(InputError, match="architecture that was sparsified"):
+        load(model, tmp_path / "small.pt")
+    assert str(model) == before
+
+
+@pytest.mark.parametrize("content", [{"weight": torch.ones(2)}, torch.ones(3), b"text", b""])
+def test_a_file_of_something_else_is_refused(content, tmp_path):
+    path = tmp_path / "other.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(InputError, match="`path` '.*other.pt' is no file of `l0.networks.save`"):
+        load(NETS["mlp"][0](), path)
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -85,6 +86,19 @@ def test_the_trainer_needs_the_gates_in_a_group_of_their_own(tmp_path):
 def test_the_trainer_shall_not_make_callbacks_anew(tmp_path):
     with pytest.raises(InputError, match="`restore_callback_states_from_checkpoint`"):
         hf_train(start("hadamard"), tmp_path, restore_callback_states_from_checkpoint=True)
+
+
+def test_a_training_that_an_error_has_ended_leaves_no_hooks():
+    pytest.importorskip("transformers")
+    from l0.networks.transformers import SparsifierCallback
+
+    model, sparsifier, optimizer = start("hadamard")
+    callback = SparsifierCallback(sparsifier)
+    for _ in range(2):  # the first one never comes to its end
+        callback.on_train_begin(None, SimpleNamespace(global_step=0), None, optimizer=optimizer)
+    model(data()[0][:2]).sum().backward()
+    optimizer.step()
+    assert sparsifier.steps == 1
 
 
 def test_a_missing_library_is_named_with_the_command_that_installs_it(monkeypatch):

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from l0.common.errors import InputError, closest, first_few
-from l0.common.validation import positive, positive_share
+from l0.common.validation import is_number, positive, positive_share
 from l0.networks.budgets.cost import CostModel, LayerTimes, Measure
 from l0.networks.graph.name_patterns import matching
 from l0.networks.graph.units import Structure
@@ -47,10 +47,10 @@ class Budget:
     noun: ClassVar[str]
 
     def __post_init__(self) -> None:
-        if isinstance(self.amount, bool) or not 0 < self.amount < math.inf:
+        if not is_number(self.amount) or not 0 < self.amount < math.inf:
             raise InputError(
-                f"`budget` {self!r} must be positive and finite: a share in (0, 1], or an amount "
-                "above 1"
+                f"`budget` {self!r} must be a number, positive and finite: a share in (0, 1], "
+                "or an amount above 1"
             )
 
     def limit(self, total: int) -> int:
@@ -258,6 +258,8 @@ def constraints(
         raise InputError("`budget` is empty; write l0.Params(0.1), for example")
     found = []
     for pattern, asked in budget.items():
+        if not isinstance(pattern, str):
+            raise InputError(f"`budget` has the key {pattern!r}; give patterns of names of layers")
         if not matching(pattern, structure.n_positions):
             raise InputError(
                 f"`budget` names {pattern!r}, which matches no layer; "

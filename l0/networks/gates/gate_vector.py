@@ -109,7 +109,8 @@ class GateVector:
         resumed run draws the noise of an unbroken run.
         """
         rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-        generator = torch.Generator().manual_seed((self._seed * 1_000_003 + step) * 65_537 + rank)
+        seed = (self._seed * 1_000_003 + step) * 65_537 + rank
+        generator = torch.Generator().manual_seed(seed % 2**63)  # a larger one is refused
         for gate in self._gates:
             gate.draw(generator)
 

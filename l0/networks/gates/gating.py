@@ -26,7 +26,14 @@ class GatedEntries(nn.Module):
     ----------
     gate : UnitGate
         Gates with as many units as the weight has entries.
+
+    Attributes
+    ----------
+    place : int
+        The place of the weight among the parameters of its module.
     """
+
+    place: int
 
     def __init__(self, gate: UnitGate) -> None:
         super().__init__()
@@ -56,9 +63,15 @@ class GatedWeight(nn.Module):
         number of all units stands for no unit.
     axis, ndim : int
         The axis of the channels in the weight, and the number of axes of the weight.
+
+    Attributes
+    ----------
+    place : int
+        The place of the weight among the parameters of its module.
     """
 
     index: Tensor
+    place: int
 
     def __init__(
         self, gates: list[UnitGate], owned: list[UnitGate], index: Tensor, axis: int, ndim: int
@@ -140,9 +153,10 @@ def _acting(
     return [gate for gate, here in zip(gates, acts.tolist(), strict=True) if here], before[index]
 
 
-def _gate_weight(module: nn.Module, name: str, gated: nn.Module) -> None:
+def _gate_weight(module: nn.Module, name: str, gated: GatedWeight | GatedEntries) -> None:
     owner, last = owner_of(module, name)
     gated.to(getattr(owner, last).device).train(module.training)
+    gated.place = list(owner._parameters).index(last)
     # Gates keep the form of a weight. The check of it would compute every gated weight once more.
     parametrize.register_parametrization(owner, last, gated, unsafe=True)
     if isinstance(owner, nn.RNNBase) and _renew_weights not in owner._forward_pre_hooks.values():
@@ -169,6 +183,12 @@ def _gated_names(module: nn.Module) -> list[str]:
         for name, parts in module.parametrizations.items()
         if any(isinstance(part, GatedWeight | GatedEntries) for part in parts.children())
     ]
+
+
+def _gate_of(module: nn.Module, name: str) -> GatedWeight | GatedEntries:
+    assert isinstance(module.parametrizations, nn.ModuleDict)
+    parts = module.parametrizations[name].children()
+    return next(part for part in parts if isinstance(part, GatedWeight | GatedEntries))
 
 
 def ungated_weight(module: nn.Module, name: str = "weight") -> Tensor:
@@ -266,17 +286,27 @@ def fold(model: nn.Module) -> None:
             continue
         folded = {name: getattr(module, name).detach() for name in names}
         trained = {name: ungated_weight(module, name).requires_grad for name in names}
+        places = {name: _gate_of(module, name).place for name in names}
         # remove_parametrizations would change the class, which the model shares with its copies.
         del module._modules["parametrizations"]
         module.__class__ = type(module).__bases__[0]
-        for name, weight in folded.items():
-            setattr(module, name, nn.Parameter(weight, requires_grad=trained[name]))
+        for name in reversed(names):
+            parameter = nn.Parameter(folded[name], requires_grad=trained[name])
+            _put_back(module, name, parameter, places[name])
         if isinstance(module, nn.RNNBase):
             for hooks in (module._forward_pre_hooks, module._forward_hooks):
                 for key, hook in list(hooks.items()):
                     if hook in (_renew_weights, _forget_weights):
                         del hooks[key]
             module._flat_weights = [getattr(module, name) for name in module._flat_weights_names]
+
+
+def _put_back(module: nn.Module, name: str, parameter: nn.Parameter, place: int) -> None:
+    """Put a parameter where it was among the others: an optimiser counts them in this order."""
+    after = list(module._parameters)[place:]
+    module.register_parameter(name, parameter)
+    for other in after:
+        module._parameters[other] = module._parameters.pop(other)
 
 
 def release(model: nn.Module) -> None:

@@ -29,7 +29,7 @@ from l0.networks.graph.products import grown
 from l0.networks.graph.relations import Relation, relation
 from l0.networks.graph.signatures import signature_of
 from l0.networks.graph.tape import Tape
-from l0.networks.graph.tensors import copy_of, tensors_in
+from l0.networks.graph.tensors import copies_of, copy_of, tensors_in
 from l0.networks.graph.units import LeftOut, Structure
 
 #: What was found for parts of a pass, by their signatures, with the places that each may reach.
@@ -71,7 +71,7 @@ def find_units(
         If the example inputs do not run through the model, if a type does not describe a layer, or
         if `loose_parameters` names none.
     """
-    copy = copy_of(model)
+    copy, example_inputs = copy_of(model), copies_of(example_inputs)
     types = types_of(copy, layer_types)
     found, stuck = _found(copy, example_inputs, types, loose_parameters)
     if stuck:

@@ -26,8 +26,8 @@ class _AlikeDraws(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if torch.Tag.nondeterministic_seeded not in func.tags:
-            return func(*args, **kwargs)
+        if torch.Tag.nondeterministic_seeded not in func.tags or kwargs.get("generator"):
+            return func(*args, **kwargs)  # a generator of the model draws what it always draws
         uniform, normal = self._random.random(), self._random.gauss(0, 1)
         name = func.overloadpacket.__name__
         _seed(self._random.getrandbits(32), args, kwargs)

@@ -25,15 +25,37 @@ def matching(pattern: str, names: Iterable[str]) -> set[str]:
     return {n for n in names if fnmatchcase(n, pattern) or fnmatchcase(n, f"{pattern}.*")}
 
 
-def matching_any(
-    patterns: str | Iterable[str] | None, names: Iterable[str], argument: str
-) -> set[str]:
+def listed(patterns: str | Iterable[str] | None, argument: str) -> tuple[str, ...] | None:
+    """Take one pattern or several, each of them once more than an iterator would give it.
+
+    Raises
+    ------
+    InputError
+        If they are something else.
+
+    Examples
+    --------
+    >>> from l0.networks.graph.name_patterns import listed
+    >>> listed("layer1", "include"), listed(iter(["q", "k"]), "include"), listed(None, "include")
+    (('layer1',), ('q', 'k'), None)
+    """
+    if patterns is None:
+        return None
+    found = (patterns,) if isinstance(patterns, str) else patterns
+    if isinstance(found, Iterable):
+        found = tuple(found)
+        if all(isinstance(pattern, str) for pattern in found):
+            return found
+    raise InputError(f"`{argument}` is {patterns!r}; give a pattern of names of layers, or several")
+
+
+def matching_any(patterns: Iterable[str] | None, names: Iterable[str], argument: str) -> set[str]:
     """Return the names that match at least one pattern.
 
     Parameters
     ----------
-    patterns : str or iterable of str, optional
-        One pattern or several; None stands for no pattern.
+    patterns : iterable of str, optional
+        None stands for no pattern.
     names : iterable of str
         Names of layers.
     argument : str
@@ -50,7 +72,7 @@ def matching_any(
     """
     names = list(names)
     found: set[str] = set()
-    for pattern in [patterns] if isinstance(patterns, str) else patterns or ():
+    for pattern in patterns or ():
         matches = matching(pattern, names)
         if not matches:
             raise InputError(

@@ -8,6 +8,7 @@ from copy import deepcopy
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
@@ -74,6 +75,11 @@ def mapped(function: Any, example_inputs: Any) -> Any:
     return tree_map(lambda x: function(x) if isinstance(x, Tensor) else x, example_inputs)
 
 
+def copies_of(example_inputs: Any) -> Any:
+    """Return copies of example inputs, for a model that may change its inputs in place."""
+    return mapped(torch.clone, example_inputs)
+
+
 def moved(example_inputs: Any, device: torch.device) -> Any:
     """Return example inputs with all tensors on a device, in the form in which they came."""
     return mapped(lambda x: x.to(device), example_inputs)
@@ -97,16 +103,36 @@ def tensors_in(out: Any) -> Iterator[Tensor]:
     yield from _tensors_in(out, set())
 
 
-def _tensors_in(out: Any, seen: set[int]) -> Iterator[Tensor]:
+def results_in(out: Any) -> Iterator[Tensor]:
+    """Yield all that a model returns as tensors: also whole numbers, and arrays of NumPy.
+
+    Parameters
+    ----------
+    out : object
+        As for :func:`tensors_in`. Iterators, such as generators, are used up.
+
+    Yields
+    ------
+    Tensor
+    """
+    yield from _tensors_in(out, set(), of_results=True)
+
+
+def _tensors_in(out: Any, seen: set[int], of_results: bool = False) -> Iterator[Tensor]:
     if isinstance(out, Tensor):
         yield out
     elif isinstance(out, float):
         yield torch.tensor(out, dtype=torch.float64, device="cpu")
+    elif of_results and isinstance(out, int):
+        yield torch.tensor(out, device="cpu")
+    elif isinstance(out, np.ndarray | np.generic) and out.dtype.kind in "biufc":
+        if of_results:
+            yield torch.as_tensor(np.array(out), device="cpu")
     elif not isinstance(out, _NOT_OPENED) and id(out) not in seen:
         seen.add(id(out))
         if isinstance(out, Mapping):
             parts = list(out.values())
-        elif isinstance(out, Sequence | AbstractSet):
+        elif isinstance(out, Sequence | AbstractSet) or (of_results and isinstance(out, Iterator)):
             parts = list(out)
         elif any(cls.__name__.endswith("Cache") for cls in type(out).__mro__):
             parts = []
@@ -115,7 +141,7 @@ def _tensors_in(out: Any, seen: set[int]) -> Iterator[Tensor]:
             parts = [getattr(out, n) for n in slots if isinstance(n, str) and hasattr(out, n)]
             parts += list(getattr(out, "__dict__", {}).values())
         for part in parts:
-            yield from _tensors_in(part, seen)
+            yield from _tensors_in(part, seen, of_results)
 
 
 def copy_of(model: nn.Module, share_parameters: bool = False) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from l0.common.errors import InputError
 from l0.networks.graph.layer_types import module_at
-from l0.networks.graph.tensors import call
+from l0.networks.graph.tensors import call, copies_of
 from l0.networks.graph.units import UnitGroup
 
 
@@ -59,7 +59,7 @@ class Activity:
         training = {module: module.training for module in self._model.modules()}
         hooks = [watch(name, axis) for name, axis in self._axes.items()]
         try:
-            call(self._model.eval(), batch)
+            call(self._model.eval(), copies_of(batch))
         finally:
             for hook in hooks:
                 hook.remove()

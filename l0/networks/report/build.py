@@ -164,6 +164,12 @@ def _warnings(state: TrainingState, budgets: list[BudgetRow]) -> list[str]:
             "train for longer"
         )
     found += [
+        f"compact() will miss the budget of {row.limit:,} {row.name} with {row.change.after:,.0f}, "
+        "because a unit stays in every group: ask for more"
+        for row in budgets
+        if row.change.after > row.limit + 1e-6
+    ]
+    found += [
         f"the model uses only {row.change.after / row.limit:.0%} of the budget of {row.limit:,} "
         f"{row.name}: lower gate_lr, or raise total_steps, so that the budget is eased in for "
         "longer"

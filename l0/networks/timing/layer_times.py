@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from l0.networks.budgets.cost import LayerCost, LayerTimes, layer_cost
 from l0.networks.graph.layer_types import module_at
-from l0.networks.graph.tensors import call, copy_of
+from l0.networks.graph.tensors import call, copies_of, copy_of
 from l0.networks.graph.units import Structure
 from l0.networks.pruning.compact import cut
-from l0.networks.timing.stopwatch import milliseconds, synchronize
+from l0.networks.timing.stopwatch import devices_of, milliseconds, synchronize
 
 #: The number of smaller copies, and the least share of the units that one of them has. Ours.
 _N_COPIES, _LEAST_SHARE = 16, 1 / 16
@@ -137,11 +137,11 @@ def _timed(model: nn.Module, example_inputs: Any, names: Sequence[str]) -> dict[
     Loose parameters take no time.
     """
     passes: dict[str, list[float]] = {name: [] for name in names}
-    modules = dict(model.named_modules())
+    modules, devices = dict(model.named_modules()), devices_of(model)
     for _ in range(_N_PASSES + 1):
         spent: dict[str, float] = defaultdict(float)
-        with torch.no_grad(), _clocks(modules, names, spent):
-            call(model, example_inputs)
+        with torch.no_grad(), _clocks(modules, names, devices, spent):
+            call(model, copies_of(example_inputs))
         for name in names:
             passes[name].append(1e6 * spent[name])
     found = {name: statistics.median(times[1:]) for name, times in passes.items()}
@@ -150,17 +150,20 @@ def _timed(model: nn.Module, example_inputs: Any, names: Sequence[str]) -> dict[
 
 @contextmanager
 def _clocks(
-    modules: dict[str, nn.Module], names: Sequence[str], spent: dict[str, float]
+    modules: dict[str, nn.Module],
+    names: Sequence[str],
+    devices: set[torch.device],
+    spent: dict[str, float],
 ) -> Iterator[None]:
     """Add up the seconds of all calls of layers."""
     started: dict[str, float] = {}
 
     def start(name: str, *_: Any) -> None:
-        synchronize()
+        synchronize(devices)
         started[name] = time.perf_counter()
 
     def stop(name: str, *_: Any) -> None:
-        synchronize()
+        synchronize(devices)
         spent[name] += time.perf_counter() - started[name]
 
     hooks = []

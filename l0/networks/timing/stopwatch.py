@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
-from l0.networks.graph.tensors import call
+from l0.networks.graph.tensors import call, copies_of
 
 
 @torch.no_grad()
@@ -31,17 +32,28 @@ def milliseconds(model: nn.Module, example_inputs: Any) -> float:
     float
     """
     times: list[float] = []
+    devices = devices_of(model)
     model.eval()
     start = time.perf_counter()
     while len(times) < 4 or (len(times) < 200 and time.perf_counter() - start < 0.2):
+        inputs = copies_of(example_inputs)
+        synchronize(devices)
         before = time.perf_counter()
-        call(model, example_inputs)
-        synchronize()
+        call(model, inputs)
+        synchronize(devices)
         times.append(1000 * (time.perf_counter() - before))
     return statistics.median(times[1:])
 
 
-def synchronize() -> None:
-    """Wait for the work that a device still has to do."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def devices_of(model: nn.Module) -> set[torch.device]:
+    """Return the devices with a parameter of a model that work beside the CPU."""
+    return {p.device for p in model.parameters()} - {torch.device("cpu")}
+
+
+def synchronize(devices: Iterable[torch.device]) -> None:
+    """Wait for the work that devices still have to do."""
+    for device in devices:
+        if device.type == "mps":  # there is one, which has no number
+            torch.mps.synchronize()
+        else:
+            getattr(torch, device.type).synchronize(device)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l0.common.errors import InputError
-from l0.networks.graph.name_patterns import matching, matching_any
+from l0.networks.graph.name_patterns import listed, matching, matching_any
 
 NAMES = ["stem", "stem.conv", "layers.0.q", "layers.0.out", "layers.10.q", "layers.1", "head"]
 
@@ -37,10 +37,16 @@ def test_every_name_matches_itself_and_a_star_matches_all(names):
 def test_several_patterns_are_joined_and_none_names_nothing():
     both = matching("*.q", NAMES) | matching("head", NAMES)
     assert matching_any(["*.q", "head"], iter(NAMES), "include") == both
-    assert matching_any("head", NAMES, "include") == {"head"}
+    assert matching_any(("head",), NAMES, "include") == {"head"}
     assert matching_any(None, NAMES, "include") == matching_any([], NAMES, "include") == set()
 
 
 def test_a_pattern_without_a_match_is_named_with_the_nearest_name():
     with pytest.raises(InputError, match="`exclude` names 'haed', .* closest: 'head'"):
         matching_any(["stem", "haed"], NAMES, "exclude")
+
+
+@pytest.mark.parametrize("wrong", [3, ["head", 3], [None]])
+def test_patterns_are_text(wrong):
+    with pytest.raises(InputError, match="`include` is .*; give a pattern of names of layers"):
+        listed(wrong, "include")

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from l0.common.errors import InputError
-from l0.networks import Params, sparsify
+from l0.networks import Latency, Params, sparsify
 from tests.networks.unequal import UNEQUAL, UNITS, Shuffled, Squeezed, largest_difference
 
 
@@ -163,8 +163,23 @@ class Plain:
         Plain,
         lambda loss, f: {"a": [loss, Plain(loss, f)]},
         lambda loss, f: (loss, {"width": float(f.shape[-1])}),
+        lambda loss, f: (loss, f.shape[-1]),
+        lambda loss, f: (loss, {"features": f.detach().numpy()}),
+        lambda loss, f: (loss, f.detach().numpy().sum()),
+        lambda loss, f: (loss, iter([f])),
+        lambda loss, f: (loss, (row for row in f)),
     ],
-    ids=["dataclass", "object", "nested", "number"],
+    ids=[
+        "dataclass",
+        "object",
+        "nested",
+        "number",
+        "whole number",
+        "NumPy",
+        "NumPy's number",
+        "iterator",
+        "generator",
+    ],
 )
 def test_every_tensor_of_every_output_is_compared(form):
     class Features(nn.Module):
@@ -210,6 +225,36 @@ def test_a_model_that_gives_nothing_to_compare_is_refused(runs, code, message):
         sparsify(Counted(runs, code), torch.randn(2, 5), Params(0.9))
 
 
+class Masked(nn.Module):
+    """Divides by the width that the code sees, and writes a number for scores that are masked."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.write = write
+        self.a, self.b, self.c = nn.Linear(5, 16), nn.Linear(16, 16), nn.Linear(16, 6)
+
+    def forward(self, x):
+        hidden = F.relu(self.b(F.relu(self.a(x))))
+        scores = self.c(hidden / hidden.shape[1] ** 0.5)
+        return self.write(scores, torch.arange(6) >= 4)
+
+
+@pytest.mark.parametrize("number", [-1e2, -1e4, -1e9, torch.finfo(torch.float32).min, -torch.inf])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x, mask, to: x.masked_fill(mask, to),
+        lambda x, mask, to: x + torch.where(mask, to, 0.0),
+    ],
+    ids=["written", "added"],
+)
+def test_masked_outputs_do_not_hide_the_others(write, number):
+    torch.manual_seed(0)
+    model = Masked(lambda x, mask: write(x, mask, number))
+    structure = sparsify(model, torch.randn(4, 5), Params(0.9)).structure
+    assert [group.name for group in structure.groups] == ["a"]
+
+
 class Sampled(nn.Module):
     """Draws noise for channels that can be removed."""
 
@@ -226,6 +271,34 @@ def test_models_that_draw_random_numbers_keep_their_units():
     sparsifier = sparsify(Sampled(), torch.randn(2, 5), Params(0.5))
     assert [group.name for group in sparsifier.structure.groups] == ["a", "b"]
     assert sparsifier.compact().b.out_features < 12
+
+
+def test_a_generator_of_the_model_draws_what_it_always_draws():
+    class Seeded(nn.Sequential):
+        def forward(self, x):
+            hidden = self[1](self[0](x).relu()).relu()
+            generator = torch.Generator().manual_seed(0)
+            return self[2](hidden * torch.randn(hidden.shape[1], generator=generator))
+
+    model = Seeded(nn.Linear(5, 8), nn.Linear(8, 8), nn.Linear(8, 2))
+    structure = sparsify(model, torch.randn(2, 5), Params(0.9)).structure
+    assert [group.name for group in structure.groups] == ["0"]
+
+
+def test_example_inputs_stay_as_they_are():
+    class InPlace(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.div_(255.0))
+
+    x = torch.rand(2, 5)
+    before = x.clone()
+    sparsifier = sparsify(
+        InPlace(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2)), x, [Params(0.5), Latency(ms=100)]
+    )
+    sparsifier.observe(x)
+    sparsifier.report()
+    sparsifier.compact()
+    assert torch.equal(x, before)
 
 
 def test_a_model_that_keeps_activations_on_itself_is_compacted():
