@@ -44,19 +44,38 @@ def read_limits(text: str) -> tuple[float | str | None, float | str | None]:
     return low, high
 
 
+def read_pairs(text: str, form: str) -> dict[str, str]:
+    """Read ``NAME=VALUE,...`` from the command line, each name once.
+
+    Examples
+    --------
+    >>> from l0.calibration.options import read_pairs
+    >>> read_pairs("state=VT, year=2020", "COLUMN=LABEL; write state=VT, for example")
+    {'state': 'VT', 'year': '2020'}
+    """
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise InputError(f"{text!r} is not of the form {form}")
+    found: dict[str, str] = {}
+    for name, _, value in pairs:
+        if name.strip() in found:
+            raise InputError(f"{text!r} has {name.strip()!r} more than once; give it once")
+        found[name.strip()] = value.strip()
+    return found
+
+
 def read_solver(text: str) -> "Solver":
     """Read ``gap=G,max_seconds=S`` from the command line. Each part may be left out."""
     from l0.calibration.solver_settings import Solver
 
+    form = "gap=G,max_seconds=S; write gap=1e-6, for example"
+    pairs = read_pairs(text, form)
     try:
-        pairs = [part.split("=") for part in text.split(",")]
-        return Solver(**{name.strip(): float(value) for name, value in pairs})
+        return Solver(**{name: float(value) for name, value in pairs.items()})
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(
-            f"{text!r} is not of the form gap=G,max_seconds=S; write gap=1e-6, for example"
-        ) from None
+        raise InputError(f"{text!r} is not of the form {form}") from None
 
 
 def read_represent(text: str) -> bool | list[str | tuple[str, str]]:

@@ -107,7 +107,7 @@ class Solved:
 
     @property
     def fit(self) -> Fit:
-        """The last fit: the rounded one if whole weights were asked for."""
+        """The last fit: the one before the rounding if whole weights were asked for."""
         return self.first if self.whole is None else self.whole.fit
 
 

@@ -105,9 +105,17 @@ class Run:
     def _prepared(self, budgets: Sequence[int], listener: Listener | None) -> list[Prepared]:
         """Check all budgets before the first fit, so that a wrong one is found at once."""
         prepared = [prepare(self.problem, budget, self.options, listener) for budget in budgets]
-        # One clock and one history for all. Each budget has a generator of its own, as alone.
-        history = prepared[0][0].history
-        return [(replace(context, history=history), reasons) for context, reasons in prepared]
+        # One clock and one history for all, and one search for nested targets if the same can be
+        # reached. Each budget has a generator of its own, as alone.
+        first = prepared[0][0]
+
+        def shared(context: FitContext) -> FitContext:
+            objective = context.objective
+            if np.array_equal(objective.reachable, first.objective.reachable):
+                objective = replace(objective, known=first.objective.known)
+            return replace(context, history=first.history, objective=objective)
+
+        return [(shared(context), reasons) for context, reasons in prepared]
 
     def _chosen(self, budgets: Sequence[int], prepared: list[Prepared]) -> Iterator[Chosen]:
         """Select the records of each budget, each when it is asked for."""

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from l0.calibration.options import read_pairs
+
 
 def whole_numbers(text: str) -> list[int]:
     """Read an option of the form K,K,...
@@ -46,12 +48,7 @@ def labels(text: str) -> dict[str, str]:
     >>> labels("state=VT,year=2020")
     {'state': 'VT', 'year': '2020'}
     """
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    if not all(column and equals for column, equals, _ in pairs):
-        raise typer.BadParameter(
-            f"{text!r} is not of the form COLUMN=LABEL; write state=VT, for example"
-        )
-    return {column.strip(): label.strip() for column, _, label in pairs}
+    return read_pairs(text, "COLUMN=LABEL; write state=VT, for example")
 
 
 Records = Annotated[

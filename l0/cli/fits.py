@@ -28,7 +28,8 @@ from l0.cli.arguments import (
 from l0.cli.options import takes_options, with_members
 from l0.cli.output import conclude, say, summary_of, worded
 from l0.cli.ranks import are_several, process_group
-from l0.common.atomic_files import check_replaceable, whole_folder
+from l0.common.atomic_files import are_apart, check_replaceable, whole_folder
+from l0.common.errors import InputError
 from l0.common.ranks import RankLost
 
 #: All files that `l0 frontier` writes.
@@ -154,6 +155,11 @@ def rerun(
 
     if out is not None:
         check_replaceable(out, RESULT_FILES)
+        if not are_apart(out, saved if saved.is_dir() else saved.parent):
+            raise InputError(
+                f"`--out`: the folder {str(out)!r} would replace the run that is repeated; name "
+                "another one"
+            )
     with progress_bar(not quiet) as listener:
         result, comparison = run_again(saved, listener)
         if out is not None:

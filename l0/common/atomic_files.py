@@ -127,6 +127,12 @@ def check_replaceable(path: str | os.PathLike[str], names: Collection[str]) -> N
         )
 
 
+def are_apart(one: Path, other: Path) -> bool:
+    """Tell whether neither of two paths is the other one or lies in it."""
+    one, other = one.resolve(), other.resolve()
+    return not (one.is_relative_to(other) or other.is_relative_to(one))
+
+
 def flush_file(path: Path) -> None:
     """Wait until the bytes of a file are on the disk."""
     with path.open("rb+") as file:  # Windows flushes only what may be written

@@ -6,7 +6,12 @@ A share a little below 100% is not written as 100%, and a small error is not wri
 from __future__ import annotations
 
 #: The smallest number that is written with a word, the unit of the word, and the word.
-_WORDS = ((1e12, 1e12, "trillion"), (1e9, 1e9, "billion"), (1e7, 1e6, "million"))
+#: From where on a number is written in a unit: 999.95 million are rounded to a billion.
+_WORDS = (
+    (0.99995e12, 1e12, "trillion"),
+    (0.99995e9, 1e9, "billion"),
+    (1e7, 1e6, "million"),
+)
 
 
 def percent(share: float) -> str:
@@ -71,4 +76,4 @@ def amount(number: float) -> str:
     for start, unit, word in _WORDS:
         if size >= start:
             return f"{sign}{size / unit:,.4g} {word}"
-    return sign + (f"{size:,.0f}" if size >= 1000 else f"{size:.4g}")
+    return sign + (f"{size:,.0f}" if size >= 999.95 else f"{size:.4g}")

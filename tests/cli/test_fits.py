@@ -269,6 +269,12 @@ def test_without_a_key_only_the_records_are_written(files):
 def test_rerun_repeats_a_run_and_its_status_says_whether_it_is_the_same(files, source):
     assert l0_("calibrate", *files, "--n-records", 40, "--quiet", "--log", "none").exit_code == 0
     assert names("l0-result") == RESULT_FILES - {"calibration_log.csv"}
+    before = {file: file.read_bytes() for file in Path("l0-result").iterdir()}
+    for saved in ("l0-result", "l0-result/run.json"):
+        for out in ("l0-result", "l0-result/new"):
+            said = refused("rerun", saved, "--out", out)
+            assert "would replace the run that is repeated; name another one" in said
+    assert before == {file: file.read_bytes() for file in Path("l0-result").iterdir()}
     ended = l0_("rerun", "l0-result/run.json", "--out", "again")
     assert (ended.exit_code, ended.stdout) == (0, "All 40 records and weights are the same.\n")
     run = json.loads(Path("l0-result/run.json").read_text())

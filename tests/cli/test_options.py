@@ -70,6 +70,7 @@ def test_the_solver_is_set_and_recorded(files):
         ("fast", "'fast' is not of the form gap=G,max_seconds=S; write gap=1e-6"),
         ("gap=small", "'gap=small' is not of the form"),
         ("speed=2", "'speed=2' is not of the form"),
+        ("gap=1e-3,gap=1e-6", "'gap=1e-3,gap=1e-6' has 'gap' more than once; give it once"),
         ("gap=0", "`gap` must be"),
     ],
 )

@@ -93,6 +93,7 @@ def test_estimate_writes_what_the_library_says(saved, survey):
         (["--of", "incom"], "closest: 'income'"),
         (["--statistic", "men"], "`--statistic` is 'men'; it must be total, mean,"),
         (["--by", "state", "--compared-with", "VT"], "'VT' is not of the form COLUMN=LABEL; write"),
+        (["--by", "state", "--compared-with", "state=VT,state=CA"], "has 'state' more than once"),
         (["--out", "table.xpt"], "cannot write 'table.xpt': .xpt files are read only"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 def describe_problem(problem: Problem) -> dict[str, str]:
     """Compute a digest of each part of a problem, by a name that a sentence can have."""
-    found = {said: _digest(_bytes_of(getattr(problem, name))) for name, said in _ARRAYS.items()}
+    found = {said: _digest(getattr(problem, name)) for name, said in _ARRAYS.items()}
     for name, said in _TEXTS.items():
         found[said] = _digest("\n".join(getattr(problem, name)).encode())
     for name, said in _SCALARS.items():
@@ -43,17 +43,18 @@ def describe_problem(problem: Problem) -> dict[str, str]:
     found["the keys of the records"] = _column(pa.chunked_array([problem.keys]))
     if (kinds := problem.kinds) is not None:
         parts = (kinds.denominators, kinds.at_least, kinds.at_most, kinds.sizes)
-        content = b"".join(map(_bytes_of, parts)) + "\n".join(kinds.statistics).encode()
-        found["the statistics and the limits of the targets"] = _digest(content)
+        found["the statistics and the limits of the targets"] = _digest(
+            *parts, "\n".join(kinds.statistics).encode()
+        )
     if (survey := problem.survey) is not None:
         for entity in (survey.records, *survey.members.values()):
-            found[f"the keys of `{entity.argument}`"] = _digest(_bytes_of(entity.record))
+            found[f"the keys of `{entity.argument}`"] = _digest(entity.record)
             for name in entity.table.column_names:
                 said = f"the column {name!r} of `{entity.argument}`"
                 found[said] = _column(entity.table.column(name))
     elif problem.untargeted is not None:
         matrix = getattr(problem.untargeted, "matrix", None)
-        found["`untargeted`"] = _digest(_bytes_of(matrix))
+        found["`untargeted`"] = _digest(matrix)
     return found
 
 
@@ -89,19 +90,20 @@ def changed(before: Mapping[str, str], now: Mapping[str, str], sentence: str) ->
             yield sentence.format(name, old=old, new=new, s="" if plural else "s")
 
 
-def _bytes_of(part: Any) -> bytes:
-    """Give the bytes of an array, or of the digests of the arrays of a sparse matrix."""
-    if part is None:
-        return b""
-    if sp.issparse(part):
-        inner: Sequence[Any] = (part.indptr, part.indices, part.data)
-        return b"".join(_digest(_bytes_of(each)).encode() for each in inner)
-    array = np.ascontiguousarray(part)
-    return f"{array.dtype.str}{array.shape}".encode() + array.tobytes()
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]
+def _digest(*parts: Any) -> str:
+    """Compute the digest of bytes, arrays and sparse matrices, of which no copies are made."""
+    found = hashlib.sha256()
+    for part in parts:
+        if sp.issparse(part):
+            for each in (part.indptr, part.indices, part.data):
+                found.update(_digest(each).encode())
+        elif isinstance(part, bytes):
+            found.update(part)
+        elif part is not None:
+            array = np.ascontiguousarray(part)
+            found.update(f"{array.dtype.str}{array.shape}".encode())
+            found.update(array.reshape(-1).view(np.uint8).data)
+    return found.hexdigest()[:32]
 
 
 def _column(column: pa.ChunkedArray) -> str:

@@ -13,8 +13,7 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -113,10 +112,10 @@ class Folder:
         """Write an entry, after all others."""
         number = 1 + max((entry.number for entry in self._all()), default=0)
         place = f"{stage}-{loop}" if loop else stage
-        with self._draft() as (draft, file):
-            write_packed(file, content)
-            _flush(file)
-            os.replace(draft, self.path / f"{number:05}-{place}.{_digest(draft)}.npz")
+        self._put(
+            lambda file: write_packed(file, content),
+            lambda draft: f"{number:05}-{place}.{_digest(draft)}.npz",
+        )
 
     def read(self, entry: Entry) -> Packed | None:
         """Read an entry; None if it is damaged."""
@@ -134,10 +133,7 @@ class Folder:
 
     def write_run(self, run: Mapping[str, Any]) -> None:
         """Write what the run is."""
-        with self._draft() as (draft, file):
-            file.write(json.dumps(run, indent=2).encode())
-            _flush(file)
-            os.replace(draft, self.path / RUN)
+        self._put(lambda file: file.write(json.dumps(run, indent=2).encode()), lambda _: RUN)
 
     def read_run(self) -> dict[str, Any] | None:
         """Read what the run is; None if there is no such file.
@@ -161,16 +157,19 @@ class Folder:
             if found := _NAME.fullmatch(path.name):
                 yield Entry(int(found["number"]), found["stage"], int(found["loop"] or 0), path)
 
-    @contextmanager
-    def _draft(self) -> Iterator[tuple[Path, IO[bytes]]]:
-        """Open a file that the block writes and renames; it is gone if the block has an error."""
-        with tempfile.NamedTemporaryFile(dir=self.path, prefix=_DRAFT, delete=False) as file:
-            draft = Path(file.name)
-            try:
-                yield draft, file.file
-            except BaseException:
-                draft.unlink(missing_ok=True)
-                raise
+    def _put(self, write: Callable[[IO[bytes]], object], name: Callable[[Path], str]) -> None:
+        """Write a file, and give it its name when it is whole; it is gone after an error."""
+        descriptor, path = tempfile.mkstemp(dir=self.path, prefix=_DRAFT)
+        draft = Path(path)
+        try:
+            with open(descriptor, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, self.path / name(draft))  # Windows renames no open file
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
         flush_folder(self.path)  # the disk should keep the new name too
 
 
@@ -189,11 +188,6 @@ class NoFolder(Folder):
 
     def write(self, stage: str, loop: int, content: Packed) -> None:
         """See `Folder.write`."""
-
-
-def _flush(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _digest(path: Path) -> str:

@@ -20,6 +20,7 @@ from l0.calibration.checkpoints.folder import Folder, NoFolder
 from l0.calibration.checkpoints.shared import SharedStages, check_alike
 from l0.calibration.checkpoints.stages import Changing, KeptStages, Stages
 from l0.calibration.problem.core import Problem
+from l0.common.atomic_files import are_apart
 from l0.common.errors import SHOWN, InputError
 from l0.common.ranks import Ranks
 from l0.common.validation import flag
@@ -44,8 +45,7 @@ def check_checkpoint(checkpoint: Any, resume: Any) -> Path | None:
 
 def check_checkpoint_apart(checkpoint: Path, result: Path) -> None:
     """Check that neither the folder of a checkpoint nor that of a result contains the other."""
-    one, other = checkpoint.resolve(), result.resolve()
-    if one.is_relative_to(other) or other.is_relative_to(one):
+    if not are_apart(checkpoint, result):
         raise InputError(
             f"`checkpoint`: {str(checkpoint)!r} and the folder {str(result)!r} of the result must "
             "be apart, because the latter is replaced; name another folder"

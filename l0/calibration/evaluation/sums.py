@@ -40,6 +40,8 @@ class Sums:
         The positions of the units with a number.
     contributions : ndarray of float64, shape (p,)
         Under the reference weights.
+    squares : ndarray of float64, shape (p,)
+        The squares of the contributions.
     places_now : ndarray of int64, shape (q,)
         Of the units that the result keeps.
     contributions_now : ndarray of float64, shape (q,)

@@ -68,8 +68,8 @@ class Objective:
     ranks : Ranks
         The processes that share the work.
     known : list of Nesting or None
-        How the published targets are nested, once this was found. Objectives of one problem share
-        the list.
+        How the published targets are nested, once this was found. Objectives of the same targets
+        of one problem share the list.
     """
 
     problem: Problem

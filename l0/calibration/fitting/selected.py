@@ -68,7 +68,7 @@ class SelectedRatios:
         self.log_ratios = log_base.clone().requires_grad_()
 
     def estimates(self) -> Tensor:
-        """Compute the scaled estimates of these records, shape (m,)."""
+        """Compute the scaled estimates of these records, shape (r,), those of soft targets last."""
         return self._operator(self.log_ratios.exp())
 
     def penalty(self) -> Tensor:

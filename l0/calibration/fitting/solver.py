@@ -131,18 +131,20 @@ def solve_program(
     best = approximate(program, watch)
     if n_hard > POLISHED_ROWS and not must:
         return _solution(program, best, _status(best), best.multipliers)
-    for attempt in (program, _evened(program, best, must)):
-        if attempt is None or best.stopped:
-            continue
-        near = best if attempt is program else approximate(attempt)
+    if best.stopped:
+        return _solution(program, best, _status(best), best.multipliers)
+
+    def polished(attempt: Program, near: Certificate) -> Solution | None:
         if not _nearly_met(attempt, near, solver.gap):
-            continue
+            return None
         found = None if soft else _exact(program, normal, near.multipliers, limit, watch)
         gap = solver.gap if soft else EXACT_GAP
-        found = found or _required(program, normal, gap, limit, watch)
-        if found is not None:
-            return found
-    return _solution(program, best, _status(best), best.multipliers)
+        return found or _required(program, normal, gap, limit, watch)
+
+    found = polished(program, best)
+    if found is None and (evened := _evened(program, best, must)) is not None:
+        found = polished(evened, approximate(evened))
+    return found or _solution(program, best, _status(best), best.multipliers)
 
 
 def _exact(

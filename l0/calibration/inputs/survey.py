@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +23,8 @@ from l0.data.tables import Kind, checked_name, column, read_table
 
 #: The other columns in the weights of a result and in its file.
 RESULT_COLUMNS = ("weight", "design_weight", "row")
+#: The names of the columns of replicate weights.
+REPLICATE_COLUMN = re.compile(r"rw[1-9]\d*")
 #: What to do with records of design weight 0.
 ZERO_WEIGHTS = ("error", "drop")
 #: A member has the weight of its record if both differ by at most this share.
@@ -180,7 +183,7 @@ def read_survey(
         keys = pa.array(np.arange(table.num_rows))
         order = np.arange(table.num_rows)
     else:
-        if key in RESULT_COLUMNS:
+        if key in RESULT_COLUMNS or REPLICATE_COLUMN.fullmatch(key):
             raise InputError(
                 f"`key` column {key!r} has the name of a column of the result; rename it"
             )

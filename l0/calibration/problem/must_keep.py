@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,10 @@ def read_must_keep(problem: Problem, given: Any) -> NDArray[np.bool_]:
                 "columns; pass keys, or a boolean array with an entry for each column of `A`"
             )
         return problem.survey.flags(given, "must_keep")
+    if isinstance(given, Iterator):
+        raise InputError(
+            f"`must_keep` is a {type(given).__name__}, which can be read only once; pass a list"
+        )
     values = _array(given)
     if values.null_count:
         null = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError
+from l0.common.validation import is_whole_number
 
 #: The share of a soft target in the loss, as a part of the mean share of a published target. It
 #: falls with the square of the budget if there are fewer than `AMPLE` records for each target. On
@@ -105,4 +106,4 @@ def checked_represent(represent: object) -> Represent | None:
 def _is_item(item: object) -> bool:
     if isinstance(item, (list, tuple)):
         return len(item) == 2 and all(isinstance(name, str) for name in item)
-    return isinstance(item, (str, int)) and not isinstance(item, bool)
+    return isinstance(item, str) or is_whole_number(item)

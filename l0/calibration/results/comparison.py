@@ -275,7 +275,9 @@ def compare(
     a, b = _result(a, "a"), _result(b, "b")
     targets = shared_targets(a.tables["targets"], b.tables["targets"])
     statistics = shared_statistics(a.tables.get("untargeted"), b.tables.get("untargeted"))
-    records = matched_records(a.tables["weights"], b.tables["weights"], _same_rows(a, b))
+    by_row = a.run["key"] is None, b.run["key"] is None
+    weights = a.tables["weights"], b.tables["weights"]
+    records = matched_records(*weights, by_row, _same_rows(a, b))
     tables = {"targets": targets.table, "records": records}
     if statistics is not None:
         tables["untargeted"] = statistics.table

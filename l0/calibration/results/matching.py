@@ -114,13 +114,17 @@ def shared_statistics(a: pa.Table | None, b: pa.Table | None) -> Shared | None:
     return Shared(table, only_a, only_b, [])
 
 
-def matched_records(a: pa.Table, b: pa.Table, same_rows: bool) -> pa.Table:
+def matched_records(
+    a: pa.Table, b: pa.Table, by_row: tuple[bool, bool], same_rows: bool
+) -> pa.Table:
     """Match the chosen records by their keys.
 
     Parameters
     ----------
     a, b : pyarrow.Table
         The weights of two results.
+    by_row : tuple of bool
+        Whether the keys of A and of B are row numbers, because no column was named as the key.
     same_rows : bool
         Whether a row number means the same record in both.
 
@@ -136,13 +140,17 @@ def matched_records(a: pa.Table, b: pa.Table, same_rows: bool) -> pa.Table:
         If the keys are different columns, of different types, or row numbers of different tables.
     """
     key = a.column_names[0]
+    named = [
+        "row number" if row else repr(each.column_names[0])
+        for row, each in zip(by_row, (a, b), strict=True)
+    ]
     types = [_kind(each.column(0).type) for each in (a, b)]
-    if key != b.column_names[0] or types[0] != types[1]:
+    if named[0] != named[1] or types[0] != types[1]:
         raise InputError(
-            f"`a` has the key {key!r} ({types[0]}), and `b` {b.column_names[0]!r} ({types[1]}); "
+            f"`a` has the key {named[0]} ({types[0]}), and `b` {named[1]} ({types[1]}); "
             "calibrate both with the same `key`, of the same type"
         )
-    if key == ROW and not same_rows:
+    if all(by_row) and not same_rows:
         raise InputError(
             "`a` and `b` know their records by row number, and come from different records; "
             "calibrate both with a `key`"

@@ -337,15 +337,15 @@ class CalibrationResult(Generic[FrameT]):
         writer_of(path, "path")
         if is_path(table):
             check_apart(path, [table], "path")
-        as_text = csv_file(path) is not None
-        source, rows, form = source_of(table, "table", self.run["key"], as_text)
+        keeps_text = csv_file(path) is not None
+        source, rows, form = source_of(table, "table", self.run["key"], keeps_text)
         name = self._weight_column(rows, weight)
         places, of = self._chosen_rows(rows)
         calibrated = self.tables["weights"].column("weight").to_numpy()[of]
         notes = write_table(reweighted(source, places, name, calibrated), path, "path", form)
         if lost := self.tables["weights"].num_rows - len(np.unique(of)):
-            name = locate(path).path.name
-            notes.append(f"{name}: {lost:,} of the chosen records had no row in the table")
+            file_name = locate(path).path.name
+            notes.append(f"{file_name}: {lost:,} of the chosen records had no row in the table")
         return notes
 
     @overload

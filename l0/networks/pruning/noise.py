@@ -15,7 +15,7 @@ _SEED = 0
 
 
 def noisy_inputs(example_inputs: Any) -> Any:
-    """Add noise to the floating-point inputs, and draw integers anew that are all equal.
+    """Add noise to the floating-point inputs; integers stay as they are.
 
     Masks, whose entries are 0 and 1 or not finite, stay as they are.
     """

@@ -1,8 +1,13 @@
+import tracemalloc
+
+import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 
 from l0.calibration import CalibrationProblem
 from l0.calibration.checkpoints.fingerprint import (
+    _digest,
     describe_arguments,
     describe_problem,
     differences,
@@ -82,3 +87,12 @@ def test_arguments_are_named_with_both_values():
 
 def test_an_object_of_another_process_is_the_same():
     assert describe_arguments({"method": object()}) == {"method": "<object object>"}
+
+
+def test_the_digest_of_an_array_makes_no_copy_of_it():
+    array = np.ones(2_000_000)
+    tracemalloc.start()
+    _digest(array, sp.csr_array(np.ones((1, 9))))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < array.nbytes / 4

@@ -88,6 +88,13 @@ def test_pandas_categorical_keys():
 # Key errors
 
 
+@pytest.mark.parametrize("key", ["weight", "design_weight", "row", "rw1", "rw80"])
+def test_a_key_does_not_have_the_name_of_a_column_of_the_result(key):
+    records = pd.DataFrame({key: [1, 2], "w": [1.0, 2.0]})
+    with pytest.raises(InputError, match=f"`key` column '{key}' has the name of a column of the"):
+        read_survey(records, key=key, weight="w")
+
+
 def test_missing_key_column():
     with pytest.raises(
         InputError, match=r"`records` has no column 'idd' to use as the `key`; closest: 'id'"

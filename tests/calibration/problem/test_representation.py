@@ -121,6 +121,7 @@ def test_the_price_falls_with_the_square_of_the_budget_if_records_are_few():
         (["state", ["state", "age"]], ["state", ("state", "age")]),
         (("state",), ["state"]),
         ([0, 2], [0, 2]),
+        (np.array([0, 2]).tolist() + [np.int64(3)], [0, 2, 3]),
         ([], []),
     ],
 )

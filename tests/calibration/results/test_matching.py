@@ -99,7 +99,7 @@ def test_statistics_count_that_are_held_out_in_both():
 @given(st.sets(st.integers(0, 20), min_size=1), st.sets(st.integers(0, 20), min_size=1))
 def test_records_are_those_of_both(a, b):
     one, other = weights(sorted(a)), weights(sorted(b, reverse=True))
-    table = matched_records(one, other, same_rows=False).to_pylist()
+    table = matched_records(one, other, by_row=(False, False), same_rows=False).to_pylist()
     assert {row["id"] for row in table} == a | b and len(table) == len(a | b)
     of = [
         dict(zip(each.column("id").to_pylist(), each.column("weight").to_pylist(), strict=True))
@@ -113,10 +113,10 @@ def test_records_are_those_of_both(a, b):
 def test_keys_of_other_widths_are_the_same_keys():
     one = weights(pa.array([1, 2], pa.int32()))
     other = weights(pa.array([2, 3], pa.int64()))
-    table = matched_records(one, other, same_rows=False)
+    table = matched_records(one, other, by_row=(False, False), same_rows=False)
     assert table.column("id").to_pylist() == [1, 2, 3]
     texts = [weights(pa.array(["x"], of)) for of in (pa.string(), pa.large_string())]
-    assert matched_records(*texts, same_rows=False).num_rows == 1
+    assert matched_records(*texts, by_row=(False, False), same_rows=False).num_rows == 1
 
 
 @pytest.mark.parametrize(
@@ -129,14 +129,14 @@ def test_keys_of_other_widths_are_the_same_keys():
 )  # fmt: skip
 def test_different_keys_are_an_error(b, text):
     with pytest.raises(InputError, match=text):
-        matched_records(weights([1, 2]), b, same_rows=True)
+        matched_records(weights([1, 2]), b, by_row=(False, False), same_rows=True)
 
 
 def test_row_numbers_of_other_records_are_an_error():
     rows = weights([0, 1]).rename_columns(["record", "weight", "design_weight"])
-    assert matched_records(rows, rows, same_rows=True).num_rows == 2
+    assert matched_records(rows, rows, by_row=(True, True), same_rows=True).num_rows == 2
     with pytest.raises(InputError, match="know their records by row number, and come from diff"):
-        matched_records(rows, rows, same_rows=False)
+        matched_records(rows, rows, by_row=(True, True), same_rows=False)
 
 
 def test_errors_that_hardly_differ_are_alike():
@@ -148,3 +148,10 @@ def test_errors_that_hardly_differ_are_alike():
 
 def test_names_are_counted():
     assert described([f"n{i}" for i in range(1_200)]).startswith("1,200 ('n0', 'n1'")
+
+
+def test_a_key_column_may_have_the_name_that_row_numbers_have():
+    keyed = weights([7, 9]).rename_columns(["record", "weight", "design_weight"])
+    assert matched_records(keyed, keyed, by_row=(False, False), same_rows=False).num_rows == 2
+    with pytest.raises(InputError, match=r"`a` has the key 'record' .*, and `b` row number"):
+        matched_records(keyed, keyed, by_row=(False, True), same_rows=True)

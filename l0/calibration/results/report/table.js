@@ -15,10 +15,10 @@ const write = (() => {
   };
   const amount = (number) => {
     const size = Math.abs(number), sign = number < 0 ? "−" : "";
-    for (const [start, unit, word] of [[1e12, 1e12, "trillion"], [1e9, 1e9, "billion"], [1e7, 1e6, "million"]]) {
+    for (const [start, unit, word] of [[0.99995e12, 1e12, "trillion"], [0.99995e9, 1e9, "billion"], [1e7, 1e6, "million"]]) {
       if (size >= start) return `${sign}${grouped(general(size / unit, 4))} ${word}`;
     }
-    return sign + (size >= 1000 ? grouped(size.toFixed(0)) : general(size, 4));
+    return sign + (size >= 999.95 ? grouped(size.toFixed(0)) : general(size, 4));
   };
   const percent = (share) => {
     if (share === 0) return "0%";
