@@ -22,14 +22,12 @@ def checked_device(device: str | torch.device | None) -> torch.device:
     device(type='cpu')
     """
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        wanted = torch.device(device)
-        torch.empty(0, device=wanted)
+        return torch.empty(0, device=torch.device(device)).device  # "cuda" is "cuda:0", perhaps
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"`device` {device!r} cannot be used here ({reason}); try 'cpu'") from None
-    return wanted
 
 
 def check_room(device: torch.device, n_bytes: int) -> None:

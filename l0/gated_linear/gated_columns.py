@@ -41,6 +41,8 @@ from l0.sparse_operator import SparseOperator
 
 logger = logging.getLogger(__name__)
 
+#: Names of the generators: of the noise of a fit, and of samples that are only looked at.
+GENERATORS = ("fitting", "looking")
 #: The sigmoid of log alpha starts at least this far from 0 and 1, where its logit is infinite.
 EDGE = 1e-6
 
@@ -219,7 +221,7 @@ class GatedColumns(nn.Module):
     ) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if self._adam is not None:
-            generators = {"fitting": self._fitting, "looking": self._looking}
+            generators = {name: getattr(self, f"_{name}") for name in GENERATORS}
             for name, tensor in packed(self._adam, generators).items():
                 destination[prefix + name] = tensor
 
@@ -255,22 +257,34 @@ class GatedColumns(nn.Module):
         error_msgs += errors
         if not errors:
             self._adam = moments
-        for name in ("fitting", "looking"):
-            state = of_fit.pop(f"{FIT}generator.{name}", None)
-            if state is None:
-                continue
-            generator = generator_with(state, self.device)
-            if generator is None:
-                logger.warning(
-                    "the state has random numbers of a device that is not here; the fit goes on "
-                    "with others"
-                )
-            else:
-                setattr(self, f"_{name}", generator)
+        for name in GENERATORS:
+            self._give_generator(name, of_fit.pop(f"{FIT}generator.{name}", None))
+
+    def _give_generator(self, name: str, state: Tensor | None) -> None:
+        if state is None:
+            return
+        generator = generator_with(state, self.device)
+        if generator is None:
+            logger.warning(
+                "the state has random numbers of a device that is not here; the fit goes on "
+                "with others"
+            )
+        else:
+            setattr(self, f"_{name}", generator)
 
     def __getstate__(self) -> dict[str, Any]:
         # The matrix belongs to the caller: a copy or a pickle of the model does not contain it.
-        return {**self.__dict__, "_map": None, "_map_of": ()}
+        # A generator of a GPU cannot be read where there is none, and its state can.
+        generators = {f"_{name}": getattr(self, f"_{name}") for name in GENERATORS}
+        states = {name: each and each.get_state() for name, each in generators.items()}
+        return {**self.__dict__, **states, "_map": None, "_map_of": ()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        states = {name: state[f"_{name}"] for name in GENERATORS}
+        state = {**state, **{f"_{name}": None for name in GENERATORS}}
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        for name, each in states.items():
+            self._give_generator(name, each)
 
 
 def _generator(device: torch.device, seed: int | None) -> torch.Generator | None:

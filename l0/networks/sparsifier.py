@@ -235,10 +235,11 @@ class Sparsifier:
         """
         self.steps += 1
         self._activity = None  # the weights have changed
-        if self._learn and self.steps >= self._ramp.met:
-            self.finish()
-        if self._learn and self._ramp.looks(self.steps):
-            self._choose()
+        if self._learn:
+            if self.steps >= self._ramp.met:
+                self.finish()
+            elif self._ramp.looks(self.steps):
+                self._choose()
         openness = self.gates.openness()
         prices = torch.zeros_like(openness)
         record: dict[str, Any] = {"step": self.steps}

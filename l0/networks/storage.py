@@ -123,7 +123,7 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
         name, _, last = key.rpartition(".")
         old = getattr(modules[name], last)
         if old.shape != value.shape:
-            new = torch.empty_like(value, dtype=old.dtype)
+            new = torch.empty_like(value, dtype=old.dtype, device=old.device)
             trained = isinstance(old, nn.Parameter)
             setattr(modules[name], last, nn.Parameter(new, old.requires_grad) if trained else new)
     model.load_state_dict(saved["state"])
@@ -131,7 +131,7 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     for key, value in saved["buffers"].items():
         if key in fresh and fresh[key].shape != value.shape:  # it has a part for each channel
             name, _, last = key.rpartition(".")
-            setattr(modules[name], last, value.to(fresh[key].dtype))
+            setattr(modules[name], last, value.to(fresh[key]))
     return model
 
 

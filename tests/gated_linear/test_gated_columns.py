@@ -124,6 +124,12 @@ def test_a_copy_goes_on_exactly_where_the_model_stopped(model, data, duplicate):
     assert same(model, twin.fit(*data, epochs=10))
 
 
+def test_a_pickle_needs_no_generator_of_a_device(model, data):
+    # That of a GPU cannot be made where there is none, and torch would fail to read the model.
+    model.fit(*data, epochs=2)
+    assert not any(isinstance(each, torch.Generator) for each in model.__getstate__().values())
+
+
 def test_an_interrupted_fit_goes_on_where_it_was_stopped(model, data, monkeypatch):
     long = copy.deepcopy(model).fit(*data, epochs=10)
     calls = iter(range(100))

@@ -96,9 +96,11 @@ class GateVector:
         """
         if prices is None:
             return torch.zeros((), device=self._gates[0].alive.device)
+        first = self._gates[0].alive.device
+        parts = self.split(prices.to(first, torch.float32))
         costs = [
-            gate.penalty(part.to(gate.alive.device, torch.float32))
-            for gate, part in zip(self._gates, self.split(prices), strict=True)
+            gate.penalty(part.to(gate.alive.device)).to(first)
+            for gate, part in zip(self._gates, parts, strict=True)
         ]
         return torch.stack(costs).sum()
 
@@ -127,4 +129,7 @@ class GateVector:
             gate.load_state_dict(saved)
 
     def _gather(self, part: Callable[[UnitGate], Tensor]) -> Tensor:
-        return torch.cat([part(gate).detach() for gate in self._gates]).cpu().double()
+        parts = [part(gate).detach() for gate in self._gates]
+        if len({one.device for one in parts}) > 1:  # a model may be on several
+            parts = [one.cpu() for one in parts]
+        return torch.cat(parts).cpu().double()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,9 +18,9 @@ _SEED = 0
 class _AlikeDraws(TorchDispatchMode):
     """Random operations draw one number each, so that tensors of any width hold the same one."""
 
-    def __init__(self) -> None:
+    def __init__(self, devices: Set[torch.device]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._random = random.Random(_SEED)
+        self._random, self._devices = random.Random(_SEED), devices
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -30,7 +30,10 @@ class _AlikeDraws(TorchDispatchMode):
             return func(*args, **kwargs)  # a generator of the model draws what it always draws
         uniform, normal = self._random.random(), self._random.gauss(0, 1)
         name = func.overloadpacket.__name__
-        _seed(self._random.getrandbits(32), args, kwargs)
+        # Most draws are on the CPU, and seeding others takes longer than most operations.
+        drawn_on = {x.device for x in args if isinstance(x, Tensor)} or {kwargs.get("device")}
+        is_on_cpu = drawn_on == {torch.device("cpu")}
+        _seed(self._random.getrandbits(32), set() if is_on_cpu else self._devices)
         if name == "native_dropout":  # nothing is dropped
             return args[0].clone(), torch.ones_like(args[0], dtype=torch.bool)
         out = func(*args, **kwargs)
@@ -54,31 +57,43 @@ class _AlikeDraws(TorchDispatchMode):
         return out.copy_(args[0] > 0) if name == "bernoulli" else out
 
 
-def _seed(seed: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Seed what an operation may draw from.
-
-    Seeding all devices takes longer than most operations, and most draws are on the CPU.
-    """
-    devices: set[Any] = {x.device for x in args if isinstance(x, Tensor)}
-    if (devices or {kwargs.get("device")}) == {torch.device("cpu")}:
-        torch.default_generator.manual_seed(seed)
-    else:
-        torch.manual_seed(seed)
+def _seed(seed: int, devices: Set[torch.device]) -> None:
+    """Seed the global generators of the CPU and of these devices, and of no other GPU."""
+    torch.default_generator.manual_seed(seed)
+    for device in devices:
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type != "cpu":
+            torch.manual_seed(seed)
 
 
 @contextmanager
-def alike_draws() -> Iterator[None]:
+def kept_draws(devices: Set[torch.device]) -> Iterator[None]:
+    """Make a context that leaves the generators of torch as they were, on the CPU and CUDA devices.
+
+    Parameters
+    ----------
+    devices : set of torch.device
+        Those of a model and its inputs. Other GPUs are not touched: this would take memory there.
+    """
+    with torch.random.fork_rng([device for device in devices if device.type == "cuda"]):
+        yield
+
+
+@contextmanager
+def alike_draws(devices: Set[torch.device]) -> Iterator[None]:
     """Make a context in which models of any width draw the same random numbers.
 
-    The global generators of torch, NumPy and Python are left as they were.
+    The global generators of torch, NumPy and Python are left as they were: see `kept_draws`.
     """
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng():
+    with kept_draws(devices):
         try:
-            torch.manual_seed(_SEED)
+            _seed(_SEED, devices)
             random.seed(_SEED)
             np.random.seed(_SEED)  # noqa: NPY002
-            with _AlikeDraws():
+            with _AlikeDraws(devices):
                 yield
         finally:
             random.setstate(python)

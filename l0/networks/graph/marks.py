@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from l0.networks.graph.draws import kept_draws
 from l0.networks.graph.places import Place, given_states, made_at
 from l0.networks.graph.tape import Event, Tape, storage_of, tensors_of
 from l0.networks.graph.tensors import has_nan, is_inexact, nan_along
@@ -95,7 +96,7 @@ class _Run:
         self._push(storage_of(tensor), at)
 
     def marks(self) -> Marks:
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), kept_draws(self._tape.devices):
             while self._queue:
                 i = heapq.heappop(self._queue)
                 event = self._tape.events[i]

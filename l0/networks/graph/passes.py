@@ -101,8 +101,9 @@ def recorded(
         and ".parametrizations." not in f".{name}"
     }
     sources = [*tensors_in(example_inputs), *model.parameters(), *model.buffers()]
+    devices = {source.device for source in sources}
     try:
-        with alike_draws():
+        with alike_draws(devices):
             tape = Tape(model, example_inputs, layouts, False, loose)
     except Exception as error:
         raise InputError(
@@ -121,7 +122,7 @@ def recorded(
         raise InputError("`example_inputs` lead to NaN in the model; give finite inputs")
     tapes = [tape]
     try:
-        with alike_draws():
+        with alike_draws(devices):
             tapes.append(Tape(model, example_inputs, layouts, True, loose))
     except Exception:  # noqa: S110 - in training mode, models may ask for labels
         pass

@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from l0.networks.graph.channel_layout import ChannelLayout
-from l0.networks.graph.tensors import call, tensors_in
+from l0.networks.graph.tensors import call, devices_of, tensors_in
 
 #: Operations that keep the channels of their one input where they are.
 _KEEPING = {
@@ -95,6 +95,8 @@ class Tape(TorchDispatchMode):
         For each piece of memory, the events that read or change it.
     outputs : list of Tensor
         All tensors that the model returned.
+    devices : set of torch.device
+        Those of the model and the inputs.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Tape(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.events = [Event(name, None, (), {}, [tensor]) for name, tensor in loose.items()]
         self._loose = loose
+        self.devices = devices_of(model, example_inputs)
         self.readers: dict[int, list[int]] = {}
         self.layouts = layouts
         self._inside = 0

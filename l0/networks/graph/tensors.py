@@ -75,6 +75,11 @@ def mapped(function: Any, example_inputs: Any) -> Any:
     return tree_map(lambda x: function(x) if isinstance(x, Tensor) else x, example_inputs)
 
 
+def devices_of(model: nn.Module, example_inputs: Any = ()) -> set[torch.device]:
+    """Return the devices of a model and its inputs."""
+    return {x.device for x in (*model.parameters(), *model.buffers(), *tensors_in(example_inputs))}
+
+
 def copies_of(example_inputs: Any) -> Any:
     """Return copies of example inputs, for a model that may change its inputs in place."""
     return mapped(torch.clone, example_inputs)

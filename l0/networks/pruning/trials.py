@@ -22,6 +22,7 @@ from l0.networks.graph.tensors import (
     call,
     copies_of,
     copy_of,
+    devices_of,
     mapped,
     results_in,
 )
@@ -64,7 +65,8 @@ class _Setting:
         for module in model.modules():
             if isinstance(module, _BatchNorm | _InstanceNorm):
                 module.eval()  # one example has no variance
-        with torch.no_grad(), full_precision(_device(model)), alike_draws():
+        draws = alike_draws(devices_of(model, self.inputs))
+        with torch.no_grad(), full_precision(_device(model)), draws:
             out = call(model, copies_of(self.inputs))
             return [at_least_half(x) for x in results_in(out)]
 

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from l0.networks.budgets.cost import LayerCost, LayerTimes, layer_cost
 from l0.networks.graph.layer_types import module_at
-from l0.networks.graph.tensors import call, copies_of, copy_of
+from l0.networks.graph.tensors import call, copies_of, copy_of, devices_of
 from l0.networks.graph.units import Structure
 from l0.networks.pruning.compact import cut
-from l0.networks.timing.stopwatch import devices_of, milliseconds, synchronize
+from l0.networks.timing.stopwatch import milliseconds, synchronize
 
 #: The number of smaller copies, and the least share of the units that one of them has. Ours.
 _N_COPIES, _LEAST_SHARE = 16, 1 / 16

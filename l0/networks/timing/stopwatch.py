@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from l0.networks.graph.tensors import call, copies_of
+from l0.networks.graph.tensors import call, copies_of, devices_of
 
 
 @torch.no_grad()
@@ -45,14 +45,11 @@ def milliseconds(model: nn.Module, example_inputs: Any) -> float:
     return statistics.median(times[1:])
 
 
-def devices_of(model: nn.Module) -> set[torch.device]:
-    """Return the devices with a parameter of a model that work beside the CPU."""
-    return {p.device for p in model.parameters()} - {torch.device("cpu")}
-
-
 def synchronize(devices: Iterable[torch.device]) -> None:
-    """Wait for the work that devices still have to do."""
+    """Wait for the work that devices still have to do. The CPU has none."""
     for device in devices:
+        if device.type == "cpu":
+            continue
         if device.type == "mps":  # there is one, which has no number
             torch.mps.synchronize()
         else:

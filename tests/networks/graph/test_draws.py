@@ -13,7 +13,7 @@ def test_draws_are_alike_at_every_width_and_leave_the_generators_alone():
     def drawn(n):
         drop = nn.Dropout(0.3)
         x = torch.ones(2, n)
-        with alike_draws():
+        with alike_draws({torch.device("cpu")}):
             return [
                 torch.rand(2, n), torch.randn(n, 2).T, torch.randn_like(x), drop(x),
                 torch.empty(2, n).uniform_(3, 4), torch.empty(2, n).normal_(5, 0.1),
@@ -28,3 +28,16 @@ def test_draws_are_alike_at_every_width_and_leave_the_generators_alone():
     assert torch.equal(state[0], torch.get_rng_state())
     assert state[1] == random.getstate()
     assert (state[2] == np.random.get_state()[1]).all()  # noqa: NPY002
+
+
+def test_devices_that_have_no_part_in_a_model_are_left_alone(monkeypatch):
+    def touched(*_, **__):
+        raise AssertionError("a GPU was seeded")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("get_rng_state", "set_rng_state", "manual_seed", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, touched)
+    with alike_draws({torch.device("cpu")}):
+        assert torch.rand(2).shape == (2,)
+        torch.randint(9, (1,))
