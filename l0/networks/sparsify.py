@@ -123,6 +123,11 @@ def sparsify(
         If an argument is out of its range, the example inputs do not run, no unit can be removed,
         or no choice of units meets the budget. The model is then unchanged.
 
+    Warns
+    -----
+    UserWarning
+        If the model returns whole numbers only, with which units can hardly be tried out.
+
     Examples
     --------
     >>> import torch

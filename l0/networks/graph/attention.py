@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from itertools import zip_longest
 
 import torch
@@ -163,7 +164,8 @@ def open_attention(model: nn.Module) -> nn.Module:
     """Replace each nn.MultiheadAttention inside a model by an equal :class:`Attention`.
 
     Some stay as they are: those with additional keys (`add_bias_kv`, `add_zero_attn`), those with
-    hooks, those with shared or computed weights, and subclasses.
+    hooks, those with shared or computed weights, subclasses, and those that a list or another plain
+    attribute holds too: code would go on to call these.
 
     Parameters
     ----------
@@ -190,6 +192,7 @@ def open_attention(model: nn.Module) -> nn.Module:
 
 def _packed(model: nn.Module) -> list[nn.MultiheadAttention]:
     owners = Counter(id(p) for module in model.modules() for p in module._parameters.values())
+    held = _held_in_attributes(model)
     return [
         module
         for name, module in model.named_modules()
@@ -201,7 +204,24 @@ def _packed(model: nn.Module) -> list[nn.MultiheadAttention]:
         and not module._forward_hooks
         and not module._forward_pre_hooks
         and all(owners[id(p)] == 1 for p in module.parameters())
+        and id(module) not in held
     ]
+
+
+def _held_in_attributes(model: nn.Module) -> set[int]:
+    """Find the modules in lists, dicts and other attributes that are not registered."""
+    held: set[int] = set()
+    for module in model.modules():
+        for name, value in vars(module).items():
+            if name == "_modules":
+                continue
+            parts: Iterable[object] = [value]
+            if isinstance(value, dict):
+                parts = value.values()
+            elif isinstance(value, list | tuple | set):
+                parts = value
+            held |= {id(part) for part in parts if isinstance(part, nn.Module)}
+    return held
 
 
 def _thirds(packed: nn.Parameter | None) -> list[nn.Parameter]:

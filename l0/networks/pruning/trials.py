@@ -23,6 +23,7 @@ from l0.networks.graph.tensors import (
     copies_of,
     copy_of,
     devices_of,
+    is_inexact,
     mapped,
     results_in,
 )
@@ -134,6 +135,12 @@ class Trials:
             if reason is not None:
                 return reason
         return None
+
+    @property
+    def compares_numbers(self) -> bool:
+        """Whether an output has real numbers; whole ones, such as labels, hide small mistakes."""
+        settings = next(self._all_settings())
+        return any(is_inexact(out) for setting in settings for out in setting.whole)
 
     def _all_settings(self) -> Iterator[list[_Setting]]:
         """Yield the settings of each precision in which the model runs.

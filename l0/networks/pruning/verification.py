@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -35,8 +36,19 @@ def verified(model: nn.Module, example_inputs: Any, structure: Structure) -> Str
     -------
     Structure
         The groups that passed; the others are in `left_out` with the reason.
+
+    Warns
+    -----
+    UserWarning
+        If no output of the model has real numbers.
     """
     trials = Trials(model, example_inputs)
+    if structure.groups and not trials.compares_numbers:
+        warnings.warn(
+            "`model` returns whole numbers only, such as labels, which hide small mistakes from "
+            "the trials of its units; let it return the scores too, at least while it has gates",
+            stacklevel=3,
+        )
     left_out = list(structure.left_out)
     faults = list(_faults(trials, structure.groups))
     reasons = {id(group): group.doubt or reason for group, reason in faults}

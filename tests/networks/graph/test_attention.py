@@ -86,6 +86,15 @@ def test_no_random_number_is_drawn_and_frozen_parameters_stay_frozen():
     assert model[0].k_proj.bias.requires_grad
 
 
+@pytest.mark.parametrize("hold", [lambda one: [one], lambda one: {"a": one}, lambda one: (one,)])
+def test_an_attention_that_a_plain_attribute_holds_stays_as_it_is(hold):
+    model = nn.Sequential(nn.Linear(4, 4))
+    model.attention = nn.MultiheadAttention(4, 2)
+    assert can_open(model)
+    model.also = hold(model.attention)
+    assert not can_open(model)
+
+
 def test_one_attention_used_in_two_places_stays_one():
     shared = nn.MultiheadAttention(8, 2)
     model = open_attention(nn.ModuleDict({"a": shared, "b": shared}))

@@ -285,6 +285,17 @@ def test_a_generator_of_the_model_draws_what_it_always_draws():
     assert [group.name for group in structure.groups] == ["0"]
 
 
+def test_labels_alone_are_compared_with_a_warning():
+    class Labels(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x).argmax(1)
+
+    with pytest.warns(UserWarning, match="returns whole numbers only"):
+        sparsify(
+            Labels(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)), torch.randn(4, 5), Params(0.9)
+        )
+
+
 def test_example_inputs_stay_as_they_are():
     class InPlace(nn.Sequential):
         def forward(self, x):
