@@ -345,8 +345,15 @@ class Sparsifier:
         if self._is_finished:
             return self.gates.alive()
         activity = None if self._activity is None else self._activity.mean_squares()
-        closing, able = self._closing, z > 0
         scores = unit_scores(self.model, self.structure.groups, z, activity)
+        alive = self._chosen(self._closing, z > 0, scores)
+        if self._missed(alive):
+            closing = Closing(self.model, self.structure.groups, in_common=True)
+            alive = self._chosen(closing, z > 0, scores)
+        return alive
+
+    def _chosen(self, closing: Closing, able: Tensor, scores: Tensor) -> Tensor:
+        """Choose the units that stay, so that every budget is met if it can be."""
         alive = closing.used(able | closing.protected(torch.ones_like(able), scores), scores)
         for constraint in self.constraints:
             alive = closing.used(

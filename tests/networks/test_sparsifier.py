@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from l0.common.errors import InputError
 from l0.common.formatting import amount
-from l0.networks import Params, Units, sparsify
+from l0.networks import Macs, Params, Units, sparsify
+from l0.networks.pruning.closing import Closing
 from tests.networks.nets import NETS
 from tests.networks.training import make, train
 
@@ -316,7 +317,20 @@ class Heads(nn.Module):
         return tuple(head(hidden) for head in self.heads)
 
 
-def test_a_budget_that_is_missed_is_said():
+@pytest.mark.parametrize("budget", [Units(4), Units(5), Params(30), Macs(20)])
+def test_layers_that_select_features_meet_the_smallest_budgets(budget):
+    for seed in range(10):
+        torch.manual_seed(seed)
+        sparsifier = sparsify(Heads(), torch.randn(2, 6), budget, inputs="heads.*")
+        sparsifier.compact()
+        (constraint,) = sparsifier.constraints
+        assert float(constraint.cost(sparsifier.gates.alive())) <= constraint.limit
+
+
+def test_a_budget_that_is_missed_is_said(monkeypatch):
+    # Layers that each protect a unit of their own cannot meet the smallest budget.
+    alone = "l0.networks.sparsifier.Closing"
+    monkeypatch.setattr(alone, lambda model, groups, in_common=False: Closing(model, groups))
     torch.manual_seed(0)
     sparsifier = sparsify(Heads(), torch.randn(2, 6), Units(4), inputs="heads.*")
     (said,) = (text for text in sparsifier.report(latency=False).warnings if "miss" in text)

@@ -24,9 +24,15 @@ class Closing:
         With or without gates.
     groups : sequence of UnitGroup
         The groups of units of the model.
+    in_common : bool
+        Whether layers that select features of one group protect the same unit of it, which leaves
+        the cheapest model of all. Each protects the best one for itself otherwise.
     """
 
-    def __init__(self, model: nn.Module, groups: Sequence[UnitGroup]) -> None:
+    def __init__(
+        self, model: nn.Module, groups: Sequence[UnitGroup], in_common: bool = False
+    ) -> None:
+        self._in_common = in_common
         self._sizes = [group.n_units for group in groups]
         self._n_units = sum(self._sizes)
         consumers = {(m.module, m.side) for group in groups for m in group.consumers}
@@ -74,6 +80,9 @@ class Closing:
                 marked[start + int(z[start:end].argmax())] = True
             else:  # a layer reads a selected feature only if the feature's own unit is open
                 there = alive[pairs].all(1)
+                shared = there & marked[pairs[:, 0]]
+                if self._in_common and shared.any():
+                    there = shared
                 value = torch.where(there, z[pairs].prod(1), -1.0)
                 marked[pairs[int(value.argmax())]] = True
         return marked
