@@ -198,8 +198,8 @@ class Sparsifier:
         Raises
         ------
         InputError
-            After a step or a cut, for gates on single weights, and if a layer reads values that
-            are not finite.
+            After a step or a cut, for gates on single weights, if the batch does not run, and if a
+            layer reads values that are not finite.
 
         Examples
         --------
@@ -266,6 +266,8 @@ class Sparsifier:
         if not self.gates.spares or not z.isfinite().all():
             return
         scores = unit_scores(self.model, self.structure.groups, z)
+        if scores.isnan().any():
+            return
         everything = torch.ones_like(z, dtype=torch.bool)
         kept = self._within(everything, scores, self._ramp.kept(self.steps))
         asked = self._within(kept, scores, self._ramp.asked(self.steps))
@@ -334,18 +336,17 @@ class Sparsifier:
         Raises
         ------
         InputError
-            If gates are NaN.
+            If gates or weights are NaN.
         """
         z = self.gates.ranks()
         if z.isnan().any():
-            raise InputError(
-                "the training diverged: gates are NaN, so no units can be chosen; return to a "
-                "checkpoint, and lower the learning rates or clip the gradients"
-            )
+            raise _diverged("gates")
         if self._is_finished:
             return self.gates.alive()
         activity = None if self._activity is None else self._activity.mean_squares()
         scores = unit_scores(self.model, self.structure.groups, z, activity)
+        if scores.isnan().any():
+            raise _diverged("weights")
         alive = self._chosen(self._closing, z > 0, scores)
         if self._missed(alive):
             closing = Closing(self.model, self.structure.groups, in_common=True)
@@ -505,6 +506,13 @@ class Sparsifier:
     def _look(self) -> tuple[int, Tensor]:
         """Return the step and the gate values, which are kept in the precision of most gates."""
         return self.steps, self.gates.ranks().float()
+
+
+def _diverged(what: str) -> InputError:
+    return InputError(
+        f"the training diverged: {what} are NaN, so no units can be chosen; return to a "
+        "checkpoint, and lower the learning rates or clip the gradients"
+    )
 
 
 def _described(state: dict[str, Any]) -> list[str]:

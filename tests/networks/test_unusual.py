@@ -357,12 +357,16 @@ def test_a_number_for_each_example_is_a_batch():
     assert worst(model, sparsifier.compact(), t) < 1e-6
 
 
-def test_a_training_that_diverged_closes_nothing():
+@pytest.mark.parametrize("what", ["gates", "weights"])
+def test_a_training_that_diverged_closes_nothing(what):
     model, inputs = (make() for make in MODELS["signal"])
     sparsifier = sparsify(model, inputs, Params(0.5), total_steps=10)
     before = copy.deepcopy(sparsifier.gates.alive())
+    gates = {id(parameter) for parameter in sparsifier.gates.parameters()}
     with torch.no_grad():
-        sparsifier.gates[0].gate.v.fill_(torch.nan)
+        for parameter in model.parameters():
+            if (id(parameter) in gates) == (what == "gates"):
+                parameter.fill_(torch.nan)
     with pytest.raises(InputError, match="the training diverged"):
         for _ in range(6):
             sparsifier.step()

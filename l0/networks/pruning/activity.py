@@ -43,7 +43,8 @@ class Activity:
         Raises
         ------
         InputError
-            If a layer reads values that are not finite; the batch then does not count.
+            If the batch does not run through the model, or if a layer reads values that are not
+            finite; the batch then does not count.
         """
         found: list[tuple[str, Tensor, int]] = []
 
@@ -60,6 +61,11 @@ class Activity:
         hooks = [watch(name, axis) for name, axis in self._axes.items()]
         try:
             call(self._model.eval(), copies_of(batch))
+        except Exception as error:  # the code of a user may raise anything
+            raise InputError(
+                f"`batch` does not run through the model: {type(error).__name__}: {error}; give it "
+                "in the form of the example inputs, on the device of the model"
+            ) from error
         finally:
             for hook in hooks:
                 hook.remove()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from l0.common.errors import InputError
 from l0.networks import Params, Units, sparsify
@@ -80,3 +81,10 @@ def test_it_is_for_a_cut_without_training():
     model, inputs = make("mlp")
     with pytest.raises(InputError, match="single weights"):
         sparsify(model, inputs, Params(0.5), granularity="weight").observe(inputs)
+
+
+def test_a_batch_that_does_not_run_is_named():
+    model = nn.Sequential(nn.Linear(5, 8), nn.Linear(8, 2))
+    sparsifier = sparsify(model, torch.ones(2, 5), Units(3))
+    with pytest.raises(InputError, match="`batch` does not run through the model: RuntimeError"):
+        sparsifier.observe(torch.ones(2, 6))
