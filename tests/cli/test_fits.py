@@ -272,8 +272,9 @@ def test_rerun_repeats_a_run_and_its_status_says_whether_it_is_the_same(files, s
     before = {file: file.read_bytes() for file in Path("l0-result").iterdir()}
     for saved in ("l0-result", "l0-result/run.json"):
         for out in ("l0-result", "l0-result/new"):
-            said = refused("rerun", saved, "--out", out)
-            assert "would replace the run that is repeated; name another one" in said
+            ended = l0_("rerun", saved, "--out", out)
+            assert ended.exit_code == 2
+            assert "would replace the run that is repeated; name another one" in ended.stderr
     assert before == {file: file.read_bytes() for file in Path("l0-result").iterdir()}
     ended = l0_("rerun", "l0-result/run.json", "--out", "again")
     assert (ended.exit_code, ended.stdout) == (0, "All 40 records and weights are the same.\n")
