@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from l0.calibration.options import read_pairs
+from l0.common.errors import InputError
 
 
 def whole_numbers(text: str) -> list[int]:
@@ -48,7 +49,10 @@ def labels(text: str) -> dict[str, str]:
     >>> labels("state=VT,year=2020")
     {'state': 'VT', 'year': '2020'}
     """
-    return read_pairs(text, "COLUMN=LABEL; write state=VT, for example")
+    try:
+        return read_pairs(text, "COLUMN=LABEL; write state=VT, for example")
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 Records = Annotated[

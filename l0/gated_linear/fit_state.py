@@ -104,8 +104,8 @@ def generator_with(state: Tensor, device: torch.device) -> torch.Generator | Non
     if torch.cuda.is_available():
         places.append(torch.device("cuda"))
     for place in places:
-        generator = torch.Generator(place)
         try:
+            generator = torch.Generator(place)
             generator.set_state(state.cpu())
         except RuntimeError:
             continue

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from types import FunctionType
+from contextlib import suppress
+from functools import partial
+from types import FunctionType, MethodType
 
 import torch
 from torch import Tensor, nn
@@ -53,8 +55,7 @@ def check_model(model: nn.Module) -> None:
     patched = [
         name or "the model"
         for name, module in model.named_modules()
-        if isinstance(own := vars(module).get("forward"), FunctionType)
-        and (own.__closure__ or own.__defaults__ or own.__kwdefaults__)
+        if _holds_layers(vars(module).get("forward"))
     ]
     if patched:
         raise InputError(
@@ -76,6 +77,23 @@ def check_model(model: nn.Module) -> None:
             "prune.remove, remove_weight_norm or remove_spectral_norm of torch.nn.utils, or use "
             "torch.nn.utils.parametrizations, whose layers get no gates and are not changed"
         )
+
+
+def _holds_layers(function: object) -> bool:
+    """Tell whether a function has a layer in its closure, its defaults or its globals."""
+    if isinstance(function, partial):
+        return _holds_layers(function.func)
+    if isinstance(function, MethodType):
+        return _holds_layers(function.__func__)
+    if not isinstance(function, FunctionType):
+        return False
+    values = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # it is empty
+            values.append(cell.cell_contents)
+    names = function.__code__.co_names
+    values += [function.__globals__[name] for name in names if name in function.__globals__]
+    return any(isinstance(getattr(value, "__self__", value), nn.Module) for value in values)
 
 
 def _check_wrapped(model: nn.Module) -> None:

@@ -460,7 +460,11 @@ class Sparsifier:
         """
         return {
             "step": self.steps,
-            "budgets": [f"{one.budget!r} of {one.pattern or 'all'}" for one in self.constraints],
+            "budgets": [
+                f"{type(one.budget).__name__}({float(one.budget.amount):g}) of "
+                f"{one.pattern or 'all layers'}"
+                for one in self.constraints
+            ],
             "gates": self.gates.state(),
             "multipliers": [m.value for m in self.multipliers],
             "prices": self._prices,
@@ -510,7 +514,7 @@ class Sparsifier:
 
 def _diverged(what: str) -> InputError:
     return InputError(
-        f"the training diverged: {what} are NaN, so no units can be chosen; return to a "
+        f"the training diverged: {what} are not finite, so no units can be chosen; return to a "
         "checkpoint, and lower the learning rates or clip the gradients"
     )
 

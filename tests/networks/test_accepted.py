@@ -1,5 +1,6 @@
 """Models that cannot get gates are refused, with what to do instead."""
 
+import functools
 import warnings
 
 import pytest
@@ -54,6 +55,21 @@ def patched():
     before = model[0].forward
     model[0].forward = lambda x: before(x) * 2
     return model
+
+
+def test_a_function_that_holds_no_layer_may_replace_forward():
+    model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 4))
+    model[1].forward = lambda x, slope=0.1: torch.nn.functional.leaky_relu(x, slope)
+    assert sparsify(model, torch.randn(2, 5), Params(0.5)).compact()[0].out_features < 8
+
+
+@pytest.mark.parametrize("wrap", [functools.partial, lambda f, *_: f])
+def test_a_function_that_names_a_layer_of_its_module_is_refused(wrap, monkeypatch):
+    model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 4))
+    monkeypatch.setitem(globals(), "LAYER", model[0])
+    model[1].forward = wrap(lambda x: LAYER.weight.sum() * x)  # noqa: F821
+    with pytest.raises(InputError, match="a function in place of `forward` in '1'"):
+        sparsify(model, torch.randn(2, 5), Params(0.5))
 
 
 @pytest.mark.filterwarnings("ignore")  # torch warns of itself when it compiles

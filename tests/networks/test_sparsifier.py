@@ -263,7 +263,7 @@ def test_a_state_of_other_budgets_or_gates_is_refused():
     model, inputs = make("mlp")
     state = sparsify(model, inputs, Params(0.5)).state_dict()
     for budget, options, message in (
-        (Params(0.2), {}, r"Params\(amount=0.5\) of all in place of Params\(amount=0.2\) of all"),
+        (Params(0.2), {}, r"Params\(0.5\) of all layers in place of Params\(0.2\)"),
         (Units(3), {}, "in place of Units"),
         ({"0": Params(0.5)}, {}, "of all in place of .* of 0"),
         ([Params(0.5), Units(9)], {}, "in place of"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import zip_longest
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
@@ -213,15 +215,27 @@ def _held_in_attributes(model: nn.Module) -> set[int]:
     held: set[int] = set()
     for module in model.modules():
         for name, value in vars(module).items():
-            if name == "_modules":
-                continue
-            parts: Iterable[object] = [value]
-            if isinstance(value, dict):
-                parts = value.values()
-            elif isinstance(value, list | tuple | set):
-                parts = value
-            held |= {id(part) for part in parts if isinstance(part, nn.Module)}
+            if name != "_modules":
+                held |= {id(one) for one in _modules_in(value, set())}
     return held
+
+
+def _modules_in(value: object, seen: set[int]) -> Iterator[nn.Module]:
+    if isinstance(value, nn.Module):
+        yield value
+    elif id(value) not in seen:
+        seen.add(id(value))
+        parts: Iterable[object] = ()
+        if isinstance(value, dict):
+            parts = value.values()
+        elif isinstance(value, list | tuple | set | frozenset):
+            parts = value
+        elif isinstance(value, partial):
+            parts = (value.args, value.keywords)
+        elif isinstance(value, SimpleNamespace):
+            parts = vars(value).values()
+        for part in list(parts):
+            yield from _modules_in(part, seen)
 
 
 def _thirds(packed: nn.Parameter | None) -> list[nn.Parameter]:

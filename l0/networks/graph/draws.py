@@ -18,16 +18,19 @@ _SEED = 0
 class _AlikeDraws(TorchDispatchMode):
     """Random operations draw one number each, so that tensors of any width hold the same one."""
 
-    def __init__(self, devices: Set[torch.device]) -> None:
+    def __init__(self, devices: Set[torch.device], keep_seeded: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._random, self._devices = random.Random(_SEED), devices
+        self._keep_seeded = keep_seeded
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if torch.Tag.nondeterministic_seeded not in func.tags or kwargs.get("generator"):
-            return func(*args, **kwargs)  # a generator of the model draws what it always draws
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **kwargs)
+        if self._keep_seeded and _is_seeded(kwargs.get("generator")):
+            return func(*args, **kwargs)
         uniform, normal = self._random.random(), self._random.gauss(0, 1)
         name = func.overloadpacket.__name__
         # Most draws are on the CPU, and seeding others takes longer than most operations.
@@ -57,6 +60,14 @@ class _AlikeDraws(TorchDispatchMode):
         return out.copy_(args[0] > 0) if name == "bernoulli" else out
 
 
+def _is_seeded(generator: torch.Generator | None) -> bool:
+    """Tell whether a generator has drawn nothing since it got its seed."""
+    if generator is None:
+        return False
+    anew = torch.Generator(generator.device).manual_seed(generator.initial_seed())
+    return torch.equal(generator.get_state(), anew.get_state())
+
+
 def _seed(seed: int, devices: Set[torch.device]) -> None:
     """Seed the global generators of the CPU and of these devices, and of no other GPU."""
     torch.default_generator.manual_seed(seed)
@@ -82,10 +93,18 @@ def kept_draws(devices: Set[torch.device]) -> Iterator[None]:
 
 
 @contextmanager
-def alike_draws(devices: Set[torch.device]) -> Iterator[None]:
+def alike_draws(devices: Set[torch.device], keep_seeded: bool = False) -> Iterator[None]:
     """Make a context in which models of any width draw the same random numbers.
 
     The global generators of torch, NumPy and Python are left as they were: see `kept_draws`.
+
+    Parameters
+    ----------
+    devices : set of torch.device
+        Those of a model and its inputs.
+    keep_seeded : bool, default False
+        Whether a generator that the model seeds itself, so that its draws are no noise but
+        constants, draws what it always draws.
     """
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     with kept_draws(devices):
@@ -93,7 +112,7 @@ def alike_draws(devices: Set[torch.device]) -> Iterator[None]:
             _seed(_SEED, devices)
             random.seed(_SEED)
             np.random.seed(_SEED)  # noqa: NPY002
-            with _AlikeDraws(devices):
+            with _AlikeDraws(devices, keep_seeded):
                 yield
         finally:
             random.setstate(python)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from copy import deepcopy
+from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -12,6 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
+
+#: So many parts of an iterator are taken.
+_MOST = 10_000
 
 #: Their attributes are no results of a model.
 _NOT_OPENED = (
@@ -114,7 +118,8 @@ def results_in(out: Any) -> Iterator[Tensor]:
     Parameters
     ----------
     out : object
-        As for :func:`tensors_in`. Iterators, such as generators, are used up.
+        As for :func:`tensors_in`. Iterators, such as generators, are used up; of one without end,
+        the first parts are taken.
 
     Yields
     ------
@@ -129,7 +134,7 @@ def _tensors_in(out: Any, seen: set[int], of_results: bool = False) -> Iterator[
     elif isinstance(out, float):
         yield torch.tensor(out, dtype=torch.float64, device="cpu")
     elif of_results and isinstance(out, int):
-        yield torch.tensor(out, device="cpu")
+        yield torch.tensor(out % 2**63, device="cpu")
     elif isinstance(out, np.ndarray | np.generic) and out.dtype.kind in "biufc":
         if of_results:
             yield torch.as_tensor(np.array(out), device="cpu")
@@ -137,8 +142,10 @@ def _tensors_in(out: Any, seen: set[int], of_results: bool = False) -> Iterator[
         seen.add(id(out))
         if isinstance(out, Mapping):
             parts = list(out.values())
-        elif isinstance(out, Sequence | AbstractSet) or (of_results and isinstance(out, Iterator)):
+        elif isinstance(out, Sequence | AbstractSet):
             parts = list(out)
+        elif of_results and isinstance(out, Iterator):
+            parts = list(islice(out, _MOST))
         elif any(cls.__name__.endswith("Cache") for cls in type(out).__mro__):
             parts = []
         else:

@@ -1,6 +1,7 @@
 """nn.MultiheadAttention taken apart, and its heads removed."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -86,7 +87,15 @@ def test_no_random_number_is_drawn_and_frozen_parameters_stay_frozen():
     assert model[0].k_proj.bias.requires_grad
 
 
-@pytest.mark.parametrize("hold", [lambda one: [one], lambda one: {"a": one}, lambda one: (one,)])
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda one: [one],
+        lambda one: {"a": (one,)},
+        lambda one: [(one, "x")],
+        lambda one: SimpleNamespace(one=one),
+    ],
+)
 def test_an_attention_that_a_plain_attribute_holds_stays_as_it_is(hold):
     model = nn.Sequential(nn.Linear(4, 4))
     model.attention = nn.MultiheadAttention(4, 2)

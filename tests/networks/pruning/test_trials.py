@@ -1,5 +1,7 @@
 """Trials find what differs, whatever the precision, the inputs, the mode or the form of outputs."""
 
+import itertools
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -283,6 +285,42 @@ def test_a_generator_of_the_model_draws_what_it_always_draws():
     model = Seeded(nn.Linear(5, 8), nn.Linear(8, 8), nn.Linear(8, 2))
     structure = sparsify(model, torch.randn(2, 5), Params(0.9)).structure
     assert [group.name for group in structure.groups] == ["0"]
+
+
+class Plainly(nn.Module):
+    """Two groups, and outputs of any form."""
+
+    def __init__(self, form):
+        super().__init__()
+        self.form = form
+        self.a, self.b, self.c = nn.Linear(5, 16), nn.Linear(16, 16), nn.Linear(16, 40)
+
+    def forward(self, x):
+        hidden = F.relu(self.a(x))
+        return self.form(self.c(F.relu(self.b(hidden))))
+
+
+NOISE = torch.Generator()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda y: (y, y[y > 0.05]),
+        lambda y: [row for row in y.flatten() if row > 0.05],
+        lambda y: (y, time.time_ns(), 2**70, itertools.count()),
+        lambda y: (300 * y.to(torch.float32)).softmax(-1),
+        lambda y: F.relu(y),
+        lambda y: y + torch.randn(y.shape, generator=NOISE),
+    ],
+    ids=["values", "number of values", "clock", "softmax", "zeros", "noise"],
+)
+def test_outputs_of_any_form_keep_the_units(form, recwarn):
+    torch.manual_seed(0)
+    sparsifier = sparsify(Plainly(form), torch.randn(4, 5), Params(0.9))
+    assert [group.name for group in sparsifier.structure.groups] == ["a", "b"]
+    sparsifier.compact()
+    assert not [str(warning.message) for warning in recwarn]
 
 
 def test_labels_alone_are_compared_with_a_warning():
