@@ -265,7 +265,7 @@ def test_a_state_of_other_budgets_or_gates_is_refused():
     for budget, options, message in (
         (Params(0.2), {}, r"Params\(0.5\) of all layers in place of Params\(0.2\)"),
         (Units(3), {}, "in place of Units"),
-        ({"0": Params(0.5)}, {}, "of all in place of .* of 0"),
+        ({"0": Params(0.5)}, {}, "of all layers in place of .* of 0"),
         ([Params(0.5), Units(9)], {}, "in place of"),
         (Params(0.5), {"gates": "hard_concrete"}, "gates of .* in place of"),
         (Params(0.9), {"exclude": "0"}, "gates of .* in place of nothing"),
