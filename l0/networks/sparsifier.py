@@ -461,7 +461,7 @@ class Sparsifier:
         return {
             "step": self.steps,
             "budgets": [
-                f"{type(one.budget).__name__}({float(one.budget.amount):g}) of "
+                f"{type(one.budget).__name__}({float(one.budget.amount):.12g}) of "
                 f"{one.pattern or 'all layers'}"
                 for one in self.constraints
             ],
