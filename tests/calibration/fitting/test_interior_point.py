@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from l0.calibration.fitting.certificate import Certificate
@@ -41,6 +41,7 @@ def contradicting(of, rng):
      ("logit", (0.5, 2.0))],
 )  # fmt: skip
 @given(seed=seeds)
+@example(seed=7681)
 @settings(max_examples=10, deadline=None)
 def test_its_solution_fulfils_the_conditions_of_optimality(
     distance, bounds, tolerance, squared, seed
@@ -57,7 +58,9 @@ def test_its_solution_fulfils_the_conditions_of_optimality(
     np.testing.assert_allclose(q, of.closest(of.back(lam)), rtol=1e-2, atol=1e-2)
     beyond = of.outside(estimates)
     if squared:
-        np.testing.assert_allclose(lam, -2 * of.share * beyond, rtol=1e-3, atol=1e-4)
+        # It leaves multipliers about the root of it from the best ones, as a share of the largest.
+        size = max(1.0, np.abs(lam).max())
+        np.testing.assert_allclose(lam, -2 * of.share * beyond, rtol=1e-3, atol=1e-4 * size)
     else:
         assert (np.abs(lam) <= of.share * (1 + 1e-12)).all()
         off = np.abs(beyond) > 1e-3
