@@ -17,7 +17,7 @@ from l0.networks.graph.layer_types import LayerType
 from l0.networks.graph.loose import axes_of_channels, loose_tensors, loose_type
 from l0.networks.graph.products import Products, products_of
 from l0.networks.graph.tape import Event, Tape, storage_of
-from l0.networks.graph.tensors import has_nan, is_inexact, tensors_in
+from l0.networks.graph.tensors import devices_of, has_nan, is_inexact, tensors_in
 
 #: What to do about nested tensors.
 _PADDED = "use padded tensors, as torch.nested.to_padded_tensor makes them, with a mask"
@@ -101,7 +101,7 @@ def recorded(
         and ".parametrizations." not in f".{name}"
     }
     sources = [*tensors_in(example_inputs), *model.parameters(), *model.buffers()]
-    devices = {source.device for source in sources}
+    devices = devices_of(model, example_inputs)
     try:
         with alike_draws(devices):
             tape = Tape(model, example_inputs, layouts, False, loose)

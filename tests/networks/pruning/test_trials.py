@@ -227,18 +227,19 @@ def test_a_model_that_gives_nothing_to_compare_is_refused(runs, code, message):
         sparsify(Counted(runs, code), torch.randn(2, 5), Params(0.9))
 
 
-class Masked(nn.Module):
-    """Divides by the width that the code sees, and writes a number for scores that are masked."""
+class ThreeLayers(nn.Module):
+    """Two groups, and outputs of any form. The code may divide by the width that it sees."""
 
-    def __init__(self, write):
+    def __init__(self, form, by_width=False):
         super().__init__()
-        self.write = write
-        self.a, self.b, self.c = nn.Linear(5, 16), nn.Linear(16, 16), nn.Linear(16, 6)
+        self.form, self.by_width = form, by_width
+        self.a, self.b, self.c = nn.Linear(5, 16), nn.Linear(16, 16), nn.Linear(16, 40)
 
     def forward(self, x):
         hidden = F.relu(self.b(F.relu(self.a(x))))
-        scores = self.c(hidden / hidden.shape[1] ** 0.5)
-        return self.write(scores, torch.arange(6) >= 4)
+        if self.by_width:
+            hidden = hidden / hidden.shape[1] ** 0.5
+        return self.form(self.c(hidden))
 
 
 @pytest.mark.parametrize("number", [-1e2, -1e4, -1e9, torch.finfo(torch.float32).min, -torch.inf])
@@ -252,7 +253,7 @@ class Masked(nn.Module):
 )
 def test_masked_outputs_do_not_hide_the_others(write, number):
     torch.manual_seed(0)
-    model = Masked(lambda x, mask: write(x, mask, number))
+    model = ThreeLayers(lambda y: write(y, torch.arange(40) >= 30, number), by_width=True)
     structure = sparsify(model, torch.randn(4, 5), Params(0.9)).structure
     assert [group.name for group in structure.groups] == ["a"]
 
@@ -287,19 +288,6 @@ def test_a_generator_of_the_model_draws_what_it_always_draws():
     assert [group.name for group in structure.groups] == ["0"]
 
 
-class Plainly(nn.Module):
-    """Two groups, and outputs of any form."""
-
-    def __init__(self, form):
-        super().__init__()
-        self.form = form
-        self.a, self.b, self.c = nn.Linear(5, 16), nn.Linear(16, 16), nn.Linear(16, 40)
-
-    def forward(self, x):
-        hidden = F.relu(self.a(x))
-        return self.form(self.c(F.relu(self.b(hidden))))
-
-
 NOISE = torch.Generator()
 
 
@@ -317,7 +305,7 @@ NOISE = torch.Generator()
 )
 def test_outputs_of_any_form_keep_the_units(form, recwarn):
     torch.manual_seed(0)
-    sparsifier = sparsify(Plainly(form), torch.randn(4, 5), Params(0.9))
+    sparsifier = sparsify(ThreeLayers(form), torch.randn(4, 5), Params(0.9))
     assert [group.name for group in sparsifier.structure.groups] == ["a", "b"]
     sparsifier.compact()
     assert not [str(warning.message) for warning in recwarn]
