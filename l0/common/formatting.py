@@ -5,8 +5,8 @@ A share a little below 100% is not written as 100%, and a small error is not wri
 
 from __future__ import annotations
 
-#: The smallest number that is written with a word, the unit of the word, and the word.
-#: From where on a number is written in a unit: 999.95 million are rounded to a billion.
+#: From where on a number is written in a unit (999.95 million are rounded to a billion), the unit,
+#: and its word.
 _WORDS = (
     (0.99995e12, 1e12, "trillion"),
     (0.99995e9, 1e9, "billion"),
