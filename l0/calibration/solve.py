@@ -61,7 +61,7 @@ from l0.calibration.results.result import CalibrationResult
 from l0.calibration.selection import Selector, get_selector
 from l0.calibration.selection.constrained import obey
 from l0.calibration.solver_settings import checked_solver
-from l0.common.devices import checked_device
+from l0.common.devices import checked_device, full_device_in_words
 from l0.common.dtypes import without_autocast
 from l0.common.errors import InputError
 from l0.common.ranks import ONE, Ranks
@@ -152,7 +152,8 @@ def _solved(
     """Select records and fit their weights, or fit those of all records if `n_records` is None."""
     problem, full_file = context.problem, None
     together = check_joint_reach(context, n_records or problem.n_records, reasons)
-    with without_autocast(context.objective.device):
+    device = context.objective.device
+    with without_autocast(device), full_device_in_words(device):
         if n_records is None:
             context, fit = with_reference(context, None)
             return _concluded(context, all_candidates(context), fit, None, reasons, together)

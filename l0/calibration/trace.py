@@ -32,6 +32,7 @@ from l0.calibration.solve import (
     with_full_file,
     with_soft_targets,
 )
+from l0.common.devices import full_device_in_words
 from l0.common.dtypes import without_autocast
 from l0.common.errors import InputError
 
@@ -87,7 +88,8 @@ class Run:
         rows = []
         with progress_bar(self.options["progress"]) as listener:
             prepared = self._prepared(budgets, listener)
-            with without_autocast(prepared[0][0].objective.device):
+            device = prepared[0][0].objective.device
+            with without_autocast(device), full_device_in_words(device):
                 for context, full_file, reasons, selection in self._chosen(budgets, prepared):
                     together = check_joint_reach(context, len(selection.records), reasons)
                     solved = fit_selection(context, selection, full_file, reasons, together)

@@ -52,7 +52,7 @@ def columns_of(matrix: Tensor, columns: Tensor) -> Tensor:
     place[columns] = torch.arange(len(columns), dtype=place.dtype, device=place.device)
     new = place[indices]
     kept = new >= 0
-    upto = _ends(kept)[begins.long()].to(begins.dtype)
+    upto = _ends(kept, begins.dtype)[begins.long()]
     shape = matrix.shape[0], len(columns)
     return _csr(upto, new[kept], matrix.values()[kept], shape, matrix.device)
 
@@ -71,13 +71,13 @@ def rows_of(matrix: Tensor, rows: Tensor) -> Tensor:
     """
     begins = matrix.crow_indices()
     lengths = begins.diff()[rows]
-    upto = _ends(lengths)
+    upto = _ends(lengths, begins.dtype)
     # From a place among the entries that stay to its place before.
     places = torch.repeat_interleave(begins[rows] - upto[:-1], lengths)
-    places += torch.arange(len(places), device=places.device)
+    places += torch.arange(len(places), dtype=places.dtype, device=places.device)
     entries = matrix.col_indices()[places], matrix.values()[places]
     shape = len(rows), matrix.shape[1]
-    return _csr(upto.to(begins.dtype), *entries, shape, matrix.device)
+    return _csr(upto, *entries, shape, matrix.device)
 
 
 def empty_rows(matrix: Tensor) -> Tensor:
@@ -91,10 +91,10 @@ def empty_rows(matrix: Tensor) -> Tensor:
     return (largest == 0) & (smallest == 0)
 
 
-def _ends(lengths: Tensor) -> Tensor:
+def _ends(lengths: Tensor, dtype: torch.dtype) -> Tensor:
     """Add up lengths, from 0."""
-    upto = torch.zeros(len(lengths) + 1, dtype=torch.int64, device=lengths.device)
-    torch.cumsum(lengths, 0, out=upto[1:])
+    upto = torch.zeros(len(lengths) + 1, dtype=dtype, device=lengths.device)
+    torch.cumsum(lengths, 0, dtype=dtype, out=upto[1:])
     return upto
 
 

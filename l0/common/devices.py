@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from l0.common.errors import InputError
+
+_REMEDY = "pass device='cpu', or fewer records or targets"
 
 
 def checked_device(device: str | torch.device | None) -> torch.device:
@@ -46,5 +51,17 @@ def check_room(device: torch.device, n_bytes: int) -> None:
     if n_bytes > free:
         raise InputError(
             f"`device`: {device} has {free / 1e9:.1f} GB of free memory, and a matrix of this "
-            f"problem takes {n_bytes / 1e9:.1f}; pass device='cpu', or fewer records or targets"
+            f"problem takes {n_bytes / 1e9:.1f}; {_REMEDY}"
         )
+
+
+@contextmanager
+def full_device_in_words(device: torch.device) -> Iterator[None]:
+    """Make a context in which a device without memory is an `InputError`: a cut needs some too."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"`device`: {device} has no memory left for this problem "
+            f"({str(error).partition('. ')[0]}); {_REMEDY}"
+        ) from error

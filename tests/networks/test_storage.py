@@ -141,7 +141,9 @@ def test_what_a_layer_adds_to_its_state_comes_back(tmp_path):
 def test_a_model_with_gates_is_refused(tmp_path):
     model, x = (make() for make in NETS["mlp"])
     sparsify(model, x, Params(0.5))
-    with pytest.raises(InputError, match="`model` still has gates; save the model that sparsifier.compact"):
+    with pytest.raises(
+        InputError, match="`model` still has gates; save the model that sparsifier.compact"
+    ):
         save(model, tmp_path / "small.pt")
     assert not list(tmp_path.iterdir())
 
