@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import re
 from pathlib import Path
@@ -18,7 +19,13 @@ from l0.data.columns import as_numbers, is_number, is_text, plain
 from l0.data.locations import Location, options_of
 from l0.data.packages import package_for
 from l0.data.readers.csv_form import CsvForm
-from l0.data.writers.unwritable import check_types
+from l0.data.writers.unwritable import (
+    check_columns,
+    check_types,
+    cut_times,
+    days_outside,
+    decoded,
+)
 
 PROGRAMS = {".dta": "stata", ".sav": "spss", ".zsav": "spss"}
 #: The smallest and the largest integer of Stata; other whole numbers are its doubles.
@@ -44,12 +51,13 @@ def write_stat(table: pa.Table, location: Location, draft: Path, form: CsvForm |
     pandas = package_for("pandas", "writing", location)
     pyreadstat = package_for("pyreadstat", "writing", location)
     options_of(location, "table", ())
+    table = decoded(table)
     check_types(table, location, lambda kind: _moment(kind) != "" or _plain_type(kind))
     program = PROGRAMS[location.path.suffix.lower()]
-    _check_numbers(table, location)
+    check_columns(table, location, _fault)
     if program == "stata":
         _check_names(table.column_names, location)
-    notes = []
+    table, notes = cut_times(table)
     truths = [field.name for field in table.schema if pa.types.is_boolean(field.type)]
     if truths:
         notes.append(f"{first_few(truths)} have 1 for true and 0 for false")
@@ -102,10 +110,9 @@ def write_stat(table: pa.Table, location: Location, draft: Path, form: CsvForm |
 
 
 def _plain_type(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
-    return text or (is_number(kind) and not pa.types.is_decimal(kind))
+    if is_number(kind):
+        return not pa.types.is_decimal(kind)
+    return is_text(kind) or pa.types.is_null(kind)
 
 
 def _moment(kind: pa.DataType) -> str:
@@ -116,13 +123,9 @@ def _moment(kind: pa.DataType) -> str:
 
 
 def _end_in_blanks(table: pa.Table) -> list[str]:
-    texts = [
-        (name, plain(values))
-        for name, values in zip(table.column_names, table.columns, strict=True)
-    ]
     return [
-        name for name, values in texts if is_text(values.type)
-        and pc.any(pc.ends_with(values, " ")).as_py()
+        name for name, values in zip(table.column_names, table.columns, strict=True)
+        if is_text(values.type) and pc.any(pc.ends_with(values, " ")).as_py()
     ]  # fmt: skip
 
 
@@ -135,19 +138,15 @@ def _check_names(names: list[str], location: Location) -> None:
         )
 
 
-def _check_numbers(table: pa.Table, location: Location) -> None:
-    bad = []
-    for field, values in zip(table.schema, table.columns, strict=True):
-        if is_number(field.type):
-            numbers = abs(as_numbers(values))
-            if (numbers == np.inf).any():
-                bad.append(f"{field.name} (infinite numbers)")
-            elif pa.types.is_integer(field.type) and (numbers > 2.0**53).any():
-                bad.append(f"{field.name} (more than 15 digits)")
-    if bad:
-        raise InputError(
-            f"{str(location)!r} cannot hold the columns {first_few(bad)}; write .csv or .parquet"
-        )
+def _fault(values: pa.ChunkedArray) -> str:
+    """Describe values that neither program has, or "" if there are none."""
+    if not is_number(values.type):
+        return days_outside(values, dt.date.min)
+    numbers = abs(as_numbers(values))
+    if (numbers == np.inf).any():
+        return "infinite numbers"
+    long = pa.types.is_integer(values.type) and (numbers > 2.0**53).any()
+    return "more than 15 digits" if long else ""
 
 
 def _cells(values: pa.ChunkedArray, coding: Coding, program: str, moment: str) -> NDArray[Any]:
