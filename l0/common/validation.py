@@ -129,6 +129,14 @@ def real_numbers(source: Any, argument: str) -> NDArray[Any]:
     return array
 
 
+def refuse_masked(source: object, argument: str) -> None:
+    """Refuse an array with masked values, for functions that would take what is behind a mask."""
+    if np.ma.is_masked(source):
+        raise InputError(
+            f"`{argument}` has masked values; fill them, or leave out their rows or columns"
+        )
+
+
 def _numbers_of_objects(array: NDArray[Any], argument: str) -> NDArray[np.float64]:
     numbers, wrong = np.empty(array.shape), []
     for place, value in np.ndenumerate(array):

@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from l0.common.errors import InputError
-from l0.common.validation import flag, not_negative, whole_number
+from l0.common.validation import flag, not_negative, refuse_masked, whole_number
 from l0.data.tables import Kind
 from l0.linear_model.choice import Choice, LossOf, Question, choose
 from l0.linear_model.held_out import held_out
@@ -102,6 +102,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, x: Any, y: NDArray[Any], sample_weight: ArrayLike | None) -> Rows:
         """Join the rows and their checked weights."""
+        refuse_masked(sample_weight, "sample_weight")
         weights = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64))
         if (weights < 0).any() or not weights.any():
             raise InputError("`sample_weight` must be at least 0, and not 0 for all rows")

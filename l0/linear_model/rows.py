@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError, first_few
-from l0.common.validation import is_missing
+from l0.common.validation import is_missing, refuse_masked
 from l0.linear_model.design import Positions, Standardised
 
 #: What scikit-learn's `validate_data` accepts as X.
@@ -29,8 +29,11 @@ def check_kinds(x: Any, y: Any, several: bool = False) -> None:
     Raises
     ------
     InputError
-        If a column of a frame is categorical, or if `y` has missing values or several columns.
+        If a column of a frame is categorical, if `X` or `y` has masked values, or if `y` has
+        missing values or several columns.
     """
+    refuse_masked(x, "X")
+    refuse_masked(y, "y")
     types: Any = getattr(x, "dtypes", None)
     if hasattr(types, "items"):
         categorical = [name for name, kind in types.items() if str(kind) == "category"]

@@ -19,6 +19,7 @@ from l0.common.validation import (
     not_negative,
     positive,
     positive_share,
+    refuse_masked,
     share,
     whole_number,
 )
@@ -181,6 +182,13 @@ def test_missing_masked_and_infinite_numbers_are_named(values):
     row = values.reshape(1, 2) if isinstance(values, np.ma.MaskedArray) else np.asarray([values])
     with pytest.raises(InputError, match=r"`A` has NaN or infinite entries in 1 row \(0\)"):
         checked_matrix(row, "A")
+
+
+def test_masked_values_are_refused_and_a_mask_without_any_is_not():
+    for taken in (None, [1, 2], np.ma.array([1, 2], mask=False)):
+        refuse_masked(taken, "y")
+    with pytest.raises(InputError, match="`y` has masked values; fill them, or leave out"):
+        refuse_masked(np.ma.array([1, 2], mask=[False, True]), "y")
 
 
 @pytest.mark.parametrize("dtype", ["?", "i1", "u8", "f2", "f4", "f8", "g"])

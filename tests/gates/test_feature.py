@@ -179,6 +179,8 @@ def test_every_column_may_be_kept(temperature):
         (np.ones((5, 3)), None, r"`X` has shape \(5, 3\); it needs 2 columns, the `n_features`"),
         (np.ones(2), None, "`X` has shape"),
         (np.array([[1.0, np.inf]]), None, "`X` is NaN or infinite .*'column 1'"),
+        (np.ma.array(np.eye(2), mask=np.eye(2) == [0, 1]), None, "`X` is NaN .*'column 0', 'colu"),
+        ([[1.0, 2.0], [3.0]], None, "`X` cannot become an array"),
         (sp.eye_array(2), None, r"`X` is a sparse matrix; pass `X.toarray\(\)`, or .*L0Selector"),
         (pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}), None, "`X` has columns .*: 'a'; encode"),
         (pd.DataFrame({"a": ["x", "x"], "b=c": [1, 2]}), None, "`X` has columns .*: 'a'; encode"),
