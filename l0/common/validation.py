@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, TypeGuard
@@ -105,6 +105,29 @@ def check_settings(settings: object, **checks: Callable[[object, str], object]) 
     """Check the fields of a new frozen dataclass, and store the checked values in them."""
     for name, check in checks.items():
         object.__setattr__(settings, name, check(getattr(settings, name), name))
+
+
+def as_plain(value: Any) -> Any:
+    """Write numbers and text of numpy as those of Python, also inside of lists and mappings.
+
+    Anything else stays as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.common.validation import as_plain
+    >>> as_plain([np.int64(3), (np.str_("state"), np.bool_(True))])
+    [3, ('state', True)]
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {as_plain(name): as_plain(each) for name, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(as_plain, value))
+    return value
 
 
 def real_numbers(source: Any, argument: str) -> NDArray[Any]:

@@ -114,7 +114,7 @@ def checked_name(name: Any, argument: str) -> str:
     """Check that an argument is the name of a column, and not the column itself."""
     if not isinstance(name, str):
         raise InputError(f"`{argument}` is a {type(name).__name__}; pass the name of a column")
-    return name
+    return str.__str__(name)  # text of numpy becomes that of Python
 
 
 def column(table: pa.Table, name: str, argument: str, meaning: str) -> pa.ChunkedArray:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from l0.common.errors import InputError
 from l0.common.validation import (
     above_one,
+    as_plain,
     checked_labels,
     checked_matrix,
     checked_vector,
@@ -182,6 +183,20 @@ def test_missing_masked_and_infinite_numbers_are_named(values):
     row = values.reshape(1, 2) if isinstance(values, np.ma.MaskedArray) else np.asarray([values])
     with pytest.raises(InputError, match=r"`A` has NaN or infinite entries in 1 row \(0\)"):
         checked_matrix(row, "A")
+
+
+@pytest.mark.parametrize(
+    "value", [3, 0.5, True, None, "a", [1, ("a", 0.5)], {"a": [1]}, np.arange(3), object()]
+)
+def test_what_is_plain_stays_as_it_is(value):
+    assert as_plain(value) is value or as_plain(value) == value
+
+
+def test_scalars_of_numpy_become_plain_inside_of_lists_and_mappings():
+    given = {np.str_("a"): [np.int8(1), (np.float32(0.5), np.bool_(True))], "b": np.uint64(2)}
+    found = as_plain(given)
+    assert repr(found) == "{'a': [1, (0.5, True)], 'b': 2}"
+    assert repr(given).count("np.") == 5
 
 
 def test_masked_values_are_refused_and_a_mask_without_any_is_not():
