@@ -263,9 +263,9 @@ def checked_labels(source: Any, length: int, argument: str, what: str) -> list[A
 
 
 def is_missing(value: object) -> bool:
-    """Tell whether a value is None, NaN, or NA of pandas."""
+    """Tell whether a value is None, NaN, NA of pandas, or what a masked array has for one."""
     try:
-        return value is None or bool(value != value)
+        return value is None or value is np.ma.masked or bool(value != value)
     except TypeError:
         # pandas' NA: the comparison gives NA, which has no truth value.
         return True

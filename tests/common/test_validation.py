@@ -232,6 +232,11 @@ def test_labels_are_never_missing(labels):
         checked_labels(labels, len(labels), "g", "rows")
 
 
+def test_a_masked_label_is_missing():
+    with pytest.raises(InputError, match=r"`g` is None or NaN at 1 position \(1\); pass one"):
+        checked_labels(np.ma.array(["a", "b"], mask=[False, True]), 2, "g", "rows")
+
+
 def test_labels_are_one_for_each():
     with pytest.raises(InputError, match="`g` has 1 entry for 2 rows; pass one"):
         checked_labels(["a"], 2, "g", "rows")
