@@ -196,7 +196,7 @@ def test_scalars_of_numpy_become_plain_inside_of_lists_and_mappings():
     given = {np.str_("a"): [np.int8(1), (np.float32(0.5), np.bool_(True))], "b": np.uint64(2)}
     found = as_plain(given)
     assert repr(found) == "{'a': [1, (0.5, True)], 'b': 2}"
-    assert repr(given).count("np.") == 5
+    assert type(next(iter(given))) is np.str_ and type(next(iter(found))) is str
 
 
 def test_masked_values_are_refused_and_a_mask_without_any_is_not():
