@@ -47,7 +47,7 @@ def logistic_noise(like: Tensor, generator: torch.Generator | None = None) -> Te
     """
     device = like.device if generator is None else generator.device
     u = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=device)
-    # `rand` returns multiples of eps / 2 in [0, 1), so this only changes the rare exact 0.
+    # On the CPU, `rand` returns multiples of eps / 2 in [0, 1): this only changes the rare exact 0.
     return u.logit_(eps=torch.finfo(u.dtype).eps / 2).to(like.device)
 
 
@@ -164,6 +164,9 @@ class HardConcrete(nn.Module):
     The paper's gate at test time (eq. 13) is sigmoid(log alpha), stretched, without the
     temperature. It is closed only where P(open) < 0.31 (at temperature 2/3 and stretch 0.1), so it
     keeps gates that are closed in most samples. The median is closed exactly where P(open) <= 1/2.
+
+    The temperature decides with log alpha which gates are open, but is no part of the state, as in
+    l0-python 0.6. After `load_state_dict` into a new module, set it again.
 
     Parameters in half precision are converted to float32 for all computations. Gates have the dtype
     of `qz_logits`. Probabilities and the penalty are in float32 or better, because the sum of

@@ -271,7 +271,7 @@ class L0Conv2d(_WeightLayer):
         self.out_channels = whole_number(out_channels, "out_channels", 1)
         self.kernel_size = _pair(kernel_size, "kernel_size", 1)
         self.stride = _pair(stride, "stride", 1)
-        self.padding = _padding(padding)
+        self.padding = _padding(padding, self.stride)
         self.structured = structured
         self.use_l2 = use_l2
         self._add_weight((self.out_channels, self.in_channels, *self.kernel_size), bias)
@@ -358,7 +358,7 @@ class L0DepthwiseConv2d(_GatedLayer):
         self.in_channels = whole_number(in_channels, "in_channels", 1)
         self.kernel_size = _pair(kernel_size, "kernel_size", 1)
         self.stride = _pair(stride, "stride", 1)
-        self.padding = _padding(padding)
+        self.padding = _padding(padding, self.stride)
         self.depthwise_conv = nn.Conv2d(
             self.in_channels, self.in_channels, self.kernel_size, self.stride, self.padding,
             groups=self.in_channels, bias=bias,
@@ -556,9 +556,13 @@ def _pair(value: int | tuple[int, int], argument: str, least: int) -> tuple[int,
         ) from None
 
 
-def _padding(value: int | tuple[int, int] | str) -> tuple[int, int] | str:
+def _padding(value: int | tuple[int, int] | str, stride: tuple[int, int]) -> tuple[int, int] | str:
     if isinstance(value, str):
         if value not in ("same", "valid"):
             raise ValueError(f"`padding` is {value!r}; pass an integer, a pair, 'same' or 'valid'")
+        if value == "same" and stride != (1, 1):
+            raise ValueError(
+                f"`padding` 'same' needs `stride` 1, got {stride}; pass an integer or a pair"
+            )
         return value
     return _pair(value, "padding", 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -150,7 +149,7 @@ class SparseOperator:
         """Map a vector, float32 of shape (m,), to A' y, shape (n,), without a gradient."""
         return self._transpose.times(y)
 
-    @cached_property
+    @property
     def empty_rows(self) -> NDArray[np.bool_]:
         """Which rows have no entry but zeros, shape (m,)."""
         return np.asarray(self._matrix.empty_rows()[self._place].cpu().numpy())

@@ -134,6 +134,7 @@ def update_temperatures(model: nn.Module, temperature: float) -> None:
     """Set the temperature of every :class:`HardConcrete` in a model.
 
     Other gates stay as they are: `SparseCalibrationWeights` and `SparseL0Linear` keep their `beta`.
+    The state of a model has no temperatures: set it again after `load_state_dict` into a new model.
 
     Parameters
     ----------

@@ -620,6 +620,10 @@ def test_replicas_hold_tensors_in_place_of_parameters(kind, training):
         (lambda: L0Conv2d(3, 3, 3, stride=0), "`stride` must be an integer of at least 1"),
         (lambda: L0Conv2d(3, 3, 3, padding=-1), "`padding` must be an integer of at least 0"),
         (lambda: L0Conv2d(3, 3, 3, padding="some"), "`padding` is 'some'; pass an integer"),
+        (
+            lambda: L0Conv2d(3, 3, 3, stride=(1, 2), padding="same"),
+            r"`padding` 'same' needs `stride` 1, got \(1, 2\); pass an integer",
+        ),
         (lambda: L0DepthwiseConv2d(0, 3), "`in_channels` must be"),
         (lambda: L0DepthwiseConv2d(3, None), "`kernel_size` must be .* got None"),
         (lambda: SparseMLP(hidden_dim=0), "`hidden_dim` must be an integer of at least 1, got 0"),

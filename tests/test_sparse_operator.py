@@ -114,6 +114,7 @@ def test_a_device_cuts_its_own_entries_to_the_same_operator(A, data):
     for operator in (cut, expected):
         operator.cut(kept)
     assert cut.shape == expected.shape
+    np.testing.assert_array_equal(cut.empty_rows, ~A[:, kept].any(axis=1))
     x, pull = torch.arange(1.0, len(kept) + 1) / 3, torch.arange(1.0, len(A) + 1) / 7
     assert torch.equal(cut(x), expected(x))
     assert torch.equal(cut.transposed(pull), expected.transposed(pull))

@@ -10,8 +10,8 @@ import csv
 import re
 from collections.abc import Iterable
 
-#: The smallest number that is written with a word, the unit of the word, and the word.
-#: From where on a number is written in a unit: 999.95 million are rounded to a billion.
+#: From where on a number is written in a unit (999.95 million are rounded to a billion), the unit,
+#: and its word.
 _WORDS = (
     (0.99995e12, 1e12, "trillion"),
     (0.99995e9, 1e9, "billion"),

@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 GENERATORS = ("fitting", "looking")
 #: The sigmoid of log alpha starts at least this far from 0 and 1, where its logit is infinite.
 EDGE = 1e-6
+LARGEST_SEED = 2**64 - 1
 
 
 class GatedColumns(nn.Module):
@@ -174,7 +175,7 @@ class GatedColumns(nn.Module):
         # Compare the content, because a matrix may be changed in place.
         parts = (source.data, source.indices, source.indptr)
         content = [zlib.crc32(np.ascontiguousarray(part).data) for part in parts]
-        known_by = (source.shape, self.device, *content)
+        known_by = (source.shape, source.dtype, self.device, *content)
         if self._map is None or known_by != self._map_of:
             checked = narrow(checked_matrix(source, argument))
             m, n = checked.shape
@@ -290,7 +291,8 @@ class GatedColumns(nn.Module):
 def _generator(device: torch.device, seed: int | None) -> torch.Generator | None:
     if seed is None:
         return None
-    return torch.Generator(device).manual_seed(whole_number(seed, "seed", 0))
+    seed = whole_number(seed, "seed", 0, LARGEST_SEED, "the largest that torch takes")
+    return torch.Generator(device).manual_seed(seed)
 
 
 def to_host(values: Any) -> Any:

@@ -155,6 +155,7 @@ class L0Gate(nn.Module):
         Tensor of int64, shape (k,)
             Positions, ascending. Among items with equal logits, the first ones are taken.
         """
+        k = whole_number(k, "k", 0, self.size, "the number of items")
         # Compare logits: P(open) grows with the logit, but rounds to 1 where logits still differ.
         order = torch.argsort(self.gates.qz_logits.detach(), descending=True, stable=True)
         return order[:k].sort().values

@@ -180,9 +180,10 @@ class SampleGate(L0Gate):
         selected : of the kind of `data`
             `target_samples` rows, in their order.
         weights : of the kind of `weights`
-            The design weights times the fitted ratios. If the logits were trained or loaded after
-            the last `fit`, the design weights times the median gates, or times 1e-6 where such a
-            gate is closed, so that all weights are positive.
+            The design weights times the fitted ratios. If these rows are not those of the last
+            `fit`, because the logits were trained or loaded since, the design weights times the
+            median gates, or times 1e-6 where such a gate is closed, so that all weights are
+            positive.
         indices : Tensor of int64, or ndarray of int64 unless `data` is a tensor
             Positions of the rows, ascending.
 

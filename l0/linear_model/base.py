@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from l0.common.errors import InputError
-from l0.common.validation import flag, not_negative, refuse_masked, whole_number
+from l0.common.validation import flag, not_negative, whole_number
 from l0.data.tables import Kind
 from l0.linear_model.choice import Choice, LossOf, Question, choose
 from l0.linear_model.held_out import held_out
 from l0.linear_model.limits import Limits
 from l0.linear_model.path_plot import draw_path
-from l0.linear_model.rows import Rows
+from l0.linear_model.rows import Rows, checked_weights
 from l0.linear_model.summary import summary_of
 from l0.linear_model.units import checked_size, group_members, kept_units, largest_size
 
@@ -102,10 +102,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, x: Any, y: NDArray[Any], sample_weight: ArrayLike | None) -> Rows:
         """Join the rows and their checked weights."""
-        refuse_masked(sample_weight, "sample_weight")
-        weights = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64))
-        if (weights < 0).any() or not weights.any():
-            raise InputError("`sample_weight` must be at least 0, and not 0 for all rows")
+        weights = checked_weights(sample_weight, x)
         if not 2 <= weights.sum() < np.inf:
             raise InputError(
                 f"`sample_weight` has the sum {weights.sum():.3g}, but a weight counts rows (2 "
@@ -165,11 +162,13 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
     ) -> Question:
         """Check the arguments that say which columns, and how many."""
         centre = flag(self.fit_intercept, "fit_intercept")
-        if (self.n_features, self.criterion, self.cv).count(None) < 2:
+        # Not `in` and not `count`: the splits of `cv` may be an array.
+        ways = (self.n_features, self.criterion, self.cv)
+        if sum(each is not None for each in ways) > 1:
             raise InputError(
                 "`n_features`, `criterion` and `cv` all choose the number of columns; pass one"
             )
-        if None not in (self.n_features, self.max_features):
+        if self.n_features is not None and self.max_features is not None:
             raise InputError(
                 "`max_features` limits the sizes to try, but `n_features` fixes the size; pass one"
             )
@@ -196,7 +195,7 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
             members,
             kept,
             criterion=None if self.n_features is not None else criterion,
-            patient=self.n_features is self.cv is self.max_features is None,
+            patient=all(each is None for each in (self.n_features, self.cv, self.max_features)),
             centre=centre,
             l2=l2,
             bounds=limits.bounds(names, p),

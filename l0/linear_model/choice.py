@@ -104,9 +104,11 @@ class HeldOut:
     losses : ndarray of float64, shape (sizes, folds)
         The mean loss of a held-out row.
     weights : ndarray of float64, shape (folds,)
-        How many rows each fold holds out.
+        How many rows each fold holds out: the sum of their weights. Folds without any are no part
+        of the means.
     one_standard_error : bool
-        Whether costs up to one standard error above the least one count as equal to it.
+        Whether costs up to one standard error above the least one count as equal to it. It is the
+        standard error of the plain mean over folds.
     """
 
     smallest: int
@@ -116,7 +118,7 @@ class HeldOut:
 
     def cost(self, size: int) -> float:
         """Return the mean loss of a held-out row."""
-        return float(self.losses[size - self.smallest] @ self.weights / self.weights.sum())
+        return float(self._costs[size - self.smallest])
 
     def equal(self, rounding: float) -> float:
         """Return the difference of two costs that is none.
@@ -125,8 +127,13 @@ class HeldOut:
         """
         if not self.one_standard_error:
             return rounding
-        best = self.losses[np.argmin(self.losses @ self.weights)]
+        best = self.losses[np.argmin(self._costs), self.weights > 0]
         return float(max(rounding, best.std(ddof=1) / np.sqrt(len(best))))
+
+    @property
+    def _costs(self) -> NDArray[np.float64]:
+        held = self.weights > 0
+        return np.asarray(self.losses[:, held] @ self.weights[held] / self.weights.sum())
 
 
 @dataclass(frozen=True)

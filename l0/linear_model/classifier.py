@@ -98,7 +98,8 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         What the choice of k minimised: the criterion, or the log loss on held-out folds; with
         `n_features`, twice the objective.
     fold_losses_path_ : ndarray, shape (number of sizes, number of folds)
-        With `cv`, the mean log loss of a row of each fold.
+        With `cv`, the mean log loss of a row of each fold; NaN for a fold whose rows have no
+        weight.
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.common.errors import InputError
 from l0.common.formatting import counted
@@ -15,7 +15,7 @@ from l0.common.validation import real_numbers
 from l0.linear_model.base import SparseLinearModel
 from l0.linear_model.choice import Question
 from l0.linear_model.cox_loss import CoxLoss
-from l0.linear_model.rows import ACCEPTED, Rows, check_kinds
+from l0.linear_model.rows import ACCEPTED, Rows, check_kinds, checked_weights
 from l0.linear_model.survival import concordance, survival
 
 
@@ -174,13 +174,7 @@ class L0Cox(SparseLinearModel):
     ) -> tuple[Rows, Question]:
         check_kinds(x, None)
         x = validate_data(self, x, **ACCEPTED, ensure_min_samples=2)
-        times = survival(y)
-        if len(times) != x.shape[0]:
-            raise InputError(
-                f"`y` has {counted(len(times), 'row')}, but `X` has {x.shape[0]:,}; pass a time "
-                "for each row"
-            )
-        rows = self._rows(x, times, sample_weight)
+        rows = self._rows(x, _times(y, x.shape[0]), sample_weight)
         return rows, self._question(rows, CoxLoss, self.l2)
 
     def predict(self, X: Any) -> NDArray[np.floating[Any]]:
@@ -214,10 +208,13 @@ class L0Cox(SparseLinearModel):
         Raises
         ------
         ValueError
-            If a time is beyond the last time of the fit, about which the data say nothing.
+            If a time is beyond the last time of the fit, about which the data say nothing; or if
+            `times` has several axes.
         """
         risks = np.exp(np.asarray(self.predict(X), np.float64))
         asked = np.atleast_1d(real_numbers(times, "times")).astype(np.float64)
+        if asked.ndim > 1:
+            raise InputError(f"`times` has the shape {asked.shape}; pass a list of times")
         if not (asked <= self.times_[-1]).all():
             raise InputError(
                 f"`times` goes up to {asked.max():.6g}, but the last time of the fit is "
@@ -243,7 +240,23 @@ class L0Cox(SparseLinearModel):
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            If `y` has not a row for each row of `X`, or a weight is negative.
         """
-        scores = self.predict(X)
-        weights = np.asarray(_check_sample_weight(sample_weight, scores, dtype=np.float64))
-        return concordance(survival(y), np.asarray(scores, np.float64), weights)
+        scores = np.asarray(self.predict(X), np.float64)
+        times = _times(y, len(scores))
+        return concordance(times, scores, checked_weights(sample_weight, scores))
+
+
+def _times(y: Any, n_rows: int) -> NDArray[np.float64]:
+    """Read the times and events, and check that there is one for each row."""
+    times = survival(y)
+    if len(times) != n_rows:
+        raise InputError(
+            f"`y` has {counted(len(times), 'row')}, but `X` has {n_rows:,}; pass a time for "
+            "each row"
+        )
+    return times

@@ -35,7 +35,11 @@ def for_each_outcome(
 ) -> dict[str, Any]:
     """Repeat columns about features for each outcome or class, which a column `outcome` names."""
     n_rows = len(next(iter(columns.values())))
-    found: dict[str, Any] = {name: np.tile(each, len(outcomes)) for name, each in columns.items()}
+    # An array of no names would have numbers.
+    found: dict[str, Any] = {
+        name: each * len(outcomes) if isinstance(each, list) else np.tile(each, len(outcomes))
+        for name, each in columns.items()
+    }
     return {**found, "outcome": np.repeat(outcomes, n_rows)}
 
 

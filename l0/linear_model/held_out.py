@@ -57,7 +57,13 @@ def held_out(
             model = stated.model(stated.shrunk(search, found), chosen)
             losses[place, fold] = _loss(model, question, part, rest)
     tested = np.array([rest.weights.sum() for _, rest in splits])
-    losses /= np.where(tested > 0, tested, 1.0)
+    losses[:, tested == 0] = np.nan  # nothing was judged
+    losses[:, tested > 0] /= tested[tested > 0]
+    if one_standard_error and np.count_nonzero(tested) < 2:
+        raise InputError(
+            "`one_standard_error` needs two folds that hold out rows of positive weight; give `cv` "
+            "more folds"
+        )
     return HeldOut(question.sizes[0], losses, tested, one_standard_error)
 
 

@@ -143,7 +143,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         (the squared error, half the Poisson deviance, or Huber's loss in units of the scale of y);
         with `n_features`, the logarithm of the unexplained share, or the deviance of a row.
     fold_losses_path_ : ndarray, shape (number of sizes, number of folds)
-        With `cv`, the mean loss of a row of each fold.
+        With `cv`, the mean loss of a row of each fold; NaN for a fold whose rows have no weight.
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import _check_sample_weight
 
 from l0.common.errors import InputError, first_few
 from l0.common.validation import is_missing, refuse_masked
@@ -34,14 +36,11 @@ def check_kinds(x: Any, y: Any, several: bool = False) -> None:
     """
     refuse_masked(x, "X")
     refuse_masked(y, "y")
-    types: Any = getattr(x, "dtypes", None)
-    if hasattr(types, "items"):
-        categorical = [name for name, kind in types.items() if str(kind) == "category"]
-        if categorical:
-            raise InputError(
-                f"`X` has categorical columns: {first_few(categorical)}; make indicators of them "
-                "(`OneHotEncoder`), with a label for each in `groups`, or numbers if they are some"
-            )
+    if categorical := _categorical_columns(x):
+        raise InputError(
+            f"`X` has categorical columns: {first_few(categorical)}; make indicators of them "
+            "(`OneHotEncoder`), with a label for each in `groups`, or numbers if they are some"
+        )
     if y is None:
         return
     if hasattr(y, "dtype") and np.ndim(y) == 1 and np.asarray(y).dtype != object:
@@ -59,6 +58,27 @@ def check_kinds(x: Any, y: Any, several: bool = False) -> None:
         raise InputError(
             f"`y` contains NaN or None in the rows {first_few(without)}; leave these rows out"
         )
+
+
+def _categorical_columns(x: Any) -> list[Any]:
+    """Name the categorical columns of a frame of pandas, polars or pyarrow."""
+    types: Any = getattr(x, "dtypes", None)
+    if hasattr(types, "items"):  # pandas, where names may repeat
+        return [name for name, kind in types.items() if str(kind) == "category"]
+    try:
+        schema = nw.from_native(x, eager_only=True).schema
+    except TypeError:  # an array, or a sparse matrix
+        return []
+    return [name for name, kind in schema.items() if kind in (nw.Categorical, nw.Enum)]
+
+
+def checked_weights(sample_weight: Any, x: Any) -> NDArray[np.float64]:
+    """Check the weights of rows; without any, they are 1."""
+    refuse_masked(sample_weight, "sample_weight")
+    weights = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64))
+    if (weights < 0).any() or not weights.any():
+        raise InputError("`sample_weight` must be at least 0, and not 0 for all rows")
+    return weights
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,9 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
     loss : {"squared", "huber", "poisson", "logistic"}, optional
         "squared" is for numbers `y`, "huber" for numbers with outliers, "poisson" for counts (all
         three by `L0Regressor`), and "logistic" for classes (`L0Classifier`). By default `y` has
-        classes if it has labels (text, booleans, categories) or at most two values. If it has at
-        most ten whole numbers, each in three rows or more on average, they are taken for classes
-        too, with a warning: pass `loss` to say what they are.
+        classes if it has labels (text, booleans, categories) or two different whole numbers. If it
+        has at most ten whole numbers, each in three rows or more on average, they are taken for
+        classes too, with a warning: pass `loss` to say what they are.
     criterion, cv, one_standard_error, max_features, fit_intercept, groups, must_keep, nonnegative
         As in `L0Regressor`; `nonnegative` only for the loss "squared".
     coef_bounds, at_most_one, certify, certify_seconds
@@ -178,6 +178,8 @@ class L0Selector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
 def _inferred_loss(y: Any) -> str:
     """Return the loss that suits y; warn where that is not certain."""
     values = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
     if values.ndim != 1 or not len(values):
         return "squared"  # the estimator says what is wrong
     if values.dtype.kind not in "iuf":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from contextlib import suppress
 from functools import partial
 from types import FunctionType, MethodType
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from l0.common.errors import InputError, first_few
 from l0.networks.gates.unit_gate import UnitGate
-from l0.networks.graph.tensors import is_inexact
+from l0.networks.graph.tensors import devices_of, is_inexact
 
 #: Wrappers for several devices, which hold the model in an attribute `module`.
 _WRAPPERS = {"DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"}
@@ -28,7 +29,8 @@ def check_model(model: nn.Module) -> None:
     Raises
     ------
     InputError
-        If it is no plain nn.Module, or is wrapped, compiled or quantised; or if it has gates,
+        If it is no plain nn.Module, is wrapped, compiled or quantised, or is on the device mps or
+        meta; or if it has gates,
         lazy layers, weights that hooks compute, or layers whose `forward` is a function of another
         object. The message says what to do.
     """
@@ -38,6 +40,7 @@ def check_model(model: nn.Module) -> None:
             "only afterwards"
         )
     _check_wrapped(model)
+    check_devices(devices_of(model))
     if type(model) is nn.MultiheadAttention:
         raise InputError(
             "`model` is itself an nn.MultiheadAttention, which returns the weights of all its "
@@ -76,6 +79,21 @@ def check_model(model: nn.Module) -> None:
             f"`model` computes {first_few(computed)} in hooks; make them parameters with "
             "prune.remove, remove_weight_norm or remove_spectral_norm of torch.nn.utils, or use "
             "torch.nn.utils.parametrizations, whose layers get no gates and are not changed"
+        )
+
+
+def check_devices(devices: Set[torch.device]) -> None:
+    """Check that models can be compared on their devices."""
+    kinds = {device.type for device in devices}
+    if "mps" in kinds:
+        raise InputError(
+            "`model` is on a GPU of Apple (mps), which has no float64, in which models are "
+            "compared; sparsify, train and compact it on the CPU, and move what `compact` returns"
+        )
+    if "meta" in kinds:
+        raise InputError(
+            "`model` is on the device meta, where tensors have no values; load it on the CPU or on "
+            "a GPU first"
         )
 
 

@@ -14,7 +14,7 @@ from l0.common.formatting import amount, counted
 from l0.networks.budgets.budgets import Constraint
 from l0.networks.budgets.multiplier import Multiplier
 from l0.networks.budgets.ramp import Ramp
-from l0.networks.gates.gate_vector import GateVector
+from l0.networks.gates.gate_vector import GateVector, Reading
 from l0.networks.gates.gating import settle
 from l0.networks.graph.tensors import moved
 from l0.networks.graph.units import Structure
@@ -230,34 +230,50 @@ class Sparsifier:
     def step(self) -> None:
         """Follow a step of the optimiser: choose the units that stay, and set the next price.
 
+        With Hadamard gates, units are closed, and may come back, at some fifty points on the way
+        to the budget. Stochastic gates close by themselves; the rest is closed by :meth:`finish`.
+
         :meth:`finish` is called after three fifths of `total_steps`, or after 300 steps if
         `total_steps` was not given.
         """
         self.steps += 1
         self._activity = None  # the weights have changed
-        if self._learn:
-            if self.steps >= self._ramp.met:
-                self.finish()
-            elif self._ramp.looks(self.steps):
-                self._choose()
-        openness = self.gates.openness()
-        prices = torch.zeros_like(openness)
+        now = self.gates.read()
+        if now.learn and self._closes_units():
+            now = self.gates.read()
+        self._prices = self._priced(now)
+        if self.steps % _LOOK_BACK == 0:
+            self._looks = [self._looks[-1], self._look()]
+        self.gates.draw(self.steps)
+
+    def _closes_units(self) -> bool:
+        """Close units if it is time to, and tell whether it was."""
+        if self.steps >= self._ramp.met:
+            self.finish()
+            return True
+        if looks := self._ramp.looks(self.steps):
+            self._choose()
+        return looks
+
+    def _priced(self, now: Reading) -> Tensor | None:
+        """Update the multipliers, and return the prices of the units; None if all are 0."""
+        prices = torch.zeros_like(now.openness)
         record: dict[str, Any] = {"step": self.steps}
         asked, pace = self._ramp.asked(self.steps), self._ramp.pace(self.steps)
         for constraint, multiplier in zip(self.constraints, self.multipliers, strict=True):
-            cost, marginal = constraint.cost.marginal(openness)
-            multiplier.update(cost, constraint.target(asked), pace)
+            cost, marginal = constraint.cost.marginal(now.openness)
+            if now.learn:
+                multiplier.update(cost, constraint.target(asked), pace)
+            else:  # also of a budget that is missed: no price would change a gate
+                multiplier.value = 0.0
             if multiplier.value:
                 prices += multiplier.value / constraint.cost.total * marginal
             record[f"{constraint} cost"] = cost
             record[f"{constraint} multiplier"] = multiplier.value
         if self.steps % max(1, self._ramp.met // 100) == 0:
             self.history.append(record)
-        if self.steps % _LOOK_BACK == 0:
-            self._looks = [self._looks[-1], self._look()]
-        prices *= self._pays * self.gates.alive()
-        self._prices = prices if prices.any() else None
-        self.gates.draw(self.steps)
+        prices *= self._pays * now.alive
+        return prices if prices.any() else None
 
     @torch.no_grad()
     def _choose(self) -> None:
@@ -323,7 +339,7 @@ class Sparsifier:
 
     def _missed(self, alive: Tensor) -> list[Constraint]:
         """Return the budgets that some open units do not meet."""
-        return [one for one in self.constraints if float(one.cost(alive)) > one.limit + 1e-6]
+        return [one for one in self.constraints if not one.holds(float(one.cost(alive)))]
 
     def planned(self) -> Tensor:
         """Tell which units :meth:`finish` would leave open.

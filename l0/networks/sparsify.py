@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -144,67 +144,124 @@ def sparsify(
     >>> sum(p.numel() for p in small.parameters())
     79
     """
-    if granularity not in ("unit", "weight"):
-        raise InputError(f"`granularity` is {granularity!r}; give 'unit' or 'weight'")
-    if granularity == "weight" and inputs is not None:
-        raise InputError(
-            "`inputs` selects features for units; leave it out if `granularity` is 'weight'"
-        )
-    if gates not in FAMILIES:
-        raise InputError(f"`gates` is {gates!r}; {closest(gates, FAMILIES)}")
+    asked = _Request(
+        budget=budget,
+        gates=gates,
+        include=listed(include, "include"),
+        exclude=listed(exclude, "exclude"),
+        inputs=listed(inputs, "inputs"),
+        granularity=granularity,
+        round_to=whole_number(round_to, "round_to", 1),
+        layer_types=_layer_types(layer_types),
+        loose_parameters=loose_parameters,
+        residual=flag(residual, "residual"),
+    )
     seed, start_open = whole_number(seed, "seed", 0), flag(start_open, "start_open")
-    include, exclude = listed(include, "include"), listed(exclude, "exclude")
-    inputs = listed(inputs, "inputs")
-    round_to = whole_number(round_to, "round_to", 1)
-    if round_to > 1 and (granularity == "weight" or inputs is not None):
-        raise InputError(
-            f"`round_to` is {round_to}, which rounds the widths of groups of units; leave it out "
-            "if `granularity` is 'weight' or `inputs` selects single features"
-        )
-    if isinstance(layer_types, Iterable):
-        layer_types = tuple(layer_types)
-    if not isinstance(layer_types, tuple) or not all(
-        isinstance(one, LayerType) for one in layer_types
-    ):
-        raise InputError(
-            f"`layer_types` must hold LayerType, got {layer_types!r}; write "
-            "l0.networks.LayerType(MyLayer, 'dense', {'weight': ('out', 'in')}), for example"
-        )
-    residual = flag(residual, "residual")
-    timed = any(isinstance(one, Latency) for one in budgets_in(budget))
-    if timed and granularity == "weight":
-        raise InputError(
-            "`budget` has a Latency, but single weights of 0 take as long as others; leave out "
-            "granularity='weight', or give another budget"
-        )
-    check_model(model)
     if total_steps is not None:
         total_steps = whole_number(total_steps, "total_steps", 1)
+    check_model(model)
     opened = open_attention(copy_of(model)) if can_open(model) else model
-    structure = find_units(opened, example_inputs, layer_types, loose_parameters)
-    if not residual:
-        structure = _without_streams(opened, structure)
-    if granularity == "weight":
-        structure = single_weights(opened, structure)
-    structure = _selected(structure, include, exclude)
-    structure = _with_features(opened, structure, inputs)
-    structure = verified(opened, example_inputs, structure)
-    _check_named(structure, include)
-    if not structure.groups:
-        reasons = "; ".join(f"{left.name}: {left.reason}" for left in structure.left_out[:5])
-        raise InputError(f"`model` has no unit that can be removed ({reasons or 'no layers'})")
-    rounding = Rounding(structure.groups, round_to)
-    times = layer_times(opened, example_inputs, structure, rounding.least) if timed else None
-    found = constraints(budget, opened, structure, times)
-    for constraint in found:
-        _check_floor(constraint, structure, rounding)
-    example = next(model.parameters())
+    structure = _units(opened, example_inputs, asked)
+    rounding = Rounding(structure.groups, asked.round_to)
+    found = _constraints(opened, example_inputs, structure, rounding, asked)
+    device = next(model.parameters()).device
     unit_gates: list[UnitGate] = [
-        new_gates(gates, group.n_units, start_open, example.device) for group in structure.groups
+        new_gates(gates, group.n_units, start_open, device) for group in structure.groups
     ]
     attach(open_attention(model), structure.groups, unit_gates)
     vector = GateVector(unit_gates, seed)
     return Sparsifier(model, structure, vector, found, example_inputs, total_steps, rounding)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What the user asks for: the arguments of `sparsify` that suit each other."""
+
+    budget: Asked
+    gates: str
+    include: tuple[str, ...] | None
+    exclude: tuple[str, ...] | None
+    inputs: tuple[str, ...] | None
+    granularity: str
+    round_to: int
+    layer_types: tuple[LayerType, ...]
+    loose_parameters: Mapping[str, int] | None
+    residual: bool
+
+    def __post_init__(self) -> None:
+        if self.gates not in FAMILIES:
+            raise InputError(f"`gates` is {self.gates!r}; {closest(self.gates, FAMILIES)}")
+        if self.granularity not in ("unit", "weight"):
+            raise InputError(f"`granularity` is {self.granularity!r}; give 'unit' or 'weight'")
+        if not isinstance(self.loose_parameters, Mapping | None):
+            raise InputError(
+                f"`loose_parameters` is {self.loose_parameters!r}; give a dict of names and axes, "
+                "such as {'table': 0}"
+            )
+        if self.single and self.inputs is not None:
+            raise InputError(
+                "`inputs` selects features for units; leave it out if `granularity` is 'weight'"
+            )
+        if self.round_to > 1 and (self.single or self.inputs is not None):
+            raise InputError(
+                f"`round_to` is {self.round_to}, which rounds the widths of groups of units; leave "
+                "it out if `granularity` is 'weight' or `inputs` selects single features"
+            )
+        if self.single and self.timed:
+            raise InputError(
+                "`budget` has a Latency, but single weights of 0 take as long as others; leave out "
+                "granularity='weight', or give another budget"
+            )
+
+    @property
+    def single(self) -> bool:
+        """Whether each weight gets a gate."""
+        return self.granularity == "weight"
+
+    @property
+    def timed(self) -> bool:
+        """Whether there is a budget in time."""
+        return any(isinstance(one, Latency) for one in budgets_in(self.budget))
+
+
+def _layer_types(given: Iterable[LayerType]) -> tuple[LayerType, ...]:
+    found = tuple(given) if isinstance(given, Iterable) else given
+    if not isinstance(found, tuple) or not all(isinstance(one, LayerType) for one in found):
+        raise InputError(
+            f"`layer_types` must hold LayerType, got {found!r}; write "
+            "l0.networks.LayerType(MyLayer, 'dense', {'weight': ('out', 'in')}), for example"
+        )
+    return found
+
+
+def _units(model: nn.Module, example_inputs: Any, asked: _Request) -> Structure:
+    """Find the units that get gates, and try them out."""
+    structure = find_units(model, example_inputs, asked.layer_types, asked.loose_parameters)
+    if not asked.residual:
+        structure = _without_streams(model, structure)
+    if asked.single:
+        structure = single_weights(model, structure)
+    structure = _selected(structure, asked.include, asked.exclude)
+    structure = _with_features(model, structure, asked.inputs)
+    structure = verified(model, example_inputs, structure)
+    _check_named(structure, asked.include)
+    if not structure.groups:
+        reasons = "; ".join(f"{left.name}: {left.reason}" for left in structure.left_out[:5])
+        raise InputError(f"`model` has no unit that can be removed ({reasons or 'no layers'})")
+    return structure
+
+
+def _constraints(
+    model: nn.Module, example_inputs: Any, structure: Structure, rounding: Rounding, asked: _Request
+) -> list[Constraint]:
+    """Turn the budgets into constraints that can be met."""
+    times = None
+    if asked.timed:
+        times = layer_times(model, example_inputs, structure, rounding.least)
+    found = constraints(asked.budget, model, structure, times)
+    for constraint in found:
+        _check_floor(constraint, structure, rounding)
+    return found
 
 
 def _selected(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError, first_few
+from l0.networks.gates.unit_gate import UnitGate
 from l0.networks.graph.attention import open_attention
 from l0.networks.graph.tensors import copy_of
 from l0.networks.pruning.compact import Select
@@ -49,6 +50,10 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
     True
     """
     _check(model)
+    if any(isinstance(module, UnitGate) for module in model.modules()):
+        raise InputError(
+            "`model` still has gates; save the model that sparsifier.compact() returns"
+        )
     sizes = {name: _sizes(module) for name, module in model.named_modules()}
     selects = {
         name.rpartition(".")[0]: (module.axis, len(module.index))
@@ -121,7 +126,9 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
                 setattr(modules[name], attribute, size)
     for key, value in saved["state"].items():
         name, _, last = key.rpartition(".")
-        old = getattr(modules[name], last)
+        old = getattr(modules[name], last, None)
+        if not isinstance(old, Tensor):
+            continue  # what a module keeps by `get_extra_state`
         if old.shape != value.shape:
             new = torch.empty_like(value, dtype=old.dtype, device=old.device)
             trained = isinstance(old, nn.Parameter)

@@ -94,6 +94,20 @@ def test_a_seed_makes_everything_reproducible_and_leaves_the_global_generator_al
 
 
 @pytest.mark.parametrize("kind", MODELS)
+def test_a_seed_that_torch_does_not_take_is_refused(kind):
+    assert kind(N, seed=2**64 - 1)
+    with pytest.raises(InputError, match="`seed` must be an integer from 0 to the largest"):
+        kind(N, seed=2**64)
+
+
+def test_a_matrix_that_is_read_as_other_numbers_is_another_one(model):
+    A = np.ones((2, N), dtype=np.float32)
+    model.eval()
+    ones, bits = model.predict(A), model.predict(A.view(np.int32))
+    assert torch.allclose(bits, ones * int(A.view(np.int32)[0, 0]))
+
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_without_a_seed_the_global_generator_decides(kind, data):
     fits = []
     for _ in range(2):
@@ -331,7 +345,7 @@ def test_gradients_reach_a_loop_of_ones_own(model, data):
         ),
         ({"init_keep_prob": math.nan}, "`init_keep_prob` is NaN"),
         ({"device": "nowhere"}, "`device` 'nowhere' cannot be used here"),
-        ({"seed": -1}, "`seed` must be an integer of at least 0"),
+        ({"seed": -1}, "`seed` must be an integer from 0"),
     ],
 )
 def test_wrong_settings_are_named(kind, options, message):

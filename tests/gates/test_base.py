@@ -117,6 +117,12 @@ def test_top_items_are_the_most_probable_and_of_equals_the_first(logits):
         assert gate.get_top_indices(k).tolist() == expected
 
 
+@pytest.mark.parametrize("k", [-1, 4, 1.5])
+def test_more_items_than_there_are_are_refused(k):
+    with pytest.raises(ValueError, match="`k` must be an integer from 0 to the number of items, 3"):
+        L0Gate(3).get_top_indices(k)
+
+
 def test_a_functional_call_sees_the_logits_it_is_given():
     gate = SampleGate(4, 2).eval()
     logits = torch.tensor([5.0, -5, 5, -5], requires_grad=True)

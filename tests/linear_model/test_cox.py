@@ -108,6 +108,19 @@ def test_survival_falls_with_time_and_hazard():
     assert model.predict_survival(x, asked[1]).mean() == pytest.approx(share, abs=0.03)
     with pytest.raises(InputError, match="`times` goes up to"):
         model.predict_survival(x, 1e9)
+    with pytest.raises(InputError, match=r"`times` has the shape \(2, 2\)"):
+        model.predict_survival(x, np.ones((2, 2)))
+
+
+def test_a_score_checks_its_rows_and_weights():
+    x, y = planted(0, n=50, p=5)
+    model = L0Cox(2).fit(x, y)
+    with pytest.raises(InputError, match="`y` has 40 rows, but `X` has 50"):
+        model.score(x, y[:40])
+    with pytest.raises(InputError, match="`sample_weight` must be at least 0"):
+        model.score(x, y, np.full(50, -1.0))
+    some = np.arange(50) < 30
+    assert model.score(x, y, some) == pytest.approx(model.score(x[some], y[some]))
 
 
 def test_wrong_lengths_and_no_events_are_named():

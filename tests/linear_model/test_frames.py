@@ -33,3 +33,4 @@ def test_columns_are_repeated_for_each_outcome():
     assert list(found["feature"]) == ["a", "b", "a", "b"]
     assert list(found["kept"]) == [True, False, True, False]
     assert list(found["outcome"]) == ["x", "x", "y", "y"]
+    assert for_each_outcome({"feature": []}, ["x", "y"])["feature"] == []

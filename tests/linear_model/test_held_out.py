@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from sklearn.model_selection import ShuffleSplit
+from sklearn.model_selection import PredefinedSplit, ShuffleSplit
 
+from l0.common.errors import InputError
 from l0.linear_model import L0Classifier, L0Cox, L0Regressor
 from l0.linear_model.choice import Question
 from l0.linear_model.held_out import held_out
@@ -34,6 +35,37 @@ def test_held_out_rows_count_by_their_weights():
     weighted = L0Regressor(cv=halves, max_features=4).fit(x, y, counts)
     plain = L0Regressor(cv=repeated, max_features=4).fit(x[rows], y[rows])
     np.testing.assert_allclose(weighted.criterion_path_, plain.criterion_path_)
+
+
+@pytest.mark.parametrize("one_standard_error", [False, True])
+def test_a_fold_without_weight_is_no_part_of_any_mean(one_standard_error):
+    x, y, _ = planted(3, n=150, k=4, noise=2.0)
+    fold = np.arange(150) % 5
+    rule = {"max_features": 8, "one_standard_error": one_standard_error}
+    weighted = L0Regressor(cv=PredefinedSplit(fold), **rule).fit(x, y, fold < 4)
+    alone = L0Regressor(cv=PredefinedSplit(fold[fold < 4]), **rule).fit(x[fold < 4], y[fold < 4])
+    assert weighted.support_.tolist() == alone.support_.tolist()
+    np.testing.assert_allclose(weighted.criterion_path_, alone.criterion_path_)
+    assert np.isnan(weighted.fold_losses_path_[:, 4]).all()
+    np.testing.assert_allclose(weighted.fold_losses_path_[:, :4], alone.fold_losses_path_)
+
+
+def test_a_standard_error_needs_two_folds():
+    x, y, _ = planted(3, n=150)
+    once = ShuffleSplit(1, random_state=0)
+    with pytest.raises(InputError, match="`one_standard_error` needs two folds"):
+        L0Regressor(cv=once, max_features=4, one_standard_error=True).fit(x, y)
+    assert len(L0Regressor(cv=once, max_features=4).fit(x, y).path_) == 5
+
+
+def test_splits_may_be_an_array():
+    x, y, _ = planted(2, n=90)
+    halves = np.array([[np.arange(45), np.arange(45, 90)], [np.arange(45, 90), np.arange(45)]])
+    found = L0Regressor(cv=halves, max_features=4).fit(x, y)
+    assert (
+        found.support_.tolist()
+        == L0Regressor(cv=list(halves), max_features=4).fit(x, y).support_.tolist()
+    )
 
 
 @pytest.mark.parametrize("kind", LOSSES)

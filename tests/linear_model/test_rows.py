@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
 
@@ -50,6 +51,12 @@ def test_what_is_no_number_is_named(estimator):
     frame = pd.DataFrame(x[:, :4], columns=list("abcd")).assign(c=pd.Categorical(np.arange(60) % 3))
     with pytest.raises(InputError, match="`X` has categorical columns: 'c'; make indicators"):
         estimator.fit(frame, y)
+    codes = pl.Series("c", np.arange(60) % 3).cast(pl.String)
+    for kind in (pl.Categorical, pl.Enum(["0", "1", "2"])):
+        coded = pl.DataFrame(x[:, :4], list("abcd")).with_columns(codes.cast(kind))
+        for given in (coded, coded.to_arrow()):
+            with pytest.raises(InputError, match="`X` has categorical columns: 'c'"):
+                estimator.fit(given, y)
     with pytest.raises(InputError, match=r"`y` contains NaN or None in the rows 3, 5"):
         estimator.fit(x, [None if row in (3, 5) else int(v) for row, v in enumerate(y)])
 

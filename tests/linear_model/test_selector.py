@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.exceptions import DataConversionWarning
 
 from l0.linear_model import L0Classifier, L0Regressor, L0Selector
 from tests.linear_model.problems import planted
@@ -78,7 +79,10 @@ def test_the_loss_follows_from_the_outcome():
     x, y, _ = planted(0, n=90, noise=0.5)
     three = np.digitize(y, np.quantile(y, [0.3, 0.6]))
     for classes in (y > 0, (y > 0).astype(float), np.array(["a", "b", "c"])[three]):
-        assert isinstance(L0Selector(2).fit(x, classes).estimator_, L0Classifier)
+        for outcome in (classes, classes[:, None], pd.DataFrame({"y": classes})):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DataConversionWarning)
+                assert isinstance(L0Selector(2).fit(x, outcome).estimator_, L0Classifier)
     for numbers in (y, np.round(y * 100), np.round(y[:90]).astype(int) * 7 % 31):
         assert isinstance(L0Selector(2).fit(x, numbers).estimator_, L0Regressor)
     with pytest.warns(UserWarning, match='3 different whole numbers.*loss="logistic" if they are'):

@@ -9,6 +9,7 @@ from torch import nn
 
 from l0.common.errors import InputError
 from l0.networks import Params, load, save, sparsify
+from l0.networks.accepted import check_devices
 
 
 def network():
@@ -81,6 +82,7 @@ def test_a_function_that_names_a_layer_of_its_module_is_refused(wrap, monkeypatc
         (lambda: DistributedDataParallel(network()), "is a DistributedDataParallel; .*`module`"),
         (lambda: nn.Sequential(nn.DataParallel(network())), "has at '0' a DataParallel"),
         (lambda: nn.Sequential(nn.Linear(5, 8), Packed(8, 4)), "packed weights in '1'.*quantise"),
+        (lambda: network().to("meta"), "on the device meta, .* load it on the CPU"),
         (patched, "a function in place of `forward` in '0'"),
         (quantised, "quantised or packed weights in '0'"),
     ],
@@ -107,3 +109,8 @@ def test_a_path_in_the_place_of_the_model_is_named(tmp_path):
     for function in (load, save):
         with pytest.raises(InputError, match="`model` is a str; give the model first"):
             function("small.pt", network())
+
+
+def test_a_device_without_float64_is_refused():
+    with pytest.raises(InputError, match="a GPU of Apple .*move what `compact` returns"):
+        check_devices({torch.device("cpu"), torch.device("mps")})

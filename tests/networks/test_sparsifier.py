@@ -339,6 +339,37 @@ def test_a_budget_that_is_missed_is_said(monkeypatch):
         sparsifier.compact()
 
 
+def test_after_a_missed_budget_there_is_no_price_and_no_advice_for_the_gates(monkeypatch):
+    alone = "l0.networks.sparsifier.Closing"
+    monkeypatch.setattr(alone, lambda model, groups, in_common=False: Closing(model, groups))
+    torch.manual_seed(0)
+    sparsifier = sparsify(Heads(), torch.randn(2, 6), Units(4), inputs="heads.*", total_steps=10)
+    with pytest.warns(UserWarning, match="units are left"):
+        for _ in range(500):
+            sparsifier.step()
+    report = sparsifier.report(latency=False)
+    assert [row.multiplier for row in report.budgets] == [0]
+    assert any("will miss the budget" in text for text in report.warnings)
+    assert not any("gate_lr" in text for text in report.warnings)
+
+
+@pytest.mark.parametrize("gates", ["hadamard", "hard_concrete"])
+def test_the_penalty_may_be_asked_for_several_times_in_a_step(gates):
+    def gradients(times):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+        sparsifier = sparsify(model, torch.zeros(2, 6), Units(2), gates=gates, total_steps=100)
+        for _ in range(30):
+            sparsifier.step()
+        loss = sum(sparsifier.penalty() / times for _ in range(times))
+        assert loss.item() > 0
+        loss.backward()
+        (parameter,) = sparsifier.gates.parameters()
+        return parameter.grad
+
+    assert torch.allclose(gradients(1), gradients(4))
+
+
 def test_noise_is_drawn_once_a_step_and_leaves_the_global_generator_alone():
     model, inputs = make("transformer")
     torch.manual_seed(0)

@@ -113,6 +113,41 @@ def test_a_model_is_unchanged_where_a_file_is_refused(tmp_path):
     assert str(model) == before
 
 
+class Counting(torch.nn.Linear):
+    """Keeps a number in its state, beside its tensors."""
+
+    calls = 3
+
+    def get_extra_state(self):
+        return self.calls
+
+    def set_extra_state(self, state):
+        self.calls = state
+
+
+def test_what_a_layer_adds_to_its_state_comes_back(tmp_path):
+    def network():
+        return torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), Counting(8, 2))
+
+    model = network()
+    small = sparsify(model, torch.zeros(2, 6), Units(4)).compact()
+    small[2].calls = 7
+    save(small, tmp_path / "small.pt")
+    loaded = load(network(), tmp_path / "small.pt")
+    assert (loaded[2].calls, loaded[2].in_features) == (7, 4)
+    assert torch.equal(loaded(torch.ones(1, 6)), small(torch.ones(1, 6)))
+
+
+def test_a_model_with_gates_is_refused(tmp_path):
+    model, x = (make() for make in NETS["mlp"])
+    sparsify(model, x, Params(0.5))
+    with pytest.raises(
+        InputError, match="`model` still has gates; save the model that sparsifier.compact"
+    ):
+        save(model, tmp_path / "small.pt")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("content", [{"weight": torch.ones(2)}, torch.ones(3), b"text", b""])
 def test_a_file_of_something_else_is_refused(content, tmp_path):
     path = tmp_path / "other.pt"

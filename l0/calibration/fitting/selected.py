@@ -63,7 +63,7 @@ class SelectedRatios:
         log_base = objective.tensor(np.log(selection.base))
         weight = selection.base * objective.problem.design_weights[selection.records]
         self._log_base = log_base
-        self._bounds = objective.bounds.of(selection.records)
+        self._limits = log_limits(objective.bounds.of(selection.records), log_base)
         self._cost = objective.tensor(selection.mu * weight / weight.sum())
         self.log_ratios = log_base.clone().requires_grad_()
 
@@ -78,12 +78,19 @@ class SelectedRatios:
 
     def clamp_(self) -> None:
         """Clamp the ratios to the bounds of these records, in place and outside of autograd."""
-        clamp_log_(self.log_ratios, self._bounds)
+        clamp_log_(self.log_ratios, self._limits)
 
 
-def clamp_log_(log_ratios: Tensor, bounds: Bounds) -> None:
-    """Clamp the logarithms of ratios to the bounds, in place and outside of autograd."""
-    if bounds.active:
-        low, high = map(torch.as_tensor, bounds.logarithms)
+def log_limits(bounds: Bounds, like: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Send the logarithms of bounds to the device of a tensor; None if there is no bound."""
+    if not bounds.active:
+        return None
+    low, high = (torch.as_tensor(side).to(like) for side in bounds.logarithms)
+    return low, high
+
+
+def clamp_log_(log_ratios: Tensor, limits: tuple[Tensor, Tensor] | None) -> None:
+    """Clamp the logarithms of ratios to their limits, in place and outside of autograd."""
+    if limits is not None:
         with torch.no_grad():
-            log_ratios.clamp_(low.to(log_ratios), high.to(log_ratios))
+            log_ratios.clamp_(*limits)

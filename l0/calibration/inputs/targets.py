@@ -193,9 +193,66 @@ def read_targets(source: Any, survey: Survey, complain: Complain = refuse) -> Ta
     """
     table, _ = read_table(source, "targets", {name: pa.float64() for name in NUMBERS})
     column(table, "variable", "targets", "what is added up")
-    limited = not set(LIMITS).isdisjoint(table.column_names)
-    if not limited:
+    if set(LIMITS).isdisjoint(table.column_names):
         column(table, "value", "targets", "the published total")
+    about = _about(table, survey)
+    given = _optional_text(table, "name")
+    described = about.described(about.labels)
+    names = [name or text for name, text in zip(given, described, strict=True)]
+    statements = _statements(table, about, names)
+    check_statements(statements, names)
+    given_groups = _optional_text(table, "group")
+    described = about.described([[(name, "") for name, _ in row] for row in about.labels])
+    groups = [group or text for group, text in zip(given_groups, described, strict=True)]
+    importance = _non_negative(table, "importance", names, 1.0)
+    tolerance = _non_negative(table, "tolerance", names, 0.0)
+    named = [
+        name if text or not of.form else f"{name} ({of.form})"
+        for name, text, of in zip(names, given, statements, strict=True)
+    ]
+    rows, statements, named = _split_limits(statements, names, named)
+    _check_unique(statements, named, complain)
+    groups = [groups[row] for row in rows]
+    return Targets(
+        names=named,
+        statements=statements,
+        groups=groups,
+        importance=shares(importance[rows], groups if any(given_groups) else None, named),
+        tolerance=tolerance[rows],
+        grouped=any(given_groups),
+    )
+
+
+@dataclass(frozen=True)
+class _About:
+    """What the rows of the table are about.
+
+    Attributes
+    ----------
+    stated, entities : list of str, length m
+        The entities as the table names them, and as the survey does: "" for the records.
+    statistics, variables, denominators : list of str, length m
+    labels : list of Labels, length m
+    withins : list of tuple of str, length m
+        The names of the labels of the cells that shares are a part of.
+    """
+
+    stated: list[str]
+    entities: list[str]
+    statistics: list[str]
+    variables: list[str]
+    denominators: list[str]
+    labels: list[Labels]
+    withins: list[tuple[str, ...]]
+
+    def described(self, labels: Sequence[Sequence[tuple[str, str]]]) -> list[str]:
+        """Describe the rows in words, with these labels."""
+        subjects = map(subject, self.statistics, self.variables, self.denominators)
+        return list(map(describe, self.stated, subjects, labels, self.withins))
+
+
+def _about(table: pa.Table, survey: Survey) -> _About:
+    """Read what the rows are about, and check it against the survey."""
     stated = _optional_text(table, "entity")
     entities = _entities(stated, survey)  # first: the columns of an entity are in its table
     _check_swallowed(table, survey)
@@ -214,57 +271,30 @@ def read_targets(source: Any, survey: Survey, complain: Complain = refuse) -> Ta
     _check_forgotten(stated, [*variables, *filter(None, denominators)], survey)
     labels = _labels(table, label_columns, entities, survey)
     withins = [split_names(text) for text in _optional_text(table, "within")]
-    subjects = list(map(subject, statistics, variables, denominators))
-    given = _optional_text(table, "name")
-    names = [
-        name or describe(entity, what, row_labels, within)
-        for name, entity, what, row_labels, within in zip(
-            given, stated, subjects, labels, withins, strict=True
-        )
-    ]
-    if limited:
+    return _About(stated, entities, statistics, variables, denominators, labels, withins)
+
+
+def _statements(table: pa.Table, about: _About, names: list[str]) -> list[Statement]:
+    """Read the values and limits, and join them to what they are about."""
+    if set(LIMITS).isdisjoint(table.column_names):
+        values = _checked_numbers(table, "value", names)
+        at_least = at_most = np.full(len(values), np.nan)
+    else:
         values, at_least, at_most = (
             _optional_numbers(table, name, names) for name in ("value", *LIMITS)
         )
         check_limits(values, at_least, at_most, names)
-    else:
-        values = _checked_numbers(table, "value", names)
-        at_least = at_most = np.full(len(values), np.nan)
     is_value = ~np.isnan(values)
-    statements = [
+    return [
         Statement(*parts)
         for parts in zip(
-            statistics, entities, variables, labels, denominators, withins, values.tolist(),
+            about.statistics, about.entities, about.variables, about.labels,
+            about.denominators, about.withins, values.tolist(),
             np.where(is_value, values, np.nan_to_num(at_least, nan=-np.inf)).tolist(),
             np.where(is_value, values, np.nan_to_num(at_most, nan=np.inf)).tolist(),
             strict=True,
         )
     ]  # fmt: skip
-    check_statements(statements, names)
-    stated_groups = _optional_text(table, "group")
-    groups = [
-        group or describe(entity, what, [(name, "") for name, _ in row_labels], within)
-        for group, entity, what, row_labels, within in zip(
-            stated_groups, stated, subjects, labels, withins, strict=True
-        )
-    ]  # fmt: skip
-    importance = _non_negative(table, "importance", names, 1.0)
-    tolerance = _non_negative(table, "tolerance", names, 0.0)
-    named = [
-        name if text or not of.form else f"{name} ({of.form})"
-        for name, text, of in zip(names, given, statements, strict=True)
-    ]
-    rows, statements, named = _split_limits(statements, names, named)
-    _check_unique(statements, named, complain)
-    groups = [groups[row] for row in rows]
-    return Targets(
-        names=named,
-        statements=statements,
-        groups=groups,
-        importance=shares(importance[rows], groups if any(stated_groups) else None, named),
-        tolerance=tolerance[rows],
-        grouped=any(stated_groups),
-    )
 
 
 def _split_limits(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.objective import Objective
 from l0.calibration.fitting.selected import Selection
+from l0.calibration.problem.constraints import Constraints
 from l0.calibration.problem.movers import directions, second_directions, with_entries
 from l0.calibration.selection.constrained import Room
 
@@ -56,24 +57,15 @@ def cover(context: FitContext, selection: Selection) -> Selection:
     ]
     entries = objective.scaled.by_columns(selection.records)
     chosen = _Chosen(entries, signs)
-    bare = [
-        (target, side)
-        for side, (sign, count) in enumerate(zip(signs, chosen.n_movers, strict=True))
-        for target in np.flatnonzero((sign != 0) & (count == 0)).tolist()
-    ]
+    bare = chosen.without_movers()
     if not bare:
         return selection
     records, base = selection.records.copy(), selection.base.copy()
     allowed = np.zeros(context.problem.n_records, dtype=bool)
     allowed[context.candidates] = True
     outside = _Outside(objective, _movers_of(context.problem.matrix, bare, signs) & allowed)
-    influence = base * _largest(entries, objective)
-    order = np.argsort(influence, kind="stable")
-    room = None
-    if context.constraints is not None:
-        room = Room(context.constraints, records)
-        order = order[~context.constraints.must[records[order]]]
-    places = deque(order.tolist())
+    mean_ratio = len(context.candidates) / len(records)
+    places = _Places(chosen, records, base * _largest(entries, objective), context.constraints)
     for target, side in sorted(bare, key=lambda need: -objective.importance[need[0]]):
         if chosen.n_movers[side][target]:
             continue  # a record that came in for another target moves this one too
@@ -81,33 +73,77 @@ def cover(context: FitContext, selection: Selection) -> Selection:
         movers = movers[allowed[movers]]
         if not len(movers):
             continue  # all records are on the other side of a mean, or at its value
-        held: list[int] = []  # records for which quotas let in no record of this target
-        found = None
-        while places and found is None:
-            place = places.popleft()
-            if not chosen.spares(place):
-                continue
-            coming = movers if room is None else room.may_come(records[place], movers)
-            if len(coming):
-                found = place
-            else:
-                held.append(place)
-        places.extendleft(reversed(held))
-        if found is None:
+        place, coming = places.next_for(movers)
+        if place is None:
             continue
-        out = records[found]
-        mean_ratio = len(context.candidates) / len(records)
-        records[found], base[found] = _best(objective, outside, target, coming, mean_ratio)
-        if room is not None:
-            room.replace(out, records[found])
-        # What has come in may do the work of records that were needed before.
-        places.extend(chosen.replace(found, outside.entries_of(records[[found]])))
-        places.append(found)
+        record, base[place] = _best(objective, outside, target, coming, mean_ratio)
+        places.fill(place, record, outside.entries_of(np.array([record])))
     ascending = np.argsort(records)
     drawn = selection.drawn
     if drawn is not None:
         drawn = (drawn & (records == selection.records))[ascending]
     return replace(selection, records=records[ascending], base=base[ascending], drawn=drawn)
+
+
+class _Places:
+    """The places of the chosen records, those of least influence first.
+
+    Parameters
+    ----------
+    chosen : _Chosen
+    records : ndarray of int64, shape (k,)
+        The chosen records. `fill` replaces them in place.
+    influence : ndarray of float64, shape (k,)
+    constraints : Constraints or None
+    """
+
+    def __init__(
+        self,
+        chosen: _Chosen,
+        records: NDArray[np.int64],
+        influence: NDArray[np.float64],
+        constraints: Constraints | None,
+    ) -> None:
+        self._chosen, self._records = chosen, records
+        order = np.argsort(influence, kind="stable")
+        self._room = None
+        if constraints is not None:
+            self._room = Room(constraints, records)
+            order = order[~constraints.must[records[order]]]
+        self._waiting = deque(order.tolist())
+
+    def next_for(self, movers: NDArray[np.int64]) -> tuple[int | None, NDArray[np.int64]]:
+        """Find the first place whose record no target needs, and that one of the movers may take.
+
+        Returns
+        -------
+        place : int or None
+        movers : ndarray of int64
+            Those that may take it.
+        """
+        held: list[int] = []  # quotas let none of these movers in, but perhaps other ones
+        found, coming = None, movers
+        while self._waiting and found is None:
+            place = self._waiting.popleft()
+            if not self._chosen.spares(place):
+                continue
+            if self._room is not None:
+                coming = self._room.may_come(self._records[place], movers)
+            if len(coming):
+                found = place
+            else:
+                held.append(place)
+        self._waiting.extendleft(reversed(held))
+        return found, coming
+
+    def fill(self, place: int, record: int, entries: sp.csr_array) -> None:
+        """Put a record in a place, with its entries, shape (1, m)."""
+        if self._room is not None:
+            self._room.replace(self._records[place], record)
+        self._records[place] = record
+        # What has come in may do the work of records that were needed before.
+        self._waiting.extend(self._chosen.replace(place, entries))
+        self._waiting.append(place)
 
 
 class _Chosen:
@@ -134,6 +170,14 @@ class _Chosen:
             np.bincount(entries.indices[moves], minlength=entries.shape[1]) for moves in moving
         ]
         self._waiting: list[dict[int, int]] = [{} for _ in signs]
+
+    def without_movers(self) -> list[tuple[int, int]]:
+        """List the targets, and their sides, that records could move and none of these does."""
+        return [
+            (target, side)
+            for side, (sign, count) in enumerate(zip(self._signs, self.n_movers, strict=True))
+            for target in np.flatnonzero((sign != 0) & (count == 0)).tolist()
+        ]
 
     def spares(self, place: int) -> bool:
         """Tell whether each target that a record moves has another record that moves it.

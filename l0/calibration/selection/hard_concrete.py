@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.history import due
-from l0.calibration.fitting.selected import Selection, clamp_log_
+from l0.calibration.fitting.selected import Selection, clamp_log_, log_limits
 from l0.calibration.selection.adam import Adam, AdamState
 from l0.common.validation import check_settings, inner_share, not_negative, positive, positive_share
 from l0.hard_concrete import HardConcrete
@@ -115,7 +115,6 @@ class HardConcreteGates:
         """See `Selector.select`."""
         objective, candidates = context.objective, context.candidates
         operator, n = objective.operator_of(candidates), len(candidates)
-        bounds = objective.bounds.of(candidates)
         epochs = max(1, round(self.effort * context.epochs))
         generator = torch.Generator(objective.device)
         generator.manual_seed(int(context.generator.integers(2**62)))
@@ -123,6 +122,7 @@ class HardConcreteGates:
             objective.device, torch.float32
         )
         log_ratios = objective.tensor(np.zeros(n)).requires_grad_()
+        limits = log_limits(objective.bounds.of(candidates), log_ratios)
         optimizer = Adam(
             [log_ratios, *gates.parameters()], [self.learning_rate, self.gate_learning_rate]
         )
@@ -130,22 +130,23 @@ class HardConcreteGates:
             State(0, optimizer.state, 0.0, generator.get_state().numpy())
         )
         optimizer.continue_from(state.fitted)
-        multiplier = state.multiplier
+        # It stays on the device, so that no epoch waits for it.
+        multiplier = torch.tensor(state.multiplier, dtype=torch.float64).to(objective.device)
         generator.set_state(torch.from_numpy(state.random))
         for epoch in range(state.epoch, epochs):
             eased = min(1.0, (epoch + 1) / (self.easing * epochs))
             budget = n * (n_records / n) ** eased
             estimates = operator(gates(generator=generator) * log_ratios.exp())
             violation = gates.get_penalty() / budget - 1
-            optimizer.minimize(objective.datafit(estimates) + multiplier * violation)
-            clamp_log_(log_ratios, bounds)
-            over = float(violation.detach())
-            multiplier = multiplier + self.dual_rate * over if over > 0 else 0.0
+            optimizer.minimize(objective.datafit(estimates) + multiplier.float() * violation)
+            clamp_log_(log_ratios, limits)
+            over = violation.detach().double()
+            multiplier = torch.where(over > 0, multiplier + self.dual_rate * over, 0.0)
             if since := due(epoch, epochs, SNAPSHOTS):
                 n_open = max(n_records, gates.get_num_active())
                 context.history.snapshot("select", since, n_open, estimates.detach().cpu().numpy())
                 random = generator.get_state().numpy()
-                context.stages.keep(State(epoch + 1, optimizer.state, multiplier, random))
+                context.stages.keep(State(epoch + 1, optimizer.state, float(multiplier), random))
         probability = gates.get_active_prob().detach().cpu().double().numpy()
         places = np.sort(np.argsort(-probability, kind="stable")[:n_records])
         ratios = (gates.eval()() * log_ratios.exp()).detach().cpu().double().numpy()

@@ -111,49 +111,41 @@ class Hybrid:
 
     def select(self, context: FitContext, n_records: int) -> Selection:
         """See `Selector.select`."""
-        problem, ratios_of_all = context.problem, context.full_file
-        needed = min(self.per_target * problem.n_targets, self.share * n_records)
-        n_left = min(n_records - 1, round(max((1 - self.share) * n_records, needed)))
-        if context.constraints is not None:  # the draw takes all records that must be kept
-            n_left = min(n_left, n_records - int(context.constraints.must.sum()))
+        weights = context.full_file * context.problem.design_weights
+        n_left = self._left_to_path(context, n_records)
         n_drawn = n_records - n_left
-        weights = ratios_of_all * problem.design_weights
         q = draw_probabilities(context, weights, n_drawn, n_left)
         drawable = self._drawable(context, q, n_drawn)
-        order = group_order(context, problem.stratification(q))
+        order = group_order(context, context.problem.stratification(q))
         of_drawable = draw_probabilities(context, weights, n_drawn, n_left, drawable)
         drawn = systematic(of_drawable, order, context.generator)
-        base = self._base(context, drawn, q)
-        companions = Selection(drawn, base, self.mu, order=order)
+        companions = Selection(drawn, self._base(context, drawn, q), self.mu, order=order)
         if not n_left:
             return cover(context, obey(context, companions))
         others = np.setdiff1d(context.candidates, drawn, assume_unique=True)
         looked_at, start = self._looked_at(context, weights, others, drawable, n_left, order)
-        chosen, ratios = next(self.path.walk(context, looked_at, start, [n_left], companions))
-        # The refit would raise ratios below the lower bound to the bound.
-        lowest = context.objective.bounds.of(chosen).low
-        useful = ratios >= np.maximum(self.path.threshold, lowest)
-        # Records with ratios close to 0 would cost budget and carry nothing.
-        mean_ratio = len(context.candidates) / n_records
-        chosen, ratios = chosen[useful], np.maximum(ratios[useful], self.start * mean_ratio)
-        n_more = n_left - len(chosen)
-        if n_more:
-            rest = np.setdiff1d(others, chosen, assume_unique=True)
-            drawable = np.intersect1d(drawable, rest, assume_unique=True)
-            among = drawable if len(drawable) >= n_more else rest
+        found = next(self.path.walk(context, looked_at, start, [n_left], companions))
+        chosen, ratios = self._useful(context, *found, n_records)
+        if len(chosen) < n_left:
             so_far = np.concatenate([drawn, chosen])
-            of_more = draw_probabilities(context, weights, n_more, 0, among, so_far)
-            drawn = np.concatenate([drawn, systematic(of_more, order, context.generator)])
-            n_drawn += n_more
-            q = draw_probabilities(context, weights, n_drawn, n_records - n_drawn)
-            base = self._base(context, drawn, q)
-        records, ratios = np.concatenate([drawn, chosen]), np.concatenate([base, ratios])
+            n_more = n_records - len(so_far)
+            more = _drawn_more(context, weights, n_more, drawable, so_far, order)
+            drawn = np.concatenate([drawn, more])
+            q = draw_probabilities(context, weights, len(drawn), len(chosen))
+        records = np.concatenate([drawn, chosen])
+        base = np.concatenate([self._base(context, drawn, q), ratios])
         ascending = np.argsort(records)
-        is_drawn = np.arange(len(records)) < len(drawn)
-        selection = Selection(
-            records[ascending], ratios[ascending], self.mu, is_drawn[ascending], order
-        )
+        is_drawn = ascending < len(drawn)
+        selection = Selection(records[ascending], base[ascending], self.mu, is_drawn, order)
         return cover(context, obey(context, selection))
+
+    def _left_to_path(self, context: FitContext, n_records: int) -> int:
+        """Tell how many records the path may choose. The draw has at least one."""
+        needed = min(self.per_target * context.problem.n_targets, self.share * n_records)
+        n_left = min(n_records - 1, round(max((1 - self.share) * n_records, needed)))
+        if context.constraints is not None:  # the draw takes all records that must be kept
+            n_left = min(n_left, n_records - int(context.constraints.must.sum()))
+        return n_left
 
     def _drawable(
         self, context: FitContext, q: NDArray[np.float64], n_drawn: int
@@ -195,8 +187,41 @@ class Hybrid:
         looked_at = np.sort(np.concatenate([influential, picked]))
         return looked_at, start[looked_at]
 
+    def _useful(
+        self,
+        context: FitContext,
+        chosen: NDArray[np.int64],
+        ratios: NDArray[np.float64],
+        n_records: int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Keep the records that the path gave a weight, and give them the base ratios of a refit.
+
+        Records with ratios close to 0 would cost budget and carry nothing.
+        """
+        # The refit would raise ratios below the lower bound to the bound.
+        lowest = context.objective.bounds.of(chosen).low
+        useful = ratios >= np.maximum(self.path.threshold, lowest)
+        mean_ratio = len(context.candidates) / n_records
+        return chosen[useful], np.maximum(ratios[useful], self.start * mean_ratio)
+
     def _base(
         self, context: FitContext, drawn: NDArray[np.int64], q: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         # With q of all records, the drawn records also represent those that may not be drawn.
         return self.damping * context.full_file[drawn] / q[drawn]
+
+
+def _drawn_more(
+    context: FitContext,
+    weights: NDArray[np.float64],
+    n_more: int,
+    drawable: NDArray[np.int64],
+    so_far: NDArray[np.int64],
+    order: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Draw the records that the path did not need, of the drawable ones if there are enough."""
+    rest = np.setdiff1d(context.candidates, so_far, assume_unique=True)
+    drawable = np.intersect1d(drawable, rest, assume_unique=True)
+    among = drawable if len(drawable) >= n_more else rest
+    q = draw_probabilities(context, weights, n_more, 0, among, so_far)
+    return systematic(q, order, context.generator)

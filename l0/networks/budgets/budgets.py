@@ -19,6 +19,9 @@ from l0.networks.graph.units import Structure
 #: The shortest time of a pass that may be asked for.
 _LEAST_MS = 0.01
 
+#: A cost may exceed a whole number by rounding errors.
+ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -47,6 +50,11 @@ class Budget:
     noun: ClassVar[str]
 
     def __post_init__(self) -> None:
+        if not hasattr(self, "measure"):
+            raise InputError(
+                f"`budget` {self!r} has no measure; write l0.Params, l0.Macs, l0.Units, l0.Bytes "
+                "or l0.Latency"
+            )
         if not is_number(self.amount) or not 0 < self.amount < math.inf:
             raise InputError(
                 f"`budget` {self!r} must be a number, positive and finite: a share in (0, 1], "
@@ -128,6 +136,9 @@ class Units(Budget):
 class Bytes(Budget):
     """A budget in bytes of parameters and buffers.
 
+    Each feature that a compact model selects before a layer (see the `inputs` of
+    :func:`l0.sparsify`) takes 8 bytes for its position.
+
     Examples
     --------
     >>> from l0 import Bytes
@@ -204,6 +215,10 @@ class Constraint:
     budget: Budget
     cost: CostModel
     limit: int
+
+    def holds(self, cost: float) -> bool:
+        """Tell whether a cost meets the budget, up to rounding errors."""
+        return cost <= self.limit + ROUNDING
 
     def target(self, way: float) -> float:
         """Return a cost between the full cost, at 0, and the budget, at 1, by equal factors."""

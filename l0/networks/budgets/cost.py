@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from l0.networks.graph.layer_types import arrays, module_at, owner_of
 from l0.networks.graph.units import Structure, units_of_channels
 
+#: The bytes of the position of a selected feature.
+_POSITION = 8
+
 Measure = Literal["params", "macs", "units", "bytes"]
 
 #: The cost of a layer as a sum of products: for each set of sides, the cost of one channel of each.
@@ -168,7 +171,7 @@ class CostModel:
         groups = structure.groups
         self.n_units = sum(group.n_units for group in groups)
         self._flat = torch.zeros(self.n_units, dtype=torch.float64, device="cpu")
-        self._constant = 0.0
+        self._constant = self._positions = 0.0
         sides: dict[tuple[str, str], Tensor] = {}
         if measure == "units":
             made_by = [g.made_by or {m.module for m in g.consumers} for g in groups]
@@ -184,6 +187,8 @@ class CostModel:
             }
             if not isinstance(measure, LayerTimes):
                 self._take_weights(model, structure, measure, layers)
+            if measure == "bytes":
+                self._take_positions(structure, layers)
         number = {key: i for i, key in enumerate(sides)}
         self._units = torch.cat([_places([]).view(0, 2), *sides.values()])
         sizes = _places([len(units) for units in sides.values()])
@@ -207,7 +212,8 @@ class CostModel:
         self._a = _places([a for a, _, _ in pairs])
         self._b = _places([b for _, b, _ in pairs])
         self._pair = _numbers([c for _, _, c in pairs])
-        self.total = round(self.marginal(torch.ones_like(self._flat))[0])
+        ones = torch.ones_like(self._flat)
+        self.total = round(self.marginal(ones)[0] - self._positions)
 
     def __call__(self, openness: Tensor) -> Tensor:
         """Return the cost.
@@ -268,6 +274,16 @@ class CostModel:
                 each = _entry_cost(weight, measure, structure.n_positions[name])
                 self._flat[start : start + group.n_units] = each
                 self._constant -= each * group.n_units
+            start += group.n_units
+
+    def _take_positions(self, structure: Structure, layers: set[str] | None) -> None:
+        """Count the positions of selected features, which the full model does not have."""
+        start = 0
+        for group in structure.groups:
+            readers = {member.module for member in group.consumers}
+            if not group.made_by and (layers is None or readers & layers):
+                self._flat[start : start + group.n_units] += _POSITION
+                self._positions += _POSITION * group.n_units
             start += group.n_units
 
     @staticmethod

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from l0.networks.gates.unit_gate import UnitGate
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a step needs of all gates.
+
+    Attributes
+    ----------
+    openness : Tensor of float64, shape (n_units,)
+        How much each unit counts for the budget, between 0 and 1.
+    alive : Tensor of bool, shape (n_units,)
+        The units that are not closed.
+    learn : bool
+        Whether the gates still learn.
+    """
+
+    openness: Tensor
+    alive: Tensor
+    learn: bool
 
 
 class GateVector:
@@ -44,7 +64,7 @@ class GateVector:
 
     @property
     def spares(self) -> bool:
-        """Whether only units that must go pay a price."""
+        """Whether units that need not go yet may pay less than the price."""
         return self._gates[0].spares
 
     @property
@@ -72,6 +92,13 @@ class GateVector:
         """Return how much each unit counts for the budget, between 0 and 1."""
         return self._gather(lambda gate: gate.openness())
 
+    def read(self) -> Reading:
+        """Read what a step needs of all gates, at once: a device is waited for only once."""
+        each = self._gather(
+            lambda gate: torch.stack([gate.openness(), gate.alive, gate.constant < 0], dim=1)
+        )
+        return Reading(each[:, 0], each[:, 1] > 0, bool(each[:, 2].any()))
+
     def keep(self, alive: Tensor) -> None:
         """Close all units for which `alive` is False, and open the others."""
         for gate, part in zip(self._gates, self.split(alive), strict=True):
@@ -94,15 +121,11 @@ class GateVector:
         -------
         Tensor, shape ()
         """
-        if prices is None:
-            return torch.zeros((), device=self._gates[0].alive.device)
         first = self._gates[0].alive.device
-        parts = self.split(prices.to(first, torch.float32))
-        costs = [
-            gate.penalty(part.to(gate.alive.device)).to(first)
-            for gate, part in zip(self._gates, parts, strict=True)
-        ]
-        return torch.stack(costs).sum()
+        if prices is None:
+            return torch.zeros((), device=first)
+        penalised = torch.cat([gate.penalised().to(first) for gate in self._gates])
+        return (prices.to(first, torch.float32) * penalised).sum()
 
     def draw(self, step: int) -> None:
         """Draw the noise of a training step.
@@ -110,7 +133,8 @@ class GateVector:
         The noise depends on the seed, the step and the rank. So ranks draw different noise, and a
         resumed run draws the noise of an unbroken run.
         """
-        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+        here = torch.distributed.is_available() and torch.distributed.is_initialized()
+        rank = torch.distributed.get_rank() if here else 0
         seed = (self._seed * 1_000_003 + step) * 65_537 + rank
         generator = torch.Generator().manual_seed(seed % 2**63)  # a larger one is refused
         for gate in self._gates:

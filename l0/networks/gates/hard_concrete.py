@@ -63,9 +63,9 @@ class HardConcreteUnits(UnitGate):
         probability = self.openness()
         return (probability > 0.05) & (probability < 0.95)
 
-    def penalty(self, costs: Tensor) -> Tensor:
-        """Return the expected price of the open gates, differentiable: the sum of c P(open)."""
-        return (costs * self.gate.get_active_prob()).sum()
+    def penalised(self) -> Tensor:
+        """Return the probabilities that the gates are open, differentiable."""
+        return self.gate.get_active_prob()
 
     def _gates(self, noise: Tensor | float) -> Tensor:
         return self.gate.gates_at(noise).to(self.gate.qz_logits.dtype)

@@ -26,7 +26,7 @@ class UnitGate(nn.Module):
 
     alive: Tensor
     constant: Tensor
-    #: Whether only units that must go pay a price; otherwise, all of them do.
+    #: Whether units that need not go yet may pay less than the price; otherwise, all pay it.
     spares: ClassVar[bool]
 
     def __init__(self, n_units: int) -> None:
@@ -78,16 +78,11 @@ class UnitGate(nn.Module):
         """Tell which gates are neither open nor closed."""
         raise NotImplementedError
 
-    def penalty(self, costs: Tensor) -> Tensor:
-        """Return the price of the open gates, differentiable.
-
-        Parameters
-        ----------
-        costs : Tensor, shape (n_units,)
-            The price of each unit; 0 for units that are closed.
+    def penalised(self) -> Tensor:
+        """Return what the price of each unit multiplies, differentiable.
 
         Returns
         -------
-        Tensor, shape ()
+        Tensor, shape (n_units,)
         """
         raise NotImplementedError

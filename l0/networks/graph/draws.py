@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -53,11 +54,17 @@ class _AlikeDraws(TorchDispatchMode):
         if name == "normal_":
             return out.fill_(first + second * normal)
         if name == "normal":
-            return out.copy_(args[0] + args[1] * normal)
+            mean, std = (*args, 1.0)[:2]  # numbers or tensors
+            return out.copy_(torch.as_tensor(mean + std * normal, device=out.device))
         if name == "bernoulli_":  # a coin shows 1, unless it never does
             of = args[1] if len(args) > 1 else 0.5
             return out.copy_(torch.as_tensor(of, device=out.device) > 0)
-        return out.copy_(args[0] > 0) if name == "bernoulli" else out
+        if name == "bernoulli":  # the second argument replaces the first
+            return out.copy_(torch.as_tensor(args[-1], device=out.device) > 0)
+        if name == "exponential_":
+            rate = args[1] if len(args) > 1 else 1.0
+            return out.fill_(-math.log1p(-uniform) / rate)
+        return out
 
 
 def _is_seeded(generator: torch.Generator | None) -> bool:

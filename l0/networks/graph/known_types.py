@@ -54,7 +54,7 @@ class _Convolution(LayerType):
         return super().n_positions(module, inputs, outputs)
 
 
-class _GatedLayer(LayerType):
+class _L0Layer(LayerType):
     """L0Linear and L0Conv2d, whose gates count their inputs and outputs too."""
 
     def layout(self, module: Any) -> ChannelLayout:
@@ -253,15 +253,6 @@ def _of_channels(module: nn.Module) -> Axes:
     return {name: ("in",) for name in names if getattr(module, name, None) is not None}
 
 
-def _cell(module: nn.Module) -> Axes:
-    axes: Axes = {"weight_ih": ("out", "in"), "weight_hh": ("out", "out")}
-    return {**axes, "bias_ih": ("out",), "bias_hh": ("out",)}
-
-
-def _linear(module: nn.Module) -> Axes:
-    return {"weight": ("out", "in"), "bias": ("out",)}
-
-
 class _Counted(LayerType):
     """Norms without parameters too, whose channels an attribute counts."""
 
@@ -274,9 +265,14 @@ class _Counted(LayerType):
 
 #: The types, the more special ones first.
 KNOWN: tuple[LayerType, ...] = (
-    _GatedLayer((L0Linear, L0Conv2d), "dense"),
+    _L0Layer((L0Linear, L0Conv2d), "dense"),
     _GatedDepthwise(L0DepthwiseConv2d, "through"),
-    LayerType(nn.Linear, "dense", _linear, sizes={"in_features": "in", "out_features": "out"}),
+    LayerType(
+        nn.Linear,
+        "dense",
+        {"weight": ("out", "in"), "bias": ("out",)},
+        sizes={"in_features": "in", "out_features": "out"},
+    ),
     LayerType(  # GPT-2's linear layer in `transformers`
         "Conv1D",
         "dense",
@@ -313,7 +309,12 @@ KNOWN: tuple[LayerType, ...] = (
     _Cell(
         (nn.RNNCell, nn.GRUCell, nn.LSTMCell),
         "dense",
-        _cell,
+        {
+            "weight_ih": ("out", "in"),
+            "weight_hh": ("out", "out"),
+            "bias_ih": ("out",),
+            "bias_hh": ("out",),
+        },
         reads={"weight_ih": 1, "weight_hh": 1},
         sizes={"input_size": "in", "hidden_size": "out"},
     ),

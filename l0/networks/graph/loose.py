@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from l0.common.errors import InputError, closest
+from l0.common.errors import InputError, closest, first_few
 from l0.networks.graph.channel_layout import ChannelLayout, Side
 from l0.networks.graph.layer_types import LayerType, arrays
 from l0.networks.graph.marks import OUTPUT, STEERS, Replay
@@ -78,12 +78,22 @@ def axes_of_channels(
     """
     found: dict[str, int] = {}
     given: dict[str, int] = {}
+    read_by = {
+        name: next(tape for tape in tapes if tape.reads(tensor))
+        for name, tensor in loose.items()
+        if any(tape.reads(tensor) for tape in tapes)
+    }
     for pattern, axis in asked.items():
         names = matching(pattern, loose)
         if not names:
             raise InputError(
                 f"`loose_parameters` names {pattern!r}, which matches no parameter or buffer "
                 f"outside the layers; {closest(pattern, loose)}"
+            )
+        if not names & read_by.keys():
+            raise InputError(
+                f"`loose_parameters` names {pattern!r}, which matches {first_few(sorted(names))}, "
+                "and the model does not read it; leave it out"
             )
         for name in names:
             shape = tuple(loose[name].shape)
@@ -97,10 +107,8 @@ def axes_of_channels(
                     f"{shape}; give the number of one of its axes"
                 )
             given[name] = axis % len(shape)
-    for name, tensor in loose.items():
-        replay = next((Replay(t) for t in tapes if t.reads(tensor)), None)
-        if replay is None:
-            continue
+    for name, tape in read_by.items():
+        replay, tensor = Replay(tape), loose[name]
         axes = [given[name]] if name in given else range(tensor.ndim)
         fit = [axis for axis in axes if name in given or _counts_channels(replay, tensor, axis)]
         if len(fit) == 1:

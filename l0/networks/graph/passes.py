@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,12 +86,8 @@ def recorded(
         If the example inputs are no batch, do not run through the model, or lead to NaN; or if the
         model returns no tensor.
     """
-    if any(x.is_nested for x in tensors_in(example_inputs)):
-        raise InputError(f"`example_inputs` have a nested tensor; {_PADDED}")
-    given = [x for x in tensors_in(example_inputs) if x.ndim]
-    shape = tuple(given[0].shape) if given else ()
-    if shape and not shape[0]:
-        raise _no_batch(shape)
+    shape = _shape_of_batch(example_inputs)
+    n_examples = shape[0] if shape else 1
     types = types_of(model) if types is None else types
     known = {name: kind.layout(model.get_submodule(name)) for name, kind in types.items()}
     layouts = {name: layout for name, layout in known.items() if layout is not None}
@@ -100,7 +97,48 @@ def recorded(
         if not is_derived(model.get_submodule(name.rpartition(".")[0]))
         and ".parametrizations." not in f".{name}"
     }
-    sources = [*tensors_in(example_inputs), *model.parameters(), *model.buffers()]
+    tapes = _tapes_of_both_modes(model, example_inputs, layouts, loose)
+    called = {name for tape in tapes for name in tape.calls}
+    n_positions = {name: 0.0 for name in layouts if name in called}
+    evaluation = tapes[0]
+    for name, places in evaluation.calls.items():
+        for i in places:
+            n = _n_positions(model.get_submodule(name), types[name], evaluation.events[i], shape)
+            n_positions[name] += n / n_examples
+    by_layer, rest = products_of(evaluation)
+    products = {key: n / n_examples for key, n in by_layer.items()}
+    never_called = [n for n in layouts if n not in n_positions and not _inside(n, layouts)]
+    used = {name: types[name] for name in n_positions}
+    for name, axis in axes_of_channels(tapes, loose, loose_parameters or {}).items():
+        source = loose_type(name, axis)
+        used[name] = source
+        layouts[name] = source.layout(model.get_submodule(name.rpartition(".")[0]))
+        n_positions[name] = 0.0
+        for tape in tapes:
+            if tape.reads(loose[name]):
+                tape.add_source(name)
+    described = {name: layouts[name] for name in n_positions}
+    return Passes(tapes, described, used, n_positions, products, rest / n_examples, never_called)
+
+
+def _shape_of_batch(example_inputs: Any) -> tuple[int, ...]:
+    """Give the shape of the first input with axes, of which the first counts the examples."""
+    tensors = list(tensors_in(example_inputs))
+    if any(x.is_nested for x in tensors):
+        raise InputError(f"`example_inputs` have a nested tensor; {_PADDED}")
+    shape = next((tuple(x.shape) for x in tensors if x.ndim), ())
+    if shape and not shape[0]:
+        raise _no_batch(shape)
+    return shape
+
+
+def _tapes_of_both_modes(
+    model: nn.Module,
+    example_inputs: Any,
+    layouts: dict[str, ChannelLayout],
+    loose: dict[str, Tensor],
+) -> list[Tape]:
+    """Record the pass in evaluation mode, and the one in training mode if there is one."""
     devices = devices_of(model, example_inputs)
     try:
         with alike_draws(devices):
@@ -115,40 +153,17 @@ def recorded(
             f"`model` returns {tape.kind}, in which no tensor is found; let it return a tensor, or "
             "several tensors in a tuple, a list or a dict"
         )
-    _check_nested(tape, sources)
-    _check_float8(tape, loose)
+    tapes = [tape]
+    with suppress(Exception), alike_draws(devices):  # in training mode, models may ask for labels
+        tapes.append(Tape(model, example_inputs, layouts, True, loose))
+    sources = [*tensors_in(example_inputs), *model.parameters(), *model.buffers()]
+    for each in tapes:
+        _check_nested(each, sources)
+        _check_float8(each, loose)
     seen = [x for event in tape.events if event.func is None for x in event.inputs]
     if any(has_nan(x) for x in (*seen, *tape.outputs)):
         raise InputError("`example_inputs` lead to NaN in the model; give finite inputs")
-    tapes = [tape]
-    try:
-        with alike_draws(devices):
-            tapes.append(Tape(model, example_inputs, layouts, True, loose))
-    except Exception:  # noqa: S110 - in training mode, models may ask for labels
-        pass
-    _check_nested(tapes[-1], sources)
-    _check_float8(tapes[-1], loose)
-    called = {name for one in tapes for name in one.calls}
-    n_positions = {name: 0.0 for name in layouts if name in called}
-    n_examples = shape[0] if shape else 1
-    for name, places in tape.calls.items():
-        for i in places:
-            n = _n_positions(model.get_submodule(name), types[name], tape.events[i], shape)
-            n_positions[name] += n / n_examples
-    by_layer, rest = products_of(tape)
-    products = {key: n / n_examples for key, n in by_layer.items()}
-    never_called = [n for n in layouts if n not in n_positions and not _inside(n, layouts)]
-    used = {name: types[name] for name in n_positions}
-    for name, axis in axes_of_channels(tapes, loose, loose_parameters or {}).items():
-        source = loose_type(name, axis)
-        used[name] = source
-        layouts[name] = source.layout(model.get_submodule(name.rpartition(".")[0]))
-        n_positions[name] = 0.0
-        for one in tapes:
-            if one.reads(loose[name]):
-                one.add_source(name)
-    described = {name: layouts[name] for name in n_positions}
-    return Passes(tapes, described, used, n_positions, products, rest / n_examples, never_called)
+    return tapes
 
 
 def types_of(model: nn.Module, others: Iterable[LayerType] = ()) -> dict[str, LayerType]:

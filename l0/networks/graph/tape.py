@@ -116,12 +116,12 @@ class Tape(TorchDispatchMode):
         self._inside = 0
         model.train(training)
         patched = []
-        for name, layout in layouts.items():
+        for name in layouts:
             module = model.get_submodule(name)
             if isinstance(module, _BatchNorm | _InstanceNorm):
                 module.eval()
             patched.append(module)
-            vars(module)["forward"] = partial(self._layer, name, module, layout, module.forward)
+            vars(module)["forward"] = partial(self._layer, name, module, module.forward)
         try:
             with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _no_shortcuts(), self:
                 out = call(model, example_inputs)
@@ -166,7 +166,6 @@ class Tape(TorchDispatchMode):
         self,
         name: str,
         module: nn.Module,
-        layout: ChannelLayout,
         forward: Callable[..., Any],
         *args: Any,
         **kwargs: Any,

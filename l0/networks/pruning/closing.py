@@ -8,7 +8,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from l0.networks.budgets.budgets import Constraint
+from l0.networks.budgets.budgets import ROUNDING, Constraint
 from l0.networks.graph.units import UnitGroup, units_of_channels
 
 #: The cost falls by this factor in a round of closing. Ours: smaller steps chose hardly better.
@@ -174,7 +174,7 @@ class Closing:
             for constraint in constraints:
                 cost, marginal = constraint.cost.marginal(alive)
                 # What a unit adds is at least its marginal cost, which grows with the open units.
-                candidates &= marginal <= constraint.limit - cost + 1e-6
+                candidates &= marginal <= constraint.limit - cost + ROUNDING
                 price += marginal / max(constraint.limit, 1)
             at = candidates.nonzero().flatten()
             if not len(at):
@@ -201,7 +201,7 @@ def _with(constraints: Sequence[Constraint], alive: Tensor, order: Tensor) -> Te
     few, many = 0, len(order) + 1
     while many - few > 1:
         middle = (few + many) // 2
-        if all(float(c.cost(opened(middle))) <= c.limit for c in constraints):
+        if all(c.holds(float(c.cost(opened(middle)))) for c in constraints):
             few = middle
         else:
             many = middle

@@ -65,8 +65,6 @@ def compacted(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tens
         Modules of the same classes with fewer channels. Closed single weights are 0.
     """
     small = folded(model)
-    for parameter in small.parameters():
-        parameter.grad = None
     release(small)
     cut(small, groups, keep)
     return small

@@ -74,7 +74,7 @@ class Rounding:
             found[torch.cat([block.units for width in widths for block in width.there()])] = True
             return found
 
-        while over := [c for c in constraints if float(c.cost(open_units())) > c.limit]:
+        while over := [c for c in constraints if not c.holds(float(c.cost(open_units())))]:
             can_lose = [width for width in widths if width.n_blocks > 1]
             if not can_lose:
                 break
@@ -95,7 +95,7 @@ def _gain(
     for width in can_gain:
         if width.blocks[width.n_blocks].score > 0:
             width.grow(1)
-            if all(float(c.cost(open_units())) <= c.limit for c in constraints):
+            if all(c.holds(float(c.cost(open_units()))) for c in constraints):
                 return True
             width.grow(-1)
     return False

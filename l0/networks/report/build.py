@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from l0.common.formatting import counted
-from l0.networks.budgets.budgets import Constraint, Latency
+from l0.networks.budgets.budgets import ROUNDING, Constraint, Latency
 from l0.networks.budgets.cost import CostModel, Measure
 from l0.networks.budgets.multiplier import Multiplier
 from l0.networks.gates.gate_vector import GateVector
@@ -144,7 +144,7 @@ def _warnings(state: TrainingState, budgets: list[BudgetRow]) -> list[str]:
     moved = float((state.gates.ranks() - earlier).abs().max())
     if steps == 0:
         found.append("no step was taken: call step() after each step of the optimiser")
-    elif over and steps - since >= _STILL_STEPS and moved < _STILL:
+    elif over and state.gates.learn and steps - since >= _STILL_STEPS and moved < _STILL:
         found.append(
             f"the gates have not moved in {counted(steps - since, 'step')}: raise gate_lr, and "
             "check that the optimiser was made of param_groups() and that the loss includes "
@@ -167,7 +167,7 @@ def _warnings(state: TrainingState, budgets: list[BudgetRow]) -> list[str]:
         f"compact() will miss the budget of {row.limit:,} {row.name} with {row.change.after:,.0f}, "
         "because a unit stays in every group: ask for more"
         for row in budgets
-        if row.change.after > row.limit + 1e-6
+        if row.change.after > row.limit + ROUNDING
     ]
     found += [
         f"the model uses only {row.change.after / row.limit:.0%} of the budget of {row.limit:,} "

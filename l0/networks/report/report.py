@@ -23,7 +23,8 @@ class Change:
     before : float
         Cost of the full model.
     expected : float
-        Cost of the gates as they are now. A gate that is half open counts as half a unit.
+        Cost of the gates as they are now. A stochastic gate counts with its probability to be open,
+        a Hadamard gate as open or closed.
     after : float
         Cost of the compact model.
     """
@@ -51,7 +52,8 @@ class GroupRow:
     kept : int
         Number of units in the compact model.
     undecided : int
-        Number of gates that are neither open nor closed.
+        Number of Hadamard gates that are open, but nearly closed; or of stochastic gates that are
+        open with a probability between .05 and .95.
     """
 
     name: str

@@ -48,9 +48,5 @@ def milliseconds(model: nn.Module, example_inputs: Any) -> float:
 def synchronize(devices: Iterable[torch.device]) -> None:
     """Wait for the work that devices still have to do. The CPU has none."""
     for device in devices:
-        if device.type == "cpu":
-            continue
-        if device.type == "mps":  # there is one, which has no number
-            torch.mps.synchronize()
-        else:
+        if device.type != "cpu":
             getattr(torch, device.type).synchronize(device)

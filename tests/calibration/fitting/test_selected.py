@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from l0.calibration.fitting.selected import SelectedRatios, Selection, clamp_log_
+from l0.calibration.fitting.selected import SelectedRatios, Selection, clamp_log_, log_limits
 from l0.calibration.problem.bounds import Bounds
 from tests.calibration import problems
 
@@ -61,7 +61,7 @@ def test_ratios_are_clamped_to_the_bounds_of_their_records():
 )
 def test_logarithms_are_clamped(low, high, ratios):
     logs = torch.tensor(ratios).log().requires_grad_()
-    clamp_log_(logs, Bounds(low, high))
+    clamp_log_(logs, log_limits(Bounds(low, high), logs))
     np.testing.assert_allclose(logs.detach().exp(), np.clip(ratios, low, high), rtol=1e-5)
     assert logs.requires_grad
 
@@ -70,5 +70,5 @@ def test_logarithms_are_clamped(low, high, ratios):
        ratios=hnp.arrays(np.float32, 6, elements=st.floats(2**-20, 2**20, width=32)))  # fmt: skip
 def test_logarithms_are_clamped_to_the_limits_of_their_record(low, high, ratios):
     logs = torch.tensor(ratios).log().requires_grad_()
-    clamp_log_(logs, Bounds(low, high))
+    clamp_log_(logs, log_limits(Bounds(low, high), logs))
     np.testing.assert_allclose(logs.detach().exp(), np.clip(ratios, low, high), rtol=1e-5)

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from l0.common.errors import InputError
-from l0.networks import Macs, Params, Units, sparsify
+from l0.networks import Budget, Macs, Params, Units, sparsify
 from tests.networks.training import make, measured, train
 
 
@@ -45,6 +45,11 @@ def test_several_budgets_for_a_layer():
         "multiply-adds of conv2",
         "units of fc1",
     ]
+
+
+def test_a_budget_without_a_measure_is_refused():
+    with pytest.raises(InputError, match=r"`budget` Budget\(amount=0.5\) has no measure"):
+        Budget(0.5)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from l0.networks import Bytes, sparsify
 from l0.networks.budgets.cost import CostModel, count
 from l0.networks.graph.dependencies import find_units
 from l0.networks.pruning.compact import compacted
@@ -23,6 +24,19 @@ def test_it_is_the_count_of_the_real_model_whatever_is_open(name, measure):
             mask[0] = True
         small = compacted(model, structure.groups, keep)
         assert float(cost(torch.cat(keep))) == count(small, measure, structure)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+def test_positions_of_selected_features_count_as_bytes(share):
+    torch.manual_seed(0)
+    model, x = torch.nn.Sequential(torch.nn.Linear(300, 10)), torch.zeros(2, 300)
+    full = count(model, "bytes", find_units(model, x))
+    sparsifier = sparsify(model, x, Bytes(share), inputs="0")
+    small = sparsifier.compact()
+    found = sum(y.nbytes for y in (*small.parameters(), *small.buffers()))
+    assert found <= share * full < found + 2 * 48  # a feature has ten weights and a position
+    total = sparsifier.report(latency=False).totals["bytes"]
+    assert (total.before, total.after) == (full, found)
 
 
 @pytest.mark.parametrize("measure", ["params", "macs", "bytes", "units"])

@@ -39,11 +39,24 @@ def test_keeping_some_closes_all_others():
 def test_the_penalty_is_the_sum_over_groups(name):
     gates, prices = vector(name), torch.arange(8.0, dtype=torch.float64)
     parts = gates.split(prices.float())
-    expected = sum(gate.penalty(part) for gate, part in zip(gates, parts, strict=True))
+    expected = sum((gate.penalised() * part).sum() for gate, part in zip(gates, parts, strict=True))
     assert torch.isclose(gates.penalty(prices), expected)
     assert gates.penalty(prices).requires_grad
     nothing = gates.penalty(None)
     assert nothing == 0 and not nothing.requires_grad
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_reading_has_what_the_gates_say(name):
+    gates = vector(name)
+    gates.keep(torch.tensor([1, 0, 1, 1, 0, 0, 1, 0]).bool())
+    for learn in (True, False):
+        now = gates.read()
+        assert torch.equal(now.openness, gates.openness())
+        assert torch.equal(now.alive, gates.alive())
+        assert now.learn == gates.learn == learn
+        for gate in gates:
+            gate.constant.copy_(gate.settled())
 
 
 def samples(step, seed=0):

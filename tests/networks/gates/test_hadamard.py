@@ -28,11 +28,10 @@ def test_there_is_no_noise():
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_the_penalty_is_the_sum_of_costs_times_squares():
+def test_the_square_of_the_parameter_is_penalised():
     gate = gates_at(0.0, 0.25, 1.0)
-    costs = torch.tensor([5.0, 4.0, 3.0])
-    expected = (costs * gate.gate.v.square()).sum()
-    assert torch.isclose(gate.penalty(costs), expected)
+    assert torch.allclose(gate.penalised(), torch.tensor([0.0, 0.5, 1.0]))
+    assert torch.isclose(gate.penalised().sum(), gate.gate.get_penalty())
 
 
 def test_closed_gates_settle():

@@ -35,10 +35,9 @@ def test_gates_far_from_either_end_are_undecided():
     assert not HardConcreteUnits.spares
 
 
-def test_the_penalty_is_the_expected_cost_of_open_gates():
+def test_the_probabilities_of_open_gates_are_penalised():
     gate = HardConcreteUnits(3, False)
-    costs = torch.tensor([1.0, 0.0, 2.0])
-    assert torch.isclose(gate.penalty(costs), (costs * gate.openness()).sum())
+    assert torch.equal(gate.penalised().detach(), gate.openness())
 
 
 def test_noise_is_no_part_of_the_state():

@@ -30,6 +30,23 @@ def test_draws_are_alike_at_every_width_and_leave_the_generators_alone():
     assert (state[2] == np.random.get_state()[1]).all()  # noqa: NPY002
 
 
+def test_what_numbers_or_tensors_describe_is_drawn_alike():
+    def drawn(n):
+        x = torch.full((2, n), 0.25)
+        with alike_draws({torch.device("cpu")}):
+            return [
+                torch.normal(3.0, 0.1, size=(2, n)), torch.normal(x), torch.normal(x, 2.0),
+                torch.normal(1.0, x), torch.normal(x, x), torch.empty(2, n).exponential_(2.0),
+                torch.nn.functional.gumbel_softmax(x.T, dim=1).T, torch.bernoulli(x, 0.5),
+            ]  # fmt: skip
+
+    found = drawn(3)
+    for narrow, wide in zip(found, drawn(40), strict=True):
+        assert torch.equal(narrow, wide[:, :3])
+    assert (found[0] - 3).abs().max() < 1 and (found[5] > 0).all()
+    assert (found[1] != 0.25).all() and torch.equal(found[7], torch.ones(2, 3))
+
+
 def test_devices_that_have_no_part_in_a_model_are_left_alone(monkeypatch):
     def touched(*_, **__):
         raise AssertionError("a GPU was seeded")

@@ -19,6 +19,7 @@ class Scaled(nn.Module):
         self.first, self.last = nn.Conv1d(2, 6, 3, padding=1), nn.Conv1d(6, 3, 1)
         self.scale, self.factor = nn.Parameter(torch.randn(6, 1)), nn.Parameter(torch.ones(1))
         self.register_buffer("places", torch.randn(6, 5))
+        self.register_buffer("unread", torch.randn(6))
         self.mixed = mixed
 
     def forward(self, x):
@@ -62,6 +63,8 @@ def test_an_axis_that_is_named_is_tried_even_if_marks_say_nothing():
         ({"bias": 0}, "`loose_parameters` names 'bias', which matches no parameter or buffer"),
         ({"scale": 2}, r"gives the axis 2 for 'scale', which has the shape \(6, 1\)"),
         ({"scale": True}, "gives the axis True for 'scale'"),
+        ({"unread": 0}, "names 'unread', which matches 'unread', and the model does not read it"),
+        (["scale"], r"`loose_parameters` is \['scale'\]; give a dict"),
     ],
 )
 def test_bad_names_and_axes(loose, message):
