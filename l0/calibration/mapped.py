@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from l0.calibration.inputs.survey import check_keys, key_column
+from l0.calibration.inputs.survey import check_keys, checked_members, key_column
 from l0.common.errors import InputError
 from l0.data.mapped_tables import ParquetColumns
 
@@ -60,13 +60,9 @@ def mapped_tables(
     InputError
         If a source is no parquet file, or if the keys are not unique.
     """
+    named = checked_members(members, "{'person': 'persons.parquet'}")
     sources: dict[str, Any] = {"records": records}
-    if members is not None and not isinstance(members, Mapping):
-        raise InputError(
-            f"`members` is a {type(members).__name__}; pass a dictionary of paths, such as "
-            "{'person': 'persons.parquet'}"
-        )
-    sources |= {f"members[{name!r}]": source for name, source in (members or {}).items()}
+    sources |= {f"members[{name!r}]": source for name, source in named.items()}
     for argument, source in sources.items():
         if not isinstance(source, (str, os.PathLike)):
             raise InputError(
@@ -82,7 +78,7 @@ def mapped_tables(
             folder = Path(scratch, str(place))
             folder.mkdir()
             found.append(each.mapped(folder, order if place == 0 else None))
-        names = None if members is None else dict(zip(members, found[1:], strict=True))
+        names = None if members is None else dict(zip(named, found[1:], strict=True))
         yield MappedTables(found[0], np.arange(len(found[0])) if order is None else order, names)
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from l0.common.errors import InputError, first_few
-from l0.common.formatting import counted
 from l0.common.validation import (
+    as_plain,
+    check_settings,
+    checked_vector,
     flag,
     inner_share,
     is_number,
@@ -66,10 +68,14 @@ class Jackknife:
     selection_error_only: bool = False
 
     def __post_init__(self) -> None:
-        whole_number(self.n, "n", 2)
-        if flag(self.selection_error_only, "selection_error_only") and (
-            self.clusters is not None or self.strata is not None
-        ):
+        check_settings(
+            self,
+            n=_at_least_two,
+            clusters=lambda value, _: as_plain(value),
+            strata=lambda value, _: as_plain(value),
+            selection_error_only=flag,
+        )
+        if self.selection_error_only and (self.clusters is not None or self.strata is not None):
             raise InputError(
                 "`selection_error_only=True` and `clusters` or `strata` exclude each other, "
                 "because records are selected one by one, whatever the clusters of the survey; "
@@ -124,25 +130,13 @@ class SurveyReplicates:
     groups: int = 80
 
     def __post_init__(self) -> None:
-        names = self.columns
-        if (
-            isinstance(names, str)
-            or not isinstance(names, Sequence)
-            or len(names) < 2
-            or not all(isinstance(name, str) for name in names)
-        ):
-            raise InputError(
-                f"`columns` is {names!r}; pass a list of the names of two or more columns, such as "
-                "['rep1', 'rep2']"
-            )
-        if len(set(names)) < len(names):
-            twice = sorted({name for name in names if list(names).count(name) > 1})
-            raise InputError(f"`columns` repeats {first_few(twice)}; name each column once")
-        if self.method not in METHODS:
-            raise InputError(f"`method` is {self.method!r}; it must be one of {', '.join(METHODS)}")
-        if self.scale is not None:
-            positive(self.scale, "scale")
-        whole_number(self.groups, "groups", 2)
+        check_settings(
+            self,
+            columns=_columns,
+            method=_method,
+            scale=lambda value, name: value if value is None else positive(value, name),
+            groups=_at_least_two,
+        )
         self._check_rho()
         self._check_rscales()
 
@@ -156,24 +150,20 @@ class SurveyReplicates:
                 f"`rho` is {self.rho!r}, and `method` is {self.method!r}; only 'Fay' has a factor: "
                 "drop `rho`, or pass `method='Fay'`"
             )
-        inner_share(self.rho, "rho")
+        check_settings(self, rho=inner_share)
 
     def _check_rscales(self) -> None:
-        scales = self.rscales
-        if scales is None:
-            if self.method == "JKn":
-                raise InputError(
-                    "`method='JKn'` needs `rscales`, one for each column: (n - 1) / n for the n "
-                    "clusters of its stratum"
-                )
-            return
-        if len(scales) != len(self.columns):
+        if self.rscales is not None:
+            check_settings(self, rscales=self._factors)
+        elif self.method == "JKn":
             raise InputError(
-                f"`rscales` has {counted(len(scales), 'entry', 'entries')} for "
-                f"{len(self.columns):,} `columns`; pass one for each column"
+                "`method='JKn'` needs `rscales`, one for each column: (n - 1) / n for the n "
+                "clusters of its stratum"
             )
-        for scale in scales:
-            not_negative(scale, "rscales")
+
+    def _factors(self, values: Any, name: str) -> list[float]:
+        numbers = checked_vector(values, len(self.columns), name, "`columns`")
+        return [not_negative(number, name) for number in numbers.tolist()]
 
 
 Replication = Jackknife | SurveyReplicates
@@ -218,3 +208,30 @@ def describe_replicates(given: object) -> int | dict[str, Any] | None:
         elif name in ("columns", "rscales"):
             changed[name] = list(value)
     return {"kind": type(settings).__name__, **changed}
+
+
+def _at_least_two(value: object, name: str) -> int:
+    return whole_number(value, name, 2)
+
+
+def _method(value: object, name: str) -> object:
+    if not isinstance(value, str) or value not in METHODS:
+        raise InputError(f"`{name}` is {value!r}; it must be one of {', '.join(METHODS)}")
+    return as_plain(value)
+
+
+def _columns(names: Any, argument: str) -> list[str]:
+    if (
+        isinstance(names, str)
+        or not isinstance(names, Sequence)
+        or len(names) < 2
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise InputError(
+            f"`{argument}` is {names!r}; pass a list of the names of two or more columns, such as "
+            "['rep1', 'rep2']"
+        )
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if list(names).count(name) > 1})
+        raise InputError(f"`{argument}` repeats {first_few(twice)}; name each column once")
+    return [as_plain(name) for name in names]

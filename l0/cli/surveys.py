@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from l0.cli.app import FOUND_SOMETHING, app
-from l0.cli.arguments import NRecords, Records, Targets
+from l0.cli.arguments import NRecords, Records, Targets, names
 from l0.cli.options import takes_some, with_members
 from l0.cli.output import say
 from l0.cli.wording import as_options, options_of
@@ -108,7 +108,7 @@ def write_targets(
     check_apart(out, [records, *asked["members"].values()], "--out")
     table = targets_template(
         records,
-        by=[[name.strip() for name in margin.split(",")] for margin in by or []],
+        by=[_margin(text) for text in by or []],
         variables=variables or ["count"],
         entity=entity,
         kind="pyarrow",
@@ -117,3 +117,13 @@ def write_targets(
     say(write_table(table, out, "--out"))
     if not quiet:
         typer.echo(f"{counted(table.num_rows, 'target')} to fill in\n\nWritten to {out}")
+
+
+def _margin(text: str) -> list[str]:
+    """Read the label columns of a margin."""
+    margin = names(text)
+    if not margin:
+        raise typer.BadParameter(
+            f"--by {text!r} names no column; write --by state,age, for example, or leave it out"
+        )
+    return margin

@@ -1,9 +1,14 @@
 """Write numbers for reports and tables: short, and rounded without a false statement.
 
-A share a little below 100% is not written as 100%, and a small error is not written as 0%.
+A share a little below 100% is not written as 100%, and a small error is not written as 0%. Lists of
+names are written so that they can be read again.
 """
 
 from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
 
 #: From where on a number is written in a unit (999.95 million are rounded to a billion), the unit,
 #: and its word.
@@ -12,6 +17,8 @@ _WORDS = (
     (0.99995e9, 1e9, "billion"),
     (1e7, 1e6, "million"),
 )
+#: Names that would not be read again as they are.
+_UNCLEAR = re.compile(r'^$|[,"\r\n]|^\s|\s$')
 
 
 def percent(share: float) -> str:
@@ -77,3 +84,29 @@ def amount(number: float) -> str:
         if size >= start:
             return f"{sign}{size / unit:,.4g} {word}"
     return sign + (f"{size:,.0f}" if size >= 999.95 else f"{size:.4g}")
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Write names with commas between them; a name that has a comma itself is in quotes.
+
+    Examples
+    --------
+    >>> from l0.common.formatting import join_names
+    >>> join_names(["state", "age, in bands"])
+    'state, "age, in bands"'
+    """
+    return ", ".join(
+        '"{}"'.format(name.replace('"', '""')) if _UNCLEAR.search(name) else name for name in names
+    )
+
+
+def split_names(text: str) -> list[str]:
+    """Read the names that `join_names` wrote.
+
+    Examples
+    --------
+    >>> from l0.common.formatting import split_names
+    >>> split_names('state, "age, in bands"')
+    ['state', 'age, in bands']
+    """
+    return next(csv.reader([text], skipinitialspace=True), [])

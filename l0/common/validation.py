@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, TypeGuard
@@ -107,6 +107,29 @@ def check_settings(settings: object, **checks: Callable[[object, str], object]) 
         object.__setattr__(settings, name, check(getattr(settings, name), name))
 
 
+def as_plain(value: Any) -> Any:
+    """Write numbers and text of numpy as those of Python, also inside of lists and mappings.
+
+    Anything else stays as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from l0.common.validation import as_plain
+    >>> as_plain([np.int64(3), (np.str_("state"), np.bool_(True))])
+    [3, ('state', True)]
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {as_plain(name): as_plain(each) for name, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(as_plain, value))
+    return value
+
+
 def real_numbers(source: Any, argument: str) -> NDArray[Any]:
     """Take real numbers as an array of any shape; booleans, integers and floats stay as they are.
 
@@ -127,6 +150,14 @@ def real_numbers(source: Any, argument: str) -> NDArray[Any]:
     if np.ma.is_masked(source):
         array = np.where(np.ma.getmaskarray(source), np.nan, array)
     return array
+
+
+def refuse_masked(source: object, argument: str) -> None:
+    """Refuse an array with masked values, for functions that would take what is behind a mask."""
+    if np.ma.is_masked(source):
+        raise InputError(
+            f"`{argument}` has masked values; fill them, or leave out their rows or columns"
+        )
 
 
 def _numbers_of_objects(array: NDArray[Any], argument: str) -> NDArray[np.float64]:
@@ -232,9 +263,9 @@ def checked_labels(source: Any, length: int, argument: str, what: str) -> list[A
 
 
 def is_missing(value: object) -> bool:
-    """Tell whether a value is None, NaN, or NA of pandas."""
+    """Tell whether a value is None, NaN, NA of pandas, or what a masked array has for one."""
     try:
-        return value is None or bool(value != value)
+        return value is None or value is np.ma.masked or bool(value != value)
     except TypeError:
         # pandas' NA: the comparison gives NA, which has no truth value.
         return True

@@ -41,9 +41,9 @@ class Columns:
     names: list[str]
 
 
-def is_frame(data: Any) -> bool:
-    """Tell whether the data are a pandas, polars or pyarrow table."""
-    return isinstance(_wrap(data), nw.DataFrame)
+def is_frame(data: Any, argument: str = "data") -> bool:
+    """Tell whether the data are a pandas, polars or pyarrow table. Errors name the `argument`."""
+    return isinstance(_wrap(data, argument), nw.DataFrame)
 
 
 def shape(data: Any, argument: str = "data") -> tuple[int, ...]:
@@ -130,8 +130,8 @@ def as_columns(data: Any, argument: str) -> Columns:
     Raises
     ------
     InputError
-        If a column has NaN or infinite values, more than `LEVELS` levels, or another type. The
-        message names the columns.
+        If a column has NaN, masked or infinite values, more than `LEVELS` levels, or another type.
+        The message names the columns.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def as_columns(data: Any, argument: str) -> Columns:
     if isinstance(source, pa.Table):
         parts = [_frame_column(source[name], name, argument) for name in source.column_names]
         columns = Columns(
-            np.concatenate([part.values for part in parts], axis=1),
+            np.concatenate([np.empty((len(source), 0)), *(part.values for part in parts)], axis=1),
             [name for part in parts for name in part.names],
         )
     else:
@@ -194,7 +194,14 @@ def _wrap(data: Any, argument: str = "data") -> Any:
     try:
         return wrap_frame(data, argument, allow_series=True)
     except TypeError:
+        pass
+    try:
         return np.asarray(data)
+    except (TypeError, ValueError, RuntimeError) as error:  # such as rows of different lengths
+        raise InputError(
+            f"`{argument}` cannot become an array ({error}); pass rows of the same length, or a "
+            "frame"
+        ) from None
 
 
 def _table_or_array(data: Any, argument: str) -> pa.Table | torch.Tensor | NDArray[Any]:
@@ -232,9 +239,10 @@ def _array_columns(array: Any, argument: str) -> Columns:
             "pass real numbers with a row for each item"
         )
     p = int(np.prod(array.shape[1:]))
-    return Columns(
-        array.reshape(len(array), p).astype(np.float64), [f"column {j}" for j in range(p)]
-    )
+    numbers = np.asarray(array).reshape(len(array), p).astype(np.float64)
+    if np.ma.is_masked(array):  # as in `real_numbers`: a masked number is missing
+        numbers[np.ma.getmaskarray(array).reshape(numbers.shape)] = np.nan
+    return Columns(numbers, [f"column {j}" for j in range(p)])
 
 
 def _frame_column(column: pa.ChunkedArray, name: str, argument: str) -> Columns:

@@ -153,8 +153,9 @@ def as_text(values: pa.Array | pa.ChunkedArray) -> list[str | None]:
     """Write values as labels. NaN and empty text become None.
 
     The label does not depend on the type: 2012, 2012.0 and the decimal 2012.00 all become ``2012``,
-    and midnight becomes its date. Beyond 2^53, where a float cannot represent all whole numbers, a
-    float and a decimal become ``1e+16``, and an integer keeps its digits.
+    and midnight of a time without a zone becomes its date. Beyond 2^53, where a float cannot
+    represent all whole numbers, a float and a decimal become ``1e+16``, and an integer keeps its
+    digits.
 
     Examples
     --------

@@ -16,13 +16,14 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from l0.common.atomic_files import whole_file
+from l0.common.digested_files import DigestedFile
 from l0.common.errors import InputError
 
 MARK = b"l0-parts"
@@ -71,18 +72,18 @@ def write_parts(path: str | os.PathLike[str], parts: Parts) -> None:
     [1. 1. 1.]
     """
     with whole_file(path) as draft, draft.open("wb") as file:
-        out = _Out(file)
+        out = DigestedFile(file)
         out.write(MARK)
         arrays, tables = {}, {}
         for name, array in parts.arrays.items():
             assert array.dtype.kind in _TYPES, name
-            start = out.align()
+            start = _align(out)
             out.write(np.ascontiguousarray(array).data)
             little = array.dtype.newbyteorder("<").str
             assert array.dtype.str == little or array.dtype.str[0] == "|", name
             arrays[name] = {"start": start, "type": array.dtype.str, "shape": array.shape}
         for name, table in parts.tables.items():
-            start = out.align()
+            start = _align(out)
             whole = table.unify_dictionaries()
             with (
                 pa.PythonFile(out, mode="w") as sink,
@@ -145,32 +146,7 @@ def _table(mapped: memoryview, start: int, bytes: int) -> pa.Table:
     return pa.ipc.open_file(pa.py_buffer(mapped[start : start + bytes])).read_all()
 
 
-class _Out:
-    """A file that knows its length and its digest while it is written."""
-
-    closed = False
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.digest, self.written = hashlib.sha256(), 0
-
-    def write(self, content: Any) -> int:
-        self.digest.update(content)
-        self._file.write(content)
-        length = memoryview(content).nbytes
-        self.written += length
-        return length
-
-    def align(self) -> int:
-        """Go on to the next multiple of `ALIGNMENT`, and give this place."""
-        self.write(bytes(-self.written % ALIGNMENT))
-        return self.written
-
-    def tell(self) -> int:
-        return self.written
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+def _align(out: DigestedFile) -> int:
+    """Go on to the next multiple of `ALIGNMENT`, and give this place."""
+    out.write(bytes(-out.written % ALIGNMENT))
+    return out.written

@@ -114,7 +114,7 @@ def checked_name(name: Any, argument: str) -> str:
     """Check that an argument is the name of a column, and not the column itself."""
     if not isinstance(name, str):
         raise InputError(f"`{argument}` is a {type(name).__name__}; pass the name of a column")
-    return name
+    return str.__str__(name)  # text of numpy becomes that of Python
 
 
 def column(table: pa.Table, name: str, argument: str, meaning: str) -> pa.ChunkedArray:
@@ -171,7 +171,11 @@ def _read_frame(source: Any, argument: str) -> tuple[pa.Table, Kind]:
             f"`{argument}` is a {type(source).__name__}; pass a pandas, polars or pyarrow table, "
             "or the path of a file, such as .parquet, .csv, .dta, .sav or .xlsx"
         ) from None
+    names = [str(name) for name in frame.columns]
+    check_unique(names, argument)  # 0 and "0" are two names in pandas
     table = _as_arrow(nw.maybe_reset_index(frame))  # pandas' index is no column
+    if table.column_names != names:
+        table = table.rename_columns(names)
     implementation = frame.implementation
     kind = (
         "pandas"
@@ -259,12 +263,15 @@ def take_weighted_rows(
 ) -> TableT:
     """Take rows of a frame with new row numbers, and append or replace a column.
 
-    The columns in `without` are left out.
+    The columns in `without` are left out. Names are those of `read_table`, which are text: "0" is
+    the column 0 of a pandas frame.
     """
-    frame = nw.from_native(source, eager_only=True).drop(without)  # type: ignore[call-overload]
+    frame = nw.from_native(source, eager_only=True)  # type: ignore[call-overload]
+    own = {str(column): column for column in frame.columns}
+    frame = frame.drop([own[column] for column in without])
     taken = nw.from_native(take_rows(nw.to_native(nw.maybe_reset_index(frame)), rows))
     taken = nw.maybe_reset_index(taken)
-    weights = nw.new_series(name, values, backend=taken.implementation)
+    weights = nw.new_series(own.get(name, name), values, backend=taken.implementation)
     return cast(TableT, nw.to_native(taken.with_columns(weights)))
 
 

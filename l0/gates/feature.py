@@ -271,7 +271,7 @@ class FeatureGate(L0Gate):
 
     def _read(self, X: Any) -> NDArray[np.float64]:
         self._check_columns(X, "X")
-        if is_frame(X):
+        if is_frame(X, "X"):
             columns = as_columns(X, "X")
             # A column of labels has become indicators with new names.
             names = map(str, nw.from_native(X, eager_only=True).columns)
@@ -281,7 +281,8 @@ class FeatureGate(L0Gate):
                     f"`X` has columns that are not numeric: {first_few(labels)}; encode them first"
                 )
             return columns.values
-        flat = X if isinstance(X, Tensor) else np.asarray(X)
+        # A masked array stays one, so that its masked cells are found.
+        flat = X if isinstance(X, (Tensor, np.ndarray)) else np.asarray(X)
         return as_columns(flat.reshape(-1, self.n_features), "X").values
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight
 
 from l0.common.errors import InputError, first_few
-from l0.common.validation import is_missing
+from l0.common.validation import is_missing, refuse_masked
 from l0.linear_model.design import Positions, Standardised
 
 #: What scikit-learn's `validate_data` accepts as X.
@@ -31,8 +31,11 @@ def check_kinds(x: Any, y: Any, several: bool = False) -> None:
     Raises
     ------
     InputError
-        If a column of a frame is categorical, or if `y` has missing values or several columns.
+        If a column of a frame is categorical, if `X` or `y` has masked values, or if `y` has
+        missing values or several columns.
     """
+    refuse_masked(x, "X")
+    refuse_masked(y, "y")
     if categorical := _categorical_columns(x):
         raise InputError(
             f"`X` has categorical columns: {first_few(categorical)}; make indicators of them "
@@ -71,6 +74,7 @@ def _categorical_columns(x: Any) -> list[Any]:
 
 def checked_weights(sample_weight: Any, x: Any) -> NDArray[np.float64]:
     """Check the weights of rows; without any, they are 1."""
+    refuse_masked(sample_weight, "sample_weight")
     weights = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64))
     if (weights < 0).any() or not weights.any():
         raise InputError("`sample_weight` must be at least 0, and not 0 for all rows")

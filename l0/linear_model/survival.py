@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError, first_few
+from l0.common.validation import refuse_masked
 
 #: How survival times are passed.
 FORM = (
@@ -32,11 +33,12 @@ def survival(y: Any) -> NDArray[np.float64]:
     Raises
     ------
     InputError
-        If `y` has another form, missing or infinite values, negative times, or other events than
-        0 and 1.
+        If `y` has another form, missing, masked or infinite values, negative times, or other events
+        than 0 and 1.
     """
     if y is None:
         raise InputError(f"L0Cox requires y to be passed, but the target y is None; {FORM}")
+    refuse_masked(y, "y")
     array = np.asarray(y)
     found = _of_fields(array) if array.dtype.names else array
     if found.ndim != 2 or found.shape[1] != 2:

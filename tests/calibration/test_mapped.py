@@ -64,7 +64,7 @@ def test_records_without_a_key_stay_in_their_order(files, tmp_path):
         ({"key": "year"}, "`key` column 'year' repeats 2 keys"),
         ({"records": 3}, "`records` is a int; pass the path of a parquet file"),
         ({"members": {"person": 3}}, r"`members\['person'\]` is a int; pass the path of a parquet"),
-        ({"members": [3]}, "`members` is a list; pass a dictionary of paths"),
+        ({"members": [3]}, "`members` is a list; pass a dictionary of tables, such as .*parquet"),
         ({"key": None}, "`members` need the key of their record"),
     ],
 )

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,9 @@ def test_a_jackknife_checks_its_settings(options, message):
         ({"method": "JKn"}, "`method='JKn'` needs `rscales`, one for each column"),
         ({"rscales": [1.0]}, "`rscales` has 1 entry for 2 `columns`"),
         ({"rscales": [1.0, -1.0]}, "`rscales` must be finite and at least 0"),
+        ({"rscales": [1.0, np.nan]}, "`rscales` is NaN or infinite at 1 position"),
+        ({"rscales": 1.0}, "`rscales` has shape"),
+        ({"method": ["BRR"]}, r"`method` is \['BRR'\]; it must be one of BRR"),
         ({"scale": 0}, "`scale` must be positive"),
         ({"groups": 1}, "`groups` must be an integer of at least 2"),
     ],
@@ -62,6 +67,29 @@ def test_a_jackknife_checks_its_settings(options, message):
 def test_survey_replicates_check_their_settings(options, message):
     with pytest.raises(InputError, match=message):
         SurveyReplicates(**{"columns": TWO, "method": "BRR", **options})
+
+
+@pytest.mark.parametrize(
+    ("of_numpy", "plain"),
+    [
+        (
+            Jackknife(np.int64(9), np.str_("psu"), np.str_("h"), np.bool_(False)),
+            Jackknife(9, "psu", "h"),
+        ),
+        (Jackknife(np.uint8(80), selection_error_only=np.True_), Jackknife(80, None, None, True)),
+        (
+            SurveyReplicates(
+                tuple(map(np.str_, TWO)), np.str_("Fay"), np.float32(0.5), np.float32(2),
+                np.array([1, 2]), np.int32(90),
+            ),
+            SurveyReplicates(TWO, "Fay", 0.5, 2.0, [1.0, 2.0], 90),
+        ),
+    ],
+)  # fmt: skip
+def test_numbers_and_text_of_numpy_become_plain_ones(of_numpy, plain):
+    assert of_numpy == plain and repr(of_numpy) == repr(plain)
+    described = describe_replicates(of_numpy)
+    assert json.loads(json.dumps(described)) == described == describe_replicates(plain)
 
 
 def test_the_description_has_what_is_not_the_default():

@@ -48,6 +48,35 @@ def test_a_run_from_files_gives_the_same_weights_again(files, tmp_path, options)
     assert comparison.sentences == [f"All {k} records and weights are the same."]
 
 
+def as_numpy(value):
+    """Numbers, flags and text as numpy has them."""
+    if isinstance(value, dict):
+        return {as_numpy(name): as_numpy(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(as_numpy, value))
+    kinds = {bool: np.bool_, int: np.int64, float: np.float32, str: np.str_}
+    return kinds.get(type(value), lambda each: each)(value)
+
+
+def test_a_run_with_numbers_and_text_of_numpy_is_saved_and_repeated(files, tmp_path):
+    plain = {
+        "key": "household", "weight": "weight", "zero_weights": "error", "method": "hybrid",
+        "n_records": 40, "epochs": 30, "seed": 3, "loss": "capped", "distance": "raking",
+        "bounds": (0.25, "income"), "weight_bounds": (1.0, 9e6),
+        "keep_total": True, "exact": False, "integer_weights": True, "check_scale": True,
+        "represent": ["band", ("band", "owner")], "holdout": ["*earnings*"], "device": "cpu",
+        "replicates": 6,
+    }  # fmt: skip
+    first = l0.calibrate(**{**files, **plain}, solver=Solver(gap=0.0078125, max_seconds=600.0))
+    solver = Solver(gap=np.float32(0.0078125), max_seconds=np.int64(600))
+    members = {np.str_("person"): files["members"]["person"]}
+    given = {**files, **as_numpy(plain), "members": members, "solver": solver}
+    result = saved(tmp_path, given)
+    assert result.run["arguments"] == first.run["arguments"]
+    assert result.run["call"] == first.run["call"]
+    assert rerun(tmp_path / "out")[1].same
+
+
 def test_quotas_zero_weights_and_trimming_are_repeated(files, survey, tmp_path):
     survey.households.loc[survey.households.index[:3], "weight"] = 0
     survey.households.to_parquet(tmp_path / "households.parquet")

@@ -89,9 +89,17 @@ def test_targets_writes_a_template_that_the_design_weights_meet(files, source):
     assert ended.exit_code == 2 and "there is a file 't.csv' already" in ended.stderr
 
 
+def test_a_margin_may_end_in_a_comma(files):
+    given = survey_arguments(files)
+    for name, margin in (("a.csv", "state"), ("b.csv", " state,")):
+        l0_("targets", given[0], *given[2:], "--by", margin, "--out", name)
+    assert Path("a.csv").read_text() == Path("b.csv").read_text()
+
+
 def test_wrong_margins_are_refused_in_one_line(files):
     given = survey_arguments(files)
     assert "the column 'stat'" in refused("targets", given[0], "--by", "stat")
+    assert "--by ',' names no column; write --by" in refused("targets", given[0], "--by", ",")
     assert "cannot write 't.xml': its suffix is unknown; name one of" in refused(
         "targets", given[0], "--out", "t.xml"
     )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l0.common.formatting import amount, counted, percent, signed
+from l0.common.formatting import amount, counted, join_names, percent, signed, split_names
 
 
 @given(st.floats(0, 1))
@@ -54,3 +54,14 @@ def test_a_noun_and_its_verb_agree_with_their_count(number):
     assert counted(number, "target") == f"{written} target" + ("" if number == 1 else "s")
     verb = "entry is" if number == 1 else "entries are"
     assert counted(number, "entry is", "entries are") == f"{written} {verb}"
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
+def test_names_that_were_joined_are_split_again(names):
+    assert split_names(join_names(names)) == names
+
+
+def test_plain_names_are_joined_without_quotes():
+    assert join_names(["state", "age band"]) == "state, age band"
+    assert split_names("state, age band") == ["state", "age band"]
+    assert split_names("") == []

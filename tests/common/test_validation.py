@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from l0.common.errors import InputError
 from l0.common.validation import (
     above_one,
+    as_plain,
     checked_labels,
     checked_matrix,
     checked_vector,
@@ -19,6 +20,7 @@ from l0.common.validation import (
     not_negative,
     positive,
     positive_share,
+    refuse_masked,
     share,
     whole_number,
 )
@@ -183,6 +185,27 @@ def test_missing_masked_and_infinite_numbers_are_named(values):
         checked_matrix(row, "A")
 
 
+@pytest.mark.parametrize(
+    "value", [3, 0.5, True, None, "a", [1, ("a", 0.5)], {"a": [1]}, np.arange(3), object()]
+)
+def test_what_is_plain_stays_as_it_is(value):
+    assert as_plain(value) is value or as_plain(value) == value
+
+
+def test_scalars_of_numpy_become_plain_inside_of_lists_and_mappings():
+    given = {np.str_("a"): [np.int8(1), (np.float32(0.5), np.bool_(True))], "b": np.uint64(2)}
+    found = as_plain(given)
+    assert repr(found) == "{'a': [1, (0.5, True)], 'b': 2}"
+    assert type(next(iter(given))) is np.str_ and type(next(iter(found))) is str
+
+
+def test_masked_values_are_refused_and_a_mask_without_any_is_not():
+    for taken in (None, [1, 2], np.ma.array([1, 2], mask=False)):
+        refuse_masked(taken, "y")
+    with pytest.raises(InputError, match="`y` has masked values; fill them, or leave out"):
+        refuse_masked(np.ma.array([1, 2], mask=[False, True]), "y")
+
+
 @pytest.mark.parametrize("dtype", ["?", "i1", "u8", "f2", "f4", "f8", "g"])
 @pytest.mark.parametrize("layout", [np.asarray, sp.csr_array, sp.csc_matrix, sp.coo_array])
 def test_numbers_of_every_size_are_taken(dtype, layout):
@@ -207,6 +230,11 @@ def test_labels_are_never_missing(labels):
     shown = ", ".join(map(str, bad[:5]))
     with pytest.raises(InputError, match=rf"`g` is None or NaN at {len(bad)} positions? \({shown}"):
         checked_labels(labels, len(labels), "g", "rows")
+
+
+def test_a_masked_label_is_missing():
+    with pytest.raises(InputError, match=r"`g` is None or NaN at 1 position \(1\); pass one"):
+        checked_labels(np.ma.array(["a", "b"], mask=[False, True]), 2, "g", "rows")
 
 
 def test_labels_are_one_for_each():

@@ -134,6 +134,14 @@ def test_text_in_an_array_of_one_axis_becomes_indicators(text):
         (3.0, "`data` is an array of float64 with 0 axes"),
         (np.ones((0, 2)), "`data` is empty"),
         (np.ones((2, 0)), "`data` is empty"),
+        (pd.DataFrame(index=range(3)), "`data` is empty"),
+        (pl.DataFrame(), "`data` has no rows"),
+        (
+            [[1, 2], [3]],
+            r"`data` cannot become an array \(.*inhomogeneous.*rows of the same length",
+        ),
+        (np.ma.array(VALUES, mask=VALUES == 4), "`data` is NaN or infinite in the .* 'column 1';"),
+        (np.ma.array([1, 2], mask=[True, False]), "`data` is NaN or infinite in the columns 'col"),
         (
             pd.DataFrame({"a": [2**70]}),
             r"`data` has the column 'a' of type object \(.*leave it out",
@@ -158,6 +166,13 @@ def test_repeated_columns_are_named_as_the_caller_calls_the_frame():
     for read in (lambda: as_columns(frame, "X"), lambda: shape(frame, "X")):
         with pytest.raises(InputError, match="`X` has the columns 'b' more than once; rename all"):
             read()
+
+
+def test_a_masked_array_without_masked_cells_is_as_any_other():
+    masked = np.ma.array(VALUES, mask=False)
+    np.testing.assert_array_equal(as_columns(masked, "data").values, VALUES)
+    assert type(as_columns(masked, "data").values) is np.ndarray
+    assert as_columns(np.ma.array(["a", "b"], mask=[False, True]), "y").names == ["y=a", "y="]
 
 
 @pytest.mark.parametrize(

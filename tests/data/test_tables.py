@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from l0.common.errors import InputError
 from l0.data.columns import Unreadable, is_key, is_label, is_number
-from l0.data.tables import native, read_table, take_rows
+from l0.data.tables import native, read_table, take_rows, take_weighted_rows
 from tests.data import odd_columns
 from tests.data.readers.test_csv_files import write
 
@@ -139,6 +139,7 @@ def test_empty_frames(frame):
     [
         pd.DataFrame([[1, 2]], columns=["x", "x"]),
         pa.table([[1], [2]], names=["x", "x"]),
+        pd.DataFrame([[object(), 2]], columns=["x", "x"]),
     ],
 )
 def test_repeated_columns_are_named(frame):
@@ -146,6 +147,32 @@ def test_repeated_columns_are_named(frame):
         InputError, match="`records` has the columns 'x' more than once; rename all"
     ):
         read_table(frame, "records")
+
+
+NUMBERED = pd.DataFrame([[1, 2.0], [3, 4.0]], columns=[0, 1])
+
+
+@pytest.mark.parametrize("odd", [7, "text"])
+def test_names_that_are_no_text_are_read_as_text(odd):
+    pairs = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)])
+    assert read_table(NUMBERED, "records")[0].column_names == ["0", "1"]
+    assert read_table(NUMBERED.set_axis(pairs, axis=1), "records")[0].column_names == [
+        "('a', 1)", "('b', 2)",
+    ]  # fmt: skip
+    twice = NUMBERED.assign(**{"0": [odd, object()]})
+    with pytest.raises(InputError, match="`records` has the columns '0' more than once; rename"):
+        read_table(twice, "records")
+
+
+@pytest.mark.parametrize(
+    ("name", "without", "columns"),
+    [("1", [], [0, 1]), ("new", [], [0, 1, "new"]), ("copy", ["1"], [0, "copy"])],
+)
+def test_rows_get_weights_in_the_column_of_a_number(name, without, columns):
+    taken = take_weighted_rows(NUMBERED, np.array([1]), name, np.array([9.0]), without)
+    assert list(taken.columns) == columns
+    assert taken.iloc[0, columns.index(int(name) if name.isdigit() else name)] == 9
+    assert list(NUMBERED.columns) == [0, 1]
 
 
 # Columns that Arrow cannot hold

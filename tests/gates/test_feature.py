@@ -159,6 +159,15 @@ def test_constant_columns_come_last():
     assert gate.get_feature_importance()[[0, 5]].tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("names", [range(12), pd.MultiIndex.from_product([[1, 2], range(6)])])
+def test_names_of_columns_need_not_be_text(names):
+    x, y = regression()
+    frame = pd.DataFrame(x, columns=names)
+    chosen, columns = FeatureGate(12, 3).fit(frame, y).select_features(frame)
+    assert chosen.columns.equals(frame.columns[columns])
+    np.testing.assert_array_equal(columns, FeatureGate(12, 3).fit(x, y).select_features(x)[1])
+
+
 def test_a_trained_feature_gate_is_used_as_it_stands():
     gate = FeatureGate(12, 3)
     best = train(gate, 3)
@@ -179,6 +188,9 @@ def test_every_column_may_be_kept(temperature):
         (np.ones((5, 3)), None, r"`X` has shape \(5, 3\); it needs 2 columns, the `n_features`"),
         (np.ones(2), None, "`X` has shape"),
         (np.array([[1.0, np.inf]]), None, "`X` is NaN or infinite .*'column 1'"),
+        (np.ma.array(np.eye(2), mask=np.eye(2) == [0, 1]), None, "`X` is NaN .*'column 0', 'colu"),
+        ([[1.0, 2.0], [3.0]], None, "`X` cannot become an array"),
+        (pd.DataFrame(np.eye(2), columns=[0, "0"]), None, "`X` has the columns '0' more than once"),
         (sp.eye_array(2), None, r"`X` is a sparse matrix; pass `X.toarray\(\)`, or .*L0Selector"),
         (pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}), None, "`X` has columns .*: 'a'; encode"),
         (pd.DataFrame({"a": ["x", "x"], "b=c": [1, 2]}), None, "`X` has columns .*: 'a'; encode"),

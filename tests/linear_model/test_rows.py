@@ -61,6 +61,18 @@ def test_what_is_no_number_is_named(estimator):
         estimator.fit(x, [None if row in (3, 5) else int(v) for row, v in enumerate(y)])
 
 
+@pytest.mark.parametrize("estimator", [L0Regressor(2), L0Classifier(2), L0Selector(2)])
+@pytest.mark.parametrize("name", ["X", "y", "sample_weight"])
+def test_what_is_behind_a_mask_is_never_used(estimator, name):
+    x, y, _ = planted(0)
+    given = {"X": x, "y": (y > 0).astype(int), "sample_weight": np.ones(len(y))}
+    mask = np.zeros(given[name].shape, bool)
+    estimator.fit(**{**given, name: np.ma.array(given[name], mask=mask)})
+    mask[3] = True
+    with pytest.raises(InputError, match=f"`{name}` has masked values; fill them, or leave out"):
+        estimator.fit(**{**given, name: np.ma.array(given[name], mask=mask)})
+
+
 @pytest.mark.parametrize(
     "estimator", [L0Regressor(2, loss="huber"), L0Regressor(2, nonnegative=True), L0Classifier(2)]
 )

@@ -27,6 +27,7 @@ def test_forms_of_survival_times(form):
     ("form", "said"),
     [
         (None, "the target y is None; pass an array of shape"),
+        (np.ma.array(TIMES, mask=TIMES == 3), "`y` has masked values; fill them, or leave out"),
         (np.arange(3.0), r"`y` has shape \(3,\); pass"),
         (TIMES[:, [0, 1, 1]], r"shape \(3, 3\)"),
         ([[1, "x"], [2, "y"]], "no numbers"),

@@ -12,6 +12,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from l0.calibration.problem.core import Problem
+from l0.common.digested_files import DigestedFile
 
 #: The parts of a problem that are arrays, and how a sentence names each.
 _ARRAYS = {
@@ -29,6 +30,8 @@ _TEXTS = {
     "variables": "the variables of the targets",
 }
 _SCALARS = {"key": "`key`", "weight": "`weight`", "grouped": "`group`", "floor": "the least scale"}
+#: The length of a digest in hexadecimal digits.
+LENGTH = 32
 #: Where an object is in memory, which its text may tell.
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -103,35 +106,13 @@ def _digest(*parts: Any) -> str:
             array = np.ascontiguousarray(part)
             found.update(f"{array.dtype.str}{array.shape}".encode())
             found.update(array.reshape(-1).view(np.uint8).data)
-    return found.hexdigest()[:32]
+    return found.hexdigest()[:LENGTH]
 
 
 def _column(column: pa.ChunkedArray) -> str:
     """Compute the digest of a column, however it is cut into chunks."""
     table = pa.table({"": column}).combine_chunks()
-    sink = _Digest()
+    sink = DigestedFile()
     with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), table.schema) as writer:
         writer.write_table(table)
-    return sink.hexdigest()
-
-
-class _Digest:
-    """A file that only keeps the digest of what is written to it."""
-
-    closed = False
-
-    def __init__(self) -> None:
-        self._found = hashlib.sha256()
-
-    def write(self, content: Any) -> int:
-        self._found.update(content)
-        return len(content)
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def hexdigest(self) -> str:
-        return self._found.hexdigest()[:32]
+    return sink.digest.hexdigest()[:LENGTH]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.inputs.column_types import Labels
 from l0.calibration.inputs.kinds import COUNT
+from l0.common.formatting import join_names
 from l0.data.columns import known_numbers
 
 #: The level of units without a label, in the name of a statistic.
@@ -60,7 +61,7 @@ class Cells:
     @property
     def by(self) -> str:
         """The names of the columns."""
-        return ", ".join(column.name for column in self.columns)
+        return join_names(column.name for column in self.columns)
 
     def labels(self, cells: NDArray[np.int64]) -> list[list[tuple[str, str]]]:
         """Give the columns and levels of some cells."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from l0.calibration.findings import ERROR, Complain, Finding, refuse
 from l0.common.errors import SHOWN, InputError, first_few
 from l0.common.formatting import counted
+from l0.common.validation import as_plain
 from l0.data.codings import coding_of
 from l0.data.columns import as_numbers, as_text, is_key, is_number, is_text, not_a_number, plain
 from l0.data.locations import Location
@@ -164,35 +165,12 @@ def read_survey(
         raise InputError(
             f"`zero_weights` is {zero_weights!r}; it must be one of {first_few(ZERO_WEIGHTS)}"
         )
-    for argument, name in (("key", key), ("weight", weight)):
-        if name is not None:
-            checked_name(name, argument)
-    if key is not None and key == weight:
-        raise InputError(
-            f"`key` and `weight` both name the column {key!r}; name two columns, or leave one out"
-        )
+    key, weight = _checked_columns(key, weight)
+    named = checked_members(members)
+    if named and key is None:
+        raise InputError("`members` need the key of their record; name its column in `key`")
     table, kind = read_table(records, "records", key=key)
-    if members is not None and not isinstance(members, Mapping):
-        raise InputError(
-            f"`members` is a {type(members).__name__}; pass a dictionary of tables, such as "
-            "{'person': persons}"
-        )
-    if key is None:
-        if members:
-            raise InputError("`members` need the key of their record; name its column in `key`")
-        keys = pa.array(np.arange(table.num_rows))
-        order = np.arange(table.num_rows)
-    else:
-        if key in RESULT_COLUMNS or REPLICATE_COLUMN.fullmatch(key):
-            raise InputError(
-                f"`key` column {key!r} has the name of a column of the result; rename it"
-            )
-        keys = check_keys(
-            key_column(table, key, "records", "the `key`"), f"`key` column {key!r}", "rows"
-        )
-        order = pc.sort_indices(keys).to_numpy().astype(np.int64)
-        if not np.array_equal(order, np.arange(len(order))):  # else it may be larger than memory
-            keys, table = keys.take(order), table.take(order)
+    table, keys, order = _sorted_by_key(table, key)
     weights = None
     if weight is not None:
         weights = _checked_weights(table, weight, keys, drop=zero_weights == "drop")
@@ -200,7 +178,7 @@ def read_survey(
         records=Entity(table, np.arange(table.num_rows), "records", csv_file(records)),
         members={
             name: _tie(member, name, key, keys, complain)
-            for name, member in (members or {}).items()
+            for name, member in named.items()
             if key is not None
         },
         key=key,
@@ -214,6 +192,53 @@ def read_survey(
         for entity in survey.members.values():
             _check_own_weights(entity, weight, survey)
     return survey if weights is None else _without(survey, weights == 0)
+
+
+def checked_members(members: Any, example: str = "{'person': persons}") -> dict[str, Any]:
+    """Check that members are tables by name. The `example` is for the error message."""
+    if members is None:
+        return {}
+    if not isinstance(members, Mapping):
+        raise InputError(
+            f"`members` is a {type(members).__name__}; pass a dictionary of tables, such as "
+            f"{example}"
+        )
+    bad = [name for name in members if not isinstance(name, str) or not name.strip()]
+    if bad:
+        raise InputError(
+            f"`members` has the names {first_few(bad)}, and targets name a table by text; write "
+            f"names of some letters, as in {example}"
+        )
+    return {as_plain(name): member for name, member in members.items()}
+
+
+def _checked_columns(key: str | None, weight: str | None) -> tuple[str | None, str | None]:
+    """Check the names of the columns of the keys and of the weights."""
+    key = None if key is None else checked_name(key, "key")
+    weight = None if weight is None else checked_name(weight, "weight")
+    if key is not None and key == weight:
+        raise InputError(
+            f"`key` and `weight` both name the column {key!r}; name two columns, or leave one out"
+        )
+    if key is not None and (key in RESULT_COLUMNS or REPLICATE_COLUMN.fullmatch(key)):
+        raise InputError(f"`key` column {key!r} has the name of a column of the result; rename it")
+    return key, weight
+
+
+def _sorted_by_key(
+    table: pa.Table, key: str | None
+) -> tuple[pa.Table, pa.Array, NDArray[np.int64]]:
+    """Sort the records by key: the table, its keys, and the row that each came from."""
+    if key is None:
+        order = np.arange(table.num_rows)
+        return table, pa.array(order), order
+    keys = check_keys(
+        key_column(table, key, "records", "the `key`"), f"`key` column {key!r}", "rows"
+    )
+    order = pc.sort_indices(keys).to_numpy().astype(np.int64)
+    if np.array_equal(order, np.arange(len(order))):  # it stays, because it may exceed the memory
+        return table, keys, order
+    return table.take(order), keys.take(order), order
 
 
 def _check_own_weights(member: Entity, weight: str, survey: Survey) -> None:

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError
-from l0.common.validation import is_whole_number
+from l0.common.validation import as_plain, is_whole_number
 
 #: The share of a soft target in the loss, as a part of the mean share of a published target. It
 #: falls with the square of the budget if there are fewer than `AMPLE` records for each target. On
@@ -94,7 +94,8 @@ def checked_represent(represent: object) -> Represent | None:
         return None if represent is None else bool(represent)
     if isinstance(represent, (list, tuple)) and all(map(_is_item, represent)):
         return [
-            (item[0], item[1]) if isinstance(item, (list, tuple)) else item for item in represent
+            (item[0], item[1]) if isinstance(item, (list, tuple)) else item
+            for item in as_plain(represent)
         ]
     raise InputError(
         f"`represent` is {represent!r}; pass True, False, or a list of label columns and of pairs "

@@ -14,13 +14,12 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from l0.common.errors import SHOWN, InputError, first_few
+from l0.data.columns import plain
 
 #: Errors that differ by at most this are alike.
 ALIKE = 1e-3
 #: The outcomes of a target or of a statistic.
 OUTCOMES = ("A is nearer", "alike", "B is nearer")
-#: The name of the key of results whose records have none.
-ROW = "record"
 #: What a target states.
 STATED = ("statistic", "value", "at_least", "at_most")
 
@@ -144,10 +143,13 @@ def matched_records(
         "row number" if row else repr(each.column_names[0])
         for row, each in zip(by_row, (a, b), strict=True)
     ]
-    types = [_kind(each.column(0).type) for each in (a, b)]
-    if named[0] != named[1] or types[0] != types[1]:
+    keys = _of_one_type(*(plain(each.column(0)) for each in (a, b)))
+    if named[0] != named[1] or keys is None:
+        kinds = [_kind(each.column(0).type) for each in (a, b)]
+        if keys is None and kinds[0] == kinds[1]:  # whole numbers that no type can all hold
+            kinds = [str(each.column(0).type) for each in (a, b)]
         raise InputError(
-            f"`a` has the key {named[0]} ({types[0]}), and `b` {named[1]} ({types[1]}); "
+            f"`a` has the key {named[0]} ({kinds[0]}), and `b` {named[1]} ({kinds[1]}); "
             "calibrate both with the same `key`, of the same type"
         )
     if all(by_row) and not same_rows:
@@ -155,14 +157,12 @@ def matched_records(
             "`a` and `b` know their records by row number, and come from different records; "
             "calibrate both with a `key`"
         )
-    wide = pa.int64() if types[0] == "whole numbers" else pa.large_string()
-    keys = [each.column(0).cast(wide).combine_chunks() for each in (a, b)]
     in_b, in_a = pc.index_in(keys[0], keys[1]), pc.index_in(keys[1], keys[0])
     only_b = pc.indices_nonzero(pc.is_null(in_a))
     nothing = pa.nulls(len(only_b), pa.int64())
     place_a = pa.concat_arrays([pa.array(np.arange(len(in_b))), nothing])
     place_b = pa.concat_arrays([in_b.cast(pa.int64()), only_b.cast(pa.int64())])
-    found = {key: pa.concat_arrays([keys[0], keys[1].take(only_b)]).cast(a.column(0).type)}
+    found = {key: pa.concat_arrays([keys[0], keys[1].take(only_b)])}
     for name in ("weight", "design_weight"):
         found[f"{name}_a"] = a.column(name).take(place_a)
         found[f"{name}_b"] = b.column(name).take(place_b)
@@ -201,6 +201,20 @@ def _targets_by_name(table: pa.Table) -> dict[tuple[str, int], tuple[int, tuple[
 
 def _names(keys: Any) -> list[str]:
     return [name for name, _ in keys]
+
+
+def _of_one_type(a: pa.Array, b: pa.Array) -> tuple[pa.Array, pa.Array] | None:
+    """Give keys of one kind one type. None if they are of two, or if no type can hold them all."""
+    if a.type == b.type:
+        return a, b
+    if _kind(a.type) != _kind(b.type):
+        return None
+    for wide in (pa.int64(), pa.uint64()) if pt.is_integer(a.type) else (pa.large_string(),):
+        try:
+            return a.cast(wide), b.cast(wide)
+        except pa.ArrowInvalid:
+            continue  # a number that this type does not have
+    return None
 
 
 def _kind(of: pa.DataType) -> str:

@@ -19,6 +19,7 @@ import torch
 
 from l0.calibration.problem.core import Problem
 from l0.calibration.selection import SELECTORS, Selector
+from l0.common.validation import as_plain
 from l0.data.locations import locate
 from l0.data.readers.parquet_files import parts_of
 from l0.data.tables import collected
@@ -57,7 +58,9 @@ def describe_inputs(
     return {
         "records": describe_source(records),
         "targets": describe_source(targets),
-        "members": {name: describe_source(member) for name, member in (members or {}).items()},
+        "members": {
+            as_plain(name): describe_source(member) for name, member in (members or {}).items()
+        },
     }
 
 
@@ -122,6 +125,7 @@ def describe_run(
         run), `problem_sha256`, `threads` and `versions`, for tables also `inputs`, and `n_dropped`
         if records of design weight 0 were left out.
     """
+    method, arguments = as_plain(method), as_plain(arguments)
     named = method if isinstance(method, str) else repr(method)
     run: dict[str, Any] = {
         "key": problem.key,

@@ -120,8 +120,8 @@ class CalibrationResult(Generic[FrameT]):
       asked for and differ from the fitted ones, or ``trimmed`` (see `trim`).
     * `untargeted_median_error`, `untargeted_capped_error`: the median and the mean capped relative
       error of the held-out statistics, against the calibrated full file. No fit trains on them,
-      unless `represent` names them. None if there are no such statistics, and for a file with all
-      records, which is itself the reference.
+      unless `represent` names them. None if there are no such statistics, and without `n_records`,
+      because that file is itself the reference, unless its weights were rounded to whole numbers.
     * `represented_capped_error`: the mean capped relative error of the statistics that the fit was
       trained on (`represent`), against the calibrated full file. It says how well the soft targets
       are kept, and nothing about other statistics. None if the fit was trained on none.
@@ -212,14 +212,16 @@ class CalibrationResult(Generic[FrameT]):
     def untargeted(self) -> FrameT | None:
         """A frame of the statistics that are not targets, or None if there are none.
 
-        It is None too for a file with all records: smaller files are compared with it.
+        It is None too without `n_records`: other files are compared with that one. If its weights
+        were rounded to whole numbers, it is compared with the weights before.
 
-        Its columns are `statistic`, `variable`, `by` (the label columns), `reference` (the value in
-        the calibrated full file), `estimate`, `relative_error`, `effective_n` (the effective number
-        of records behind the reference), `held_out` (whether the statistic counts in
-        `untargeted_capped_error`: no fit trains on it) and `trained` (whether this fit was trained
-        on it). With ``represent=False``, counts and totals by one label column are neither. With
-        replicate weights, there is a column `standard_error`, of the estimates.
+        Its columns are `statistic`, `variable`, `by` (the label columns; a name with a comma is in
+        quotes), `reference` (the value in the calibrated full file), `estimate`, `relative_error`,
+        `effective_n` (the effective number of records behind the reference), `held_out` (whether
+        the statistic counts in `untargeted_capped_error`: no fit trains on it) and `trained`
+        (whether this fit was trained on it). With ``represent=False``, counts and totals by one
+        label column are neither. With replicate weights, there is a column `standard_error`, of the
+        estimates.
         """
         table = self.tables.get("untargeted")
         return None if table is None else self._frame(table)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from l0.common.errors import InputError
 from l0.data.locations import Location
 from l0.data.readers.csv_files import read_csv
-from l0.data.readers.csv_form import AS_CSV
+from l0.data.readers.csv_form import AS_CSV, SUFFIXES
 from l0.data.readers.feather_files import read_feather
 from l0.data.readers.parquet_files import read_parquet
 from l0.data.readers.sheets import read_sheet
@@ -38,10 +38,7 @@ AGAIN = "write it again"
 READERS: dict[str, tuple[Reader, str]] = {
     ".parquet": (read_parquet, AGAIN),
     ".pq": (read_parquet, AGAIN),
-    ".csv": (read_csv, AS_CSV),
-    ".csv.gz": (read_csv, AS_CSV),
-    ".tsv": (read_csv, AS_CSV),
-    ".tsv.gz": (read_csv, AS_CSV),
+    **dict.fromkeys(SUFFIXES, (read_csv, AS_CSV)),
     ".feather": (read_feather, AGAIN),
     **dict.fromkeys((".dta", ".sav", ".zsav", ".sas7bdat", ".xpt"), (read_stat, AGAIN)),
     **dict.fromkeys((".xlsx", ".ods"), (read_sheet, AGAIN)),

@@ -5,16 +5,14 @@ from __future__ import annotations
 import csv
 import io
 
-import pyarrow as pa
-
 from l0.common.errors import InputError
 from l0.data.locations import Location
-from l0.data.readers.csv_form import CsvForm
+from l0.data.readers.csv_form import CsvForm, opened
 
 
 def check_encoding(location: Location, form: CsvForm, argument: str) -> None:
     """Refuse a file with a cell that cannot be decoded. The message has its row and column."""
-    with pa.input_stream(location.path) as stream:
+    with opened(location) as stream:
         content = stream.read()
     try:
         content.decode(form.encoding)

@@ -14,12 +14,10 @@ from l0.common.formatting import counted
 from l0.data.columns import check_unique, is_number
 from l0.data.locations import Location, locate
 from l0.data.readers.csv_encoding import check_encoding
-from l0.data.readers.csv_form import AS_CSV, NULLS, UTF8, CsvForm, form_of
+from l0.data.readers.csv_form import AS_CSV, NULLS, SUFFIXES, UTF8, CsvForm, form_of, opened
 
 #: The number of bytes that are checked before a CSV file is read.
 HEAD = 1 << 16
-#: The ends of the names of CSV files.
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
 def csv_file(source: Any) -> Location | None:
@@ -73,9 +71,10 @@ def _read(
     column_types: dict[str, pa.DataType] | None,
     key: str | None,
 ) -> pa.Table:
-    with pa.csv.open_csv(
-        location.path, read_options=form.reading, parse_options=form.parsing
-    ) as head:
+    with (
+        opened(location) as file,
+        pa.csv.open_csv(file, read_options=form.reading, parse_options=form.parsing) as head,
+    ):
         names = head.schema.names
     check_unique(names, argument)
     if column_types is not None:
@@ -106,12 +105,7 @@ def _read(
 
 def _infer(location: Location, form: CsvForm, argument: str) -> pa.Table:
     """Read all columns with the types that Arrow infers."""
-    table = pa.csv.read_csv(
-        location.path,
-        read_options=form.reading,
-        parse_options=form.parsing,
-        convert_options=pa.csv.ConvertOptions(decimal_point=form.decimal),
-    )
+    table = _parsed(location, form, pa.csv.ConvertOptions(decimal_point=form.decimal))
     if any(pa.types.is_binary(field.type) for field in table.schema):  # bytes that are no UTF-8
         check_encoding(location, form, argument)
     return table
@@ -134,7 +128,7 @@ def _check_head(location: Location, form: CsvForm, argument: str) -> None:
     if form.encoding != UTF8:
         return
     shown = str(location)
-    with pa.input_stream(location.path) as stream:
+    with opened(location) as stream:
         head = stream.read(HEAD)
     if b"\0" in head:
         raise InputError(f"`{argument}`: {shown!r} is UTF-16 or not text; {AS_CSV}")
@@ -176,9 +170,14 @@ def _read_typed(location: Location, form: CsvForm, types: dict[str, pa.DataType]
         null_values=[""],
         strings_can_be_null=True,
     )
-    return pa.csv.read_csv(
-        location.path,
-        read_options=form.reading,
-        parse_options=form.parsing,
-        convert_options=options,
-    )
+    return _parsed(location, form, options)
+
+
+def _parsed(location: Location, form: CsvForm, options: pa.csv.ConvertOptions) -> pa.Table:
+    with opened(location) as file:
+        return pa.csv.read_csv(
+            file,
+            read_options=form.reading,
+            parse_options=form.parsing,
+            convert_options=options,
+        )

@@ -26,6 +26,8 @@ SIGNS = {
     "decimal": {"point": ".", "comma": ","},
     "thousands": {"comma": ",", "point": ".", "space": " ", "apostrophe": "'"},
 }
+#: The ends of the names of CSV files.
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 UTF8 = "utf-8"
 #: Cells that are empty in a column of numbers.
 NULLS = pa.csv.ConvertOptions().null_values
@@ -130,6 +132,14 @@ class CsvForm:
                 "'file.csv#separator=semicolon,decimal=point' or "
                 "'file.csv#separator=semicolon,decimal=comma,thousands=point'"
             )
+
+
+def opened(location: Location) -> pa.NativeFile:
+    """Open a CSV file to read its text, also where it is compressed."""
+    # Arrow knows compressed files by an ending in small letters only.
+    return pa.input_stream(
+        location.path, compression="gzip" if location.name.endswith(".gz") else None
+    )
 
 
 def form_of(location: Location, argument: str) -> CsvForm:

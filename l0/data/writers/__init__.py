@@ -20,7 +20,7 @@ from l0.data.codings import coding_of, without_missing_codes
 from l0.data.locations import Location, locate
 from l0.data.packages import package_for
 from l0.data.readers import READ
-from l0.data.readers.csv_form import CsvForm
+from l0.data.readers.csv_form import SUFFIXES, CsvForm
 from l0.data.writers.arrow_files import write_feather, write_parquet
 from l0.data.writers.csv_files import write_csv
 from l0.data.writers.sheets import write_sheet
@@ -32,7 +32,7 @@ Writer = Callable[[pa.Table, Location, Path, CsvForm | None], list[str]]
 WRITERS: dict[str, tuple[Writer, tuple[str, ...]]] = {
     **dict.fromkeys((".parquet", ".pq"), (write_parquet, ())),
     ".feather": (write_feather, ()),
-    **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), (write_csv, ())),
+    **dict.fromkeys(SUFFIXES, (write_csv, ())),
     **dict.fromkeys(PROGRAMS, (write_stat, ("pyreadstat", "pandas"))),
     ".xlsx": (write_sheet, ("xlsxwriter",)),
 }

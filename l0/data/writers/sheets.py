@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from l0.common.errors import InputError, first_few
-from l0.data.columns import as_numbers, is_label, is_number, is_text, plain
+from l0.common.errors import InputError
+from l0.data.columns import as_numbers, is_label, is_number, is_text
 from l0.data.locations import Location
 from l0.data.packages import package_for
 from l0.data.readers.csv_form import CsvForm
-from l0.data.writers.unwritable import check_types
+from l0.data.writers.unwritable import (
+    check_columns,
+    check_types,
+    cut_times,
+    days_outside,
+    decoded,
+)
 
 #: What a sheet can hold: rows, columns, the length of a text, and whole numbers of 15 digits.
 ROWS, COLUMNS, LENGTH, LARGEST = 1_048_576, 16_384, 32_767, 10**15
+#: The first day that all programs agree on: Excel counts a 29 February 1900, and no day before that
+#: year.
+FIRST = dt.date(1900, 3, 1)
 #: The format of cells by the type of their column; ``timestamp`` stands before ``time``.
 FORMATS = {"timestamp": "yyyy-mm-dd hh:mm:ss", "date": "yyyy-mm-dd", "time": "hh:mm:ss"}
 
@@ -28,11 +38,14 @@ def write_sheet(
     Raises
     ------
     InputError
-        If there are more rows or columns than a sheet has; or if a column has numbers that Excel
-        would round, infinite numbers, longer texts, or a type that Excel lacks.
+        If there are more rows or columns than a sheet has; or if a column has whole numbers that
+        Excel would round, infinite numbers, longer texts, dates before March 1900, or a type that
+        Excel lacks.
     """
     xlsxwriter = package_for("xlsxwriter", "writing", location)
+    table = decoded(table)
     _check(table, location)
+    table, notes = cut_times(table)
     book = xlsxwriter.Workbook(str(draft), {"constant_memory": True, "strings_to_formulas": False})
     try:
         sheet = book.add_worksheet(location.part or None)
@@ -44,14 +57,14 @@ def write_sheet(
         sheet.write_string(0, place, name)
     row = 0
     for batch in table.to_batches(max_chunksize=10_000):
-        columns = [plain(column).to_pylist() for column in batch.columns]
+        columns = [column.to_pylist() for column in batch.columns]
         for cells in zip(*columns, strict=True):
             row += 1
             for place, (write, cell) in enumerate(zip(writers, cells, strict=True)):
                 if cell is not None and cell == cell:
                     write(row, place, cell)
     book.close()
-    return []
+    return notes
 
 
 def _check(table: pa.Table, location: Location) -> None:
@@ -61,28 +74,28 @@ def _check(table: pa.Table, location: Location) -> None:
             f"{str(location)!r} would have {table.num_rows:,} rows and {table.num_columns:,} "
             f"columns, and a sheet has {ROWS:,} and {COLUMNS:,}; write .csv or .parquet"
         )
-    bad = []
-    for field, values in zip(table.schema, table.columns, strict=True):
-        if is_number(field.type) and not pa.types.is_boolean(field.type):
-            numbers = abs(as_numbers(values))
-            if (numbers == float("inf")).any():
-                bad.append(f"{field.name} (infinite numbers)")
-            elif not pa.types.is_floating(field.type) and (numbers >= LARGEST).any():
-                bad.append(f"{field.name} (more than 15 digits)")
-        elif is_text(field.type) and max(map(len, filter(None, values.to_pylist())), default=0) > (
-            LENGTH
-        ):
-            bad.append(f"{field.name} (texts of more than {LENGTH:,} signs)")
-    if bad:
-        raise InputError(
-            f"{str(location)!r} cannot hold the columns {first_few(bad)}; write .csv or .parquet"
-        )
+    check_columns(table, location, _fault)
+
+
+def _fault(values: pa.ChunkedArray) -> str:
+    """Describe what Excel would change in a column, or "" if it keeps all values."""
+    kind = values.type
+    if is_text(kind):
+        longest = max(map(len, filter(None, values.to_pylist())), default=0)
+        return f"texts of more than {LENGTH:,} signs" if longest > LENGTH else ""
+    if not is_number(kind):
+        return days_outside(values, FIRST)
+    if pa.types.is_boolean(kind):
+        return ""
+    numbers = abs(as_numbers(values))
+    if (numbers == float("inf")).any():
+        return "infinite numbers"
+    long = not pa.types.is_floating(kind) and (numbers >= LARGEST).any()
+    return "more than 15 digits" if long else ""
 
 
 def _cell_writer(sheet: Any, kind: pa.DataType, formats: dict[str, Any]) -> Any:
     """Choose how cells of a type are written."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
     if is_text(kind) or pa.types.is_null(kind):
         return sheet.write_string
     if pa.types.is_boolean(kind):

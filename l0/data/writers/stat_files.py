@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import re
 from pathlib import Path
@@ -18,7 +19,13 @@ from l0.data.columns import as_numbers, is_number, is_text, plain
 from l0.data.locations import Location, options_of
 from l0.data.packages import package_for
 from l0.data.readers.csv_form import CsvForm
-from l0.data.writers.unwritable import check_types
+from l0.data.writers.unwritable import (
+    check_columns,
+    check_types,
+    cut_times,
+    days_outside,
+    decoded,
+)
 
 PROGRAMS = {".dta": "stata", ".sav": "spss", ".zsav": "spss"}
 #: The smallest and the largest integer of Stata; other whole numbers are its doubles.
@@ -44,50 +51,30 @@ def write_stat(table: pa.Table, location: Location, draft: Path, form: CsvForm |
     pandas = package_for("pandas", "writing", location)
     pyreadstat = package_for("pyreadstat", "writing", location)
     options_of(location, "table", ())
-    check_types(table, location, lambda kind: _moment(kind) != "" or _plain_type(kind))
     program = PROGRAMS[location.path.suffix.lower()]
-    _check_numbers(table, location)
-    if program == "stata":
-        _check_names(table.column_names, location)
-    notes = []
-    truths = [field.name for field in table.schema if pa.types.is_boolean(field.type)]
-    if truths:
-        notes.append(f"{first_few(truths)} have 1 for true and 0 for false")
-    if program == "spss" and (padded := _end_in_blanks(table)):
-        notes.append(f"texts of {first_few(padded)} end in blanks, which SPSS does not keep")
-    frame: dict[str, Any] = {}
-    codings: dict[str, Coding] = {}
-    formats: dict[str, str] = {}
-    for field, values in zip(table.schema, table.columns, strict=True):
-        coding = codings[field.name] = coding_of(field) or Coding(program)
-        moment = _moment(field.type)
-        if coding.program == program and coding.format:
-            formats[field.name] = coding.format
-        elif moment:
-            formats[field.name] = MOMENTS[program][moment]
-        frame[field.name] = _cells(values, coding, program, moment)
+    table = decoded(table)
+    _check(table, location, program)
+    table, notes = cut_times(table)
+    codings = {field.name: coding_of(field) or Coding(program) for field in table.schema}
     labels, unlabelled = _value_labels(table, codings, program)
-    if unlabelled:
-        notes.append(f"{program.upper()} has no value labels like some of {first_few(unlabelled)}")
+    notes += _changes(table, program, unlabelled)
+    frame = {
+        name: _cells(values, codings[name], program)
+        for name, values in zip(table.column_names, table.columns, strict=True)
+    }
     given: dict[str, Any] = {
         "file_label": (table.schema.metadata or {}).get(FILE_LABEL, b"").decode(),
         "column_labels": {name: coding.label for name, coding in codings.items() if coding.label},
         "variable_value_labels": labels,
-        "variable_format": formats,
+        "variable_format": _formats(table.schema, codings, program),
     }
     if program == "stata":
-        found = {
-            field.name: sorted({cell for cell in frame[field.name] if isinstance(cell, str)})
-            for field in table.schema
-            if is_number(field.type) and frame[field.name].dtype == object
-        }
-        given["missing_user_values"] = {name: each for name, each in found.items() if each}
-        write = pyreadstat.write_dta
+        write, own = pyreadstat.write_dta, {"missing_user_values": _letters(table.schema, frame)}
     else:
-        given |= _of_spss(codings, compress=location.path.suffix.lower() == ".zsav")
-        write = pyreadstat.write_sav
+        compress = location.path.suffix.lower() == ".zsav"
+        write, own = pyreadstat.write_sav, _of_spss(codings, compress)
     try:
-        write(pandas.DataFrame(frame), str(draft), **given)
+        write(pandas.DataFrame(frame), str(draft), **given, **own)
     except MemoryError:
         raise
     except Exception as error:  # pyreadstat has its own classes, and raises others too
@@ -101,11 +88,53 @@ def write_stat(table: pa.Table, location: Location, draft: Path, form: CsvForm |
     return notes
 
 
+def _check(table: pa.Table, location: Location, program: str) -> None:
+    """Refuse columns that a file of the program cannot hold."""
+    check_types(table, location, lambda kind: _moment(kind) != "" or _plain_type(kind))
+    check_columns(table, location, _fault)
+    if program == "stata":
+        _check_names(table.column_names, location)
+
+
+def _changes(table: pa.Table, program: str, unlabelled: list[str]) -> list[str]:
+    """Say what is otherwise in the file."""
+    notes = []
+    truths = [field.name for field in table.schema if pa.types.is_boolean(field.type)]
+    if truths:
+        notes.append(f"{first_few(truths)} have 1 for true and 0 for false")
+    if program == "spss" and (padded := _end_in_blanks(table)):
+        notes.append(f"texts of {first_few(padded)} end in blanks, which SPSS does not keep")
+    if unlabelled:
+        notes.append(f"{program.upper()} has no value labels like some of {first_few(unlabelled)}")
+    return notes
+
+
+def _formats(schema: pa.Schema, codings: dict[str, Coding], program: str) -> dict[str, str]:
+    """Choose the formats: those that came from the same program, and those of dates and times."""
+    found: dict[str, str] = {}
+    for field in schema:
+        coding, moment = codings[field.name], _moment(field.type)
+        if coding.program == program and coding.format:
+            found[field.name] = coding.format
+        elif moment:
+            found[field.name] = MOMENTS[program][moment]
+    return found
+
+
+def _letters(schema: pa.Schema, frame: dict[str, NDArray[Any]]) -> dict[str, list[str]]:
+    """List the missing codes of Stata in each column of numbers that has some."""
+    found = {
+        field.name: sorted({cell for cell in frame[field.name] if isinstance(cell, str)})
+        for field in schema
+        if is_number(field.type) and frame[field.name].dtype == object
+    }
+    return {name: letters for name, letters in found.items() if letters}
+
+
 def _plain_type(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
-    return text or (is_number(kind) and not pa.types.is_decimal(kind))
+    if is_number(kind):
+        return not pa.types.is_decimal(kind)
+    return is_text(kind) or pa.types.is_null(kind)
 
 
 def _moment(kind: pa.DataType) -> str:
@@ -116,13 +145,9 @@ def _moment(kind: pa.DataType) -> str:
 
 
 def _end_in_blanks(table: pa.Table) -> list[str]:
-    texts = [
-        (name, plain(values))
-        for name, values in zip(table.column_names, table.columns, strict=True)
-    ]
     return [
-        name for name, values in texts if is_text(values.type)
-        and pc.any(pc.ends_with(values, " ")).as_py()
+        name for name, values in zip(table.column_names, table.columns, strict=True)
+        if is_text(values.type) and pc.any(pc.ends_with(values, " ")).as_py()
     ]  # fmt: skip
 
 
@@ -135,24 +160,20 @@ def _check_names(names: list[str], location: Location) -> None:
         )
 
 
-def _check_numbers(table: pa.Table, location: Location) -> None:
-    bad = []
-    for field, values in zip(table.schema, table.columns, strict=True):
-        if is_number(field.type):
-            numbers = abs(as_numbers(values))
-            if (numbers == np.inf).any():
-                bad.append(f"{field.name} (infinite numbers)")
-            elif pa.types.is_integer(field.type) and (numbers > 2.0**53).any():
-                bad.append(f"{field.name} (more than 15 digits)")
-    if bad:
-        raise InputError(
-            f"{str(location)!r} cannot hold the columns {first_few(bad)}; write .csv or .parquet"
-        )
+def _fault(values: pa.ChunkedArray) -> str:
+    """Describe values that neither program has, or "" if there are none."""
+    if not is_number(values.type):
+        return days_outside(values, dt.date.min)
+    numbers = abs(as_numbers(values))
+    if (numbers == np.inf).any():
+        return "infinite numbers"
+    long = pa.types.is_integer(values.type) and (numbers > 2.0**53).any()
+    return "more than 15 digits" if long else ""
 
 
-def _cells(values: pa.ChunkedArray, coding: Coding, program: str, moment: str) -> NDArray[Any]:
+def _cells(column: pa.ChunkedArray, coding: Coding, program: str) -> NDArray[Any]:
     """Convert a column for pyreadstat, which infers its type from the values."""
-    values = plain(values)
+    values, moment = plain(column), _moment(column.type)
     numeric = is_number(values.type) or pa.types.is_null(values.type)
     if (moment or numeric) and values.null_count == len(values):
         return np.full(len(values), np.nan)  # the format says what they are

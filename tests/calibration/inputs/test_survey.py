@@ -114,6 +114,21 @@ def test_members_without_a_key():
         read_survey(records(), members={"person": records()})
 
 
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        ([1], "1"),
+        ([""], "''"),
+        ([" ", None, ("a", "b")], r"' ', None, \('a', 'b'\)"),
+        ([b"a"], "b'a'"),
+    ],
+)
+def test_names_of_members_are_text_with_letters(names, shown):
+    members = {name: pa.table({"id": ["a"]}) for name in ["person", *names]}
+    with pytest.raises(InputError, match=rf"`members` has the names {shown}, and targets name a"):
+        read_survey(records(), key="id", members=members)
+
+
 def test_members_that_are_no_dictionary():
     with pytest.raises(InputError, match=r"`members` is a DataFrame; pass a dictionary"):
         read_survey(records(), key="id", members=pd.DataFrame({"id": ["a"]}))

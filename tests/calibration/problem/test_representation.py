@@ -129,6 +129,11 @@ def test_what_is_understood(given, expected):
     assert checked_represent(given) == expected
 
 
+def test_rows_and_names_of_numpy_become_plain_ones():
+    found = checked_represent([np.int64(3), np.str_("a"), (np.str_("a"), np.str_("b"))])
+    assert repr(found) == "[3, 'a', ('a', 'b')]"
+
+
 @pytest.mark.parametrize("wrong", ["state", 1, [True], [("a", "b", "c")], [("a", 1)], [1.5], {}])
 def test_all_else_is_an_error_that_says_what_to_pass(wrong):
     message = rf"`represent` is {re.escape(repr(wrong))}; pass True, False, or a list of label"

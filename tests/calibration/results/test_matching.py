@@ -1,5 +1,7 @@
 """What two results share, on small tables."""
 
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -16,6 +18,7 @@ from l0.calibration.results.matching import (
     shared_targets,
 )
 from l0.common.errors import InputError
+from l0.data.columns import is_key
 
 
 def targets(names, values=None, error=0.1, **columns):
@@ -119,11 +122,44 @@ def test_keys_of_other_widths_are_the_same_keys():
     assert matched_records(*texts, by_row=(False, False), same_rows=False).num_rows == 1
 
 
+KEYS = [
+    pa.array([2**63, 2**64 - 1], pa.uint64()), pa.array([0.5, 2.0]), pa.array([b"\xff", b"a"]),
+    pa.array(["a", "b"], pa.large_string()), pa.array([True, False]), pa.array([0, 1], pa.date32()),
+    pa.array([0, 1], pa.time32("s")), pa.array([0, 1], pa.time64("ns")),
+    pa.array([0, 1], pa.duration("us")), pa.array([0, 1], pa.timestamp("ns", "UTC")),
+    pa.array([Decimal(1), Decimal(2)], pa.decimal128(5, 1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "keys", [keys for keys in KEYS if is_key(keys.type)], ids=lambda keys: str(keys.type)
+)
+def test_keys_of_every_type_that_a_calibration_takes_are_matched(keys):
+    a, b = weights(keys), weights(keys.take([1]))
+    table = matched_records(a, b, by_row=(False, False), same_rows=False)
+    assert table.column("id").combine_chunks().equals(keys)
+    assert table.column("weight_b").to_pylist() == [None, 1.0]
+    table = matched_records(b, a, by_row=(False, False), same_rows=False)
+    assert table.column("id").combine_chunks().equals(keys.take([1, 0]))
+
+
+def test_whole_numbers_are_the_same_keys_as_long_as_one_type_holds_them():
+    def both(a, b):
+        return matched_records(weights(a), weights(b), (False, False), False).column("id")
+
+    signed, high = pa.array([1], pa.int8()), pa.array([2**63, 1], pa.uint64())
+    assert both(signed, high).to_pylist() == [1, 2**63]
+    with pytest.raises(InputError, match=r"`a` has the key 'id' \(int8\), and `b` 'id' \(uint64\)"):
+        both(pa.array([-1], pa.int8()), high)
+
+
 @pytest.mark.parametrize(
     ("b", "text"),
     [
         (weights([1]).rename_columns(["home", "weight", "design_weight"]),
          r"`a` has the key 'id' \(whole numbers\), and `b` 'home' \(whole numbers\); calibrate"),
+        (weights(pa.array([1], pa.duration("s"))), r"whole numbers\), and `b` 'id' \(duration\[s"),
+        (weights([b"1"]), r"\(whole numbers\), and `b` 'id' \(binary\); calibrate both with the"),
         (weights(["1"]), r"`a` has the key 'id' \(whole numbers\), and `b` 'id' \(text\)"),
     ],
 )  # fmt: skip

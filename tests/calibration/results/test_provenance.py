@@ -35,6 +35,19 @@ def test_the_call_of_a_run_runs_and_passes_the_same():
     assert room["result"] == {**ARGUMENTS, "method": Hybrid(share=0.5, path=Path(depth=4))}
 
 
+def test_a_run_is_described_in_plain_numbers_and_text():
+    of_numpy = {
+        "n_records": np.int64(10), "loss": np.str_("capped"), "bounds": (np.float32(0.5), None),
+        "seed": np.uint8(0),
+    }  # fmt: skip
+    problem = problems.problem()
+    run = describe_run(problem, np.str_("path"), of_numpy)
+    assert json.loads(json.dumps(run["arguments"])) == {
+        **ARGUMENTS, "bounds": [0.5, None], "method": "path",
+    }  # fmt: skip
+    assert run == describe_run(problem, "path", ARGUMENTS)
+
+
 @pytest.mark.parametrize("method", [Mine(), Hybrid(path=Mine())])
 def test_an_object_of_the_caller_is_not_written_as_if_it_were_ours(method):
     call = describe_run(problems.problem(), method, ARGUMENTS)["call"]

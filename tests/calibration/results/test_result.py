@@ -135,6 +135,20 @@ def test_select_numbers_the_rows_of_pandas_anew_and_leaves_the_frame_alone(resul
     pd.testing.assert_frame_equal(frame, before)
 
 
+def test_numbers_as_names_of_columns_stay_numbers(tmp_path):
+    homes = pd.DataFrame({0: range(6), 1: [10.0] * 6, 2: [1.0, 2.0] * 3})
+    targets = pd.DataFrame({"variable": ["count", "2"], "value": [66.0, 99.0]})
+    found = l0.calibrate(homes, targets, key="0", weight="1", integer_weights=True)
+    chosen = found.select(homes)
+    assert chosen.columns.tolist() == [0, 1, 2]
+    assert chosen[1].tolist() == found.values.tolist()
+    people = found.expand(homes)
+    assert people.columns.tolist() == [0, 2, "copy"]
+    assert people[0].value_counts().sort_index().tolist() == found.values.tolist()
+    assert found.write(homes, tmp_path / "few.csv") == []
+    assert pd.read_csv(tmp_path / "few.csv").columns.tolist() == ["0", "1", "2"]
+
+
 @pytest.mark.parametrize(("kind", "name"), odd_columns.EVERY_COLUMN)
 def test_an_odd_column_is_no_key_to_select_by(result, kind, name):
     frame = odd_columns.odd(kind, pd.DataFrame({"x": range(120)}))

@@ -65,6 +65,18 @@ def test_families_are_counted_with_their_median():
     assert float(rows[0][2].rstrip("%")) == pytest.approx(100 * np.median(shares), rel=0.01)
 
 
+def test_a_label_column_with_a_comma_in_its_name_is_one_column(survey):
+    names = {"owner": "owner, or not", "band": "band"}
+    options = survey.options()
+    options["records"] = options["records"].rename(columns=names)
+    options["targets"] = options["targets"].rename(columns=names)
+    result = with_replicates(l0.calibrate(**options, n_records=120, epochs=8))
+    usual = with_replicates(l0.calibrate(**survey.options(), n_records=120, epochs=8))
+    titles = [[row[:2] for row in standard_error_rows(of.tables)[1]] for of in (result, usual)]
+    assert titles[0] == titles[1]
+    assert '"owner, or not", year' in set(result.untargeted["by"])
+
+
 def test_an_estimate_of_0_has_no_share():
     table = pa.table(
         {

@@ -1,3 +1,5 @@
+import gzip
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 
 from l0.common.errors import InputError
 from l0.data.locations import locate
-from l0.data.readers.csv_form import SIGNS, CsvForm, form_of
+from l0.data.readers.csv_form import SIGNS, SUFFIXES, CsvForm, form_of, opened
 from l0.data.tables import read_table
 
 
@@ -16,6 +18,19 @@ def test_the_form_is_named_by_words():
     assert form == CsvForm(";", ",", ".", "iso8859-1")
     assert form_of(locate("a.csv"), "x") == CsvForm()
     assert form_of(locate("A.TSV.gz"), "x").separator == "\t"
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES)])
+def test_a_file_is_opened_by_its_ending_in_any_case(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    write = gzip.open if suffix.lower().endswith(".gz") else open
+    with write(path, "wb") as file:
+        file.write("town\nOrléans\n".encode("latin-1"))
+    with opened(locate(path)) as file:
+        assert file.read() == b"town\nOrl\xe9ans\n"
+    assert read_table(f"{path}#encoding=latin-1", "x")[0]["town"].to_pylist() == ["Orléans"]
+    with pytest.raises(InputError, match=r"is not UTF-8 text in row 0, column 'town'"):
+        read_table(path, "x")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from l0.common.errors import InputError
-from l0.data.readers.csv_form import CsvForm
+from l0.data.readers.csv_form import SUFFIXES, CsvForm
 from l0.data.tables import read_table
 from l0.data.writers import write_table
 
@@ -16,6 +16,14 @@ TABLE = pa.table(
         "kind": pa.array(["u", "v"]).dictionary_encode(),
     }
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+def test_a_file_of_any_suffix_is_read_back(tmp_path, suffix, case):
+    table = pa.table({"code": ["01", "x"], "n": [7, None]})
+    assert write_table(table, tmp_path / case(f"a{suffix}"), "path") == []
+    assert read_table(tmp_path / case(f"a{suffix}"), "records")[0].equals(table)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])

@@ -141,6 +141,10 @@ def test_columns_of_other_files_are_written(tmp_path, name):
         (pa.table({"x": pa.array([1], pa.timestamp("s", "UTC"))}), r"the columns 'x \(timestamp"),
         (pa.table({"x": [2**60]}), r"the columns 'x \(more than 15 digits\)'; write .csv or"),
         (pa.table({"x": [float("inf")]}), r"the columns 'x \(infinite numbers\)'"),
+        (pa.table({"x": pa.array([2**60]).dictionary_encode()}), r"the columns 'x \(more than 15"),
+        (pa.table({"x": pa.array([float("inf")]).dictionary_encode()}), r"the columns 'x \(infin"),
+        (pa.table({"x": pa.array([3_000_000], pa.date32())}), r"the columns 'x \(dates after 9999"),
+        (pa.table({"x": pa.array([-(10**12)], pa.timestamp("s"))}), r"the columns 'x \(dates bef"),
         (pa.table({"a b": [1], "x" * 33: [1]}), r"the columns 'a b', 'xx*': a name in Stata has"),
     ],
 )
@@ -174,6 +178,29 @@ def test_blanks_that_spss_does_not_keep_are_said(tmp_path):
     ]
     assert write_table(table, tmp_path / "a.dta", "out") == []
     assert read_table(tmp_path / "a.dta", "records")[0].to_pydict() == table.to_pydict()
+
+
+@pytest.mark.parametrize("name", ["a.dta", "a.sav"])
+def test_a_note_says_that_times_are_cut_to_milliseconds(tmp_path, name):
+    second = pa.timestamp("ns")
+    table = pa.table({"at": pa.array([1], second), "whole": pa.array([10**6], second)})
+    assert write_table(table, tmp_path / name, "path") == [
+        f"{name}: times of 'at' are exact to the millisecond only"
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.dta", "a.sav"])
+def test_a_categorical_column_is_written_as_its_values_with_their_labels(tmp_path, name):
+    program = {"a.dta": "stata", "a.sav": "spss"}[name]
+    values = pa.chunked_array([pa.array([2, 1, 2]).dictionary_encode()])
+    coding = Coding(program, label="Sex", values=[[1, "Men"], [2, "Women"]])
+    field = coding.on(pa.field("sex", values.type))
+    table = pa.Table.from_arrays([values], schema=pa.schema([field]))
+    assert write_table(table, tmp_path / name, "path") == []
+    back = read_table(tmp_path / name, "records")[0]
+    found = coding_of(back.schema.field("sex"))
+    assert back["sex"].to_pylist() == [2, 1, 2]
+    assert (found.label, found.values) == (coding.label, coding.values)
 
 
 def test_a_full_disk_is_no_fault_of_a_column(tmp_path, monkeypatch):
