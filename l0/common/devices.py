@@ -60,7 +60,7 @@ def full_device_in_words(device: torch.device) -> Iterator[None]:
     """Make a context in which a device without memory is an `InputError`: a cut needs some too."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except torch.cuda.OutOfMemoryError as error:
         raise InputError(
             f"`device`: {device} has no memory left for this problem "
             f"({str(error).partition('. ')[0]}); {_REMEDY}"

@@ -20,4 +20,4 @@ def test_a_device_without_memory_is_said_in_words():
         ),
         full_device_in_words(torch.device("cuda:0")),
     ):
-        raise torch.OutOfMemoryError(text)
+        raise torch.cuda.OutOfMemoryError(text)
