@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 from torch.nn.utils import parametrize
 
+from l0.common.errors import InputError, first_few
 from l0.networks.graph.channel_graph import (
     AT_FIXED,
     AT_INPUT,
@@ -29,7 +30,7 @@ from l0.networks.graph.products import grown
 from l0.networks.graph.relations import Relation, relation
 from l0.networks.graph.signatures import signature_of
 from l0.networks.graph.tape import Tape
-from l0.networks.graph.tensors import copies_of, copy_of, tensors_in
+from l0.networks.graph.tensors import copies_of, copy_of, is_sparse, tensors_in
 from l0.networks.graph.units import LeftOut, Structure
 
 #: What was found for parts of a pass, by their signatures, with the places that each may reach.
@@ -68,9 +69,10 @@ def find_units(
     Raises
     ------
     InputError
-        If the example inputs do not run through the model, if a type does not describe a layer, or
-        if `loose_parameters` names none.
+        If the example inputs do not run through the model, if a type does not describe a layer, if
+        `loose_parameters` names none, or if the model has sparse parameters.
     """
+    _check_sparse(model)
     copy, example_inputs = copy_of(model), copies_of(example_inputs)
     types = types_of(copy, layer_types)
     found, stuck = _found(copy, example_inputs, types, loose_parameters)
@@ -79,6 +81,17 @@ def find_units(
         types = {name: kind for name, kind in types.items() if name not in stuck}
         found, _ = _found(copy, example_inputs, types, loose_parameters)
     return found
+
+
+def _check_sparse(model: nn.Module) -> None:
+    """Refuse sparse parameters, which torch cannot copy; sparse buffers and inputs are fine."""
+    names = [name for name, p in model.named_parameters() if is_sparse(p)]
+    if names:
+        raise InputError(
+            f"`model` has sparse parameters, {first_few(names)}, which cannot be copied; register "
+            "those that stay as they are as buffers, and of those that are trained keep the values "
+            "as a dense parameter, from which `forward` makes the sparse tensor"
+        )
 
 
 def _found(

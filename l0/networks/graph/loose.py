@@ -13,7 +13,7 @@ from l0.networks.graph.layer_types import LayerType, arrays
 from l0.networks.graph.marks import OUTPUT, STEERS, Replay
 from l0.networks.graph.name_patterns import matching
 from l0.networks.graph.tape import Tape
-from l0.networks.graph.tensors import is_inexact
+from l0.networks.graph.tensors import is_inexact, is_sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,10 @@ class LooseTensor(LayerType):
 
 
 def loose_tensors(model: nn.Module, types: Mapping[str, LayerType]) -> dict[str, Tensor]:
-    """Return the parameters and buffers with real numbers that belong to no layer, by name."""
+    """Return the parameters and buffers with real numbers that belong to no layer, by name.
+
+    Sparse ones, such as the matrix of a graph, keep their size.
+    """
     known = {
         id(tensor)
         for name, layer_type in types.items()
@@ -47,6 +50,7 @@ def loose_tensors(model: nn.Module, types: Mapping[str, LayerType]) -> dict[str,
         name: tensor
         for name, tensor in (*model.named_parameters(), *model.named_buffers())
         if id(tensor) not in known and is_inexact(tensor) and tensor.numel() > 1
+        if not is_sparse(tensor)
     }
 
 

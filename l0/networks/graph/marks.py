@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_map
 from l0.networks.graph.draws import kept_draws
 from l0.networks.graph.places import Place, given_states, made_at
 from l0.networks.graph.tape import Event, Tape, storage_of, tensors_of
-from l0.networks.graph.tensors import has_nan, is_inexact, nan_along
+from l0.networks.graph.tensors import entries_of, has_nan, is_inexact, is_sparse, nan_along
 
 #: Keys of :data:`Marks` beside the names of layers.
 OUTPUT, STEERS = "the model's output", "the way of the data"
@@ -84,7 +84,8 @@ class Replay:
 class _Run:
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
-        self._memory: dict[int, torch.UntypedStorage] = {}
+        # Sparse tensors, which have no one piece of memory, are held themselves.
+        self._memory: dict[int, torch.UntypedStorage | Tensor] = {}
         # Whole numbers and truth values cannot be NaN: their memory is only noted.
         self._chosen: set[int] = set()
         self._queue: list[int] = []
@@ -128,10 +129,15 @@ class _Run:
         if key not in self._memory:
             if not create:
                 return tensor
-            self._memory[key] = tensor.untyped_storage().clone()
+            self._memory[key] = (
+                tensor.clone() if is_sparse(tensor) else tensor.untyped_storage().clone()
+            )
+        memory = self._memory[key]
+        if isinstance(memory, Tensor):
+            return memory
         empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
         offset, size, stride = tensor.storage_offset(), tensor.size(), tensor.stride()
-        return empty.set_(self._memory[key], offset, size, stride)
+        return empty.set_(memory, offset, size, stride)
 
     def _note(self, place: Place, mark: Tensor) -> None:
         mark = mark.cpu()
@@ -196,7 +202,9 @@ class _Run:
                 for side in sides:
                     found = [t.masked_fill(side.isnan(), torch.nan) for t in found]
         except Exception:  # an operation may refuse NaN; then all of its results depend on it
-            found = [torch.full_like(t, torch.nan) for t in floats]
+            found = [t.clone() for t in floats]
+            for new in found:
+                _set_nan(new)
             changes = False
         for old, new in zip(floats, found, strict=True):
             if not changes and not has_nan(new):
@@ -209,6 +217,9 @@ class _Run:
         return self._view(x) if isinstance(x, Tensor) else x
 
     def _put(self, old: Tensor, new: Tensor) -> None:
+        if is_sparse(old):
+            self._memory[storage_of(old)] = new
+            return
         same_form = new.stride() == old.stride() and new.storage_offset() == old.storage_offset()
         memory = new.untyped_storage()
         if same_form and memory.nbytes() == old.untyped_storage().nbytes():
@@ -224,6 +235,6 @@ def _set_nan(x: Tensor, axis: int = 0, where: Tensor | None = None) -> None:
     """
     nan = complex(torch.nan, torch.nan) if x.is_complex() else torch.nan
     if where is None:
-        x.fill_(nan)
+        entries_of(x).fill_(nan)
     else:
         x.index_fill_(axis, where.nonzero().flatten().to(x.device), nan)

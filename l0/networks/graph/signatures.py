@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from l0.networks.graph.places import Place, given_states, made_at
 from l0.networks.graph.tape import Tape, storage_of
-from l0.networks.graph.tensors import is_inexact
+from l0.networks.graph.tensors import is_inexact, is_sparse
 
 #: Larger tensors of whole numbers or truth values are told apart by identity, not by content.
 _MOST_ENTRIES = 1_000_000
@@ -87,8 +87,10 @@ def signature_of(tape: Tape, place: Place) -> tuple[Hashable, list[Place]]:
 def _form(x: Any, numbers: dict[int, int]) -> Hashable:
     if not isinstance(x, Tensor):
         return repr(x)
-    form = (tuple(x.shape), x.stride(), x.storage_offset(), x.dtype)
     key = storage_of(x)
+    if is_sparse(x):  # where its entries are matters, so it is told apart by identity
+        return numbers.get(key), key
+    form = (tuple(x.shape), x.stride(), x.storage_offset(), x.dtype)
     if key in numbers:
         return (numbers[key], *form)
     if is_inexact(x):

@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from l0.networks.graph.channel_layout import ChannelLayout
-from l0.networks.graph.tensors import call, devices_of, tensors_in
+from l0.networks.graph.tensors import call, devices_of, is_sparse, tensors_in
 
 #: Operations that keep the channels of their one input where they are.
 _KEEPING = {
@@ -66,8 +66,12 @@ def tensors_of(tree: Any) -> list[Tensor]:
 
 
 def storage_of(tensor: Tensor) -> int:
-    """Return a key of the memory of a tensor, which views share; valid while the tensor lives."""
-    return int(tensor.untyped_storage()._cdata)
+    """Return a key of the memory of a tensor, which views share; valid while the tensor lives.
+
+    A sparse tensor has several pieces of memory, and is its own key. Events keep their tensors, so
+    no key is used twice.
+    """
+    return id(tensor) if is_sparse(tensor) else int(tensor.untyped_storage()._cdata)
 
 
 class Tape(TorchDispatchMode):
@@ -199,7 +203,7 @@ class Tape(TorchDispatchMode):
             if event.func is None:
                 if event.outputs and event.name not in self._loose:
                     layout, out = self.layouts[event.name], event.outputs[0]
-                    if abs(layout.axis_out) <= out.ndim:
+                    if abs(layout.axis_out) <= out.ndim and not is_sparse(out):
                         found[storage_of(out)] = out, layout.axis_out % out.ndim
                     dependent |= {storage_of(t) for t in event.outputs}
                 continue
@@ -211,7 +215,7 @@ class Tape(TorchDispatchMode):
             if axis is None or not event.outputs or event.name not in _KEEPING:
                 continue
             out = event.outputs[0]
-            if any(t.shape != out.shape for t in of_layers):
+            if is_sparse(out) or any(t.shape != out.shape for t in of_layers):
                 continue
             found[storage_of(out)] = out, axis
             whole = out.numel() * out.element_size() == out.untyped_storage().nbytes()

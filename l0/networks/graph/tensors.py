@@ -40,15 +40,31 @@ def at_least_half(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() and tensor.itemsize == 1 else tensor
 
 
+def is_sparse(tensor: Tensor) -> bool:
+    """Tell whether a tensor stores only some of its entries, and so has no one piece of memory."""
+    return tensor.layout not in (torch.strided, torch.jagged)
+
+
+def entries_of(tensor: Tensor) -> Tensor:
+    """Return the entries that a sparse tensor stores, in its memory; others as they are."""
+    if not is_sparse(tensor):
+        return tensor
+    return tensor._values() if tensor.layout == torch.sparse_coo else tensor.values()
+
+
 def has_nan(tensor: Tensor) -> bool:
     """Tell whether an entry is NaN."""
-    return is_inexact(tensor) and tensor.numel() > 0 and bool(_ordered(tensor).amin().isnan())
+    if not is_inexact(tensor):
+        return False
+    entries = entries_of(tensor)
+    return entries.numel() > 0 and bool(_ordered(entries).amin().isnan())
 
 
 def nan_along(tensor: Tensor, axis: int) -> Tensor:
     """Tell which positions along an axis hold NaN; all of them, if there is no entry to hold it."""
     if not tensor.numel():
         return torch.ones(tensor.shape[axis], dtype=torch.bool, device=tensor.device)
+    tensor = tensor.to_dense() if is_sparse(tensor) else tensor
     x = _ordered(tensor.movedim(axis, -1))
     return (x.amin(tuple(range(x.ndim - 1))) if x.ndim > 1 else x).isnan()
 
@@ -119,7 +135,7 @@ def results_in(out: Any) -> Iterator[Tensor]:
     ----------
     out : object
         As for :func:`tensors_in`. Iterators, such as generators, are used up; of one without end,
-        the first parts are taken.
+        the first parts are taken. Sparse tensors are yielded with all of their entries.
 
     Yields
     ------
@@ -130,7 +146,7 @@ def results_in(out: Any) -> Iterator[Tensor]:
 
 def _tensors_in(out: Any, seen: set[int], of_results: bool = False) -> Iterator[Tensor]:
     if isinstance(out, Tensor):
-        yield out
+        yield out.to_dense() if of_results and is_sparse(out) else out
     elif isinstance(out, float):
         yield torch.tensor(out, dtype=torch.float64, device="cpu")
     elif of_results and isinstance(out, int):
@@ -174,11 +190,14 @@ def copy_of(model: nn.Module, share_parameters: bool = False) -> nn.Module:
     memo: dict[int, Any] = {}
     if share_parameters:
         memo = {id(p): p for p in model.parameters()}
+    for buffer in model.buffers():
+        if is_sparse(buffer):  # torch cannot copy compressed rows and columns
+            memo[id(buffer)] = buffer.clone()
     for module in model.modules():
         for name, value in vars(module).items():
             if name in ("_parameters", "_buffers", "_modules"):
                 continue
             for tensor in tensors_in(value) if not isinstance(value, float) else ():
-                if not tensor.is_leaf:
+                if not tensor.is_leaf or is_sparse(tensor):
                     memo[id(tensor)] = tensor.detach().clone()
     return deepcopy(model, memo)

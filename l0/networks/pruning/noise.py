@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from l0.networks.graph.tensors import is_inexact, mapped
+from l0.networks.graph.tensors import is_inexact, is_sparse, mapped
 
 _SEED = 0
 
@@ -17,12 +17,12 @@ _SEED = 0
 def noisy_inputs(example_inputs: Any) -> Any:
     """Add noise to the floating-point inputs; integers stay as they are.
 
-    Masks, whose entries are 0 and 1 or not finite, stay as they are.
+    Masks, whose entries are 0 and 1 or not finite, and sparse tensors stay as they are.
     """
     generator = torch.Generator().manual_seed(_SEED)
 
     def noisy(x: Tensor) -> Tensor:
-        if not x.numel() or not is_inexact(x):
+        if not x.numel() or not is_inexact(x) or is_sparse(x):
             return x
         is_mask = (
             bool((x == 0).any()) and bool((x == 1).any()) and bool(((x == 0) | (x == 1)).all())

@@ -309,3 +309,66 @@ def test_a_layer_of_unknown_type_whose_parameters_are_named_is_not_named_again()
     structure = sparsify(Paired(first=False), torch.randn(3, 9), Params(0.5)).structure
     assert [group.name for group in structure.groups] == ["pair.weight, pair.bias"]
     assert [left.name for left in structure.left_out] == ["last"]
+
+
+class GraphConvolution(nn.Module):
+    """Kipf's graph convolutions, with the matrix of the graph as an input or as a buffer."""
+
+    def __init__(self, matrix=None, residual=False):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(6, 16), nn.Linear(16, 16), nn.Linear(16, 3)
+        self.residual = residual
+        self.register_buffer("matrix", matrix)
+
+    def forward(self, x, matrix=None):
+        matrix = self.matrix if matrix is None else matrix
+        h = F.relu(torch.sparse.mm(matrix, self.a(x)))
+        more = F.relu(torch.sparse.mm(matrix, self.b(h)))
+        return torch.sparse.mm(matrix, self.c(h + more if self.residual else more))
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("form", ["to_sparse", "to_sparse_csr", "to_sparse_csc"])
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("is_buffer", [False, True])
+def test_a_sparse_matrix_ties_the_channels_that_the_dense_one_ties(form, residual, is_buffer):
+    torch.manual_seed(0)
+    x, dense = torch.randn(5, 6), torch.rand(5, 5).relu() * (torch.rand(5, 5) > 0.5) + torch.eye(5)
+    expected = find_units(GraphConvolution(dense, residual), x)
+    matrix = getattr(dense, form)()
+    model = GraphConvolution(matrix if is_buffer else None, residual)
+    inputs = x if is_buffer else (x, matrix)
+    sparsifier = sparsify(model, inputs, Params(0.6))
+    names = [group.name for group in expected.groups]
+    assert [group.name for group in sparsifier.structure.groups] == names
+    assert largest_difference(sparsifier, inputs) < 1e-5
+
+
+class EdgeWeights(nn.Module):
+    """Layers that make the entries of a sparse matrix, and one that reads a sparse tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.e, self.f = nn.Linear(2, 8), nn.Linear(8, 1)
+        self.a, self.b = nn.Linear(6, 16), nn.Linear(16, 3)
+
+    def forward(self, x, ends, features):
+        weights = self.f(F.relu(self.e(features))).squeeze(-1)
+        matrix = torch.sparse_coo_tensor(ends, weights, (len(x), len(x)))
+        return self.b(F.relu(torch.sparse.mm(matrix, self.a(x))).to_sparse()).to_sparse()
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_channels_are_followed_through_sparse_tensors():
+    torch.manual_seed(0)
+    inputs = torch.randn(5, 6), torch.randint(0, 5, (2, 9)), torch.randn(9, 2)
+    sparsifier = sparsify(EdgeWeights(), inputs, Params(0.7))
+    assert [group.name for group in sparsifier.structure.groups] == ["e", "a"]
+    assert sparsifier.compact() is not None
+
+
+def test_sparse_parameters_are_refused_by_name():
+    model = GraphConvolution()
+    model.edges = nn.Parameter(torch.eye(5).to_sparse())
+    with pytest.raises(InputError, match="`model` has sparse parameters, 'edges'.*buffers"):
+        sparsify(model, (torch.randn(5, 6), torch.eye(5)), Params(0.6))

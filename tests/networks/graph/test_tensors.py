@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from l0.networks.graph.tensors import call, copy_of, has_nan, moved, nan_along, tensors_in
+from l0.networks.graph.tensors import (
+    call,
+    copy_of,
+    has_nan,
+    moved,
+    nan_along,
+    results_in,
+    tensors_in,
+)
 
 
 def test_inputs_are_a_tensor_or_a_sequence_or_named():
@@ -91,3 +99,23 @@ def test_an_entry_that_is_nan_is_found_among_infinite_ones(shape, dtype):
     assert has_nan(x.conj())
     assert nan_along(x, axis).tolist() == [False, False, False, True, False]
     assert not has_nan(x[:0])
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("form", ["to_sparse", "to_sparse_csr", "to_sparse_csc"])
+def test_sparse_tensors_are_searched_and_copied(form):
+    x = torch.eye(3)
+    assert not has_nan(getattr(x, form)())
+    x[0, 2] = torch.nan
+    sparse = getattr(x, form)()
+    assert has_nan(sparse)
+    assert nan_along(sparse, -1).tolist() == [False, False, True]
+    model = nn.Linear(3, 2)
+    model.register_buffer("graph", getattr(torch.eye(3), form)())
+    model.kept = sparse
+    copy = copy_of(model)
+    assert copy.graph.layout == model.graph.layout and copy.kept is not model.kept
+    copy.graph.values().fill_(2) if form != "to_sparse" else copy.graph._values().fill_(2)
+    assert torch.equal(model.graph.to_dense(), torch.eye(3))
+    (result,) = results_in(model.graph)
+    assert torch.equal(result, torch.eye(3))
