@@ -70,7 +70,8 @@ def find_units(
     ------
     InputError
         If the example inputs do not run through the model, if a type does not describe a layer, if
-        `loose_parameters` names none, or if the model has sparse parameters.
+        `loose_parameters` names none, or if the model has sparse parameters or calls layers in
+        torch.func.
     """
     _check_sparse(model)
     copy, example_inputs = copy_of(model), copies_of(example_inputs)
@@ -94,6 +95,17 @@ def _check_sparse(model: nn.Module) -> None:
         )
 
 
+def _check_transformed(passes: Passes) -> None:
+    """Refuse layers that torch.func calls, with tensors that have axes or values of its own."""
+    names = sorted(set().union(*(tape.transformed for tape in passes.tapes)))
+    if names:
+        raise InputError(
+            f"`model` uses torch.func in its `forward`, such as vmap, jvp or jacrev, around "
+            f"{first_few(names)}, through which channels cannot be followed; call these layers on "
+            "whole batches, outside of it, or sparsify the part of the model inside alone"
+        )
+
+
 def _found(
     copy: nn.Module,
     example_inputs: Any,
@@ -102,6 +114,7 @@ def _found(
 ) -> tuple[Structure, set[str]]:
     """Return the structure, and the norms over channels that can only be removed together."""
     passes = recorded(copy, example_inputs, types, loose_parameters)
+    _check_transformed(passes)
     graph = ChannelGraph(passes.layouts, passes.types)
     known: Known = {}
     for i, tape in enumerate(passes.tapes):

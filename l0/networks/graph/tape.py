@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
@@ -101,6 +102,8 @@ class Tape(TorchDispatchMode):
         All tensors that the model returned.
     devices : set of torch.device
         Those of the model and the inputs.
+    transformed : set of str
+        Layers that torch.func calls, as `vmap` and `jvp` do. They are no events.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class Tape(TorchDispatchMode):
         self.devices = devices_of(model, example_inputs)
         self.readers: dict[int, list[int]] = {}
         self.layouts = layouts
+        self.transformed: set[str] = set()
         self._inside = 0
         model.train(training)
         patched = []
@@ -174,6 +178,9 @@ class Tape(TorchDispatchMode):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
+        if any(map(is_functorch_wrapped_tensor, tensors_of((args, kwargs, _held_by(module))))):
+            self.transformed.add(name)
+            return forward(*args, **kwargs)
         event = Event(name, None, args, kwargs, [])
         self.events.append(event)
         if isinstance(module, nn.GroupNorm):  # its operations mix the channels of a group
@@ -221,6 +228,11 @@ class Tape(TorchDispatchMode):
             whole = out.numel() * out.element_size() == out.untyped_storage().nbytes()
             if event.name in ("add", "add_") and len(of_layers) == 2 and whole:
                 event.cut_axis = axis
+
+
+def _held_by(module: nn.Module) -> list[Tensor | None]:
+    """Return the tensors of a layer; torch.func may call it with others than its own."""
+    return [*module._parameters.values(), *module._buffers.values()]
 
 
 def _axis(tensor: Tensor, found: dict[int, tuple[Tensor, int]]) -> int | None:

@@ -372,3 +372,37 @@ def test_sparse_parameters_are_refused_by_name():
     model.edges = nn.Parameter(torch.eye(5).to_sparse())
     with pytest.raises(InputError, match="`model` has sparse parameters, 'edges'.*buffers"):
         sparsify(model, (torch.randn(5, 6), torch.eye(5)), Params(0.6))
+
+
+class Transformed(nn.Module):
+    """A layer outside of torch.func, one inside, and an operation of torch inside."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.a, self.b, self.c, self.how = nn.Linear(6, 16), nn.Linear(16, 9), nn.Linear(9, 3), how
+
+    def forward(self, x):
+        h = torch.func.vmap(torch.relu)(self.a(x))
+        if self.how == "vmap":
+            return self.c(torch.func.vmap(self.b)(h))
+        if self.how == "jvp":
+            return self.c(torch.func.jvp(self.b, (h,), (torch.ones_like(h),))[1])
+        if self.how == "weights":
+            held = {"weight": torch.stack([self.b.weight, 2 * self.b.weight])}
+            call = torch.func.functional_call
+            return self.c(torch.func.vmap(lambda held: call(self.b, held, (h,)))(held).sum(0))
+        return self.c(self.b(h))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script")
+@pytest.mark.parametrize("how", ["vmap", "jvp", "weights"])
+def test_layers_that_torch_func_calls_are_refused_by_name(how):
+    with pytest.raises(InputError, match="`model` uses torch.func .* around 'b', .* whole batch"):
+        find_units(Transformed(how), torch.randn(2, 6))
+
+
+def test_operations_in_torch_func_are_followed():
+    x = torch.randn(2, 6)
+    sparsifier = sparsify(Transformed("operation"), x, Params(0.7))
+    assert [group.name for group in sparsifier.structure.groups] == ["a", "b"]
+    assert largest_difference(sparsifier, x) < 1e-5
