@@ -24,11 +24,14 @@ _REASONS = (
     "parameters of their own, both can get gates",
     "they are the hidden units of an LSTM with `proj_size`, of which torch needs more than of its "
     "outputs",
-    "they decide which way other data take, as top-k routing or a condition does",
+    "they decide which way other data take, as top-k routing does",
+    "they become a number of Python, which may decide which way other data take: in a condition, "
+    "or by .item(), as in logging or in the argument checks of torch.distributions "
+    "(`validate_args=False` leaves these out)",
     "they meet the model's input, which keeps its width",
     "they meet a parameter or buffer that belongs to no layer of a known type",
 )
-AT_OUTPUT, AT_FIXED, SHARED, PROJECTED, STEERING, AT_INPUT, AT_LOOSE = (
+AT_OUTPUT, AT_FIXED, SHARED, PROJECTED, STEERING, AS_NUMBER, AT_INPUT, AT_LOOSE = (
     1 << i for i in range(len(_REASONS))
 )
 _HARMLESS = AT_INPUT | AT_LOOSE

@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 
 from l0.common.errors import InputError, first_few
 from l0.networks.graph.channel_graph import (
+    AS_NUMBER,
     AT_FIXED,
     AT_INPUT,
     AT_LOOSE,
@@ -23,7 +24,7 @@ from l0.networks.graph.channel_graph import (
     ChannelGraph,
 )
 from l0.networks.graph.layer_types import LayerType, arrays, module_at
-from l0.networks.graph.marks import OUTPUT, STEERS, Replay
+from l0.networks.graph.marks import NO_PLACES, Replay
 from l0.networks.graph.passes import Passes, is_derived, recorded, types_of
 from l0.networks.graph.places import Place, State
 from l0.networks.graph.products import grown
@@ -188,13 +189,14 @@ class _Search:
         """Tie the channels of a layer or a sum; tell which of them reach anything."""
         graph = self._graph
         key, side = self._end(place, "out")
-        for holds, flag in ((found.at_output, AT_OUTPUT), (found.steers, STEERING)):
+        ends_at = (found.at_output, found.steers, found.as_number)
+        for holds, flag in zip(ends_at, (AT_OUTPUT, STEERING, AS_NUMBER), strict=True):
             if holds:
                 graph.flag(key, side, np.ones(len(found.source), dtype=bool), flag)
         nodes = [graph.node(key, side, np.arange(len(found.source)))]
         units = [found.source]
         n_made, spread = np.bincount(found.source).clip(1), 1.0
-        used = np.full(len(found.source), found.at_output or found.steers)
+        used = np.full(len(found.source), any(ends_at))
         for alike, unit in zip(found.places, found.reached, strict=True):
             to = here[alike]
             at = np.flatnonzero(unit >= 0)
@@ -226,7 +228,7 @@ class _Search:
             (AT_LOOSE, [t for t in loose if t.numel() > 1]),
         ):
             for place, mark in self._replay.from_tensors(tensors).items():
-                if place not in (OUTPUT, STEERS):
+                if place not in NO_PLACES:
                     self._graph.flag(*self._end(place), mark.numpy(), flag)
 
     def _end(self, place: Place, side: str = "in") -> tuple[Hashable, str]:

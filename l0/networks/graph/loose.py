@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from l0.common.errors import InputError, closest, first_few
 from l0.networks.graph.channel_layout import ChannelLayout, Side
 from l0.networks.graph.layer_types import LayerType, arrays
-from l0.networks.graph.marks import OUTPUT, STEERS, Replay
+from l0.networks.graph.marks import NO_PLACES, Replay
 from l0.networks.graph.name_patterns import matching
 from l0.networks.graph.tape import Tape
 from l0.networks.graph.tensors import is_inexact, is_sparse
@@ -130,7 +130,7 @@ def _counts_channels(replay: Replay, tensor: Tensor, axis: int) -> bool:
     if tensor.shape[axis] < 2:
         return False
     first, second = (replay.from_slice(tensor, axis, i) for i in (0, 1))
-    places = [p for p in {**first, **second} if p not in (OUTPUT, STEERS)]
+    places = [p for p in {**first, **second} if p not in NO_PLACES]
     if not places or not all(p in first and p in second for p in places):
         return False
     return all(

@@ -8,6 +8,7 @@ no knowledge of the code between the layers.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -22,21 +23,32 @@ from l0.networks.graph.tape import Event, Tape, storage_of, tensors_of
 from l0.networks.graph.tensors import entries_of, has_nan, is_inexact, is_sparse, nan_along
 
 #: Keys of :data:`Marks` beside the names of layers.
-OUTPUT, STEERS = "the model's output", "the way of the data"
+OUTPUT, STEERS, NUMBERS = "the model's output", "the way of the data", "numbers of Python"
+NO_PLACES = (OUTPUT, STEERS, NUMBERS)
 
-#: For each place that marks reached, and for OUTPUT and STEERS, the marked channels.
+#: For each place that marks reached, and for each of NO_PLACES, the marked channels.
 Marks = dict[Place, Tensor]
 
+#: Operations that give code a number of Python, with which it may do anything.
+_TO_PYTHON = {"_local_scalar_dense", "equal", "is_nonzero"}
+
 #: Operations by whose whole numbers or truth values other data find their way.
-_STEERING = {
-    "_local_scalar_dense", "equal", "is_nonzero", "nonzero", "index", "index_put", "index_put_",
+_STEERING = _TO_PYTHON | {
+    "nonzero", "index", "index_put", "index_put_",
     "index_select", "index_add", "index_add_", "index_copy", "index_copy_", "gather", "scatter",
     "scatter_", "scatter_add", "scatter_add_", "take", "embedding", "masked_select", "bincount",
     "repeat_interleave", "unique_dim", "_unique2", "one_hot",
 }  # fmt: skip
 
 #: Comparisons, whose truth values choose among values that are marked themselves.
-_COMPARING = {"gt", "lt", "ge", "le", "eq", "ne", "isnan", "isinf", "isfinite", "logical_not"}
+_COMPARING = {"gt", "lt", "ge", "le", "eq", "ne", "logical_not"}
+
+#: Operations that tell whether numbers are finite, and those that join what they tell.
+_GUARDING = {"isnan", "isinf", "isposinf", "isneginf", "isfinite"}
+_JOINING = {
+    "all", "any", "_is_all_true", "_is_any_true", "mul", "logical_not", "logical_and", "logical_or",
+    "bitwise_not", "bitwise_and", "bitwise_or", "bitwise_and_", "bitwise_or_",
+}  # fmt: skip
 
 #: Operations whose whole numbers do not depend on the values that they are given.
 _COUNTING = {"_pack_padded_sequence"}
@@ -88,6 +100,8 @@ class _Run:
         self._memory: dict[int, torch.UntypedStorage | Tensor] = {}
         # Whole numbers and truth values cannot be NaN: their memory is only noted.
         self._chosen: set[int] = set()
+        # Among them, those that only tell whether numbers are finite: they do so at every width.
+        self._guards: set[int] = set()
         self._queue: list[int] = []
         self._queued: set[int] = set()
         self._found: Marks = {}
@@ -176,17 +190,7 @@ class _Run:
 
     def _operation(self, i: int, event: Event, reached: list[Tensor]) -> None:
         chosen = any(storage_of(t) in self._chosen for t in event.inputs)
-        marked = any(has_nan(self._view(t)) for t in reached)
-        steers = event.name in _STEERING and (chosen or marked and not event.outputs)
-        whole = [t for t in event.outputs if not is_inexact(t) and event.name not in _COUNTING]
-        if (marked or chosen) and whole:
-            if event.name not in _COMPARING and marked:
-                steers |= any(len(self._tape.readers[storage_of(t)]) > 1 for t in whole)
-            for t in whole:
-                self._chosen.add(storage_of(t))
-                self._push(storage_of(t), i)
-        if steers:
-            self._note(STEERS, torch.ones(1, dtype=torch.bool, device="cpu"))
+        self._decide(i, event, any(has_nan(self._view(t)) for t in reached))
         floats = [t for t in event.outputs if is_inexact(t)]
         if not reached or not floats:
             return
@@ -213,6 +217,27 @@ class _Run:
                 self._put(old, new)
             self._push(storage_of(old), i)
 
+    def _decide(self, i: int, event: Event, marked: bool) -> None:
+        """Note whole numbers and truth values that depend on marks, and whether they steer."""
+        chosen = {storage_of(t) for t in event.inputs} & self._chosen
+        guards = bool(chosen) and chosen <= self._guards
+        steers = event.name in _STEERING and (bool(chosen) or marked and not event.outputs)
+        whole = [t for t in event.outputs if not is_inexact(t) and event.name not in _COUNTING]
+        if (marked or chosen) and whole:
+            if event.name not in _COMPARING | _GUARDING and marked:
+                steers |= any(len(self._tape.readers[storage_of(t)]) > 1 for t in whole)
+            joins = guards and not marked and event.name in _JOINING
+            for t in whole:
+                self._chosen.add(storage_of(t))
+                if t.dtype == torch.bool and (joins or not chosen and _is_guard(event)):
+                    self._guards.add(storage_of(t))
+                else:
+                    self._guards.discard(storage_of(t))
+                self._push(storage_of(t), i)
+        if steers and not (guards and event.name in _TO_PYTHON):
+            place = NUMBERS if event.name in _TO_PYTHON else STEERS
+            self._note(place, torch.ones(1, dtype=torch.bool, device="cpu"))
+
     def _given(self, x: Any) -> Any:
         return self._view(x) if isinstance(x, Tensor) else x
 
@@ -226,6 +251,14 @@ class _Run:
             self._memory[storage_of(old)] = memory
         else:
             self._view(old, create=True).copy_(new)
+
+
+def _is_guard(event: Event) -> bool:
+    """Tell whether an operation only tells whether numbers are finite."""
+    if event.name not in ("eq", "ne"):
+        return event.name in _GUARDING
+    x, other = event.args[:2]
+    return x is other or isinstance(other, float) and math.isinf(other)
 
 
 def _set_nan(x: Tensor, axis: int = 0, where: Tensor | None = None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l0.networks.graph.marks import OUTPUT, STEERS, Marks, Replay
+from l0.networks.graph.marks import NO_PLACES, Marks, Replay
 from l0.networks.graph.places import Place
 
 #: In a range of channels that all seem to belong together, so many are looked at one by one; in a
@@ -29,8 +29,9 @@ class Relation:
         For each channel of the layer, the number of its unit.
     reached : list of ndarray of int
         For each place, the number of the unit of each of its channels; -1 if nothing reaches it.
-    at_output, steers : bool
-        Whether a channel reaches the model's output, or decides which way other data take.
+    at_output, steers, as_number : bool
+        Whether a channel reaches the model's output, decides which way other data take, or becomes
+        a number of Python.
     """
 
     places: list[Place]
@@ -38,6 +39,7 @@ class Relation:
     reached: list[np.ndarray]
     at_output: bool
     steers: bool
+    as_number: bool
 
 
 def relation(replay: Replay, place: Place, n: int) -> Relation:
@@ -71,7 +73,7 @@ class _Search:
     def __init__(self, replay: Replay, place: Place, n: int) -> None:
         self._replay, self._place, self._n = replay, place, n
         self._all = replay.from_place(place, torch.ones(n, dtype=torch.bool, device="cpu"))
-        self._places = [p for p in self._all if p not in (OUTPUT, STEERS) and self._all[p].any()]
+        self._places = [p for p in self._all if p not in NO_PLACES and self._all[p].any()]
         sizes = [len(self._all[p]) for p in self._places]
         self._sizes = sizes
         # A forest: the channels of the layer, and then those of the places.
@@ -92,9 +94,8 @@ class _Search:
         ends = roots[self._n :]
         ends = np.where(reached, ends, -1)
         parts = np.split(ends, np.cumsum(self._sizes)[:-1]) if self._sizes else []
-        steers = STEERS in self._all and bool(self._all[STEERS].any())
-        at_output = bool(self._all[OUTPUT].any())
-        return Relation(self._places, roots[: self._n], parts, at_output, steers)
+        ends_at = (bool(self._all[key].any()) if key in self._all else False for key in NO_PLACES)
+        return Relation(self._places, roots[: self._n], parts, *ends_at)
 
     def _run(self, mark: Tensor) -> np.ndarray:
         return self._flat(self._replay.from_place(self._place, mark))

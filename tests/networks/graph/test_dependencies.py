@@ -406,3 +406,39 @@ def test_operations_in_torch_func_are_followed():
     sparsifier = sparsify(Transformed("operation"), x, Params(0.7))
     assert [group.name for group in sparsifier.structure.groups] == ["a", "b"]
     assert largest_difference(sparsifier, x) < 1e-5
+
+
+class Watched(nn.Module):
+    """A model that looks at its activations in one of several ways."""
+
+    def __init__(self, look):
+        super().__init__()
+        self.a, self.b, self.c, self.look = (
+            nn.Linear(6, 16),
+            nn.Linear(16, 9),
+            nn.Linear(9, 3),
+            look,
+        )
+
+    def forward(self, x):
+        h = self.a(x).relu()
+        self.seen = self.look(h)
+        return self.c(self.b(h).relu())
+
+
+def test_a_guard_against_nan_leaves_no_channels_out():
+    x = torch.randn(2, 6)
+    sparsifier = sparsify(Watched(lambda h: bool(h.isfinite().all())), x, Params(0.7))
+    assert [group.name for group in sparsifier.structure.groups] == ["a", "b"]
+    assert largest_difference(sparsifier, x) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "look",
+    [lambda h: h.mean().item(), lambda h: torch.distributions.Normal(h, h.exp() + 1).mean],
+    ids=["logging", "distribution"],
+)
+def test_channels_that_become_a_number_are_left_out_with_what_it_may_be(look):
+    (left, _) = sparsify(Watched(look), torch.randn(2, 6), Params(0.9)).structure.left_out
+    assert left.name == "a"
+    assert ".item(), as in logging" in left.reason and "`validate_args=False`" in left.reason

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from l0.networks.graph.marks import OUTPUT, STEERS, Replay
+from l0.networks.graph.marks import NUMBERS, OUTPUT, STEERS, Replay
 from l0.networks.graph.passes import recorded
 from tests.networks.nets import NETS
 
@@ -122,10 +122,11 @@ def test_memory_that_is_shared_or_changed(code, expected):
 @pytest.mark.parametrize(
     ("code", "steers"),
     [
-        (lambda x: x if x.norm() > 1e9 else 2 * x, True),
         (lambda x: x * F.one_hot(x.argmax(1), 6), True),
         (lambda x: x.gather(1, x.topk(6, 1).indices), True),
         (lambda x: x[:, (x > -9e9).all(0)], True),
+        (lambda x: x[:, x.isfinite().all(0)], True),
+        (lambda x: x * x.isfinite().sum().reciprocal(), False),
         (lambda x: torch.where(x > 0, x, x / 2), False),
         (lambda x: F.max_pool1d(x[:, None], 1).flatten(1), False),
         (lambda x: x + x.max(1, keepdim=True).values, False),
@@ -134,6 +135,38 @@ def test_memory_that_is_shared_or_changed(code, expected):
 def test_channels_that_decide_the_way_of_other_data(code, steers):
     marks = replay(Between(code), torch.randn(2, 4)).from_place("first", one(1))
     assert bool(marks.get(STEERS, torch.zeros(1)).any()) == steers
+
+
+def only_if(holds):
+    """Make code that asserts what it is given of its input."""
+
+    def code(x):
+        assert holds(x)
+        return x
+
+    return code
+
+
+@pytest.mark.parametrize(
+    ("holds", "is_number"),
+    [
+        (lambda x: x.norm() < 1e9, True),
+        (lambda x: (x > -9e9).all() & x.isfinite().all(), True),
+        (lambda x: x.abs().mean().item() < 1e9, True),
+        (lambda x: x.isfinite().sum().item() == 12, True),
+        (lambda x: torch.equal(x, x.clone()), True),
+        (lambda x: x.isfinite().all(), False),
+        (lambda x: not x.isnan().any() and not x.sum().isinf(), False),
+        (lambda x: not (x.isposinf() | x.isneginf()).any(), False),
+        (lambda x: (x == x).logical_and(x != torch.inf).all().item(), False),
+    ],
+)
+def test_channels_that_become_numbers_of_python(holds, is_number):
+    """Truth values that only tell whether numbers are finite do so at every width."""
+    marks = replay(Between(only_if(holds)), torch.randn(2, 4)).from_place("first", one(1))
+    assert (NUMBERS in marks) == is_number
+    assert STEERS not in marks
+    assert reached(marks, "second") == {1}
 
 
 def test_sums_between_layers_stop_marks():
