@@ -40,6 +40,10 @@ class _AlikeDraws(TorchDispatchMode):
         _seed(self._random.getrandbits(32), set() if is_on_cpu else self._devices)
         if name == "native_dropout":  # nothing is dropped
             return args[0].clone(), torch.ones_like(args[0], dtype=torch.bool)
+        if name.startswith("rrelu_with_noise"):
+            x, noise, low, high, training = (*args, *(1 / 8, 1 / 3, False)[len(args) - 2 :])[:5]
+            slope = low + (high - low) * uniform if training else (low + high) / 2
+            return func(x, noise, slope, slope, False)
         out = func(*args, **kwargs)
         if not isinstance(out, Tensor) or not out.is_floating_point():
             return out
@@ -61,9 +65,14 @@ class _AlikeDraws(TorchDispatchMode):
             return out.copy_(torch.as_tensor(of, device=out.device) > 0)
         if name == "bernoulli":  # the second argument replaces the first
             return out.copy_(torch.as_tensor(args[-1], device=out.device) > 0)
+        exponential = -math.log1p(-uniform)
         if name == "exponential_":
             rate = args[1] if len(args) > 1 else 1.0
-            return out.fill_(-math.log1p(-uniform) / rate)
+            return out.fill_(exponential / rate)
+        if name in ("poisson", "_standard_gamma"):  # what keeps the mean, and shows every change
+            return out.copy_(args[0] * exponential)
+        if name == "binomial":
+            return out.copy_(args[0] * args[1])
         return out
 
 

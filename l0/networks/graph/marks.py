@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -52,6 +52,10 @@ _JOINING = {
 
 #: Operations whose whole numbers do not depend on the values that they are given.
 _COUNTING = {"_pack_padded_sequence"}
+
+
+#: Draws of which each entry depends on the entries at its place alone. Most of them refuse NaN.
+_DRAWING = {"bernoulli", "bernoulli_", "binomial", "normal", "poisson", "_standard_gamma"}
 
 
 class Replay:
@@ -194,28 +198,46 @@ class _Run:
         floats = [t for t in event.outputs if is_inexact(t)]
         if not reached or not floats:
             return
-        changes = event.func._schema.is_mutable
-        if changes:
-            for t in floats:
+        given = {storage_of(t) for t in event.inputs}
+        # An operation may change one argument and return another tensor, as rrelu does.
+        changed = [event.func._schema.is_mutable and storage_of(t) in given for t in floats]
+        for t, in_place in zip(floats, changed, strict=True):
+            if in_place:
                 self._view(t, create=True)
         try:
-            args, kwargs = tree_map(self._given, (event.args, event.kwargs))
-            found = [t for t in tensors_of(event.func(*args, **kwargs)) if is_inexact(t)]
-            if event.name == "where" and chosen:  # either side may be taken
-                sides = [t for t in tensors_of((args, kwargs)) if is_inexact(t)]
-                for side in sides:
-                    found = [t.masked_fill(side.isnan(), torch.nan) for t in found]
+            found = self._computed(event, floats, chosen)
         except Exception:  # an operation may refuse NaN; then all of its results depend on it
             found = [t.clone() for t in floats]
             for new in found:
                 _set_nan(new)
-            changes = False
-        for old, new in zip(floats, found, strict=True):
-            if not changes and not has_nan(new):
+            changed = [False for _ in floats]
+        for old, new, in_place in zip(floats, found, changed, strict=True):
+            if not in_place and not has_nan(new):
                 continue
-            if not changes:
+            if not in_place:
                 self._put(old, new)
             self._push(storage_of(old), i)
+
+    def _computed(self, event: Event, floats: list[Tensor], chosen: bool) -> list[Tensor]:
+        """Compute an operation again; results that it writes to an argument are there then."""
+        args, kwargs = tree_map(self._given, (event.args, event.kwargs))
+        if event.name in _DRAWING:
+            return [self._drawn(event, t, args) for t in floats]
+        found = [t for t in tensors_of(event.func(*args, **kwargs)) if is_inexact(t)]
+        if event.name == "where" and chosen:  # either side may be taken
+            for side in tensors_of((args, kwargs)):
+                if is_inexact(side):
+                    found = [t.masked_fill(side.isnan(), torch.nan) for t in found]
+        return found
+
+    def _drawn(self, event: Event, out: Tensor, args: Sequence[Any]) -> Tensor:
+        """Return a draw with NaN where one of its parameters is NaN."""
+        changes = event.func._schema.is_mutable
+        new = out.clone()
+        for x in args[1:] if changes else args:
+            if isinstance(x, Tensor) and is_inexact(x):
+                new = new.masked_fill(x.isnan(), torch.nan)
+        return self._view(out).copy_(new) if changes else new
 
     def _decide(self, i: int, event: Event, marked: bool) -> None:
         """Note whole numbers and truth values that depend on marks, and whether they steer."""

@@ -442,3 +442,31 @@ def test_channels_that_become_a_number_are_left_out_with_what_it_may_be(look):
     (left, _) = sparsify(Watched(look), torch.randn(2, 6), Params(0.9)).structure.left_out
     assert left.name == "a"
     assert ".item(), as in logging" in left.reason and "`validate_args=False`" in left.reason
+
+
+class Drawn(nn.Module):
+    """Three layers, of which the first is followed by a draw."""
+
+    def __init__(self, draw):
+        super().__init__()
+        self.a, self.b, self.c, self.draw = (
+            nn.Linear(6, 16),
+            nn.Linear(16, 9),
+            nn.Linear(9, 3),
+            draw,
+        )
+
+    def forward(self, x):
+        return self.c(self.b(self.draw(self.a(x))).relu())
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [nn.RReLU(), nn.RReLU(inplace=True), lambda h: torch.bernoulli(h.sigmoid()),
+     lambda h: torch.poisson(h.exp())],
+    ids=["rrelu", "in place", "bernoulli", "poisson"],
+)  # fmt: skip
+def test_layers_before_draws_of_each_entry_get_gates(draw):
+    torch.manual_seed(0)
+    structure = sparsify(Drawn(draw), torch.randn(2, 6), Params(0.8)).structure
+    assert [group.name for group in structure.groups] == ["a", "b"]

@@ -3,8 +3,10 @@
 import random
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from l0.networks.graph.draws import alike_draws
 
@@ -45,6 +47,34 @@ def test_what_numbers_or_tensors_describe_is_drawn_alike():
         assert torch.equal(narrow, wide[:, :3])
     assert (found[0] - 3).abs().max() < 1 and (found[5] > 0).all()
     assert (found[1] != 0.25).all() and torch.equal(found[7], torch.ones(2, 3))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        torch.poisson, torch._standard_gamma, lambda x: torch.binomial(8 * x.ceil(), x),
+        lambda x: F.rrelu(-x), lambda x: F.rrelu(x - 0.5, training=True),
+        lambda x: F.rrelu(-x, 0.1, 0.3, training=True, inplace=True),
+    ],
+    ids=["poisson", "gamma", "binomial", "leaky", "rrelu", "in place"],
+)  # fmt: skip
+def test_what_is_drawn_for_each_entry_is_drawn_alike(draw):
+    x = torch.rand(2, 40)
+
+    def drawn(n):
+        with alike_draws({torch.device("cpu")}):
+            return draw(x[:, :n].clone())
+
+    assert torch.equal(drawn(3), drawn(40)[:, :3])
+    assert drawn(40).isfinite().all() and len(drawn(40).unique()) > 1
+
+
+def test_slopes_of_rrelu_are_between_its_limits():
+    with alike_draws({torch.device("cpu")}):
+        slopes = [float(-F.rrelu(-torch.ones(1), 0.2, 0.4, training=True)) for _ in range(20)]
+        fixed = float(-F.rrelu(-torch.ones(1), 0.2, 0.4))
+    assert 0.2 <= min(slopes) < max(slopes) <= 0.4
+    assert fixed == pytest.approx(0.3)
 
 
 def test_devices_that_have_no_part_in_a_model_are_left_alone(monkeypatch):

@@ -36,6 +36,33 @@ def one(i, n=6):
     return torch.arange(n) == i
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda x: F.rrelu(x, training=True),
+        lambda x: F.rrelu(x),
+        lambda x: F.rrelu_(x.clone(), training=True),
+        lambda x: torch.bernoulli(x.sigmoid()),
+        lambda x: torch.bernoulli(x.sigmoid(), 0.5),
+        lambda x: torch.empty_like(x).bernoulli_(x.sigmoid()),
+        lambda x: (0 * x).bernoulli_(x.roll(1, -1).roll(-1, -1).sigmoid()),
+        lambda x: torch.poisson(x.exp()),
+        lambda x: torch.binomial(torch.full_like(x, 9), x.sigmoid()),
+        lambda x: torch.normal(x, 1.0),
+        lambda x: torch.normal(0.0, x.exp()),
+        lambda x: torch.distributions.Gamma(x.exp(), 1.0, validate_args=False).rsample(),
+    ],
+)
+def test_a_mark_goes_through_draws_of_each_entry(code):
+    marks = replay(Between(code), torch.randn(2, 4)).from_place("first", one(1))
+    assert reached(marks, "second") == {1}
+
+
+def test_a_draw_in_place_forgets_the_marks_that_were_there():
+    marks = replay(Between(lambda x: (2 * x).bernoulli_(torch.full((6,), 0.5))), torch.randn(2, 4))
+    assert not reached(marks.from_place("first", one(1)), "second")
+
+
 @pytest.mark.parametrize("i", range(6))
 @pytest.mark.parametrize(
     ("code", "expected"),
