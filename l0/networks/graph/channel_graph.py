@@ -36,6 +36,9 @@ AT_OUTPUT, AT_FIXED, SHARED, PROJECTED, STEERING, AS_NUMBER, AT_INPUT, AT_LOOSE 
 )
 _HARMLESS = AT_INPUT | AT_LOOSE
 
+#: A flag that explains why nothing is reached, and is no reason by itself.
+NO_ROWS = 1 << len(_REASONS)
+
 TOGETHER = "they can only be removed together: all are mixed or normalised with each other"
 
 #: The side of the channels of a sum, which are neither input nor output of a layer.
@@ -267,4 +270,9 @@ def _why_not(group: UnitGroup, flags: int) -> str | None:
             return reason
     if group.consumers:
         return None
+    if flags & NO_ROWS:
+        return (
+            "the example inputs give them no rows, as routing to experts may; give more examples, "
+            "so that each expert gets some"
+        )
     return "no layer reads them, or code such as nan_to_num hides that one does"

@@ -17,6 +17,7 @@ from l0.networks.graph.channel_graph import (
     AT_INPUT,
     AT_LOOSE,
     AT_OUTPUT,
+    NO_ROWS,
     PROJECTED,
     SHARED,
     STEERING,
@@ -239,8 +240,12 @@ class _Search:
 
 
 def _flag_layers(passes: Passes, graph: ChannelGraph, model: nn.Module) -> None:
-    """Flag the channels of layers that cannot lose any."""
+    """Flag the channels of layers that cannot lose any, and of those that only get empty inputs."""
     layouts = passes.layouts
+    for name, layout in layouts.items():
+        calls = [tape.events[i] for tape in passes.tapes for i in tape.calls.get(name, ())]
+        if not any(x.numel() for call in calls for x in call.inputs or call.outputs):
+            graph.flag(name, "out", np.ones(layout.n_out, dtype=bool), NO_ROWS)
     owners: dict[int, list[str]] = {}
     fixed = {name: AT_FIXED for name, layout in layouts.items() if layout.role == "fixed"}
     for name in layouts:
