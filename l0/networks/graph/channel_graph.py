@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,6 +11,7 @@ import torch
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from l0.common.errors import first_few
 from l0.networks.graph.channel_layout import ChannelLayout
 from l0.networks.graph.layer_types import LayerType
 from l0.networks.graph.units import LeftOut, Member, UnitGroup
@@ -65,6 +66,7 @@ class ChannelGraph:
         self._ties: list[np.ndarray] = []
         self._sources: list[Hashable] = []
         self._spread: dict[Hashable, float] = {}
+        self._across: dict[Hashable, list[str]] = {}
         for name, layout in layouts.items():
             sides = {"in": layout.n_in, "out": layout.n_out if layout.role != "through" else 0}
             sides["inner"] = layout.n_inner
@@ -87,7 +89,12 @@ class ChannelGraph:
         return channels + self._offsets[place, side]
 
     def tie(
-        self, nodes: np.ndarray, others: np.ndarray, source: Hashable = None, spread: float = 1
+        self,
+        nodes: np.ndarray,
+        others: np.ndarray,
+        source: Hashable = None,
+        spread: float = 1,
+        across: Iterable[str] = (),
     ) -> None:
         """Tie each node to the other node at its place.
 
@@ -101,12 +108,16 @@ class ChannelGraph:
             How many channels of a layer each channel of the source reaches, at most. If this is
             more than one, as for the one head of keys of multi-query attention, or a mask that all
             channels are multiplied by, the source may stay when these go.
+        across : iterable of str
+            Layers that tie all channels of the source by working along another axis.
         """
         ties = np.stack(np.broadcast_arrays(nodes, others))
         self._ties.append(ties)
         if source is not None and spread > 1:
             self._spread[source] = max(spread, self._spread.get(source, 1))
         self._sources.append(source)
+        if across := list(across):
+            self._across.setdefault(source, []).extend(across)
 
     def flag(self, place: Hashable, side: str, where: np.ndarray, flag: int) -> None:
         """Note of the channels for which `where` holds that they cannot be removed, and why."""
@@ -132,14 +143,16 @@ class ChannelGraph:
             group = self._group(units)
             if not group.producers:
                 continue
-            loosened = self._loosened(units[0]) if group.n_units == 1 else None
+            across = self._layers_across(units[0]) if group.n_units == 1 else []
+            together = _across(across) if across else TOGETHER
+            loosened = self._loosened(units[0], together) if group.n_units == 1 else None
             if loosened is not None:
                 found += map(named, loosened[0])
                 left_out += loosened[1]
                 continue
             group = named(group)
-            reason = _why_not(group, flags & ~_HARMLESS)
-            if group.n_units == 1:
+            reason = _why_not(group, flags & ~_HARMLESS, together)
+            if group.n_units == 1 and not across:
                 norms = {m.module for m in group.through if self._layouts[m.module].over_channels}
                 stuck |= norms
             if reason:
@@ -195,7 +208,9 @@ class ChannelGraph:
         ends = np.cumsum(np.bincount(found, minlength=n_units)).tolist()
         yield from (sides[start:end] for start, end in pairwise([0, *ends]))
 
-    def _loosened(self, unit: np.ndarray) -> tuple[list[UnitGroup], list[LeftOut]] | None:
+    def _loosened(
+        self, unit: np.ndarray, together: str
+    ) -> tuple[list[UnitGroup], list[LeftOut]] | None:
         """Take one unit apart by letting stay what all of its parts meet.
 
         Sources whose channels each reach several channels of a layer tie nothing any more, one
@@ -214,7 +229,7 @@ class ChannelGraph:
             kept = [group for group, _ in groups if group.producers and not group.consumers]
             stay = tuple(dict.fromkeys(m.module for group in kept for m in group.producers))
             free = [
-                replace(group, doubt=_why_not(group, flags) or TOGETHER, meets=stay)
+                replace(group, doubt=_why_not(group, flags, together) or together, meets=stay)
                 for group, flags in groups
                 if group.producers and not _why_not(group, flags & ~_HARMLESS)
             ]
@@ -225,10 +240,20 @@ class ChannelGraph:
                     LeftOut(group.name, reason)
                     for group, flags in groups
                     if group.producers and group.consumers
-                    if (reason := _why_not(group, flags & ~_HARMLESS))
+                    if (reason := _why_not(group, flags & ~_HARMLESS, together))
                 ]
                 return free, left_out
         return None
+
+    def _layers_across(self, unit: np.ndarray) -> list[str]:
+        """Return the layers that tie the channels of a unit by working along another axis."""
+        found = {
+            name
+            for ties, source in zip(self._ties, self._sources, strict=True)
+            if source in self._across and np.isin(ties[0], unit).any()
+            for name in self._across[source]
+        }
+        return [name for name in self._layouts if name in found]
 
     def _group(self, units: list[np.ndarray]) -> UnitGroup:
         nodes = np.concatenate(units)
@@ -262,9 +287,16 @@ class ChannelGraph:
         )
 
 
-def _why_not(group: UnitGroup, flags: int) -> str | None:
+def _across(layers: list[str]) -> str:
+    return (
+        f"they are also read by {first_few(layers)} along another axis, as by a layer that mixes "
+        "the positions of a sequence, through which they are not followed"
+    )
+
+
+def _why_not(group: UnitGroup, flags: int, together: str = TOGETHER) -> str | None:
     if group.n_units == 1:
-        return TOGETHER
+        return together
     for i, reason in enumerate(_REASONS):
         if flags >> i & 1:
             return reason

@@ -210,7 +210,8 @@ class _Search:
             units.append(unit[at])
         every, unit = np.concatenate(nodes), np.concatenate(units)
         _, first, inverse = np.unique(unit, return_index=True, return_inverse=True)
-        graph.tie(every, every[first][inverse], (key, side), spread)
+        across = [str(here[alike]) for alike in found.across]
+        graph.tie(every, every[first][inverse], (key, side), spread, across)
         return used if used.any() else ~used  # a sum that nothing reads needs parts of one size
 
     def flag_channels(

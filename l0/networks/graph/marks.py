@@ -73,13 +73,28 @@ class Replay:
     def from_place(self, place: Place, mark: Tensor) -> Marks:
         """Mark channels of a layer's output, or of a sum, and tell which channels they reach."""
         run = _Run(self._tape)
+        self._seed(run, place, mark)
+        return run.marks()
+
+    def _seed(self, run: _Run, place: Place, mark: Tensor) -> None:
         for i, axis, outputs in made_at(self._tape, place):
             for out in outputs:
                 if not is_inexact(out) or not out.ndim or len(mark) % out.shape[axis]:
                     continue  # a recurrent layer returns its last states too
                 folded = mark.view(-1, out.shape[axis]).any(0)
                 run.seed(out, i, partial(_set_nan, axis=axis, where=folded))
-        return run.marks()
+
+    def across(self, place: Place, i: int, n: int, n_tied: int) -> set[Place]:
+        """Return the layers that work along another axis than that of the channels of a place.
+
+        Of such a layer, as one that mixes the positions of a sequence, channel i reaches all
+        inputs, at one position where the channels that it is tied to by the layer have others.
+        """
+        run = _Run(self._tape)
+        run.n_tied = n_tied
+        self._seed(run, place, torch.arange(n, device="cpu") == i)
+        run.marks()
+        return run.across
 
     def from_slice(self, tensor: Tensor, axis: int, i: int) -> Marks:
         """Mark one position of an axis of a parameter, and tell which channels it reaches."""
@@ -109,6 +124,9 @@ class _Run:
         self._queue: list[int] = []
         self._queued: set[int] = set()
         self._found: Marks = {}
+        # If one of so many channels is marked: the layers that work along another axis.
+        self.n_tied = 0
+        self.across: set[Place] = set()
 
     def seed(self, tensor: Tensor, at: int, mark: Any) -> None:
         mark(self._view(tensor, create=True))
@@ -169,6 +187,8 @@ class _Run:
                 fits = x.shape[layout.axis_in :][:1] == (layout.n_in,)
                 if fits and is_inexact(x) and storage_of(x) in self._memory:
                     self._note(event.name, nan_along(self._view(x), layout.axis_in))
+                    if self.n_tied and self._is_across(self._view(x), layout.axis_in):
+                        self.across.add(event.name)
         for state, x in given_states(self._tape, event):
             if storage_of(x) in self._memory:
                 self._note(state, nan_along(self._view(x), layout.axis_in))
@@ -182,6 +202,12 @@ class _Run:
                 out = self._view(event.outputs[0], create=True)
                 _set_nan(out, layout.axis_out, mark)
                 self._push(storage_of(event.outputs[0]), i)
+
+    def _is_across(self, x: Tensor, axis: int) -> bool:
+        """Tell whether some positions are marked whole, all others not, and how many they are."""
+        marked = x.isnan()
+        whole, some = marked.all(axis), marked.any(axis)
+        return torch.equal(whole, some) and self.n_tied * int(some.sum()) == some.numel() > 0
 
     def _cut(self, i: int, event: Event, reached: list[Tensor]) -> None:
         assert event.cut_axis is not None

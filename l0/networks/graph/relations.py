@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ class Relation:
     at_output, steers, as_number : bool
         Whether a channel reaches the model's output, decides which way other data take, or becomes
         a number of Python.
+    across : set of Place
+        Layers that tie channels of the layer by working along another axis.
     """
 
     places: list[Place]
@@ -40,6 +42,7 @@ class Relation:
     at_output: bool
     steers: bool
     as_number: bool
+    across: frozenset[Place] = frozenset()
 
 
 def relation(replay: Replay, place: Place, n: int) -> Relation:
@@ -66,7 +69,12 @@ def relation(replay: Replay, place: Place, n: int) -> Relation:
     all that a range reaches is known to belong together. Two or three channels of such a range are
     then tried one by one; a channel between them that reaches less is tied to more than it must be.
     """
-    return _Search(replay, place, n).relation()
+    found = _Search(replay, place, n).relation()
+    widest = np.flatnonzero(found.source == np.bincount(found.source).argmax())
+    if len(widest) == 1:
+        return found
+    first, last = (replay.across(place, int(i), n, len(widest)) for i in widest[[0, -1]])
+    return replace(found, across=frozenset(first & last))
 
 
 class _Search:
@@ -94,8 +102,9 @@ class _Search:
         ends = roots[self._n :]
         ends = np.where(reached, ends, -1)
         parts = np.split(ends, np.cumsum(self._sizes)[:-1]) if self._sizes else []
-        ends_at = (bool(self._all[key].any()) if key in self._all else False for key in NO_PLACES)
-        return Relation(self._places, roots[: self._n], parts, *ends_at)
+        ends_at = [key in self._all and bool(self._all[key].any()) for key in NO_PLACES]
+        at_output, steers, as_number = ends_at
+        return Relation(self._places, roots[: self._n], parts, at_output, steers, as_number)
 
     def _run(self, mark: Tensor) -> np.ndarray:
         return self._flat(self._replay.from_place(self._place, mark))

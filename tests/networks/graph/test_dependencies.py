@@ -470,3 +470,52 @@ def test_layers_before_draws_of_each_entry_get_gates(draw):
     torch.manual_seed(0)
     structure = sparsify(Drawn(draw), torch.randn(2, 6), Params(0.8)).structure
     assert [group.name for group in structure.groups] == ["a", "b"]
+
+
+class TokenMixer(nn.Module):
+    """A residual stream that a layer mixes along the axis of its positions, as in MLP-Mixer."""
+
+    def __init__(self, norm, tokens, width=16):
+        super().__init__()
+        self.embed, self.norm, self.tokens = nn.Linear(6, width), norm, tokens
+        self.a, self.b, self.head = nn.Linear(width, 24), nn.Linear(24, width), nn.Linear(width, 3)
+
+    def forward(self, x):
+        x = self.embed(x)
+        h = self.norm(x)
+        is_convolution = isinstance(self.tokens[0], nn.Conv1d)
+        x = x + (self.tokens(h) if is_convolution else self.tokens(h.mT).mT)
+        return self.head(x + self.b(self.a(x).relu()))
+
+
+@pytest.mark.parametrize("norm", [nn.Identity, lambda: nn.LayerNorm(16)], ids=["plain", "norm"])
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        lambda: nn.Linear(8, 8),
+        lambda: nn.Sequential(nn.Linear(8, 16), nn.Linear(16, 8)),
+        lambda: nn.Conv1d(8, 8, 1),
+    ],
+    ids=["linear", "two layers", "convolution"],
+)
+def test_a_width_that_is_mixed_along_another_axis_is_left_out_with_this_reason(norm, tokens):
+    torch.manual_seed(0)
+    structure = sparsify(
+        TokenMixer(norm(), nn.Sequential(tokens())),
+        torch.randn(2, 8, 6),
+        Params(0.9),
+        residual=True,
+    ).structure
+    reasons = {left.name: left.reason for left in structure.left_out}
+    (reason,) = (reason for name, reason in reasons.items() if "embed" in name)
+    assert "read by 'tokens.0" in reason and "along another axis" in reason
+    assert "a" in [group.name for group in structure.groups]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [lambda x: x.softmax(-1), lambda x: F.layer_norm(x, (12,)), lambda x: x - x.mean(-1, True)],
+)
+def test_channels_that_are_mixed_with_each_other_are_left_out_with_that_reason(between):
+    (left, _) = glued(between).left_out
+    assert "mixed or normalised with each other" in left.reason

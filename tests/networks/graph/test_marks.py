@@ -211,3 +211,18 @@ def test_an_input_whose_entries_share_memory_is_marked():
     x = torch.randn(1, 4).expand(3, 4)
     marks = replay(Between(F.relu), x).from_tensors([x])
     assert reached(marks, "first") == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("code", "is_across"),
+    [
+        (lambda x: x.mT, True),
+        (lambda x: F.layer_norm(x, (6,)).mT, False),
+        (lambda x: x.softmax(-1), False),
+        (lambda x: x, False),
+    ],
+    ids=["transposed", "mixed and transposed", "mixed", "plain"],
+)
+def test_layers_along_another_axis(code, is_across):
+    found = replay(Between(code), torch.randn(2, 6, 4)).across("first", 2, 6, 6)
+    assert found == ({"second"} if is_across else set())
