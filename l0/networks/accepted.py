@@ -31,8 +31,8 @@ def check_model(model: nn.Module) -> None:
     InputError
         If it is no plain nn.Module, is wrapped, compiled or quantised, or is on the device mps or
         meta; or if it has gates,
-        lazy layers, weights that hooks compute, or layers whose `forward` is a function of another
-        object. The message says what to do.
+        lazy layers, weights that hooks compute, or functions that hold layers, in place of a
+        `forward` or in an attribute. The message says what to do.
     """
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         raise InputError(
@@ -65,6 +65,17 @@ def check_model(model: nn.Module) -> None:
             f"`model` has a function in place of `forward` in {first_few(patched)}; a copy of the "
             "model would still run the layers that this function holds, so write a subclass or "
             "register hooks"
+        )
+    held = [
+        f"{name}.{attribute}".lstrip(".")
+        for name, module in model.named_modules()
+        for attribute, value in vars(module).items()
+        if attribute != "forward" and not isinstance(value, MethodType) and _holds_layers(value)
+    ]
+    if held:
+        raise InputError(
+            f"`model` has functions that hold layers, in {first_few(held)}; a copy of the model "
+            "would still call the layers of this one, so write methods in their place"
         )
     # A weight that a hook computes at each pass has a gradient history, and cannot be copied.
     computed = [

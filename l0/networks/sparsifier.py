@@ -16,7 +16,7 @@ from l0.networks.budgets.multiplier import Multiplier
 from l0.networks.budgets.ramp import Ramp
 from l0.networks.gates.gate_vector import GateVector, Reading
 from l0.networks.gates.gating import settle
-from l0.networks.graph.tensors import moved
+from l0.networks.graph.tensors import mode_of, moved
 from l0.networks.graph.units import Structure
 from l0.networks.pruning.activity import Activity, read_axes
 from l0.networks.pruning.closing import Closing
@@ -411,7 +411,8 @@ class Sparsifier:
                 stacklevel=2,
             )
         keep = [gate.alive for gate in self.gates]
-        small = compacted(self.model, self.structure.groups, keep)
+        with mode_of(self.model):
+            small = compacted(self.model, self.structure.groups, keep)
         doubt = disagreement(self.model, small, self._inputs())
         if doubt is not None:
             warnings.warn(

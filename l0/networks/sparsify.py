@@ -21,7 +21,7 @@ from l0.networks.graph.attention import can_open, open_attention
 from l0.networks.graph.dependencies import find_units
 from l0.networks.graph.layer_types import LayerType, module_at
 from l0.networks.graph.name_patterns import listed, matching, matching_any
-from l0.networks.graph.tensors import copy_of
+from l0.networks.graph.tensors import copy_of, mode_of
 from l0.networks.graph.units import LeftOut, Structure, features_of, single_weights
 from l0.networks.pruning.rounding import Rounding
 from l0.networks.pruning.verification import verified
@@ -165,12 +165,13 @@ def sparsify(
     rounding = Rounding(structure.groups, asked.round_to)
     found = _constraints(opened, example_inputs, structure, rounding, asked)
     device = next(model.parameters()).device
-    unit_gates: list[UnitGate] = [
-        new_gates(gates, group.n_units, start_open, device) for group in structure.groups
-    ]
-    attach(open_attention(model), structure.groups, unit_gates)
-    vector = GateVector(unit_gates, seed)
-    return Sparsifier(model, structure, vector, found, example_inputs, total_steps, rounding)
+    with mode_of(model):
+        unit_gates: list[UnitGate] = [
+            new_gates(gates, group.n_units, start_open, device) for group in structure.groups
+        ]
+        attach(open_attention(model), structure.groups, unit_gates)
+        vector = GateVector(unit_gates, seed)
+        return Sparsifier(model, structure, vector, found, example_inputs, total_steps, rounding)
 
 
 @dataclass(frozen=True, kw_only=True)

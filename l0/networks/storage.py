@@ -165,9 +165,8 @@ def _restructure(
 ) -> None:
     """Give a model the layers that a compact one has."""
     open_attention(model)
-    names = {name for name, _ in model.named_modules()}
-    for name, (axis, n) in selects.items():
-        if name in names:
+    for name, (axis, n) in selects.items():  # from the outermost in: one may be inside another
+        if name in dict(model.named_modules()):
             parent, _, last = name.rpartition(".")
             select = Select(torch.zeros(n, dtype=torch.long, device=device), axis)
             module = nn.Sequential(select, model.get_submodule(name))
@@ -193,13 +192,16 @@ def _check(model: object) -> None:
 
 
 def _sizes(module: nn.Module) -> dict[str, Any]:
-    """Return the attributes of a module that are whole numbers; its sizes are among them.
+    """Return the attributes of a module that are numbers; its sizes are among them.
 
-    The size of a LayerNorm is one number in a tuple.
+    The size of a LayerNorm is one number in a tuple. A scale may have been computed from a width.
     """
     return {
         name: value
         for name, value in vars(module).items()
         if not name.startswith("_")
-        and (type(value) is int or (type(value) is tuple and [type(n) for n in value] == [int]))
+        and (
+            type(value) in (int, float)
+            or (type(value) is tuple and [type(n) for n in value] == [int])
+        )
     }

@@ -64,6 +64,30 @@ def test_a_function_that_holds_no_layer_may_replace_forward():
     assert sparsify(model, torch.randn(2, 5), Params(0.5)).compact()[0].out_features < 8
 
 
+class Holding(nn.Module):
+    """Calls a layer by a function that an attribute holds."""
+
+    def __init__(self, is_method=False):
+        super().__init__()
+        self.first, self.mixed, self.last = nn.Linear(5, 8), nn.Linear(8, 8), nn.Linear(8, 4)
+        self.act = self.method if is_method else lambda h: self.mixed(h).relu()
+
+    def method(self, h):
+        return self.mixed(h).relu()
+
+    def forward(self, x):
+        return self.last(self.act(self.first(x)))
+
+
+def test_a_function_in_an_attribute_may_hold_no_layer():
+    x = torch.randn(2, 5)
+    with pytest.raises(InputError, match="functions that hold layers, in 'act'; .* write methods"):
+        sparsify(Holding(), x, Params(0.8))
+    small = sparsify(Holding(is_method=True), x, Params(0.8)).compact()
+    small(x).sum().backward()
+    assert small.mixed.weight.grad is not None
+
+
 @pytest.mark.parametrize("wrap", [functools.partial, lambda f, *_: f])
 def test_a_function_that_names_a_layer_of_its_module_is_refused(wrap, monkeypatch):
     model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 4))

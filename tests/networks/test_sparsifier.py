@@ -370,6 +370,20 @@ def test_the_penalty_may_be_asked_for_several_times_in_a_step(gates):
     assert torch.allclose(gradients(1), gradients(4))
 
 
+def test_gates_and_compact_models_that_are_made_in_inference_mode_can_be_trained():
+    model, x = make("mlp")
+    with torch.inference_mode():
+        sparsifier = sparsify(model, x, Params(0.5), total_steps=10)
+    train(model, x, sparsifier, 10)
+    with torch.inference_mode():
+        small = sparsifier.compact()
+    small(x).sum().backward()
+    assert all(p.grad is not None for p in small.parameters())
+    with torch.inference_mode():  # a model that is made there can be made smaller there
+        made, _ = make("mlp")
+        assert sparsify(made, x, Params(0.5)).compact()(x).isfinite().all()
+
+
 def test_noise_is_drawn_once_a_step_and_leaves_the_global_generator_alone():
     model, inputs = make("transformer")
     torch.manual_seed(0)

@@ -138,6 +138,40 @@ def test_what_a_layer_adds_to_its_state_comes_back(tmp_path):
     assert torch.equal(loaded(torch.ones(1, 6)), small(torch.ones(1, 6)))
 
 
+def test_features_may_be_selected_twice(tmp_path):
+    def network():
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Linear(20, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+
+    x = torch.randn(4, 20)
+    once = sparsify(network(), x, Params(0.7), inputs="0", exclude="0").compact()
+    twice = sparsify(once, x, Params(0.7), inputs="0.1", exclude="0.1").compact()
+    save(twice, tmp_path / "small.pt")
+    assert torch.equal(load(network(), tmp_path / "small.pt")(x), twice(x))
+
+
+class Scaled(torch.nn.Module):
+    """Computes a scale once, from a width."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.first, self.last = None, torch.nn.Linear(6, 16), torch.nn.Linear(16, 3)
+
+    def forward(self, x):
+        hidden = self.first(x).relu()
+        if self.scale is None:
+            self.scale = hidden.shape[-1] ** -0.5
+        return self.last(hidden * self.scale)
+
+
+def test_numbers_that_were_computed_once_come_back(tmp_path):
+    model, x = Scaled(), torch.randn(4, 6)
+    model(x)
+    small = sparsify(model, x, Params(0.5)).compact()
+    save(small, tmp_path / "small.pt")
+    assert torch.equal(load(Scaled(), tmp_path / "small.pt")(x), small(x))
+
+
 def test_a_model_with_gates_is_refused(tmp_path):
     model, x = (make() for make in NETS["mlp"])
     sparsify(model, x, Params(0.5))

@@ -123,7 +123,7 @@ class GateVector:
         """
         first = self._gates[0].alive.device
         if prices is None:
-            return torch.zeros((), device=first)
+            return torch.zeros((), device=first, requires_grad=True)
         penalised = torch.cat([gate.penalised().to(first) for gate in self._gates])
         return (prices.to(first, torch.float32) * penalised).sum()
 

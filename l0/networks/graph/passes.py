@@ -105,8 +105,6 @@ def recorded(
         for i in places:
             n = _n_positions(model.get_submodule(name), types[name], evaluation.events[i], shape)
             n_positions[name] += n / n_examples
-    by_layer, rest = products_of(evaluation)
-    products = {key: n / n_examples for key, n in by_layer.items()}
     never_called = [n for n in layouts if n not in n_positions and not _inside(n, layouts)]
     used = {name: types[name] for name in n_positions}
     for name, axis in axes_of_channels(tapes, loose, loose_parameters or {}).items():
@@ -117,6 +115,9 @@ def recorded(
         for tape in tapes:
             if tape.reads(loose[name]):
                 tape.add_source(name)
+    # Only now: products grow with loose tensors too.
+    by_layer, rest = products_of(evaluation)
+    products = {key: n / n_examples for key, n in by_layer.items()}
     described = {name: layouts[name] for name in n_positions}
     return Passes(tapes, described, used, n_positions, products, rest / n_examples, never_called)
 

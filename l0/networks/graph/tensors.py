@@ -100,6 +100,15 @@ def devices_of(model: nn.Module, example_inputs: Any = ()) -> set[torch.device]:
     return {x.device for x in (*model.parameters(), *model.buffers(), *tensors_in(example_inputs))}
 
 
+def mode_of(model: nn.Module) -> torch.inference_mode:
+    """Make a context for parameters that can be trained like those of a model.
+
+    What is made within `torch.inference_mode` can never be trained. So a call of ours within it
+    leaves it, unless the model itself was made there.
+    """
+    return torch.inference_mode(any(x.is_inference() for x in model.parameters()))
+
+
 def copies_of(example_inputs: Any) -> Any:
     """Return copies of example inputs, for a model that may change its inputs in place."""
     return mapped(torch.clone, example_inputs)

@@ -101,6 +101,7 @@ def cut(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tensor]) -
     for name, layer_type in types.items():
         sides = {side: mask for (layer, side), mask in stays.items() if layer == name}
         _shrink(model, name, layer_type, sides)
+    counts: dict[tuple[str, str], int] = {}
     for group, alive in zip(groups, keep, strict=True):
         if group.weights is not None:
             module = model.get_submodule(group.weights)
@@ -108,7 +109,10 @@ def cut(model: nn.Module, groups: Sequence[UnitGroup], keep: Sequence[Tensor]) -
             kept = weight.detach().masked_fill(~alive.to(weight.device).view_as(weight), 0)
             module.weight = nn.Parameter(kept, requires_grad=weight.requires_grad)
         if group.producers:
-            _set_heads(model, group, int(alive.sum()))
+            counts.update(_counts_of_heads(model, group, int(alive.sum())))
+    # All are found before one is written: a new number may be the old one of another group.
+    for (around, attribute), count in counts.items():
+        setattr(model.get_submodule(around), attribute, count)
 
 
 def _shrink(small: nn.Module, name: str, layer_type: LayerType, sides: dict[str, Tensor]) -> None:
@@ -138,8 +142,8 @@ def _all_true(*shape: int) -> Tensor:
     return torch.ones(shape, dtype=torch.bool, device="cpu")
 
 
-def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
-    """Write the new number of heads into the modules around the layers of the heads.
+def _counts_of_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> dict[tuple[str, str], int]:
+    """Find the attributes that count heads in the modules around their layers, and the new counts.
 
     Units with several channels each are usually heads. The module around their layers then has the
     number of heads in an attribute with "head" in its name, and may have their joint width in
@@ -179,8 +183,7 @@ def _set_heads(small: nn.Module, group: UnitGroup, n_kept: int) -> None:
                 new.setdefault((around, name), value // n_units * n_kept)
             if found:
                 break
-    for (around, name), value in new.items():
-        setattr(small.get_submodule(around), name, value)
+    return new
 
 
 def _counts_heads(

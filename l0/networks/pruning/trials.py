@@ -232,11 +232,18 @@ def _not_to_be_tried(model: nn.Module, example_inputs: Any, dtype: torch.dtype) 
     """Return the error that says why a model gives nothing to compare."""
     setting = _Setting(copy_of(model), _as(example_inputs, dtype), False, dtype)
     try:
-        setting.outputs(setting.model)
+        outputs = setting.outputs(setting.model)
     except Exception as error:
         return InputError(
             "`model` ran once, but not on a copy of it, so units cannot be tried out: "
             f"{type(error).__name__}: {error}; give a model that runs as often as one likes"
+        )
+    if all(bool(out.isfinite().any()) for out in outputs if out.numel()):
+        own = sorted({str(x.dtype) for x in model.parameters()})
+        return InputError(
+            f"`model` runs only in its own precisions ({', '.join(own)}), in which rounding hides "
+            "differences, and not in float32: its code casts to a fixed one; write "
+            "`x.to(layer.weight.dtype)`, which follows the layer"
         )
     return InputError(
         "`model` has an output without a single finite number on `example_inputs`, so a trial "

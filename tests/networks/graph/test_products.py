@@ -99,6 +99,18 @@ class Crossed(nn.Module):
         return self.last(torch.relu(self.after(y)))
 
 
+class Random(nn.Module):
+    """Random features: a fixed projection whose rows are channels of the layer before."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 8), nn.Linear(64, 3)
+        self.register_buffer("by", torch.randn(8, 64))
+
+    def forward(self, x):
+        return self.last(torch.cos(self.first(x) @ self.by))
+
+
 def normed(layer):
     return nn.utils.parametrizations.weight_norm(layer)
 
@@ -106,6 +118,7 @@ def normed(layer):
 WITH_PARAMETERS = {
     "right": (Times, lambda: torch.randn(2, 5, 4)),
     "left": (lambda: Times(left=True), lambda: torch.randn(2, 5, 4)),
+    "random": (Random, lambda: torch.randn(2, 6)),
     "crossed": (Crossed, lambda: torch.randn(2, 5, 8)),
     "weight norm": (
         lambda: nn.Sequential(

@@ -3,7 +3,9 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 
+from l0.networks import Units, sparsify
 from l0.networks.graph.dependencies import find_units
 from l0.networks.graph.known_types import type_of
 from l0.networks.graph.units import features_of, single_weights
@@ -113,6 +115,36 @@ def test_the_number_of_heads_is_written_where_the_model_has_it():
     assert [layer.attention.n_heads for layer in small.layers] == [2, 2]
     assert [layer.attention.q.out_features for layer in small.layers] == [8, 8]
     assert small(inputs).shape == model(inputs).shape
+
+
+class TwoCounts(torch.nn.Module):
+    """Two attentions in one module, each with its own number of heads."""
+
+    def __init__(self):
+        super().__init__()
+        self.self_heads, self.cross_heads = 8, 4
+        self.a, self.a_out = nn.Linear(24, 96), nn.Linear(32, 24)
+        self.b, self.b_out = nn.Linear(24, 96), nn.Linear(32, 24)
+
+    def attend(self, x, qkv, out, heads):
+        q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in qkv(x).chunk(3, -1))
+        return x + out(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+    def forward(self, x):
+        x = self.attend(x, self.a, self.a_out, self.self_heads)
+        return self.attend(x, self.b, self.b_out, self.cross_heads)
+
+
+@pytest.mark.parametrize(("first", "second"), [(4, 2), (4, 4), (2, 3), (8, 4), (4, 3)])
+def test_a_new_number_of_heads_may_be_the_old_one_of_another_attention(first, second):
+    torch.manual_seed(0)
+    model, x = TwoCounts().eval(), torch.randn(2, 6, 24)
+    budget = {"a": Units(first), "b": Units(second)}
+    sparsifier = sparsify(model, x, budget)
+    assert {group.name: group.n_units for group in sparsifier.structure.groups} == {"a": 8, "b": 4}
+    small = sparsifier.compact()
+    assert (small.self_heads, small.cross_heads) == (first, second)
+    assert torch.allclose(small(x), model(x), atol=1e-5)
 
 
 def test_selecting_takes_features_along_an_axis():

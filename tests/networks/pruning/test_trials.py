@@ -227,6 +227,29 @@ def test_a_model_that_gives_nothing_to_compare_is_refused(runs, code, message):
         sparsify(Counted(runs, code), torch.randn(2, 5), Params(0.9))
 
 
+class Cast(nn.Module):
+    """Casts to a precision that is written in the code, or to that of a layer."""
+
+    def __init__(self, fixed):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(5, 16), nn.Linear(16, 20).bfloat16(), nn.Linear(20, 3)
+        self.fixed = fixed
+
+    def forward(self, x):
+        wide = torch.bfloat16 if self.fixed else self.b.weight.dtype
+        hidden = self.b(self.a(x).relu().to(wide)).relu()
+        return self.c(hidden.to(torch.float32 if self.fixed else self.c.weight.dtype))
+
+
+def test_a_cast_that_no_trial_can_follow_is_named():
+    with pytest.raises(
+        InputError, match=r"own precisions \(torch.bfloat16, torch.float32\).*casts"
+    ):
+        sparsify(Cast(fixed=True), torch.randn(2, 5), Params(0.6))
+    small = sparsify(Cast(fixed=False), torch.randn(2, 5), Params(0.6)).compact()
+    assert small(torch.randn(2, 5)).isfinite().all()
+
+
 class ThreeLayers(nn.Module):
     """Two groups, and outputs of any form. The code may divide by the width that it sees."""
 
