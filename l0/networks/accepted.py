@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from contextlib import suppress
-from functools import partial
-from types import FunctionType, MethodType
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +10,7 @@ from torch import Tensor, nn
 from l0.common.errors import InputError, first_few
 from l0.networks.gates.unit_gate import UnitGate
 from l0.networks.graph.tensors import devices_of, is_inexact
+from l0.networks.held_layers import holds_layers
 
 #: Wrappers for several devices, which hold the model in an attribute `module`.
 _WRAPPERS = {"DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"}
@@ -58,7 +56,7 @@ def check_model(model: nn.Module) -> None:
     patched = [
         name or "the model"
         for name, module in model.named_modules()
-        if _holds_layers(vars(module).get("forward"))
+        if holds_layers(vars(module).get("forward"), model)
     ]
     if patched:
         raise InputError(
@@ -70,7 +68,7 @@ def check_model(model: nn.Module) -> None:
         f"{name}.{attribute}".lstrip(".")
         for name, module in model.named_modules()
         for attribute, value in vars(module).items()
-        if attribute != "forward" and not isinstance(value, MethodType) and _holds_layers(value)
+        if attribute != "forward" and holds_layers(value, model)
     ]
     if held:
         raise InputError(
@@ -106,23 +104,6 @@ def check_devices(devices: Set[torch.device]) -> None:
             "`model` is on the device meta, where tensors have no values; load it on the CPU or on "
             "a GPU first"
         )
-
-
-def _holds_layers(function: object) -> bool:
-    """Tell whether a function has a layer in its closure, its defaults or its globals."""
-    if isinstance(function, partial):
-        return _holds_layers(function.func)
-    if isinstance(function, MethodType):
-        return _holds_layers(function.__func__)
-    if not isinstance(function, FunctionType):
-        return False
-    values = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    for cell in function.__closure__ or ():
-        with suppress(ValueError):  # it is empty
-            values.append(cell.cell_contents)
-    names = function.__code__.co_names
-    values += [function.__globals__[name] for name in names if name in function.__globals__]
-    return any(isinstance(getattr(value, "__self__", value), nn.Module) for value in values)
 
 
 def _check_wrapped(model: nn.Module) -> None:

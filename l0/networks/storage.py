@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError, first_few
 from l0.networks.gates.unit_gate import UnitGate
 from l0.networks.graph.attention import open_attention
-from l0.networks.graph.tensors import copy_of
+from l0.networks.graph.tensors import copy_of, mode_of
 from l0.networks.pruning.compact import Select
 
 
@@ -68,6 +69,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
     }
     with whole_file(path) as draft:
         torch.save(saved, draft)
+        _check_readable(draft, model)
 
 
 def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
@@ -77,6 +79,8 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     ----------
     model : nn.Module
         A model of the architecture that was sparsified, with any weights; it is changed in place.
+        Numbers that its modules have as attributes, such as widths, scales or the share of a
+        dropout, become those of the saved model.
     path : str or Path
         A file that :func:`save` wrote.
 
@@ -107,6 +111,11 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     3
     """
     _check(model)
+    with mode_of(model):
+        return _loaded(model, path)
+
+
+def _loaded(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     saved = _read(path, device)
     trial = copy_of(model, share_parameters=True)
@@ -122,8 +131,7 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     modules = _modules(model)
     for name, sizes in saved["sizes"].items():
         for attribute, size in sizes.items():
-            if getattr(modules[name], attribute, None) != size:
-                setattr(modules[name], attribute, size)
+            setattr(modules[name], attribute, size)
     for key, value in saved["state"].items():
         name, _, last = key.rpartition(".")
         old = getattr(modules[name], last, None)
@@ -140,6 +148,22 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
             name, _, last = key.rpartition(".")
             setattr(modules[name], last, value.to(fresh[key]))
     return model
+
+
+def _check_readable(draft: Path, model: nn.Module) -> None:
+    """Check that `load` can read a file: modules may add anything to their state."""
+    plain = nn.Module.get_extra_state
+    adding = [n for n, m in model.named_modules() if type(m).get_extra_state is not plain]
+    if not adding:
+        return
+    try:
+        torch.load(draft, weights_only=True, mmap=True)
+    except Exception as error:
+        raise InputError(
+            f"`model` has a state that no file holds safely, from `get_extra_state` of "
+            f"{first_few(adding)}: {type(error).__name__}; let it return tensors, numbers, text, "
+            "or dicts and lists of them"
+        ) from error
 
 
 def _read(path: str | os.PathLike[str], device: torch.device) -> dict[str, Any]:
@@ -196,12 +220,11 @@ def _sizes(module: nn.Module) -> dict[str, Any]:
 
     The size of a LayerNorm is one number in a tuple. A scale may have been computed from a width.
     """
+    found = {name: value for name, value in vars(module).items() if not name.startswith("_")}
     return {
-        name: value
-        for name, value in vars(module).items()
-        if not name.startswith("_")
-        and (
-            type(value) in (int, float)
-            or (type(value) is tuple and [type(n) for n in value] == [int])
-        )
+        name: float(value) if isinstance(value, float) else value  # also those of NumPy
+        for name, value in found.items()
+        if type(value) is int
+        or isinstance(value, float)
+        or (type(value) is tuple and [type(n) for n in value] == [int])
     }

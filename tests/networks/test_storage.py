@@ -3,6 +3,7 @@
 import copy
 import io
 
+import numpy as np
 import pytest
 import torch
 
@@ -160,7 +161,7 @@ class Scaled(torch.nn.Module):
     def forward(self, x):
         hidden = self.first(x).relu()
         if self.scale is None:
-            self.scale = hidden.shape[-1] ** -0.5
+            self.scale = np.sqrt(1 / hidden.shape[-1])
         return self.last(hidden * self.scale)
 
 
@@ -170,6 +171,30 @@ def test_numbers_that_were_computed_once_come_back(tmp_path):
     small = sparsify(model, x, Params(0.5)).compact()
     save(small, tmp_path / "small.pt")
     assert torch.equal(load(Scaled(), tmp_path / "small.pt")(x), small(x))
+
+
+class Packed(torch.nn.Linear):
+    def get_extra_state(self):
+        return io.BytesIO(b"scales")
+
+    def set_extra_state(self, state):
+        pass
+
+
+def test_a_state_that_cannot_be_read_again_is_refused(tmp_path):
+    model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), Packed(8, 2))
+    with pytest.raises(InputError, match="from `get_extra_state` of '2': .* let it return tensors"):
+        save(model, tmp_path / "small.pt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_is_loaded_in_inference_mode_can_be_trained(tmp_path):
+    small, inputs = small_one("mlp")
+    save(small, tmp_path / "small.pt")
+    model = NETS["mlp"][0]()
+    with torch.inference_mode():
+        load(model, tmp_path / "small.pt")
+    model(inputs).sum().backward()
 
 
 def test_a_model_with_gates_is_refused(tmp_path):

@@ -171,7 +171,7 @@ class CostModel:
         groups = structure.groups
         self.n_units = sum(group.n_units for group in groups)
         self._flat = torch.zeros(self.n_units, dtype=torch.float64, device="cpu")
-        self._constant = self._positions = 0.0
+        self._constant = 0.0
         sides: dict[tuple[str, str], Tensor] = {}
         if measure == "units":
             made_by = [g.made_by or {m.module for m in g.consumers} for g in groups]
@@ -187,8 +187,6 @@ class CostModel:
             }
             if not isinstance(measure, LayerTimes):
                 self._take_weights(model, structure, measure, layers)
-            if measure == "bytes":
-                self._take_positions(structure, layers)
         number = {key: i for i, key in enumerate(sides)}
         self._units = torch.cat([_places([]).view(0, 2), *sides.values()])
         sizes = _places([len(units) for units in sides.values()])
@@ -212,8 +210,10 @@ class CostModel:
         self._a = _places([a for a, _, _ in pairs])
         self._b = _places([b for _, b, _ in pairs])
         self._pair = _numbers([c for _, _, c in pairs])
-        ones = torch.ones_like(self._flat)
-        self.total = round(self.marginal(ones)[0] - self._positions)
+        reads = {m.module for g in groups if not g.made_by for m in g.consumers}
+        selects = [measure == "bytes" and name in reads and side == "in" for name, side in sides]
+        self._position = _POSITION * _numbers([float(each) for each in selects])
+        self.total = round(self.marginal(torch.ones_like(self._flat))[0])
 
     def __call__(self, openness: Tensor) -> Tensor:
         """Return the cost.
@@ -244,7 +244,7 @@ class CostModel:
         """
         o = openness.double()
         cost, channels, factors = self._cost(o)
-        slope = self._linear.clone()
+        slope = self._linear + self._positions(channels, factors)
         slope.index_add_(0, self._a, self._pair * channels[self._b])
         slope.index_add_(0, self._b, self._pair * channels[self._a])
         each = slope[self._sides]
@@ -258,8 +258,14 @@ class CostModel:
         channels = torch.zeros_like(self._linear)
         channels = channels.index_add(0, self._sides, factors[:, 0] * factors[:, 1])
         pairs = self._pair * channels[self._a] * channels[self._b]
-        cost = self._constant + (self._linear * channels).sum() + pairs.sum()
+        each = self._linear + self._positions(channels, factors)
+        cost = self._constant + (each * channels).sum() + pairs.sum()
         return cost + (self._flat * o).sum(), channels, factors
+
+    def _positions(self, channels: Tensor, factors: Tensor) -> Tensor:
+        """Return what the position of a feature costs, on sides that select some of the inputs."""
+        there = torch.zeros_like(channels).index_add(0, self._sides, factors[:, 0])
+        return self._position * (channels < there)
 
     def _take_weights(
         self, model: nn.Module, structure: Structure, measure: Measure, layers: set[str] | None
@@ -274,16 +280,6 @@ class CostModel:
                 each = _entry_cost(weight, measure, structure.n_positions[name])
                 self._flat[start : start + group.n_units] = each
                 self._constant -= each * group.n_units
-            start += group.n_units
-
-    def _take_positions(self, structure: Structure, layers: set[str] | None) -> None:
-        """Count the positions of selected features, which the full model does not have."""
-        start = 0
-        for group in structure.groups:
-            readers = {member.module for member in group.consumers}
-            if not group.made_by and (layers is None or readers & layers):
-                self._flat[start : start + group.n_units] += _POSITION
-                self._positions += _POSITION * group.n_units
             start += group.n_units
 
     @staticmethod

@@ -123,7 +123,8 @@ class GateVector:
         """
         first = self._gates[0].alive.device
         if prices is None:
-            return torch.zeros((), device=first, requires_grad=True)
+            # 0, with a gradient: it may be all of a loss, and be changed in place.
+            return self._gates[0].penalised()[:0].sum()
         penalised = torch.cat([gate.penalised().to(first) for gate in self._gates])
         return (prices.to(first, torch.float32) * penalised).sum()
 

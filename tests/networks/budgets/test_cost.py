@@ -39,6 +39,21 @@ def test_positions_of_selected_features_count_as_bytes(share):
     assert (total.before, total.after) == (full, found)
 
 
+@pytest.mark.parametrize("share", [0.6, 0.8, 1.0])
+def test_positions_are_counted_where_the_compact_model_has_them(share):
+    for seed in range(5):
+        torch.manual_seed(seed)
+        model = torch.nn.Sequential(
+            torch.nn.Linear(12, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4)
+        )
+        full = sum(x.nbytes for x in model.parameters())
+        sparsifier = sparsify(model, torch.zeros(2, 12), Bytes(share), inputs=["0", "2"])
+        small = sparsifier.compact()
+        found = sum(x.nbytes for x in (*small.parameters(), *small.buffers()))
+        assert sparsifier.report(latency=False).totals["bytes"].after == found <= share * full
+    assert share < 1 or found == full
+
+
 @pytest.mark.parametrize("measure", ["params", "macs", "bytes", "units"])
 def test_the_marginal_cost_is_the_gradient(measure):
     model, inputs = (make() for make in NETS["resnet"])
