@@ -29,8 +29,8 @@ def holds_layers(value: Any, model: nn.Module) -> bool:
         return any(holds_layers(each, model) for each in value)
     if isinstance(value, MethodType):
         value = value.__func__
-    own = set(model.modules())
-    held = _held(value, _DEPTH) if isinstance(value, FunctionType) else ()
+    held = list(_held(value, _DEPTH)) if isinstance(value, FunctionType) else []
+    own = set(model.modules()) if held else set()
     return any(not own.isdisjoint(layer.modules()) for layer in held)
 
 
