@@ -283,10 +283,12 @@ def main() -> int:
     """Measure steps and networks, and fail where a limit was missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=60, help="timed steps of each kind")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=30, help="at least 6")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    if options.epochs < 6:
+        parser.error(f"--epochs is {options.epochs}; the short trainings take a sixth of them")
     torch.set_num_threads(options.threads)
     print(f"| network | batch | plain, ms | {', ms | '.join(FAMILIES)}, ms |\n|{'---|' * 5}")
     added = {
