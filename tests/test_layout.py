@@ -55,7 +55,7 @@ CALIBRATION = [
 
 #: Rooms of `l0.networks`, in the same way.
 NETWORKS = [
-    ["graph"],
+    ["graph", "held_layers"],
     ["gates", "budgets"],
     ["pruning"],
     ["timing"],

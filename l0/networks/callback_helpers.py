@@ -48,6 +48,4 @@ def add_gradient(sparsifier: Sparsifier, scale: Tensor | float = 1.0) -> None:
     scale : float
         The factor by which the other gradients are multiplied at this point.
     """
-    penalty = sparsifier.penalty()
-    if penalty.requires_grad:  # while the target is met, the penalty is a constant 0
-        (scale * penalty).backward()
+    (scale * sparsifier.penalty()).backward()

@@ -6,7 +6,6 @@ import warnings
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from l0.common.errors import InputError
 from l0.networks import Params, load, save, sparsify
@@ -87,58 +86,6 @@ def test_a_function_in_an_attribute_may_hold_no_layer():
     small = sparsify(Holding(is_method=True), x, Params(0.8)).compact()
     small(x).sum().backward()
     assert small.mixed.weight.grad is not None
-
-
-def held_by(model, how):
-    def inner(h):
-        return model.mixed(h).relu()
-
-    layers = [model.mixed]
-    return {
-        "a list": lambda h: layers[0](h).relu(),
-        "a function": lambda h: inner(h),
-        "a dict": {"act": inner},
-        "a default": lambda h, layer=model.mixed: layer(h).relu(),
-    }[how]
-
-
-@pytest.mark.parametrize("how", ["a list", "a function", "a dict", "a default"])
-def test_a_layer_may_not_be_held_at_a_distance_either(how):
-    model = Holding(is_method=True)
-    model.act = held_by(model, how)
-    if how == "a dict":
-        model.forward = functools.partial(lambda self, x: self.last(self.first(x)), model)
-    with pytest.raises(InputError, match="functions? .*in 'act'|in place of `forward`"):
-        sparsify(model, torch.randn(2, 5), Params(0.8))
-
-
-class Slope(dict):
-    __getattr__ = dict.__getitem__
-
-
-relu, other = nn.ReLU(), nn.Linear(8, 8)
-
-
-def leaky(slope):
-    return lambda h: F.leaky_relu(h, slope.value)
-
-
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda h: F.relu(h),  # `relu` is a layer of this file too, but not the one that is called
-        leaky(Slope(value=0.1)),
-        lambda h: h.relu() + 0 * other.weight.sum(),  # it is no part of the model
-        functools.partial(F.leaky_relu, negative_slope=0.1),
-        torch.no_grad()(F.relu),
-    ],
-    ids=["name", "dict", "other", "partial", "decorated"],
-)
-def test_functions_without_layers_of_the_model_are_fine(function):
-    model, x = Holding(is_method=True), torch.randn(2, 5)
-    model.act = function
-    small = sparsify(model, x, Params(0.8)).compact()
-    assert small(x).shape == (2, 4)
 
 
 @pytest.mark.parametrize("wrap", [functools.partial, lambda f, *_: f])
