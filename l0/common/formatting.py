@@ -100,13 +100,13 @@ def join_names(names: Iterable[str]) -> str:
     )
 
 
-def split_names(text: str) -> list[str]:
+def read_names(text: str) -> list[str]:
     """Read the names that `join_names` wrote.
 
     Examples
     --------
-    >>> from l0.common.formatting import split_names
-    >>> split_names('state, "age, in bands"')
+    >>> from l0.common.formatting import read_names
+    >>> read_names('state, "age, in bands"')
     ['state', 'age, in bands']
     """
     return next(csv.reader([text], skipinitialspace=True), [])

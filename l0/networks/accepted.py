@@ -28,9 +28,8 @@ def check_model(model: nn.Module) -> None:
     ------
     InputError
         If it is no plain nn.Module, is wrapped, compiled or quantised, or is on the device mps or
-        meta; or if it has gates,
-        lazy layers, weights that hooks compute, or functions that hold layers, in place of a
-        `forward` or in an attribute. The message says what to do.
+        meta; or if it has gates, lazy layers, weights that hooks compute, or functions that hold
+        layers, in place of a `forward` or in an attribute. The message says what to do.
     """
     if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
         raise InputError(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l0.common.formatting import amount, counted, join_names, percent, signed, split_names
+from l0.common.formatting import amount, counted, join_names, percent, read_names, signed
 
 
 @given(st.floats(0, 1))
@@ -58,10 +58,10 @@ def test_a_noun_and_its_verb_agree_with_their_count(number):
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
 def test_names_that_were_joined_are_split_again(names):
-    assert split_names(join_names(names)) == names
+    assert read_names(join_names(names)) == names
 
 
 def test_plain_names_are_joined_without_quotes():
     assert join_names(["state", "age band"]) == "state, age band"
-    assert split_names("state, age band") == ["state", "age band"]
-    assert split_names("") == []
+    assert read_names("state, age band") == ["state", "age band"]
+    assert read_names("") == []

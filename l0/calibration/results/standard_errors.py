@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.results.summary import Rows, fitted
 from l0.calibration.variance.replicates import Replicates
-from l0.common.formatting import percent, split_names
+from l0.common.formatting import percent, read_names
 from l0.common.text_tables import Row
 from l0.data.columns import as_numbers
 
@@ -64,7 +64,7 @@ def standard_error_rows(tables: Mapping[str, pa.Table]) -> Rows:
         parts.append(("Represented totals", untargeted.filter(untargeted.column("trained"))))
         held_out = untargeted.filter(untargeted.column("held_out"))
         by = held_out.column("by").to_pylist()
-        n_labels = np.array([len(split_names(names)) for names in by], dtype=np.int64)
+        n_labels = np.array([len(read_names(names)) for names in by], dtype=np.int64)
         for number, title in enumerate(LABELS):
             parts.append((f"Held out, {title}", held_out.filter(pa.array(n_labels == number))))
     rows: list[Row] = []

@@ -212,6 +212,7 @@ class CostModel:
         self._pair = _numbers([c for _, _, c in pairs])
         reads = {m.module for g in groups if not g.made_by for m in g.consumers}
         selects = [measure == "bytes" and name in reads and side == "in" for name, side in sides]
+        self._selects = any(selects)
         self._position = _POSITION * _numbers([float(each) for each in selects])
         self.total = round(self.marginal(torch.ones_like(self._flat))[0])
 
@@ -243,8 +244,8 @@ class CostModel:
         gradient : Tensor of float64, shape (n_units,)
         """
         o = openness.double()
-        cost, channels, factors = self._cost(o)
-        slope = self._linear + self._positions(channels, factors)
+        cost, channels, factors, linear = self._cost(o)
+        slope = linear.clone()
         slope.index_add_(0, self._a, self._pair * channels[self._b])
         slope.index_add_(0, self._b, self._pair * channels[self._a])
         each = slope[self._sides]
@@ -253,17 +254,19 @@ class CostModel:
         gradient.index_add_(0, self._units[:, 1], each * factors[:, 0])
         return float(cost), gradient[:-1]
 
-    def _cost(self, o: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _cost(self, o: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         factors = torch.cat([o, o.new_ones(1)])[self._units]
         channels = torch.zeros_like(self._linear)
         channels = channels.index_add(0, self._sides, factors[:, 0] * factors[:, 1])
         pairs = self._pair * channels[self._a] * channels[self._b]
-        each = self._linear + self._positions(channels, factors)
-        cost = self._constant + (each * channels).sum() + pairs.sum()
-        return cost + (self._flat * o).sum(), channels, factors
+        linear = self._linear + self._positions(channels, factors)
+        cost = self._constant + (linear * channels).sum() + pairs.sum()
+        return cost + (self._flat * o).sum(), channels, factors, linear
 
     def _positions(self, channels: Tensor, factors: Tensor) -> Tensor:
         """Return what the position of a feature costs, on sides that select some of the inputs."""
+        if not self._selects:  # in most models, and for most measures
+            return self._position
         there = torch.zeros_like(channels).index_add(0, self._sides, factors[:, 0])
         return self._position * (channels < there)
 
