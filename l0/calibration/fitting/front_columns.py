@@ -71,7 +71,9 @@ class FrontColumns:
             Of all records.
         """
         if self.of_kinds:
-            inside = np.concatenate([each.T for each in self._of_kinds(roots)])
+            inside = np.empty(self.factors.shape[::-1], dtype=np.float32)
+            for (_, kind), part in zip(self.columns.kinds, self._of_kinds(roots), strict=True):
+                inside[kind] = part.T
             # It is symmetric: its transpose is the same, in Fortran's order.
             return np.asarray((self.factors @ inside).T)
         size = self.factors.shape[0]

@@ -32,6 +32,8 @@ from l0.common.unlocked_blas import Narrow, spotrf, ssyrk, strsm
 #: The fronts are products in float32, whose rounding errors could make them indefinite. The first
 #: of these ridges that is enough is taken: if targets depend on others, the smallest may not be.
 RIDGES = 1e-6, 1e-5, 1e-4
+#: A front of which a smaller share is eliminated goes on to its parent uncopied.
+NEARLY_NONE = 0.1
 #: With fewer multiplications than this, threads would only wait for each other.
 QUICK = 1e9
 
@@ -107,8 +109,9 @@ class NestedNormalMatrix:
                 raise np.linalg.LinAlgError("a front is not positive definite")
             if len(below):
                 strsm(triangle, below, transposed=True, from_the_right=True)
-                # A view would keep the whole front in memory until its parent is factored.
-                left[number] = whole[own:, own:].copy(order="F")
+                rest = whole[own:, own:]
+                # A part keeps the whole front in memory until its parent is factored.
+                left[number] = rest if own < NEARLY_NONE * len(whole) else rest.copy(order="F")
                 ssyrk(-1.0, below, left[number])
             factors[number] = whole[:, :own].copy(order="F")
 
