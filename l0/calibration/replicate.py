@@ -49,6 +49,11 @@ MISSED_DRAW = (
     "The weights miss the targets by {} on average, and intervals from replicate weights are known "
     "to be too short then: nominal 95% intervals covered 84%. Use `method='hybrid'` for intervals"
 )
+HELD = (
+    "Each column of replicate weights is held to the same {} of the calibrated full file as the "
+    "weights (`represent`): standard errors of these totals are near 0, and lack the error of the "
+    "survey. Use `represent=False` for intervals of them"
+)
 ROUNDED = (
     "The replicate weights are those of the weights before rounding, times what the rounding did "
     "to each record: they measure no error of the rounding itself"
@@ -143,10 +148,21 @@ class Replicator:
             **counts,
         }
         as_came = np.argsort(context.problem.record_order[records])
-        return Replicated(weights[as_came], description, [*notes, *self._limits()])
+        return Replicated(weights[as_came], description, [*notes, *self._limits(settings)])
 
-    def _limits(self) -> list[str]:
+    def _limits(self, settings: Replication) -> list[str]:
         """Say where intervals are known not to hold."""
+        return [*self._limits_of_soft_targets(settings), *self._limits_of_draw()]
+
+    def _limits_of_soft_targets(self, settings: Replication) -> list[str]:
+        """Say that totals of the full file have no error here, unless it is the one looked for."""
+        soft = self.context.objective.soft
+        if soft is None or (isinstance(settings, Jackknife) and settings.selection_error_only):
+            return []
+        return [HELD.format(counted(len(soft.values), "total"))]
+
+    def _limits_of_draw(self) -> list[str]:
+        """Say where no design drew the records, or where a drawn sample misses its targets."""
         selection = self.selection
         if len(selection.records) == len(self.context.candidates):
             return []

@@ -75,7 +75,7 @@ def targets_template(
         As in `l0.calibrate`.
     by : sequence of str or of sequences of str
         The margins. Each is a label column, or several: a cell for each combination that some unit
-        has. Without it, the table has the totals over all units.
+        has. Without it, the table has the totals over all units. A text alone is one column.
     variables : sequence of str, default ("count",)
         The numeric columns to add up. ``count`` is the number of units.
     entity : str, optional
@@ -145,10 +145,7 @@ def _checked_margins(
             f"leave `entity` out for the records{nearest}"
         )
     units = survey.members[entity] if entity else survey.records
-    margins = {
-        tuple(sorted(margin)): margin
-        for margin in ((each,) if isinstance(each, str) else tuple(each) for each in by)
-    }
+    margins = {tuple(sorted(margin)): margin for margin in _margins(by)}
     for name in dict.fromkeys(name for margin in margins for name in margin):
         holder = survey.holder(units, name)
         if holder is None:
@@ -163,6 +160,21 @@ def _checked_margins(
                 f"rename it in `{holder.argument}`"
             )
     return list(margins.values()) or [()]
+
+
+def _margins(by: object) -> list[tuple[str, ...]]:
+    """Take the margins as tuples of names, in which a column is named once."""
+    listed = [by] if isinstance(by, str) else by
+    try:
+        margins = [(each,) if isinstance(each, str) else tuple(each) for each in listed]  # type: ignore[attr-defined]
+    except TypeError:
+        margins = [(None,)]
+    if not all(isinstance(name, str) for margin in margins for name in margin):
+        raise InputError(
+            f"`by` is {by!r}; pass a list of label columns, and of lists of them for cells by "
+            "several, such as ['state', ['state', 'age']]"
+        )
+    return [tuple(dict.fromkeys(margin)) for margin in margins]
 
 
 def _check_variables(variables: list[str], survey: Survey, entity: str | None) -> None:

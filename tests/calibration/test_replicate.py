@@ -12,7 +12,7 @@ from l0.calibration import (
     Jackknife,
     SurveyReplicates,
 )
-from l0.calibration.replicate import MISSED_DRAW, NO_DRAW, ROUNDED
+from l0.calibration.replicate import HELD, MISSED_DRAW, NO_DRAW, ROUNDED
 from l0.common.errors import InputError
 from tests.calibration import problems
 
@@ -280,6 +280,25 @@ def test_a_draw_that_misses_its_targets_has_a_note():
     result = problem.solve(40, method="pps", replicates=8)
     assert result.metrics["loss"] > 0.05
     assert MISSED_DRAW.split("{}")[1] in " ".join(result.run["notes"])
+
+
+def test_columns_that_are_held_to_totals_of_the_full_file_have_a_note():
+    rng = np.random.default_rng(0)
+    people = pd.DataFrame({"w": rng.uniform(50, 150, 400), "sex": rng.choice(["f", "m"], 400)})
+    people["age"] = rng.integers(18, 90, 400).astype(float)
+    targets = pd.DataFrame({"variable": ["count"], "value": [41_000.0]})
+    problem = CalibrationProblem.from_frames(people, targets, weight="w")
+    result = problem.solve(80, replicates=8, epochs=20)
+    assert HELD.format("5 totals") in result.run["notes"]
+    trained = result.untargeted.query("trained")
+    assert (trained["standard_error"] < 1e-4 * trained["estimate"]).all() and len(trained) == 5
+    for free in (
+        {"replicates": 8, "represent": False},
+        {"replicates": Jackknife(8, selection_error_only=True)},
+        {"replicates": 8, "n_records": None},
+    ):
+        other = problem.solve(**{"n_records": 80, "epochs": 20, **free})
+        assert not any(HELD.split("{}")[0] in note for note in other.run["notes"])
 
 
 def test_a_target_without_a_record_in_a_column_is_told():

@@ -138,6 +138,13 @@ def test_one_margin_twice_is_one_margin():
     assert len(targets_template(homes, by=[("a", "b"), ("b", "a"), "a"])) == 4
 
 
+def test_a_column_is_a_margin_by_itself_and_counts_once_in_a_margin():
+    homes = pd.DataFrame({"area": ["x", "y"]})
+    alone = targets_template(homes, by=["area"])
+    pd.testing.assert_frame_equal(targets_template(homes, by="area"), alone)
+    pd.testing.assert_frame_equal(targets_template(homes, by=[("area", "area")]), alone)
+
+
 def test_units_without_a_label_are_in_no_cell_and_it_says_so(caplog):
     homes = pd.DataFrame({"w": [1.0, 2.0, 4.0], "area": ["N", None, "N"]})
     assert targets_template(homes, by=["area"], weight="w")["value"].tolist() == [5.0]
@@ -151,6 +158,9 @@ def test_units_without_a_label_are_in_no_cell_and_it_says_so(caplog):
     ("options", "message"),
     [
         ({"by": ["aera"]}, "`by` names the column 'aera', which `records` does not have; closest"),
+        ({"by": [3]}, r"`by` is \[3\]; pass a list of label columns, and of lists of them"),
+        ({"by": None}, "`by` is None; pass a list of label columns, and of lists of them"),
+        ({"by": [["area", 3]]}, "pass a list of label columns, and of lists of them"),
         ({"by": ["group"]}, "'group', which has another meaning in a table of targets; rename"),
         ({"by": ["empty"]}, "`by` names the columns 'empty', which leave no cell"),
         ({"by": ["pets"]}, "'pets', which is list<.*; convert it to text"),

@@ -65,6 +65,8 @@ def read_must_keep(problem: Problem, given: Any) -> NDArray[np.bool_]:
 
 
 def _array(given: Any) -> pa.Array:
+    if hasattr(given, "columns"):  # a frame: Arrow would take the names of its columns, or fail
+        raise InputError(f"`must_keep` is a {type(given).__name__}; pass one column of it: {WAYS}")
     try:
         if isinstance(given, (set, frozenset)):
             given = list(given)

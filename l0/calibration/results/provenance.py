@@ -276,7 +276,7 @@ def _written(name: str, value: Any) -> str:
         return written_replicates(value)
     if isinstance(value, Mapping):
         return _source(value, name)
-    if not isinstance(value, tuple):
+    if name not in ("bounds", "weight_bounds") or value is None:
         return repr(value)
     sides = zip(("low", "high"), value, strict=True)
     low, high = (

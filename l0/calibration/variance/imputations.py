@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.variance.question import COLUMNS
 from l0.common.errors import InputError, first_few
+from l0.common.formatting import counted
 from l0.common.validation import inner_share, positive
 from l0.data.columns import as_numbers, as_text
 from l0.data.tables import native, read_table
@@ -54,13 +56,14 @@ def combine_imputations(
         `within_variance` (the mean of the variances), `between_variance` (b), `degrees` of
         freedom (infinite if all estimates are equal, and `degrees` is None) and `fraction_missing`,
         the fraction of the information that is missing. The numbers of records are the smallest of
-        all frames.
+        all frames. What depends on a standard error that is null in a frame is null.
 
     Raises
     ------
     InputError
-        If there are fewer than two frames; if a frame is no frame of estimates; if frames have
-        other domains than the first one; or if `degrees` or `level` is out of range.
+        If there are fewer than two frames; if a frame is no frame of estimates, or has more than
+        one row for a domain; if frames have other domains than the first one; or if `degrees` or
+        `level` is out of range.
 
     Examples
     --------
@@ -101,7 +104,8 @@ def combine_imputations(
     freedom = _degrees(share, m, whole)
     half = scipy.stats.t.ppf((1 + level) / 2, freedom) * error
     # (r + 2 / (freedom + 3)) / (r + 1), with r = share / (1 - share).
-    missing = np.where(share > 0, share + (1 - share) * 2 / (freedom + 3), 0.0)
+    # Without a standard error in one of the frames, the share and all that follows are unknown.
+    missing = np.where(share == 0, 0.0, share + (1 - share) * 2 / (freedom + 3))
     nothing = np.full(len(estimate), np.nan)
     numbers = {
         "estimate": estimate,
@@ -111,13 +115,14 @@ def combine_imputations(
         "effective_n": column("effective_n").min(axis=0),
         "cv": np.divide(error, np.abs(estimate), out=nothing, where=estimate != 0),
     }
+    rubin = dict(zip(ADDED, (within, between, freedom, missing), strict=True))
     table = pa.table(
         {
             **{name: tables[0].column(name) for name in by},
             **{name: pa.array(values, from_pandas=True) for name, values in numbers.items()},
             "n_records": column("n_records").min(axis=0).astype(np.int64),
             "few_records": column("few_records").any(axis=0),
-            **dict(zip(ADDED, (within, between, freedom, missing), strict=True)),
+            **{name: pa.array(values, from_pandas=True) for name, values in rubin.items()},
         }
     )
     return native(table, kind)
@@ -159,7 +164,7 @@ def _read(frames: Sequence[Any]) -> tuple[list[pa.Table], Any]:
                 f"frame has {by}; estimate with the same `by`"
             )
         tables.append(table)
-    rows = [_domains(table, by) for table in tables]
+    rows = [_domains(table, by, f"frames[{place}]") for place, table in enumerate(tables)]
     for place, domains in enumerate(rows):
         other = rows[0].keys() ^ domains.keys()
         if other:
@@ -170,13 +175,20 @@ def _read(frames: Sequence[Any]) -> tuple[list[pa.Table], Any]:
             )
     order = list(rows[0])
     return [
-        table.take(pa.array([domains[domain] for domain in order]))
+        table.take(pa.array([domains[domain] for domain in order], pa.int64()))
         for table, domains in zip(tables, rows, strict=True)
     ], first_kind
 
 
-def _domains(table: pa.Table, by: list[str]) -> dict[tuple[str | None, ...], int]:
-    """Give the row of each domain."""
+def _domains(table: pa.Table, by: list[str], argument: str) -> dict[tuple[str | None, ...], int]:
+    """Give the row of each domain. Two rows for one are those of two questions."""
     columns = [as_text(table.column(name)) for name in by]
-    found = zip(*columns, strict=True) if by else [()]
+    found = list(zip(*columns, strict=True)) if by else [()] * table.num_rows
+    twice = [domain for domain, times in Counter(found).items() if times > 1]
+    if twice:
+        shown = [", ".join(map(str, domain)) or "all rows" for domain in twice]
+        raise InputError(
+            f"`{argument}` has more than one row for {counted(len(twice), 'domain')} "
+            f"({first_few(shown)}); combine the frames of one question at a time"
+        )
     return {domain: row for row, domain in enumerate(found)}

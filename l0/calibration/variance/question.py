@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -143,6 +143,11 @@ def read_question(
 
 def _names(names: str | Sequence[str], argument: str) -> tuple[str, ...]:
     """Take a name or several, each once."""
+    if not isinstance(names, Iterable):
+        raise InputError(
+            f"`{argument}` is {names!r}; pass the name of a column or a list of names, or leave it "
+            "out"
+        )
     found = tuple(
         checked_name(name, argument) for name in ([names] if isinstance(names, str) else names)
     )

@@ -77,6 +77,8 @@ def test_flags_have_the_order_of_the_records(kind):
         ([None, 10], r"`must_keep` is null at 1 position \(0\); drop them"),
         ([True, False], "`must_keep` has 2 entries for 6 records"),
         (iter([10]), "`must_keep` is a list_iterator, which can be read only once; pass a list"),
+        (pd.DataFrame({"id": [10]}), "`must_keep` is a DataFrame; pass one column of it: keys"),
+        (pa.table({"id": [10]}), "`must_keep` is a Table; pass one column of it: keys"),
         (5, "`must_keep` is a int that cannot be read .* pass keys, a boolean array"),
         ([[1, 2]], "`must_keep` has values of the type list"),
         ("bigg", "`records` has no column 'bigg' to use as `must_keep`; closest: 'big'"),

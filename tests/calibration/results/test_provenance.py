@@ -96,6 +96,14 @@ def test_an_array_of_limits_is_a_variable_in_the_call():
     assert room["result"] == {"method": "pps", "bounds": (0.5, 7), "seed": 0}
 
 
+def test_several_label_columns_in_a_tuple_are_in_the_call_as_they_are():
+    columns = ("state", ("state", "age"), "sex")
+    run = describe_run(problems.problem(), "pps", {"represent": columns})
+    room = {}
+    exec(run["call"].replace("problem.solve(", "dict("), room)  # noqa: S102
+    assert room["result"] == {"method": "pps", "represent": columns}
+
+
 def test_constraints_are_described_as_far_as_they_are_given():
     assert describe_constraints(None, None) == {}
     assert describe_constraints("kept", None) == {"must_keep": "kept"}

@@ -95,7 +95,10 @@ def test_a_null_standard_error_stays_null():
     unknown = FRAMES[0].assign(standard_error=[np.nan, 1.0])
     found = combine_imputations([unknown, *FRAMES[1:]])
     assert found["standard_error"].isna().tolist() == [True, False]
-    assert found["low"].isna().tolist() == [True, False]
+    for name in ("low", "within_variance", "degrees", "fraction_missing"):
+        assert found[name].isna().tolist() == [True, False], name
+    table = combine_imputations([pa.Table.from_pandas(of) for of in (unknown, *FRAMES[1:])])
+    assert table.column("fraction_missing").null_count == 1
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,14 @@ def test_a_null_standard_error_stays_null():
         (
             [FRAMES[0], FRAMES[1].assign(state=["NY", "CA"])],
             r"do not have the same domains \('CA', 'VT' are in one of them\); estimate them in all",
+        ),
+        (
+            [FRAMES[0], FRAMES[1].assign(state="NY")],
+            r"`frames\[1\]` has more than one row for 1 domain \('NY'\); combine the frames of one",
+        ),
+        (
+            [of.drop(columns="state") for of in FRAMES],
+            r"`frames\[0\]` has more than one row for 1 domain \('all rows'\); combine",
         ),
         (
             [of.rename(columns={"state": "degrees"}) for of in FRAMES],

@@ -28,6 +28,8 @@ def test_none_and_count_ask_for_the_number_of_rows():
         ({"of": None, "statistic": "mean"}, "`of` is None, the number of rows, which has no mean"),
         ({"of": "count", "statistic": "gini"}, "which has no gini; name a column"),
         ({"by": ["a", "a"]}, "`by` names 'a' more than once"),
+        ({"by": None}, "`by` is None; pass the name of a column or a list of names, or leave it"),
+        ({"by": 3}, "`by` is 3; pass the name of a column or a list of names"),
         ({"by": [3]}, "`by` is a int; pass the name of a column"),
         ({"by": ["cv", "a", "low"]}, "`by` names 'cv', 'low', which .* rename it in `table`"),
         ({"q": 0.5}, "`q` belongs to `statistic='quantile'`, and `statistic` is 'total'"),
