@@ -2,6 +2,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import l0
@@ -69,6 +70,20 @@ def test_other_arguments_are_refused(kept, options, said):
     with pytest.raises(InputError, match=f"the folder '.*kept' is of another run: {said}"):
         solve(kept, **options)
     solve(kept)  # it is still there
+
+
+def test_other_quotas_are_refused(survey, tmp_path):
+    problem = l0.CalibrationProblem.from_frames(**survey.options())
+
+    def solve(least):
+        quotas = pd.DataFrame({"state": ["01"], "min_records": [least]})
+        kept = {"checkpoint": tmp_path / "kept", "resume": True}
+        return problem.solve(60, epochs=8, quotas=quotas, **kept)
+
+    first = solve(5)
+    with pytest.raises(InputError, match="of another run: `quotas` is {'frame': 'pandas'"):
+        solve(20)
+    np.testing.assert_array_equal(solve(5).values, first.values)
 
 
 def test_another_number_of_records_is_refused(kept):
