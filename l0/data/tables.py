@@ -92,12 +92,17 @@ def read_table(
         table, kind = _read_frame(source, argument)
     if table.num_rows == 0:
         raise InputError(f"`{argument}` has no rows; pass at least one")
+    return with_rows(table), kind  # type: ignore[return-value]
+
+
+def with_rows(table: pa.Table) -> pa.Table:
+    """Replace the columns that Arrow cannot take rows of: by other text, or by `Unreadable`."""
     for place, field in enumerate(table.schema):
         if pa.types.is_string_view(field.type):  # Arrow cannot take rows of this type yet
             table = table.set_column(place, field.name, table[place].cast(pa.large_string()))
         elif not _takes_rows(table[place]):
             table = table.set_column(place, field.name, unreadable(f"{field.type}", len(table)))
-    return table, kind  # type: ignore[return-value]
+    return table
 
 
 def native(table: pa.Table, kind: Kind | str) -> Any:
