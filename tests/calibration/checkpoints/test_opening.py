@@ -125,6 +125,9 @@ def test_a_lost_or_damaged_description_is_said(kept):
     (kept / "run.json").write_text("{")
     with pytest.raises(InputError, match="'run.json' in the folder '.*' is damaged"):
         solve(kept)
+    (kept / "run.json").write_text('{"format": 1, "argumenus": {}, "versions": [], "problem": {}}')
+    with pytest.raises(InputError, match="is damaged .it lacks 'arguments', 'versions', 'surround"):
+        solve(kept)
     (kept / "run.json").unlink()
     with pytest.raises(InputError, match="has lost its 'run.json'"):
         solve(kept)
