@@ -50,7 +50,8 @@ from l0.common.sparse_rows import narrow
 from l0.common.text_tables import Row, as_html, as_text
 from l0.common.validation import check_length, checked_labels, checked_matrix, checked_vector
 from l0.data.columns import is_key, plain
-from l0.data.tables import FrameT, Kind, checked_kind, collected, native
+from l0.data.tables import FrameT, Kind, checked_kind, collected, is_path, native
+from l0.data.writers import check_apart
 
 
 class CalibrationProblem(Problem, Generic[FrameT]):
@@ -276,7 +277,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         Raises
         ------
         InputError
-            As in `from_frames`, and if a survey file is no parquet file.
+            As in `from_frames`, if a survey file is no parquet file, and if `path` is a folder, or
+            one of the files that are read or in a folder of them.
         FileNotFoundError
             If there is no file at a path.
 
@@ -296,6 +298,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         <CalibrationProblem: 3 records, 2 targets>
         """
         members = options.get("members")
+        tables_of_units = members.values() if isinstance(members, Mapping) else ()
+        _check_new(path, [records, targets, *tables_of_units])
         with mapped_tables(records, members, options.get("key"), Path(path).parent) as tables:
             of_tables: TableOptions = {**options, "members": tables.members}
             problem = cls.from_frames(tables.records, targets, **of_tables)
@@ -698,6 +702,15 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             rows.append((variable, f"{of.sum():,}", f"{median:,.0f}", f"{(of & ~reached).sum():,}"))
         head = ("Targets of", "Targets", "Records behind one (median)", "Out of reach")
         return head, rows
+
+
+def _check_new(path: str | os.PathLike[str], sources: Iterable[Any]) -> None:
+    """Refuse a path that is a folder, or that would replace what is read."""
+    if not is_path(path):
+        raise InputError(f"`path` is a {type(path).__name__}; pass the path of the file to write")
+    if Path(path).is_dir():
+        raise InputError(f"`path`: {str(path)!r} is a folder; name a file")
+    check_apart(path, filter(is_path, sources), "path")
 
 
 def _key_array(keys: Any) -> pa.Array:

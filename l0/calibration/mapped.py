@@ -86,7 +86,7 @@ def _order(records: ParquetColumns, key: str | None) -> NDArray[np.int64] | None
     """Find the order of the records by key, before their rows are moved; None for theirs."""
     if key is None or key not in records.schema.names:  # an error comes when the table is read
         return None
-    keys = key_column(pa.table({key: records.read(key)}), key, "records", "the `key`")
+    keys = key_column(records.read(key), key, "records", "the `key`")
     check_keys(keys, f"`key` column {key!r}", "rows")
     order: NDArray[np.int64] = pc.sort_indices(keys).to_numpy().astype(np.int64)
     return order

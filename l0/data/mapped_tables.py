@@ -18,9 +18,11 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError, first_few
-from l0.data.columns import check_unique
+from l0.data.codings import without_missing_codes
+from l0.data.columns import Unreadable, check_unique
 from l0.data.locations import locate, options_of
-from l0.data.readers.parquet_files import parts_of
+from l0.data.readers.parquet_files import checked_parquet, parts_of
+from l0.data.tables import with_rows
 
 #: Rows of a batch.
 BATCH = 1 << 16
@@ -81,13 +83,14 @@ class ParquetColumns:
                     f"types than {self._paths[0].name!r}; write all parts alike"
                 )
 
-    def read(self, name: str) -> pa.ChunkedArray:
-        """Read a column."""
+    def read(self, name: str) -> pa.Table:
+        """Read a column, as `read_table` would: a table with it alone."""
 
         def read(path: Path) -> pa.Table:
-            return pa.parquet.ParquetFile(path).read(columns=[name])
+            return checked_parquet(path, [name])
 
-        return pa.concat_tables(self._read(path, read) for path in self._paths).column(name)
+        found = pa.concat_tables(self._read(path, read) for path in self._paths)
+        return with_rows(without_missing_codes(found.select([name])))
 
     def mapped(self, folder: Path, order: NDArray[np.int64] | None = None) -> pa.Table:
         """Write each column to a file of a folder, and map the files into memory.
@@ -99,23 +102,23 @@ class ParquetColumns:
         order : ndarray of int64, optional
             The positions of the rows, in the order in which the table shall have them.
         """
-        columns = []
-        for place, field in enumerate(self.schema):
-            column = self.read(field.name)
+        columns, fields = [], []
+        for place, name in enumerate(self.schema.names):
+            table = self.read(name)
             if order is not None:
-                try:
-                    column = column.take(pa.array(order))
-                except pa.ArrowNotImplementedError:
-                    raise InputError(
-                        f"`{self._argument}` has the column {field.name!r}, which is {field.type}: "
-                        "its rows cannot be put in order; leave it out"
-                    ) from None
-            table = pa.table([column], schema=pa.schema([field])).unify_dictionaries()
-            path = folder / f"{place}.arrow"
-            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-                writer.write_table(table, BATCH)
-            columns.append(pa.ipc.open_file(pa.memory_map(str(path))).read_all().column(0))
-        return pa.table(columns, schema=self.schema)
+                table = table.take(pa.array(order))
+            table = table.unify_dictionaries()
+            fields.append(table.schema.field(0))
+            if not isinstance(fields[-1].type, Unreadable):  # nulls, which take no memory
+                path = folder / f"{place}.arrow"
+                with (
+                    pa.OSFile(str(path), "wb") as file,
+                    pa.ipc.new_file(file, table.schema) as writer,
+                ):
+                    writer.write_table(table, BATCH)
+                table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+            columns.append(table.column(0))
+        return pa.table(columns, schema=pa.schema(fields, metadata=self.schema.metadata))
 
     def _read(self, path: Path, read: Callable[[Path], T]) -> T:
         try:

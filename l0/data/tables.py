@@ -92,12 +92,23 @@ def read_table(
         table, kind = _read_frame(source, argument)
     if table.num_rows == 0:
         raise InputError(f"`{argument}` has no rows; pass at least one")
+    return with_rows(table), kind  # type: ignore[return-value]
+
+
+def with_rows(table: pa.Table) -> pa.Table:
+    """Replace the columns that Arrow cannot take rows of: by other text, or by `Unreadable`.
+
+    Dictionaries of parts may need a larger type of codes together than each of them alone.
+    """
     for place, field in enumerate(table.schema):
         if pa.types.is_string_view(field.type):  # Arrow cannot take rows of this type yet
             table = table.set_column(place, field.name, table[place].cast(pa.large_string()))
+        elif pa.types.is_dictionary(field.type):
+            values = _with_room(table[place])
+            table = table.set_column(place, field.with_type(values.type), values)
         elif not _takes_rows(table[place]):
             table = table.set_column(place, field.name, unreadable(f"{field.type}", len(table)))
-    return table, kind  # type: ignore[return-value]
+    return table
 
 
 def native(table: pa.Table, kind: Kind | str) -> Any:
@@ -214,6 +225,22 @@ def _column_as_arrow(frame: nw.DataFrame[Any], name: str) -> pa.ChunkedArray | p
         return unreadable(f"{what} ({why})", len(frame))
 
 
+def _with_room(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Widen the codes of dictionaries that do not fit into their type together."""
+    try:
+        values.unify_dictionaries()
+    except pa.ArrowInvalid:
+        return pa.chunked_array(
+            pa.DictionaryArray.from_arrays(
+                chunk.indices.cast(pa.int32()), chunk.dictionary, ordered=values.type.ordered
+            )
+            for chunk in values.chunks
+        )
+    except pa.ArrowNotImplementedError:  # nested values, which are no labels
+        pass
+    return values
+
+
 def _takes_rows(values: pa.ChunkedArray) -> bool:
     if isinstance(values.type, Unreadable):
         return True
@@ -239,13 +266,20 @@ def take_rows(source: TableT, rows: NDArray[np.int64]) -> TableT:
     """
     if isinstance(source, pa.Table):
         columns = [take_values(values, rows) for values in source.columns]
-        return cast(TableT, pa.Table.from_arrays(columns, schema=source.schema))
+        fields = [
+            field.with_type(values.type)
+            for field, values in zip(source.schema, columns, strict=True)
+        ]
+        schema = pa.schema(fields, metadata=source.schema.metadata)
+        return cast(TableT, pa.Table.from_arrays(columns, schema=schema))
     frame = nw.from_native(source, eager_only=True)  # type: ignore[call-overload]
     return cast(TableT, nw.to_native(frame[rows.tolist()]))
 
 
 def take_values(values: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.ChunkedArray:
     """Take values of an Arrow column of any type by position."""
+    if pa.types.is_dictionary(values.type):
+        values = _with_room(values)
     if _takes_rows(values):
         return values.take(pa.array(rows))
     # Adjacent positions are taken in one piece.

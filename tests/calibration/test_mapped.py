@@ -75,6 +75,24 @@ def test_wrong_input_is_refused_and_leaves_nothing(files, tmp_path, change, said
     assert left(tmp_path) == before
 
 
+def test_the_file_to_write_is_none_of_those_that_are_read(files, tmp_path):
+    targets = tmp_path / "targets.parquet"
+    files["targets"].to_parquet(targets)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
+    people = files["members"]["person"]
+    for path, said in (
+        (files["records"], "'.*homes.parquet' is a file that is read; write to another one"),
+        (targets, "'.*targets.parquet' is a file that is read"),
+        (people / "problem.l0", "is inside of the folder '.*people', which is read"),
+        (people, "'.*people' is a folder; name a file"),
+    ):
+        with pytest.raises(InputError, match=f"`path`: .*{said}"):
+            CalibrationProblem.from_files(**{**files, "targets": targets}, path=path)
+    with pytest.raises(InputError, match="`path` is a NoneType; pass the path of the file to"):
+        CalibrationProblem.from_files(**files, path=None)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
+
+
 def test_null_keys_are_named_by_their_rows_in_the_file(tmp_path):
     homes = pa.table({"id": [5, None, 3], "w": [1.0, 1.0, 1.0]})
     pa.parquet.write_table(homes, tmp_path / "homes.parquet")

@@ -4,7 +4,9 @@ import pyarrow.parquet
 import pytest
 
 from l0.common.errors import InputError
+from l0.data.codings import Coding
 from l0.data.mapped_tables import ParquetColumns
+from l0.data.tables import read_table
 
 TABLE = pa.table(
     {
@@ -89,3 +91,43 @@ def test_a_column_twice_is_refused(tmp_path):
     twice = pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])
     with pytest.raises(InputError, match="`records` .*'a'"):
         ParquetColumns(written(tmp_path / "a.parquet", twice), "records")
+
+
+@pytest.mark.parametrize("order", [None, [2, 0, 1]])
+def test_missing_codes_are_nulls_as_in_a_file_that_is_read_whole(tmp_path, folder, order):
+    coding = Coding("spss", values=[[1, "Men"], [-9, "Refused"]], missing=[[-9, -9]])
+    table = pa.table({"sex": [1, -9, 2]}, pa.schema([coding.on(pa.field("sex", pa.int64()))]))
+    path = written(tmp_path / "a.parquet", table)
+    found = ParquetColumns(path, "records").mapped(folder, None if order is None else order)
+    expected, _ = read_table(path, "records")
+    assert found.column("sex").null_count == 1
+    assert found.equals(expected if order is None else expected.take(order))
+    assert found.schema.equals(expected.schema, check_metadata=True)
+
+
+def test_a_page_that_is_not_as_its_checksum_says_is_refused(tmp_path, folder):
+    plain = {"compression": None, "use_dictionary": False, "write_statistics": False}
+    table = pa.table({"x": np.full(9, 1234567.0)})
+    path = written(tmp_path / "a.parquet", table, write_page_checksum=True, **plain)
+    content = bytearray(path.read_bytes())
+    content[content.find(np.full(9, 1234567.0).tobytes()) + 6] ^= 16
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="`records`: cannot read .*; write it again"):
+        ParquetColumns(path, "records").mapped(folder)
+
+
+@pytest.mark.parametrize("order", [None, [2, 0, 1]])
+def test_columns_that_have_no_rows_to_take_become_what_read_table_makes_of_them(
+    tmp_path, folder, order
+):
+    columns = {
+        "text": pa.array(["a", None, "b"], pa.string_view()),
+        "bytes": pa.array([b"a", None, b"b"], pa.binary_view()),
+        "id": [1, 2, 3],
+    }
+    path = written(tmp_path / "a.parquet", pa.table(columns))
+    found = ParquetColumns(path, "records").mapped(folder, order)
+    expected, _ = read_table(path, "records")
+    assert found.schema.equals(expected.schema)
+    rows = [0, 1, 2] if order is None else order
+    assert found.column("text").to_pylist() == [["a", None, "b"][row] for row in rows]

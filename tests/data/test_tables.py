@@ -257,3 +257,16 @@ def test_lazy_frames_are_collected():
         table, came_as = read_table(lazy, "records")
         assert table.to_pydict() == FRAME.to_dict("list")
         assert came_as == kind
+
+
+def test_dictionaries_of_parts_may_have_more_values_together_than_their_codes(tmp_path):
+    parts = []
+    for state in range(3):
+        counties = [f"{state}{county:02}" for county in range(60)]
+        part = pd.DataFrame({"county": pd.Categorical(counties)})
+        part.to_parquet(tmp_path / f"{state}.parquet")
+        parts += counties
+    table, _ = read_table(tmp_path, "records")
+    assert table.take(np.arange(179, -1, -1)).column("county").to_pylist() == parts[::-1]
+    unread = pa.concat_tables(pq.read_table(path) for path in sorted(tmp_path.iterdir()))
+    assert take_rows(unread, np.array([179, 0])).column("county").to_pylist() == ["259", "000"]

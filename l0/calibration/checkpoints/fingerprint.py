@@ -43,6 +43,9 @@ def describe_problem(problem: Problem) -> dict[str, str]:
         found[said] = _digest("\n".join(getattr(problem, name)).encode())
     for name, said in _SCALARS.items():
         found[said] = repr(getattr(problem, name))
+    if problem.labels is not None:  # which columns are labels decides how records are drawn
+        said = repr(problem.labels.to_pydict())
+        found["the labels of the targets"] = _digest(said.encode())
     found["the keys of the records"] = _column(pa.chunked_array([problem.keys]))
     if (kinds := problem.kinds) is not None:
         parts = (kinds.denominators, kinds.at_least, kinds.at_most, kinds.sizes)

@@ -21,12 +21,14 @@ from l0.calibration.checkpoints.shared import SharedStages, check_alike
 from l0.calibration.checkpoints.stages import Changing, KeptStages, Stages
 from l0.calibration.problem.core import Problem
 from l0.common.atomic_files import are_apart
-from l0.common.errors import SHOWN, InputError
+from l0.common.errors import SHOWN, InputError, first_few
 from l0.common.ranks import Ranks
 from l0.common.validation import flag
 
 #: The layout of the entries. Another one cannot be read.
 FORMAT = 1
+#: What `run.json` says of a run, beside its format: texts by name.
+DESCRIBED = ("arguments", "versions", "problem", "surroundings")
 #: The version of this package, among the others.
 OWN = "l0-python"
 
@@ -141,6 +143,10 @@ def _earlier(folder: Folder, resume: bool) -> dict[str, Any] | None:
     shown = repr(str(folder.path))
     try:
         before = folder.read_run()
+        if before is not None and before.get("format") == FORMAT:
+            lost = [name for name in DESCRIBED if not isinstance(before.get(name), dict)]
+            if lost:
+                raise ValueError(f"it lacks {first_few(lost)}")
     except ValueError as error:
         raise InputError(
             f"`checkpoint`: 'run.json' in the folder {shown} is damaged ({error}), so that nobody "

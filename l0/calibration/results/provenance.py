@@ -22,7 +22,7 @@ from l0.calibration.selection import SELECTORS, Selector
 from l0.common.validation import as_plain
 from l0.data.locations import locate
 from l0.data.readers.parquet_files import parts_of
-from l0.data.tables import collected
+from l0.data.tables import collected, is_path, read_table
 
 UNTRIMMED = (
     "The replicate weights were left out, because they belong to the weights before the trimming; "
@@ -79,8 +79,8 @@ def describe_limits(pair: Any) -> tuple[Any, Any] | None:
 def describe_constraints(must_keep: Any, quotas: Any) -> dict[str, Any]:
     """Describe the options `must_keep` and `quotas`, as far as they are given.
 
-    The name of a column stays as it is, keys and flags are described by their digest, and a table
-    like the other tables.
+    The name of a column stays as it is, keys and flags are described by their digest, and a file
+    like the other files. A frame has its digest too: a run with other quotas is another run.
     """
     found: dict[str, Any] = {}
     if isinstance(must_keep, str):
@@ -92,7 +92,11 @@ def describe_constraints(must_keep: Any, quotas: Any) -> dict[str, Any]:
         sha256 = hashlib.sha256("\n".join(values).encode()).hexdigest()
         found["must_keep"] = {"shape": [len(values)], "sha256": sha256}
     if quotas is not None:
-        found["quotas"] = describe_source(collected(quotas))
+        quotas = collected(quotas)
+        found["quotas"] = describe_source(quotas)
+        if not is_path(quotas):
+            content = repr(read_table(quotas, "quotas")[0].to_pydict())
+            found["quotas"]["sha256"] = hashlib.sha256(content.encode()).hexdigest()
     return found
 
 

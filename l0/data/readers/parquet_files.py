@@ -26,9 +26,9 @@ def read_parquet(
     return checked_parquet(location.path)
 
 
-def checked_parquet(path: Path) -> pa.Table:
+def checked_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a parquet file whose pages are as their checksums say, if it has checksums."""
-    return pa.parquet.ParquetFile(path, page_checksum_verification=True).read()
+    return pa.parquet.ParquetFile(path, page_checksum_verification=True).read(columns=columns)
 
 
 def parts_of(folder: Path) -> list[Path]:

@@ -65,6 +65,15 @@ def test_what_differs_is_named(survey, change, said):
     assert said in differences(before, made(survey))
 
 
+def test_labels_in_another_column_with_the_same_records_are_named(survey):
+    survey.households["region"] = survey.households["state"]
+    survey.targets["name"] = [f"target {row}" for row in range(len(survey.targets))]
+    survey.targets["group"] = "all"
+    before = made(survey)
+    survey.targets.insert(0, "region", survey.targets.pop("state"))
+    assert differences(before, made(survey)) == ["the labels of the targets differ"]
+
+
 def test_what_differs_in_a_matrix_is_named():
     parts = problems.parts()
     before = of(CalibrationProblem.from_matrix(**parts))

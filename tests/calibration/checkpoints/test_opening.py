@@ -2,6 +2,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import l0
@@ -71,6 +72,20 @@ def test_other_arguments_are_refused(kept, options, said):
     solve(kept)  # it is still there
 
 
+def test_other_quotas_are_refused(survey, tmp_path):
+    problem = l0.CalibrationProblem.from_frames(**survey.options())
+
+    def solve(least):
+        quotas = pd.DataFrame({"state": ["01"], "min_records": [least]})
+        kept = {"checkpoint": tmp_path / "kept", "resume": True}
+        return problem.solve(60, epochs=8, quotas=quotas, **kept)
+
+    first = solve(5)
+    with pytest.raises(InputError, match="of another run: `quotas` is {'frame': 'pandas'"):
+        solve(20)
+    np.testing.assert_array_equal(solve(5).values, first.values)
+
+
 def test_another_number_of_records_is_refused(kept):
     with pytest.raises(InputError, match="`n_records` is 31, and was 30"):
         problems.problem().solve(31, epochs=8, checkpoint=kept, resume=True)
@@ -109,6 +124,9 @@ def test_other_threads_and_packages_are_said(kept):
 def test_a_lost_or_damaged_description_is_said(kept):
     (kept / "run.json").write_text("{")
     with pytest.raises(InputError, match="'run.json' in the folder '.*' is damaged"):
+        solve(kept)
+    (kept / "run.json").write_text('{"format": 1, "argumenus": {}, "versions": [], "problem": {}}')
+    with pytest.raises(InputError, match="is damaged .it lacks 'arguments', 'versions', 'surround"):
         solve(kept)
     (kept / "run.json").unlink()
     with pytest.raises(InputError, match="has lost its 'run.json'"):

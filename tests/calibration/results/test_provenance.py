@@ -108,11 +108,12 @@ def test_constraints_are_described_as_far_as_they_are_given():
     assert describe_constraints(None, None) == {}
     assert describe_constraints("kept", None) == {"must_keep": "kept"}
     keys = describe_constraints(np.array([3, 1]), pd.DataFrame({"min_records": [1]}))
-    assert keys == {**describe_constraints([3, 1], None),
-                    "quotas": {"frame": "pandas", "shape": [1, 1]}}  # fmt: skip
+    assert keys == {**describe_constraints([3, 1], None), "quotas": keys["quotas"]}
     assert keys["must_keep"]["shape"] == [2]
-    lazy = pl.LazyFrame({"min_records": [1]})
-    assert describe_constraints(None, lazy)["quotas"] == {"frame": "polars", "shape": [1, 1]}
+    lazy = describe_constraints(None, pl.LazyFrame({"min_records": [1]}))["quotas"]
+    assert lazy == {"frame": "polars", "shape": [1, 1], "sha256": keys["quotas"]["sha256"]}
+    others = describe_constraints(None, pd.DataFrame({"min_records": [2]}))["quotas"]
+    assert others["sha256"] != lazy["sha256"]
     assert describe_constraints({3, 1}, None) == describe_constraints([1, 3], None)
 
 
