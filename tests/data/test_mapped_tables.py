@@ -125,7 +125,10 @@ def test_columns_that_have_no_rows_to_take_become_what_read_table_makes_of_them(
         "bytes": pa.array([b"a", None, b"b"], pa.binary_view()),
         "id": [1, 2, 3],
     }
-    path = written(tmp_path / "a.parquet", pa.table(columns))
+    try:
+        path = written(tmp_path / "a.parquet", pa.table(columns))
+    except pa.ArrowNotImplementedError:
+        pytest.skip("this version of Arrow writes no views to parquet")
     found = ParquetColumns(path, "records").mapped(folder, order)
     expected, _ = read_table(path, "records")
     assert found.schema.equals(expected.schema)
