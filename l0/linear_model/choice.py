@@ -300,7 +300,7 @@ def choose(
     Choice
     """
     stated = state(rows, question)
-    warn_of_near_copies(stated.standardised.design, stacklevel + 1)
+    warn_of_near_copies(stated.standardised, stacklevel + 1)
     with one_thread:
         path = Search(stated.problem, question.sizes, enough=_enough(stated))
         size, costs = _best_size(path, stated, held_out)

@@ -46,5 +46,27 @@ def test_copies_and_other_columns_are_not():
         warnings.simplefilter("error")
         L0Regressor(2).fit(x, y)
         L0Regressor(2).fit(x.astype(np.float32), y)
-    design = standardised_design(nearly(1e-2)[0], np.ones(200), centre=True).design
-    assert near_copies(design) == []
+    standardised = standardised_design(nearly(1e-2)[0], np.ones(200), centre=True)
+    assert near_copies(standardised) == []
+
+
+@pytest.mark.parametrize("apart", [4e-4, 1e-4, 1e-5])
+def test_single_precision_tells_less_and_says_so(apart):
+    x, y = nearly(apart)
+    with pytest.warns(UserWarning, match=r"1e-03 .*: \(0, 1\); .* or `X` in double"):
+        model = L0Regressor(2).fit(x.astype(np.float32), y)
+    assert model.score(x, y) < 0.5  # of the two columns, which explain y, it can take one
+    with pytest.warns(UserWarning, match=r"\(0, 1\)"):
+        L0Classifier(2).fit(x.astype(np.float32), y > 0)
+
+
+def test_rounding_errors_of_single_precision_are_no_differences():
+    x, y = nearly(2e-3)
+    celsius = 20 + 10 * x[:, 2]
+    years = 2000 + 5 * x[:, 3]
+    x = np.column_stack([x, celsius, 273.15 + celsius, 1.8 * celsius, years, years - 1900])
+    x = np.column_stack([x, x[:, 4], 0.3 * x[:, 4]]).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        L0Regressor(2).fit(x, y)
+        L0Regressor(2).fit(sp.csc_array(x), y)
