@@ -18,7 +18,7 @@ from l0.common.validation import is_number
 from l0.linear_model.base import SparseLinearModel
 from l0.linear_model.choice import Question
 from l0.linear_model.logistic_loss import LogisticLoss
-from l0.linear_model.rows import ACCEPTED, Rows, check_kinds
+from l0.linear_model.rows import ACCEPTED, Rows, check_kinds, held_as
 
 
 class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
@@ -176,7 +176,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         """
         rows, question = self._asked(X, y, sample_weight)
         self._choose(rows, question, groups)
-        self.coefs_path_ = self.coefs_path_.astype(rows.x.dtype)
+        self.coefs_path_ = held_as(rows.x.dtype, self.coefs_path_)
         self.intercepts_path_ = self.intercepts_path_.astype(rows.x.dtype)
         place = self._sizes.index(self._size)
         self.coef_ = self.coefs_path_[place].copy()

@@ -15,7 +15,7 @@ from l0.common.validation import real_numbers
 from l0.linear_model.base import SparseLinearModel
 from l0.linear_model.choice import Question
 from l0.linear_model.cox_loss import CoxLoss
-from l0.linear_model.rows import ACCEPTED, Rows, check_kinds, checked_weights
+from l0.linear_model.rows import ACCEPTED, Rows, check_kinds, checked_weights, held_as
 from l0.linear_model.survival import concordance, survival
 
 
@@ -160,7 +160,7 @@ class L0Cox(SparseLinearModel):
         rows, question = self._asked(X, y, sample_weight)
         choice = self._choose(rows, question, groups)
         assert isinstance(choice.loss, CoxLoss)
-        self.coefs_path_ = self.coefs_path_[:, 0].astype(rows.x.dtype)
+        self.coefs_path_ = held_as(rows.x.dtype, self.coefs_path_[:, 0])
         self.coef_ = self.coefs_path_[self._sizes.index(self._size)].copy()
         self._centre = float(choice.standardised.mean @ self.coef_)
         counting = rows.counting()

@@ -19,10 +19,12 @@ from l0.linear_model.choice import Question
 from l0.linear_model.design import CONSTANT
 from l0.linear_model.limits import Limits
 from l0.linear_model.losses import HuberLoss, Loss, PoissonLoss, SquaredLoss
-from l0.linear_model.rows import ACCEPTED, Rows, check_kinds
+from l0.linear_model.rows import ACCEPTED, Rows, check_kinds, held_as
 
 #: Sums of squares are floating-point numbers if the largest absolute outcome is between these.
 LEAST, MOST = 1e-140, 1e140
+#: The same for float32 columns: products with them, and coefficients, are float32 numbers.
+SINGLE_LEAST, SINGLE_MOST = 1e-30, 1e30
 LOSSES: dict[str, type[Loss]] = {
     "squared": SquaredLoss,
     "huber": HuberLoss,
@@ -278,7 +280,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         rows, question = self._asked(X, y, sample_weight)
         self._choose(rows, question, groups)
         dtype, unit = rows.x.dtype, self._unit
-        self.coefs_path_ = (self.coefs_path_ * np.reshape(unit, (-1, 1))).astype(dtype)
+        self.coefs_path_ = held_as(dtype, self.coefs_path_ * np.reshape(unit, (-1, 1)))
         self.intercepts_path_ = self.intercepts_path_ * unit + self._shift
         if rows.y.ndim == 1:
             self.coefs_path_, self.intercepts_path_ = (
@@ -358,7 +360,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         x, y = validate_data(
             self, x, y, **ACCEPTED, y_numeric=True, multi_output=several, ensure_min_samples=2
         )
-        rows = self._rows(x, self._checked_outcome(y), sample_weight)
+        rows = self._rows(x, self._checked_outcome(y, x.dtype), sample_weight)
         seconds = self._seconds(rows.y.ndim)
         self._shift, self._unit = self._location(rows.counting())
         l2 = RIDGE if self.l2 is None and self.loss != "squared" else self.l2
@@ -406,8 +408,8 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
             )
         return seconds
 
-    def _checked_outcome(self, y: Any) -> NDArray[np.float64]:
-        """Return y as numbers whose squares are numbers, in the shape that the loss takes."""
+    def _checked_outcome(self, y: Any, dtype: np.dtype[Any]) -> NDArray[np.float64]:
+        """Return y as numbers whose products are numbers, in the shape that the loss takes."""
         y = np.asarray(y, np.float64)
         if y.ndim == 2 and not self._takes_several:
             y = np.asarray(column_or_1d(y, warn=True), np.float64)
@@ -416,6 +418,11 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
             raise InputError(
                 f"`y` goes up to {largest:.3g}, and its square is no floating-point number; "
                 f"divide `y` by {largest:.0e}"
+            )
+        if largest and dtype == np.float32 and not SINGLE_LEAST < largest < SINGLE_MOST:
+            raise InputError(
+                f"`y` goes up to {largest:.3g}, and its products with the columns of `X` are no "
+                f"float32 numbers; divide `y` by {largest:.0e}, or pass `X` in double precision"
             )
         if self.loss == "poisson" and (y < 0).any():
             raise InputError(

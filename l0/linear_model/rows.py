@@ -148,6 +148,27 @@ def original(
     -------
     Model
     """
-    coefficients = standardised.original(model[0], columns)
-    shift = coefficients[:, columns] @ standardised.mean[columns]
+    with np.errstate(over="ignore", invalid="ignore"):  # `held_as` refuses infinite ones
+        coefficients = standardised.original(model[0], columns)
+        shift = coefficients[:, columns] @ standardised.mean[columns]
     return Model(np.sort(columns), coefficients, model[1] - shift)
+
+
+def held_as(dtype: np.dtype[Any], coefficients: NDArray[np.float64]) -> NDArray[np.floating[Any]]:
+    """Return coefficients of the columns, on the last axis, in the precision of X.
+
+    Raises
+    ------
+    InputError
+        If one becomes infinite or 0, so that predictions would be wrong.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        found = np.asarray(coefficients, dtype)
+    lost = ~np.isfinite(found) | ((found == 0) & (coefficients != 0))
+    if lost.any():
+        columns = np.flatnonzero(lost.reshape(-1, lost.shape[-1]).any(axis=0)).tolist()
+        raise InputError(
+            f"the coefficients of the columns {first_few(columns)} are too large or too small for "
+            f"{dtype} numbers; put these columns, or `y`, on a scale near 1"
+        )
+    return found

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from l0.common.errors import InputError
-from l0.linear_model import L0Classifier, L0Regressor, L0Selector
+from l0.linear_model import L0Classifier, L0Cox, L0Regressor, L0Selector
 from l0.linear_model.design import standardised_design
 from l0.linear_model.rows import Model, Rows, original
 from tests.linear_model.problems import planted
@@ -80,3 +80,30 @@ def test_several_outcomes_are_refused_with_what_takes_them(estimator):
     x, y, _ = planted(0)
     with pytest.raises(InputError, match=r"`y` has 2 columns; .*L0Regressor\(loss=.squared.\)"):
         estimator.fit(x, np.column_stack([y > 0, y > 1]).astype(int))
+
+
+@pytest.mark.parametrize("size", [1e-45, 1e-31, 1e31, 1e60])
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+def test_outcomes_beyond_the_precision_of_the_columns_are_refused(size, loss):
+    x, y, _ = planted(0, noise=1.0)
+    with pytest.raises(InputError, match=r"no float32 numbers; divide `y` by .*double precision"):
+        L0Regressor(3, loss=loss).fit(x.astype(np.float32), size * y)
+    assert L0Regressor(3, loss=loss).fit(x, size * y).score(x, size * y) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("dtype", "of_x", "of_y"),
+    [(np.float32, 1e-20, 1e25), (np.float32, 1e25, 1e-25), (np.float64, 1e-300, 1e100)],
+)
+def test_coefficients_beyond_the_precision_of_the_columns_are_refused(dtype, of_x, of_y):
+    x, y, support = planted(0, noise=1.0)
+    with pytest.raises(InputError, match=rf"columns {support[0]}, .*too large or too small for fl"):
+        L0Regressor(3).fit((of_x * x).astype(dtype), of_y * y)
+
+
+@pytest.mark.parametrize("estimator", [L0Classifier, L0Cox])
+def test_slopes_beyond_the_precision_of_the_columns_are_refused(estimator):
+    x, y, _ = planted(0, noise=1.0)
+    outcome = y > 0 if estimator == L0Classifier else np.column_stack([np.exp(-y), y < 2])
+    with pytest.raises(InputError, match="too large or too small for float32"):
+        estimator(3).fit((2e-39 * x).astype(np.float32), outcome)
