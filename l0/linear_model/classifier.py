@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.common.errors import InputError, first_few
-from l0.common.validation import is_number
+from l0.common.validation import is_number, not_negative
 from l0.linear_model.base import SparseLinearModel
 from l0.linear_model.choice import Question
 from l0.linear_model.logistic_loss import LogisticLoss
@@ -290,7 +290,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         codes = np.minimum(np.searchsorted(self.classes_, rows.y), len(self.classes_) - 1)
         rows = Rows(rows.x, codes, self._weighted(codes, rows.weights))
         loss_of = partial(LogisticLoss, labels=self.classes_)
-        return rows, self._question(rows, loss_of, self.l2)
+        return rows, self._question(rows, loss_of, not_negative(self.l2, "l2"))
 
     def _scores_at(self, X: Any, n_features: Any) -> NDArray[np.floating[Any]]:
         place = self._place(n_features)

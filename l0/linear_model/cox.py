@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.common.errors import InputError
 from l0.common.formatting import counted
-from l0.common.validation import real_numbers
+from l0.common.validation import not_negative, real_numbers
 from l0.linear_model.base import SparseLinearModel
 from l0.linear_model.choice import Question
 from l0.linear_model.cox_loss import CoxLoss
@@ -175,7 +175,7 @@ class L0Cox(SparseLinearModel):
         check_kinds(x, None)
         x = validate_data(self, x, **ACCEPTED, ensure_min_samples=2)
         rows = self._rows(x, _times(y, x.shape[0]), sample_weight)
-        return rows, self._question(rows, CoxLoss, self.l2)
+        return rows, self._question(rows, CoxLoss, not_negative(self.l2, "l2"))
 
     def predict(self, X: Any) -> NDArray[np.floating[Any]]:
         """Return the logarithm of the hazard, relative to a row with the means of the columns.

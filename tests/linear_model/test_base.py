@@ -7,7 +7,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from l0.common.errors import InputError
-from l0.linear_model import L0Classifier, L0Regressor, L0Selector
+from l0.linear_model import L0Classifier, L0Cox, L0Regressor, L0Selector
 from tests.linear_model.problems import planted
 
 
@@ -129,3 +129,11 @@ def test_another_size_of_the_path_predicts_as_its_coefficients_say(groups):
             InputError, match="`n_features` is 9, but the path has the sizes 0 to 4"
         ):
             model.predict_at(x, 9)
+
+
+@pytest.mark.parametrize("estimator", [L0Classifier, L0Cox])
+def test_a_ridge_of_none_is_not_taken_for_0(estimator):
+    x, y, _ = planted(0, noise=1.0)
+    outcome = y > 0 if estimator == L0Classifier else np.column_stack([np.exp(-y), y < 2])
+    with pytest.raises(InputError, match="`l2` must be finite and at least 0, got None"):
+        estimator(3, l2=None).fit(x, outcome)
