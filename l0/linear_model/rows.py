@@ -31,14 +31,19 @@ def check_kinds(x: Any, y: Any, several: bool = False) -> None:
     Raises
     ------
     InputError
-        If a column of a frame is categorical, if `X` or `y` has masked values, or if `y` has
-        missing values or several columns.
+        If a column of a frame is categorical or text, if `X` or `y` has masked values, or if `y`
+        has missing values or several columns.
     """
     refuse_masked(x, "X")
     refuse_masked(y, "y")
     if categorical := _categorical_columns(x):
         raise InputError(
             f"`X` has categorical columns: {first_few(categorical)}; make indicators of them "
+            "(`OneHotEncoder`), with a label for each in `groups`, or numbers if they are some"
+        )
+    if text := _text_columns(x):
+        raise InputError(
+            f"`X` has columns of text: {first_few(text)}; make indicators of them "
             "(`OneHotEncoder`), with a label for each in `groups`, or numbers if they are some"
         )
     if y is None:
@@ -70,6 +75,24 @@ def _categorical_columns(x: Any) -> list[Any]:
     except TypeError:  # an array, or a sparse matrix
         return []
     return [name for name, kind in schema.items() if kind in (nw.Categorical, nw.Enum)]
+
+
+def _text_columns(x: Any) -> list[Any]:
+    """Name the text columns of a frame of pandas, polars or pyarrow: "01" would become 1."""
+    types: Any = getattr(x, "dtypes", None)
+    if hasattr(types, "items"):  # pandas, where names may repeat
+        return [
+            name
+            for place, (name, kind) in enumerate(types.items())
+            if str(kind) == "str"
+            or "string" in str(kind)
+            or (kind.kind == "O" and any(isinstance(value, str) for value in x.iloc[:, place]))
+        ]
+    try:
+        schema = nw.from_native(x, eager_only=True).schema
+    except TypeError:  # an array, or a sparse matrix
+        return []
+    return [name for name, kind in schema.items() if kind == nw.String]
 
 
 def checked_weights(sample_weight: Any, x: Any) -> NDArray[np.float64]:

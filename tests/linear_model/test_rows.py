@@ -62,6 +62,26 @@ def test_what_is_no_number_is_named(estimator):
 
 
 @pytest.mark.parametrize("estimator", [L0Regressor(2), L0Classifier(2), L0Selector(2)])
+def test_codes_as_text_are_not_taken_for_numbers(estimator):
+    x, y, _ = planted(0)
+    codes = [f"{row % 3:02}" for row in range(60)]
+    frame = pd.DataFrame(x[:, :4], columns=list("abcd")).assign(c=codes)
+    of_polars = pl.DataFrame(x[:, :4], list("abcd")).with_columns(pl.Series("c", codes))
+    for given in (
+        frame,
+        frame.astype({"c": object}),
+        frame.astype({"c": "string"}),
+        frame.rename(columns={"d": "c"}),  # which leaves two columns of this name
+        of_polars,
+        of_polars.to_arrow(),
+    ):
+        with pytest.raises(InputError, match="`X` has columns of text: 'c'; make indicators"):
+            estimator.fit(given, (y > 0).astype(int))
+    as_objects = pd.DataFrame(x[:, :4], columns=list("abcd"), dtype=object)
+    estimator.fit(as_objects, (y > 0).astype(int))
+
+
+@pytest.mark.parametrize("estimator", [L0Regressor(2), L0Classifier(2), L0Selector(2)])
 @pytest.mark.parametrize("name", ["X", "y", "sample_weight"])
 def test_what_is_behind_a_mask_is_never_used(estimator, name):
     x, y, _ = planted(0)
