@@ -14,7 +14,7 @@ from torch import Tensor
 
 from l0.common.errors import InputError, first_few
 from l0.common.formatting import counted
-from l0.common.validation import whole_number
+from l0.common.validation import flag, whole_number
 from l0.data.arrays import as_columns, is_frame, positions, shape, take_columns
 from l0.gates.base import MOST_OPEN, SURE, L0Gate, share_of
 from l0.gates.inclusion import inclusion
@@ -128,7 +128,7 @@ class FeatureGate(L0Gate):
         """
         columns = self._read(X)
         n, k = len(columns), self.max_features
-        if nonlinear and y is None:
+        if flag(nonlinear, "nonlinear") and y is None:
             raise InputError("`nonlinear` needs an outcome to predict; pass `y`")
         if n_splits is None:
             n_splits = 0 if nonlinear else SPLITS

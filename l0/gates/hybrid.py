@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from l0.calibration.sampling.designs import inclusion_probabilities, systematic
 from l0.common.errors import InputError, first_few
+from l0.common.validation import whole_number
 from l0.data.arrays import as_vector, positions, take_rows
 from l0.gates.base import share_of
 from l0.gates.sample import SampleGate
@@ -142,6 +143,7 @@ class HybridGate(nn.Module):
             )
         if random_seed is None:
             random_seed = int(torch.randint(2**62, ()))
+        random_seed = whole_number(random_seed, "random_seed", 0)
         types[self._draw(drawable, size[drawable], random_seed)] = "random"
         indices = np.flatnonzero(types != "")
         return take_rows(data, indices), positions(indices, data), types[indices]

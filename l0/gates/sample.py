@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.selection import Hybrid
 from l0.calibration.selection.balanced import Balanced
 from l0.common.errors import InputError, closest, first_few
 from l0.common.formatting import counted
+from l0.common.validation import flag
 from l0.data.arrays import Columns, as_columns, as_vector, positions, scale, shape, take_rows
 from l0.gates.base import MOST_OPEN, SURE, L0Gate, share_of
 from l0.gates.representation import moments_problem, totals_problem
@@ -116,6 +118,7 @@ class SampleGate(L0Gate):
             If shapes do not match, if numbers are not finite, if a weight is not positive, if a
             column cannot become numbers, or if a target is unknown or cannot be reached.
         """
+        method = Balanced() if flag(even, "even") else Hybrid(share=DRAWN)
         _check_length(data, self.n_samples, "n_samples")
         columns = as_columns(data, "data")
         if weights is None:
@@ -129,7 +132,7 @@ class SampleGate(L0Gate):
             problem = totals_problem(columns.values, totals, wanted, design)
         result = problem.solve(
             n_records=self.target_samples,
-            method=Balanced() if even else Hybrid(share=DRAWN),
+            method=method,
             seed=seed,
             device=self.gates.qz_logits.device,
         )
@@ -218,6 +221,8 @@ class SampleGate(L0Gate):
 
 
 def _check_length(data: Any, length: int, name: str) -> None:
+    if sp.issparse(data):
+        raise InputError("`data` is a sparse matrix; pass `data.toarray()`")
     found = shape(data)
     if not found or found[0] != length:
         raise InputError(

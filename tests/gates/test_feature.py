@@ -220,3 +220,10 @@ def test_options_of_a_fit_that_cannot_be_are_named(options, message):
 def test_a_list_of_names_of_another_length_is_named():
     with pytest.raises(InputError, match="`feature_names` has 3 names for 4"):
         FeatureGate(4, 2).select_features_with_names(table(), ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("nonlinear", ["no", 0, None])
+def test_nonlinear_is_true_or_false(nonlinear):
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(InputError, match="`nonlinear` must be True or False"):
+        FeatureGate(3, 2).fit(x, x[:, 0], nonlinear=nonlinear)

@@ -115,3 +115,9 @@ def test_impossible_hybrids_are_named(arguments, message):
 def test_impossible_probabilities_are_named(probabilities, message):
     with pytest.raises(InputError, match=message):
         HybridGate(400).select(table(), probabilities=probabilities)
+
+
+@pytest.mark.parametrize("seed", ["1", True, -1, 1.0])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(InputError, match="`random_seed` must be an integer of at least 0"):
+        HybridGate(20, target_items=5).select(np.arange(60.0).reshape(20, 3), random_seed=seed)

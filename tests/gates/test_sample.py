@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -220,3 +221,16 @@ def test_rows_without_a_positive_weight_are_named():
     train(gate, 2)
     with pytest.raises(InputError, match="`weights` is not positive at 1, 3"):
         gate.select_weighted_samples(np.ones((4, 1)), [1, 0, 1, -2])
+
+
+@pytest.mark.parametrize("even", ["no", 0, None])
+def test_even_is_true_or_false(even):
+    with pytest.raises(InputError, match="`even` must be True or False"):
+        SampleGate(20, 5).fit(np.arange(60.0).reshape(20, 3), even=even)
+
+
+def test_a_sparse_matrix_is_refused_with_what_to_pass():
+    gate, data = SampleGate(20, 5), sp.csr_array(np.eye(20))
+    for choose in (gate.fit, gate.select_samples):
+        with pytest.raises(InputError, match=r"`data` is a sparse matrix; pass `data.toarray\(\)`"):
+            choose(data)
