@@ -95,8 +95,10 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
     intercepts_path_ : ndarray, shape (number of sizes, 1 or number of classes)
         The intercepts of these choices.
     criterion_path_ : ndarray, shape (number of sizes,)
-        What the choice of k minimised: the criterion, or the log loss on held-out folds; with
-        `n_features`, twice the objective.
+        What the choice of k minimised: the criterion, or the mean log loss of a row on held-out
+        folds; with `n_features`, twice the objective. There is one number for each size, however
+        many classes there are. The criterion is twice the objective times the number of rows, and a
+        penalty that counts a slope less for each column than there are classes.
     fold_losses_path_ : ndarray, shape (number of sizes, number of folds)
         With `cv`, the mean log loss of a row of each fold; NaN for a fold whose rows have no
         weight.

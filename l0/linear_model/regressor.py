@@ -143,7 +143,9 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     criterion_path_ : ndarray, shape (number of sizes,)
         What the choice of k minimised: the criterion, or the mean loss of a row on held-out folds
         (the squared error, half the Poisson deviance, or Huber's loss in units of the scale of y);
-        with `n_features`, the logarithm of the unexplained share, or the deviance of a row.
+        with `n_features`, the logarithm of the unexplained share, or the deviance of a row. In the
+        criterion and with `n_features`, the penalty of the ridge is a part of what is unexplained.
+        Several outcomes have one number for each size, too: see Notes.
     fold_losses_path_ : ndarray, shape (number of sizes, number of folds)
         With `cv`, the mean loss of a row of each fold; NaN for a fold whose rows have no weight.
     n_features_in_, feature_names_in_
@@ -156,7 +158,10 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     columns first, and on all columns at the end. Sparse matrices stay sparse.
 
     **Several outcomes** share their columns. Each is divided by its standard deviation, so that
-    their scales do not matter; the criterion counts a slope for each outcome.
+    their scales do not matter; the criterion counts a slope for each outcome. With m outcomes, n
+    rows and S the mean over the outcomes of the unexplained share, `criterion_path_` is m n log S
+    and the penalty of the criterion, or with `n_features` m log S. With `cv` it is the squared
+    error of the divided outcomes, averaged over rows and outcomes: near 1 without columns.
 
     **Huber's loss** is, with h half the square up to 1.345 and linear beyond,
 

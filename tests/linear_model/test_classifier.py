@@ -64,6 +64,21 @@ def test_criterion_and_folds_find_the_size():
         np.testing.assert_array_equal(model.coefs_path_[len(model.support_)], model.coef_)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_criterion_is_one_number_for_each_size_of_any_number_of_classes(n_classes):
+    x, y, _ = classes(0, n_classes=n_classes)
+    model = L0Classifier(criterion="bic", max_features=3).fit(x, y)
+    assert model.criterion_path_.shape == (4,)
+    for size in (1, 2, 3):
+        value, _ = objective(x, y, model.path_[size], 1e-3)
+        slopes = (n_classes - 1) * size
+        expected = 2 * len(y) * value + slopes * np.log(len(y))
+        assert model.criterion_path_[size] == pytest.approx(expected, rel=1e-4)
+    two = L0Classifier(2).fit(x, y)
+    value, _ = objective(x, y, two.support_, 1e-3)
+    assert two.criterion_path_ == pytest.approx([2 * value], rel=1e-4)
+
+
 def test_groups_and_columns_that_must_be_kept():
     x, y, support = classes(3)
     groups = np.arange(12) // 2

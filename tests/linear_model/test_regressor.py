@@ -200,6 +200,26 @@ def test_several_outcomes_share_their_columns():
     np.testing.assert_allclose(constant.predict(x)[:, 1], 1)
 
 
+def test_the_criterion_of_several_outcomes_is_one_number_for_each_size():
+    x, y, _ = planted(0, noise=1.0)
+    y = np.column_stack([y, 100 * x[:, 0] - 100 * y, x[:, 1]])
+
+    def unexplained(model):
+        return float(np.mean(((y - model.predict(x)) / y.std(axis=0)) ** 2))
+
+    path = L0Regressor(criterion="bic", max_features=4, l2=0).fit(x, y)
+    assert path.criterion_path_.shape == (5,)
+    for size, found in enumerate(path.criterion_path_):
+        share = unexplained(L0Regressor(size, l2=0).fit(x, y))
+        expected = 3 * len(y) * np.log(share) + 3 * size * np.log(len(y))
+        assert found == pytest.approx(expected, abs=1e-6)
+    one = L0Regressor(3, l2=0).fit(x, y)
+    np.testing.assert_allclose(one.criterion_path_, [3 * np.log(unexplained(one))])
+    held = L0Regressor(cv=5, max_features=4).fit(x, y)
+    assert held.criterion_path_.shape == (5,) and held.fold_losses_path_.shape == (5, 5)
+    assert held.criterion_path_[0] == pytest.approx(1, abs=0.2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
