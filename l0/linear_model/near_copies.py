@@ -26,7 +26,8 @@ def near_copies(standardised: Standardised) -> list[tuple[int, int]]:
     """Return pairs of columns that differ by more than rounding, but less than the search can tell.
 
     The columns are sorted by the absolute value of a random projection, in which near copies are
-    neighbours; neighbours are then compared.
+    neighbours; neighbours are then compared. A column that is a copy but for rounding is compared
+    no further: the one that it copies stands for both.
 
     Parameters
     ----------
@@ -37,10 +38,9 @@ def near_copies(standardised: Standardised) -> list[tuple[int, int]]:
     -------
     list of pairs of int
     """
-    design = standardised.design
+    design, told = standardised.design, _told(standardised)
     n, p = design.shape
-    told, neighbours = _told(standardised), NEIGHBOURS
-    rounding = np.full(p, ROUNDING * n**0.5 / 2)
+    neighbours, rounding = NEIGHBOURS, np.full(p, ROUNDING * n**0.5 / 2)
     if design.columns(np.arange(0)).dtype == np.float32:
         neighbours = SINGLE_NEIGHBOURS
         rounding = SINGLE_ROUNDING * (1 + np.abs(standardised.mean) / standardised.scale)
@@ -48,15 +48,18 @@ def near_copies(standardised: Standardised) -> list[tuple[int, int]]:
     projected = np.abs(design.products(drawn))
     order = np.argsort(projected[:, 0], kind="stable")
     found: list[tuple[int, int]] = []
+    copies = np.logical_not(projected.any(axis=1))  # of each other: columns of zeros
     for step in range(1, min(neighbours, p - 1) + 1):
         left, right = order[:-step], order[step:]
         # A distance of d changes a projection by d times a normal variate: six sd leave room.
         near = (np.abs(projected[left] - projected[right]) <= 6 * told).all(axis=1)
-        near &= projected[left].any(axis=1)
+        near &= ~(copies[left] | copies[right])
         for a, b in zip(left[near], right[near], strict=True):
             pair = np.asarray(design.columns(np.array([a, b], np.int64)), np.float64)
             apart = np.linalg.norm(pair[:, 0] - np.sign(pair[:, 0] @ pair[:, 1]) * pair[:, 1])
-            if rounding[a] + rounding[b] < apart <= told:
+            if apart <= rounding[a] + rounding[b]:
+                copies[b] = True
+            elif apart <= told:
                 found.append((int(min(a, b)), int(max(a, b))))
     return sorted(found)
 
@@ -77,5 +80,6 @@ def warn_of_near_copies(standardised: Standardised, stacklevel: int) -> None:
 def _told(standardised: Standardised) -> float:
     """Return the distance from which on the search tells unit columns apart."""
     design = standardised.design
+    # Of a sparse design, products are computed in double precision.
     single = isinstance(design, DenseDesign) and design.z.dtype == np.float32
     return SINGLE_TOLD if single else TOLD

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from l0.linear_model import L0Classifier, L0Regressor
-from l0.linear_model.design import standardised_design
+from l0.linear_model.design import DenseDesign, standardised_design
 from l0.linear_model.near_copies import near_copies
 
 
@@ -48,6 +48,19 @@ def test_copies_and_other_columns_are_not():
         L0Regressor(2).fit(x.astype(np.float32), y)
     standardised = standardised_design(nearly(1e-2)[0], np.ones(200), centre=True)
     assert near_copies(standardised) == []
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_many_copies_are_compared_a_few_times(monkeypatch, dtype):
+    x, _ = nearly(2e-6)
+    x = np.column_stack([x[:, :2], np.tile(x[:, 2:3], 100)]).astype(dtype)
+    standardised = standardised_design(x, np.ones(200), centre=True)
+    compared, columns = [], DenseDesign.columns
+    monkeypatch.setattr(
+        DenseDesign, "columns", lambda self, which: compared.append(which) or columns(self, which)
+    )
+    assert near_copies(standardised) == [(0, 1)]
+    assert len(compared) < 110
 
 
 @pytest.mark.parametrize("apart", [4e-4, 1e-4, 1e-5])
