@@ -120,8 +120,11 @@ class HybridGate(nn.Module):
         Raises
         ------
         InputError
-            As in `SampleGate.fit`; also if a size is negative, or if too few sizes are positive.
+            As in `SampleGate.fit`; also if a size is negative, if too few sizes are positive, or if
+            `random_seed` is no whole number of at least 0.
         """
+        if random_seed is not None:
+            whole_number(random_seed, "random_seed", 0)
         if probabilities is None:
             size = np.ones(self.n_items)
         else:
@@ -143,7 +146,6 @@ class HybridGate(nn.Module):
             )
         if random_seed is None:
             random_seed = int(torch.randint(2**62, ()))
-        random_seed = whole_number(random_seed, "random_seed", 0)
         types[self._draw(drawable, size[drawable], random_seed)] = "random"
         indices = np.flatnonzero(types != "")
         return take_rows(data, indices), positions(indices, data), types[indices]

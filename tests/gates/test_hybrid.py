@@ -121,3 +121,11 @@ def test_impossible_probabilities_are_named(probabilities, message):
 def test_a_seed_is_a_whole_number(seed):
     with pytest.raises(InputError, match="`random_seed` must be an integer of at least 0"):
         HybridGate(20, target_items=5).select(np.arange(60.0).reshape(20, 3), random_seed=seed)
+
+
+def test_a_wrong_seed_is_refused_before_any_item_is_chosen(monkeypatch):
+    gate, chosen = HybridGate(20, target_items=5), []
+    monkeypatch.setattr(gate.l0_gate, "select_samples", chosen.append)
+    with pytest.raises(InputError, match="`random_seed`"):
+        gate.select(np.arange(60.0).reshape(20, 3), random_seed="1")
+    assert not chosen
