@@ -14,6 +14,7 @@ from torch import Tensor
 from l0.common.atomic_files import whole_file
 from l0.common.errors import closest, first_few
 from l0.common.plots import BLUE, matplotlib, save_figure
+from l0.common.validation import check_path
 
 
 class PenaltyTracker:
@@ -119,6 +120,7 @@ class PenaltyTracker:
         filepath : str or Path
             The file; it is written completely or not at all.
         """
+        check_path(filepath, "filepath", "the file to write")
         with (
             whole_file(filepath) as draft,
             open(draft, "w", newline="", encoding="utf-8") as file,
@@ -170,4 +172,4 @@ class PenaltyTracker:
         if save_path is None:
             matplotlib("pyplot").show()
         else:
-            save_figure(figure, save_path)
+            save_figure(figure, save_path, "save_path")

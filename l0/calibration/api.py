@@ -48,7 +48,13 @@ from l0.common.errors import InputError, first_few
 from l0.common.formatting import counted
 from l0.common.sparse_rows import narrow
 from l0.common.text_tables import Row, as_html, as_text
-from l0.common.validation import check_length, checked_labels, checked_matrix, checked_vector
+from l0.common.validation import (
+    check_length,
+    check_path,
+    checked_labels,
+    checked_matrix,
+    checked_vector,
+)
 from l0.data.columns import is_key, plain
 from l0.data.tables import FrameT, Kind, checked_kind, collected, is_path, native
 from l0.data.writers import check_apart
@@ -450,6 +456,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         >>> CalibrationProblem.load("three.l0")
         <CalibrationProblem: 3 records, 2 targets>
         """
+        check_path(path, "path", "the file to write")
         write_problem(path, self)
 
     @classmethod
@@ -475,6 +482,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         FileNotFoundError
             If there is no file.
         """
+        check_path(path, "path", "a file that `save` wrote")
         return cls(**read_problem(path))
 
     @takes(Options)
@@ -706,8 +714,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
 
 def _check_new(path: str | os.PathLike[str], sources: Iterable[Any]) -> None:
     """Refuse a path that is a folder, or that would replace what is read."""
-    if not is_path(path):
-        raise InputError(f"`path` is a {type(path).__name__}; pass the path of the file to write")
+    check_path(path, "path", "the file to write")
     if Path(path).is_dir():
         raise InputError(f"`path`: {str(path)!r} is a folder; name a file")
     check_apart(path, filter(is_path, sources), "path")

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from l0.common.atomic_files import whole_file
+from l0.common.validation import check_path
 
 #: The colour of a single line.
 BLUE = "#0072B2"
@@ -26,7 +27,11 @@ def matplotlib(module: str) -> Any:
         raise ImportError("plots need matplotlib: pip install matplotlib") from None
 
 
-def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Write a figure, whole or not at all. The suffix of the path is the format."""
+def save_figure(figure: Any, path: str | os.PathLike[str], argument: str = "path") -> None:
+    """Write a figure, whole or not at all. The suffix of the path is the format.
+
+    Errors name the path as the `argument`.
+    """
+    check_path(path, argument, "the file to write")
     with whole_file(path) as draft:
         figure.savefig(draft, dpi=150)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from numbers import Integral, Real
@@ -33,6 +34,20 @@ def flag(value: object, argument: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise InputError(f"`{argument}` must be True or False, got {value!r}")
     return bool(value)
+
+
+def check_path(value: object, argument: str, what: str) -> None:
+    """Check that a value is the path of a file or folder. `what` says of which one.
+
+    Examples
+    --------
+    >>> from l0.common.validation import check_path
+    >>> check_path(3, "path", "the file to write")
+    Traceback (most recent call last):
+    l0.common.errors.InputError: `path` is a int; pass the path of the file to write
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise InputError(f"`{argument}` is a {type(value).__name__}; pass the path of {what}")
 
 
 def whole_number(

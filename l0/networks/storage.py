@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError, first_few
+from l0.common.validation import check_path
 from l0.networks.gates.unit_gate import UnitGate
 from l0.networks.graph.attention import open_attention
 from l0.networks.graph.tensors import copy_of, mode_of
@@ -51,6 +52,7 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
     True
     """
     _check(model)
+    check_path(path, "path", "the file to write")
     if any(isinstance(module, UnitGate) for module in model.modules()):
         raise InputError(
             "`model` still has gates; save the model that sparsifier.compact() returns"
@@ -92,8 +94,8 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     Raises
     ------
     InputError
-        If the file holds a model of another architecture or something else, or `model` is no
-        model. `model` is then unchanged.
+        If the file holds a model of another architecture or something else, or if `model` is no
+        model or `path` no path. `model` is then unchanged.
 
     Examples
     --------
@@ -111,6 +113,7 @@ def load(model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     3
     """
     _check(model)
+    check_path(path, "path", "a file that `save` wrote")
     with mode_of(model):
         return _loaded(model, path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from l0.calibration.problem.core import Problem
 from l0.common.atomic_files import are_apart
 from l0.common.errors import SHOWN, InputError, first_few
 from l0.common.ranks import Ranks
-from l0.common.validation import flag
+from l0.common.validation import check_path, flag
 
 #: The layout of the entries. Another one cannot be read.
 FORMAT = 1
@@ -40,8 +39,7 @@ def check_checkpoint(checkpoint: Any, resume: Any) -> Path | None:
         if resume:
             raise InputError("`resume=True` needs a folder; pass `checkpoint` too")
         return None
-    if not isinstance(checkpoint, (str, os.PathLike)):
-        raise InputError(f"`checkpoint` is {checkpoint!r}; pass the path of a folder")
+    check_path(checkpoint, "checkpoint", "a folder")
     return Path(checkpoint)
 
 

@@ -29,6 +29,7 @@ from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError
 from l0.common.formatting import counted, percent, signed
 from l0.common.text_tables import TERMINAL, Row, as_html, as_text
+from l0.common.validation import check_path
 from l0.data.tables import FrameT, Kind, native
 
 #: The largest number of targets in each table of a summary.
@@ -156,6 +157,7 @@ class Comparison(Generic[FrameT]):
         OSError
             If there is no room or no permission. Then an existing file does not change.
         """
+        check_path(path, "path", "the file to write")
         page = render(
             self.metrics, self.tables, self.runs, self.folders,
             self._rows(), self._sentences(), self.notes,

@@ -43,7 +43,7 @@ from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError
 from l0.common.formatting import counted, percent
 from l0.common.text_tables import TERMINAL, as_html, as_text
-from l0.common.validation import whole_number
+from l0.common.validation import check_path, whole_number
 from l0.data.locations import locate
 from l0.data.readers.csv_files import csv_file
 from l0.data.rewriting import reweighted, source_of
@@ -765,6 +765,7 @@ class CalibrationResult(Generic[FrameT]):
         ...     sorted(path.name for path in Path(folder).iterdir())
         ['report.html']
         """
+        check_path(path, "path", "the file to write")
         with whole_file(path) as draft:
             draft.write_text(render(self.metrics, self.run, self.tables), encoding="utf-8")
 
@@ -806,6 +807,7 @@ class CalibrationResult(Generic[FrameT]):
         >>> bool((again.values == result.values).all())
         True
         """
+        check_path(folder, "folder", "the folder to write")
         write_result(
             folder, indices=self.indices, metrics=self.metrics, run=self.run, tables=self.tables,
             page=render(self.metrics, self.run, self.tables), log=log,
@@ -846,6 +848,7 @@ class CalibrationResult(Generic[FrameT]):
         ...     CalibrationResult.load(f"{folder}/result").metrics["n_records"]
         2
         """
+        check_path(folder, "folder", "a folder that `save` wrote")
         kind = checked_kind(kind, "pyarrow")
         return CalibrationResult(**read_result(folder), kind=kind)
 

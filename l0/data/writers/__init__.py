@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from l0.common.atomic_files import whole_file
 from l0.common.errors import InputError, first_few
+from l0.common.validation import check_path
 from l0.data.codings import coding_of, without_missing_codes
 from l0.data.locations import Location, locate
 from l0.data.packages import package_for
@@ -46,8 +47,9 @@ def writer_of(path: str | os.PathLike[str], argument: str) -> Writer:
     Raises
     ------
     InputError
-        If no writer has this suffix, or if its package is missing.
+        If this is no path, if no writer has its suffix, or if the package is missing.
     """
+    check_path(path, argument, "the file to write")
     location = locate(path)
     found = next((found for end, found in WRITERS.items() if location.name.endswith(end)), None)
     if found is None:

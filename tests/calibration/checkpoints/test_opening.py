@@ -146,7 +146,7 @@ def test_the_form_of_both_options_is_checked(tmp_path):
     assert check_checkpoint(str(tmp_path), True) == tmp_path
     for given, text in (
         ((None, True), "`resume=True` needs a folder; pass `checkpoint` too"),
-        ((3, False), "`checkpoint` is 3; pass the path of a folder"),
+        ((3, False), "`checkpoint` is a int; pass the path of a folder"),
         (("x", "yes"), "`resume` must be True or False, got 'yes'"),
     ):
         with pytest.raises(InputError, match=text):
