@@ -156,21 +156,27 @@ def wrap_frame(source: Any, argument: str, allow_series: bool = False) -> Any:
         raise
 
 
+def is_lazy(source: Any) -> bool:
+    """Tell whether a source is lazy: of polars, a relation of DuckDB, or a data set of pyarrow."""
+    if type(source).__module__ == "pyarrow._dataset":
+        return True
+    try:
+        return isinstance(nw.from_native(source, pass_through=True), nw.LazyFrame)
+    except nw.exceptions.DuplicateError:  # an eager frame, whose names are checked when it is read
+        return False
+
+
 def collected(source: Any) -> Any:
     """Collect a lazy frame: of polars, a relation of DuckDB, or a data set of pyarrow.
 
     Any other source is returned as it is. A lazy frame of polars becomes one of polars, and all
     others a pyarrow table.
     """
-    if is_path(source):
+    if not is_lazy(source):
         return source
     if type(source).__module__ == "pyarrow._dataset":
         return source.to_table()
-    try:
-        frame = nw.from_native(source, pass_through=True)
-    except nw.exceptions.DuplicateError:  # an eager frame, whose names are checked when it is read
-        return source
-    return frame.collect().to_native() if isinstance(frame, nw.LazyFrame) else source
+    return nw.from_native(source).collect().to_native()
 
 
 def _read_frame(source: Any, argument: str) -> tuple[pa.Table, Kind]:

@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from l0.common.errors import InputError
 from l0.common.validation import flag, not_negative, whole_number
 from l0.data.tables import Kind
 from l0.linear_model.choice import Choice, LossOf, Question, choose
 from l0.linear_model.held_out import held_out
+from l0.linear_model.kinds import check_columns
 from l0.linear_model.limits import Limits
 from l0.linear_model.path_plot import draw_path
-from l0.linear_model.rows import Rows, checked_weights
+from l0.linear_model.rows import ACCEPTED, Rows, checked_weights
 from l0.linear_model.summary import summary_of
 from l0.linear_model.units import checked_size, group_members, kept_units, largest_size
 
@@ -99,6 +100,11 @@ class SparseLinearModel(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         return summary_of(self, kind)
+
+    def _read(self, x: Any) -> Any:
+        """Return the rows to predict as numbers, after the checks that `fit` makes of its `X`."""
+        check_columns(x)
+        return validate_data(self, x, reset=False, **ACCEPTED)
 
     def _rows(self, x: Any, y: NDArray[Any], sample_weight: ArrayLike | None) -> Rows:
         """Join the rows and their checked weights."""

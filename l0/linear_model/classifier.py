@@ -17,8 +17,9 @@ from l0.common.errors import InputError, first_few
 from l0.common.validation import is_number, not_negative
 from l0.linear_model.base import SparseLinearModel
 from l0.linear_model.choice import Question
+from l0.linear_model.kinds import check_kinds
 from l0.linear_model.logistic_loss import LogisticLoss
-from l0.linear_model.rows import ACCEPTED, Rows, check_kinds, held_as
+from l0.linear_model.rows import ACCEPTED, Rows, held_as
 
 
 class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
@@ -173,8 +174,8 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If `X` has NaN, if shapes do not match, if `y` has one class only, or if an argument is
-            out of its range.
+            If `X` has NaN, text, dates or categories, if shapes do not match, if `y` has one class
+            only, or if an argument is out of its range.
         """
         rows, question = self._asked(X, y, sample_weight)
         self._choose(rows, question, groups)
@@ -301,7 +302,7 @@ class L0Classifier(ClassifierMixin, SparseLinearModel):  # type: ignore[misc]
     def _scores(
         self, X: Any, coefficients: NDArray[Any], intercept: NDArray[Any]
     ) -> NDArray[np.floating[Any]]:
-        X = validate_data(self, X, reset=False, **ACCEPTED)
+        X = self._read(X)
         scores = np.asarray(X @ coefficients.T + intercept)
         return scores[:, 0] if len(self.classes_) == 2 else scores
 

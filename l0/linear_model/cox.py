@@ -15,7 +15,8 @@ from l0.common.validation import not_negative, real_numbers
 from l0.linear_model.base import SparseLinearModel
 from l0.linear_model.choice import Question
 from l0.linear_model.cox_loss import CoxLoss
-from l0.linear_model.rows import ACCEPTED, Rows, check_kinds, checked_weights, held_as
+from l0.linear_model.kinds import check_columns
+from l0.linear_model.rows import ACCEPTED, Rows, checked_weights, held_as
 from l0.linear_model.survival import concordance, survival
 
 
@@ -154,8 +155,8 @@ class L0Cox(SparseLinearModel):
         Raises
         ------
         ValueError
-            If `X` or `y` has NaN, if `y` has no event, if shapes do not match, or if an argument is
-            out of its range.
+            If `X` or `y` has NaN, text or dates, or `X` categories, if `y` has no event, if shapes
+            do not match, or if an argument is out of its range.
         """
         rows, question = self._asked(X, y, sample_weight)
         choice = self._choose(rows, question, groups)
@@ -172,7 +173,7 @@ class L0Cox(SparseLinearModel):
     def _asked(
         self, x: Any, y: Any, sample_weight: ArrayLike | None = None
     ) -> tuple[Rows, Question]:
-        check_kinds(x, None)
+        check_columns(x)
         x = validate_data(self, x, **ACCEPTED, ensure_min_samples=2)
         rows = self._rows(x, _times(y, x.shape[0]), sample_weight)
         return rows, self._question(rows, CoxLoss, not_negative(self.l2, "l2"))
@@ -189,7 +190,7 @@ class L0Cox(SparseLinearModel):
         ndarray, shape (n,)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, **ACCEPTED)
+        X = self._read(X)
         return np.asarray(X @ self.coef_ - X.dtype.type(self._centre))
 
     def predict_survival(self, X: Any, times: ArrayLike) -> NDArray[np.float64]:

@@ -17,9 +17,10 @@ from l0.common.validation import flag, not_negative
 from l0.linear_model.base import SparseLinearModel
 from l0.linear_model.choice import Question
 from l0.linear_model.design import CONSTANT
+from l0.linear_model.kinds import check_kinds, check_numbers
 from l0.linear_model.limits import Limits
 from l0.linear_model.losses import HuberLoss, Loss, PoissonLoss, SquaredLoss
-from l0.linear_model.rows import ACCEPTED, Rows, check_kinds, held_as
+from l0.linear_model.rows import ACCEPTED, Rows, held_as
 
 #: Sums of squares are floating-point numbers if the largest absolute outcome is between these.
 LEAST, MOST = 1e-140, 1e140
@@ -280,7 +281,8 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If `X` or `y` has NaN, if shapes do not match, or if an argument is out of its range.
+            If `X` or `y` has NaN, text or dates, or `X` categories, if shapes do not match, or if
+            an argument is out of its range.
         """
         rows, question = self._asked(X, y, sample_weight)
         self._choose(rows, question, groups)
@@ -362,6 +364,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
         self._check_loss_of_limits()
         several = self._takes_several
         check_kinds(x, y, several)
+        check_numbers(y, "y")
         x, y = validate_data(
             self, x, y, **ACCEPTED, y_numeric=True, multi_output=several, ensure_min_samples=2
         )
@@ -453,7 +456,7 @@ class L0Regressor(RegressorMixin, SparseLinearModel):  # type: ignore[misc]
     def _predicted(
         self, X: Any, coefficients: NDArray[Any], intercept: Any
     ) -> NDArray[np.floating[Any]]:
-        X = validate_data(self, X, reset=False, **ACCEPTED)
+        X = self._read(X)
         scores = np.asarray(X @ coefficients.T + np.asarray(intercept, X.dtype))
         return np.asarray(np.exp(scores)) if self.loss == "poisson" else scores
 

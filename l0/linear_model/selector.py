@@ -17,8 +17,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from l0.common.errors import InputError, closest
 from l0.common.validation import flag
 from l0.linear_model.classifier import L0Classifier
+from l0.linear_model.kinds import check_kinds
 from l0.linear_model.regressor import L0Regressor
-from l0.linear_model.rows import check_kinds
 
 #: The estimator of each `loss`.
 ESTIMATORS = {

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l0.common.errors import InputError, first_few
-from l0.common.validation import refuse_masked
+from l0.linear_model.kinds import check_numbers
 
 #: How survival times are passed.
 FORM = (
@@ -38,9 +38,12 @@ def survival(y: Any) -> NDArray[np.float64]:
     """
     if y is None:
         raise InputError(f"L0Cox requires y to be passed, but the target y is None; {FORM}")
-    refuse_masked(y, "y")
+    check_numbers(y, "y", FORM)
     array = np.asarray(y)
-    found = _of_fields(array) if array.dtype.names else array
+    found = array
+    if array.dtype.names:
+        found = _of_fields(array)
+        check_numbers(found, "y", FORM)
     if found.ndim != 2 or found.shape[1] != 2:
         raise InputError(f"`y` has shape {found.shape}; {FORM}")
     try:
