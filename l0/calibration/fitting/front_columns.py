@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from l0.calibration.fitting.different_columns import Columns
+from l0.calibration.fitting.dissection import Ints
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.fronts import Front
 from l0.calibration.fitting.kinds import OF_GROUP
@@ -28,25 +28,79 @@ SPREADING = 16.0
 
 
 @dataclass(frozen=True, eq=False)
-class FrontColumns:
-    """The columns of B in a front, as multiples of the different ones.
+class Stretch:
+    """V diag(c) of a stretch of records.
 
     Attributes
     ----------
-    columns : Columns
-        V, but for the factors of its columns.
-    of_column : ndarray of float64, shape (c,)
-        These factors: those of one of the targets that have copies.
-    factors : scipy.sparse.csr_array of float32, shape (f, c)
-        F.
-    of_kinds : list of scipy.sparse.csr_array of float32, shapes (f, c_1), (f, c_2), ...
-        The columns of F of each kind of records; none if the product is not formed from the inside.
+    entries : scipy.sparse.csr_array, shape (r, c)
+        V. It shares its values with all of V.
+    of_column : ndarray, shape (c,)
+        c, in the precision of V.
+    records : ndarray of int64, shape (r,)
     """
 
-    columns: Columns
-    of_column: Array
+    entries: sp.csr_array
+    of_column: NDArray[np.floating]
+    records: Ints
+
+    def dense(self, roots: Narrow) -> Narrow:
+        """Write diag(roots) V diag(c) as a dense array, given the roots of all records."""
+        dense = self.entries.toarray()
+        dense *= self.of_column
+        narrow: Narrow = dense.astype(np.float32, copy=False)
+        narrow *= roots[self.records, None]
+        return narrow
+
+
+@dataclass(frozen=True, eq=False)
+class OfKind:
+    """The columns of the records of one kind.
+
+    Attributes
+    ----------
+    places : slice
+        Of the columns, among all of the front.
+    factors : scipy.sparse.csr_array of float32, shape (f, c)
+        These columns of F.
+    stretches : list of Stretch
+    """
+
+    places: slice
     factors: sp.csr_array
-    of_kinds: list[sp.csr_array]
+    stretches: list[Stretch]
+
+    def product(self, roots: Narrow) -> Narrow:
+        """Form F V' diag(roots^2) V, shape (f, c)."""
+        size = self.places.stop - self.places.start
+        inside = np.zeros((size, size), dtype=np.float32)
+        for stretch in self.stretches:
+            dense = stretch.dense(roots)
+            inside += dense.T @ dense
+        return np.asarray(self.factors @ inside)
+
+
+@dataclass(frozen=True, eq=False)
+class FrontColumns:
+    """The columns of B in a front, as multiples of the different ones.
+
+    They are cut into stretches once: to make a small sparse matrix takes Python as long as its
+    product takes, and other threads must wait meanwhile.
+
+    Attributes
+    ----------
+    factors : scipy.sparse.csr_array of float32, shape (f, c)
+        F.
+    whole : Stretch
+        V of all records, with the factors of its columns: those of one of the targets that have
+        copies of them.
+    kinds : list of OfKind
+        None if the product is not formed from the inside.
+    """
+
+    factors: sp.csr_array
+    whole: Stretch
+    kinds: list[OfKind]
 
     @classmethod
     def of(cls, front: Front, row_factor: Array) -> FrontColumns:
@@ -57,10 +111,14 @@ class FrontColumns:
         shares = (of_pair / of_column[columns.copies]).astype(np.float32)
         shape = size, len(of_column)
         factors = sp.csc_array((shares, (front.places, columns.copies)), shape=shape)
+        whole = Stretch(columns.values, of_column.astype(columns.values.dtype), columns.records)
         from_inside = OF_GROUP * len(columns.kinds) + SPREADING * len(front.places) * size
         many = from_inside < len(columns.records) * size**2 / 2
-        of_kinds = [factors[:, kind].tocsr() for _, kind in columns.kinds] if many else []
-        return cls(columns, of_column, factors.tocsr(), of_kinds)
+        kinds = [
+            OfKind(places, factors[:, places].tocsr(), list(_stretches(whole, rows, places)))
+            for rows, places in (columns.kinds if many else ())
+        ]
+        return cls(factors.tocsr(), whole, kinds)
 
     def product(self, roots: Narrow) -> Narrow:
         """Form B diag(roots^2) B', shape (f, f). Only its lower triangle is filled.
@@ -70,38 +128,22 @@ class FrontColumns:
         roots : ndarray of float32, shape (k,)
             Of all records.
         """
-        if self.of_kinds:
+        if self.kinds:
             inside = np.empty(self.factors.shape[::-1], dtype=np.float32)
-            for (_, kind), part in zip(self.columns.kinds, self._of_kinds(roots), strict=True):
-                inside[kind] = part.T
+            for kind in self.kinds:
+                inside[kind.places] = kind.product(roots).T
             # It is symmetric: its transpose is the same, in Fortran's order.
             return np.asarray((self.factors @ inside).T)
         size = self.factors.shape[0]
-        whole = np.zeros((size, size), dtype=np.float32, order="F")
-        every = slice(0, len(self.columns.records)), slice(0, len(self.of_column))
-        dense = self._scaled(self.columns.values.toarray(), *every, roots)
-        ssyrk(1.0, (self.factors @ dense.T).T, whole, transposed=True)
-        return whole
+        product = np.zeros((size, size), dtype=np.float32, order="F")
+        ssyrk(1.0, (self.factors @ self.whole.dense(roots).T).T, product, transposed=True)
+        return product
 
-    def _of_kinds(self, roots: Narrow) -> Iterator[Narrow]:
-        """Form F V' diag(roots^2) V for each kind, shapes (f, c_1), (f, c_2), ..."""
-        columns = self.columns
-        for (rows, kind), factors in zip(columns.kinds, self.of_kinds, strict=True):
-            size = kind.stop - kind.start
-            so_far = np.zeros((size, size), dtype=np.float32)
-            width = max(1, BLOCK // size)
-            for start in range(rows.start, rows.stop, width):
-                those = slice(start, min(start + width, rows.stop))
-                part = block_of(columns.values, those, kind)
-                dense = self._scaled(part.toarray(), those, kind, roots)
-                so_far += dense.T @ dense
-            yield factors @ so_far
 
-    def _scaled(
-        self, dense: NDArray[np.floating], rows: slice, columns: slice, roots: Narrow
-    ) -> Narrow:
-        """Multiply some rows and columns of V, written as a dense array, by their factors."""
-        dense *= self.of_column[columns].astype(dense.dtype)
-        narrow = dense.astype(np.float32, copy=False)
-        narrow *= roots[self.columns.records[rows], None]
-        return narrow
+def _stretches(whole: Stretch, rows: slice, columns: slice) -> Iterator[Stretch]:
+    """Cut the records of a kind into stretches that are quick to write as dense arrays."""
+    width = max(1, BLOCK // (columns.stop - columns.start))
+    for start in range(rows.start, rows.stop, width):
+        those = slice(start, min(start + width, rows.stop))
+        entries = block_of(whole.entries, those, columns)
+        yield Stretch(entries, whole.of_column[columns], whole.records[those])

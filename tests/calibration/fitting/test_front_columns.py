@@ -25,7 +25,7 @@ def test_a_product_from_inside_and_from_outside_is_that_of_the_entries(
     factors, roots = rng.lognormal(0, 3, m), rng.lognormal(0, 1, k).astype(np.float32)
     [front] = Nesting.of(Block(np.arange(m)), matrix, matrix.T.tocsr()).fronts
     columns = FrontColumns.of(front, factors)
-    assert len(columns.of_kinds) == (len(front.columns.kinds) if from_inside else 0)
+    assert len(columns.kinds) == (len(front.columns.kinds) if from_inside else 0)
     B = (factors[:, None] * matrix.toarray() * roots)[front.rows]
     expected, found = B @ B.T, columns.product(roots)
     size = np.sqrt(np.outer(expected.diagonal(), expected.diagonal()))
