@@ -50,6 +50,10 @@ LEVELS = (
     "taxes, nation", "taxes, state", "taxes, agi_band", "taxes, filing_status",
     "nation", "state", "agi_band", "filing_status", "pair", "triple", "person",
 )  # fmt: skip
+#: Totals that are soft targets with `represent=True`. They are in no other group.
+SOFT = tuple(
+    f"soft, {level}" for level in ("nation", "state", "agi_band", "filing_status", "person")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +160,10 @@ def taxes(problem: CalibrationProblem, reference: Array) -> Iterator[Taxes]:
 
 
 def held_out(problem: CalibrationProblem, reference: Array) -> Iterator[Block]:
-    """List the held-out statistics of the account, with their values in the full file."""
+    """List the statistics of the account, with their values in the full file.
+
+    These are the held-out ones, and the totals that soft targets hold.
+    """
     statistics = problem.untargeted
     for of in statistics.units:
         weights = of.spread(reference)
@@ -168,7 +175,10 @@ def held_out(problem: CalibrationProblem, reference: Array) -> Iterator[Block]:
             level = "person" if of.entity else level
             if level not in LEVELS:
                 continue
-            for numerator, denominator in _asked(of, weights, totals):
+            asked = [(level, *each) for each in _asked(of, weights, totals)]
+            if not totals:
+                asked += [(f"soft, {level}", measure, None) for measure in of.measures]
+            for name, numerator, denominator in asked:
                 above, enough = _total(cells.codes, cells.size, numerator, weights)
                 truth = above
                 if denominator is not None:
@@ -176,11 +186,11 @@ def held_out(problem: CalibrationProblem, reference: Array) -> Iterator[Block]:
                     enough = np.minimum(enough, also)
                     truth = np.divide(above, below, out=np.zeros_like(above), where=below != 0)
                 counts = enough >= LEAST_EFFECTIVE_N
-                if totals:
+                if totals or name in SOFT:
                     counts &= statistics._shown(of, cells, numerator, enough)
                 kept = np.flatnonzero(counts & (truth != 0))
                 if len(kept):
-                    yield Block(level, of, cells.codes, kept, numerator, denominator, truth[kept])
+                    yield Block(name, of, cells.codes, kept, numerator, denominator, truth[kept])
 
 
 def _asked(of: Units, weights: Array, totals: bool) -> Iterator[tuple[Measure, Measure | None]]:
@@ -275,15 +285,17 @@ def summary(runs: list[Errors], inside: NDArray[np.bool_]) -> tuple[float, float
 def print_errors(title: str, runs: list[Errors], seconds: list[float]) -> dict[str, Any]:
     """Print coverage, width and bias by level and support."""
     support = np.array([run.support for run in runs])
-    known = np.isfinite([run.half for run in runs])
-    print(f"\n{title}: {len(runs)} runs, {np.mean(seconds):.1f} CPU seconds each")
-    print(f"No interval, because no record has an amount: {1 - known.mean():.1%}\n")
-    print("| statistics | number | coverage | width | bias |\n|---|---|---|---|---|")
     level = runs[0].level
-    groups = {"all": known, "supported": support >= SUPPORTED}
+    soft = np.isin(level, SOFT)
+    known = np.isfinite([run.half for run in runs]) & ~soft
+    print(f"\n{title}: {len(runs)} runs, {np.mean(seconds):.1f} CPU seconds each")
+    print(f"No interval, because no record has an amount: {1 - known[:, ~soft].mean():.1%}\n")
+    print("| statistics | number | coverage | width | bias |\n|---|---|---|---|---|")
+    groups = {"all": known, "supported": ~soft & (support >= SUPPORTED)}
     for low, high in BY_SUPPORT:
         groups[f"{low} to {high - 1} records"] = known & (support >= low) & (support < high)
-    groups |= {name: (level == name) & (support >= SUPPORTED) for name in LEVELS}
+    groups["soft"] = soft & (support >= SUPPORTED)
+    groups |= {name: (level == name) & (support >= SUPPORTED) for name in (*LEVELS, *SOFT)}
     found = {}
     for name, inside in groups.items():
         coverage, width, bias = summary(runs, inside)

@@ -44,6 +44,8 @@ CALIBRATION = [
     ["variance"],
     ["results"],
     ["checks"],
+    ["replicate_columns"],
+    ["replicate_totals"],
     ["holdout", "replicate", "compiled"],
     ["solve"],
     ["cross_validation", "trace"],

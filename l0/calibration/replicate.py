@@ -1,4 +1,4 @@
-"""Make the replicate weights of a result: choose the columns of base weights, and fit them."""
+"""Make the replicate weights of a result: fit the columns of base weights to the targets."""
 
 from __future__ import annotations
 
@@ -9,31 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l0.calibration.evaluation.untargeted import SurveyStatistics
-from l0.calibration.fitting.columns import Columns, fit_columns
+from l0.calibration.fitting.columns import ColumnFits, Columns
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.program import Program
 from l0.calibration.fitting.refit import Fit, program_of
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.fitting.whole_fit import WholeFit
 from l0.calibration.problem.core import Problem
-from l0.calibration.problem.survey_design import read_labels, read_replicate_columns
+from l0.calibration.replicate_columns import BaseColumns, base_columns
 from l0.calibration.replicate_settings import Jackknife, Replication, design_columns
+from l0.calibration.replicate_totals import moved_totals
 from l0.calibration.sampling.stratification import SurveyStratification
-from l0.calibration.variance.jackknife import (
-    HALVED_RSCALE,
-    dealt,
-    halved_factors,
-    jackknife_factors,
-    kept_deviation,
-    paired_factors,
-    paired_rscales,
-)
-from l0.calibration.variance.survey_replicates import survey_rscales
-from l0.common.errors import InputError, first_few
+from l0.calibration.variance.jackknife import kept_deviation
+from l0.common.errors import first_few
 from l0.common.formatting import counted, percent
 
-#: A record with this share of its final weight in the full file adds no error by its selection.
-NEARLY_CERTAIN = 0.5
 #: A column misses a target that the result meets if its error is above this share of the scale.
 MISSED = 0.01
 #: A draw misses its targets if its mean error is above this. Intervals were too short there.
@@ -50,9 +40,9 @@ MISSED_DRAW = (
     "to be too short then: nominal 95% intervals covered 84%. Use `method='hybrid'` for intervals"
 )
 HELD = (
-    "Each column of replicate weights is held to the same {} of the calibrated full file as the "
-    "weights (`represent`): standard errors of these totals are near 0, and lack the error of the "
-    "survey. Use `represent=False` for intervals of them"
+    "The calibration of the full file is too large to repeat it for each column of replicate "
+    "weights: standard errors of the {} of it that the weights are held to (`represent`) are near "
+    "0, and lack the error of the survey. Use `represent=False` for intervals of them"
 )
 ROUNDED = (
     "The replicate weights are those of the weights before rounding, times what the rounding did "
@@ -96,6 +86,8 @@ class Replicator:
         Of the selection, before any rounding.
     whole : WholeFit or None
         The whole weights that the result has in place of the fitted ones.
+    full_file : Fit or None
+        Of all records, if they were calibrated too.
     loss : float
         The mean error of the result on its targets.
     seed : int
@@ -105,6 +97,7 @@ class Replicator:
     selection: Selection
     fit: Fit
     whole: WholeFit | None
+    full_file: Fit | None
     loss: float
     seed: int
 
@@ -120,18 +113,23 @@ class Replicator:
         records = selection.records
         design_weights = context.problem.design_weights[records]
         generator = np.random.default_rng([self.seed, STREAM])
-        factors, rscales = _columns(context, selection, fit, settings, generator)
+        base = base_columns(context, selection, fit, settings, generator)
         program, rows, _ = program_of(context.objective, selection)
+        fits = ColumnFits(program, fit.solution)
+        leverage = fits.linearised.leverage
+        kept = np.ones(len(base.rscales))
+        if isinstance(settings, Jackknife) and not settings.selection_error_only:
+            kept[: settings.n] = kept_deviation(leverage)
+        shifts, more = self._shifts(base, program, rows)
         fitted = context.stages.once(
             "replicates",
             Columns,
-            lambda: fit_columns(program, fit.solution, factors, context.stages),
+            lambda: fits.fit(base.factors, shifts / kept, context.stages),
         )
-        notes, counts = _missed(context, program, fit, fitted, factors, rows)
-        weights = fitted.weights
-        if isinstance(settings, Jackknife) and not settings.selection_error_only:
-            main, groups = fit.solution.q[:, None], weights[:, : settings.n]
-            groups[:] = main + kept_deviation(fitted.leverage) * (groups - main)
+        notes, counts = _missed(context, program, fit, fitted, base.factors, rows)
+        notes += more
+        main = fit.solution.q[:, None]
+        weights = main + kept * (fitted.weights - main)
         weights = weights * (selection.base * design_weights)[:, None]
         if whole is not None:
             bounds = context.objective.bounds.of(records)
@@ -142,24 +140,29 @@ class Replicator:
         known = fitted.gaps[np.isfinite(fitted.gaps)]
         description = {
             "method": named(settings),
-            "rscales": rscales.tolist(),
+            "rscales": base.rscales.tolist(),
             "gap": float(known.max()) if len(known) else None,
-            "mean_leverage": fitted.leverage,
+            "mean_leverage": leverage,
             **counts,
         }
         as_came = np.argsort(context.problem.record_order[records])
-        return Replicated(weights[as_came], description, [*notes, *self._limits(settings)])
+        return Replicated(weights[as_came], description, [*notes, *self._limits_of_draw()])
 
-    def _limits(self, settings: Replication) -> list[str]:
-        """Say where intervals are known not to hold."""
-        return [*self._limits_of_soft_targets(settings), *self._limits_of_draw()]
-
-    def _limits_of_soft_targets(self, settings: Replication) -> list[str]:
-        """Say that totals of the full file have no error here, unless it is the one looked for."""
-        soft = self.context.objective.soft
-        if soft is None or (isinstance(settings, Jackknife) and settings.selection_error_only):
-            return []
-        return [HELD.format(counted(len(soft.values), "total"))]
+    def _shifts(
+        self, base: BaseColumns, program: Program, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], list[str]]:
+        """Compute how the soft targets move in each column, shape (m, C), in their units."""
+        context, shifts = self.context, np.zeros((len(program.share), len(base.rscales)))
+        soft = context.objective.soft
+        if soft is None or not base.n_of_survey:
+            return shifts, []
+        assert self.full_file is not None  # its totals are the soft targets
+        moved = moved_totals(context, self.full_file, soft, base)
+        if moved is None:
+            return shifts, [HELD.format(counted(len(soft.values), "total"))]
+        which = rows[rows >= context.problem.n_targets] - context.problem.n_targets
+        shifts[program.soft] = moved[which] / np.abs(soft.values[which])[:, None]
+        return shifts, []
 
     def _limits_of_draw(self) -> list[str]:
         """Say where no design drew the records, or where a drawn sample misses its targets."""
@@ -204,105 +207,6 @@ def named(settings: Replication) -> str:
     if isinstance(settings, Jackknife):
         return f"Jackknife({settings.n})"
     return f"SurveyReplicates({settings.method}, {counted(len(settings.columns), 'column')})"
-
-
-def _columns(
-    context: FitContext,
-    selection: Selection,
-    fit: Fit,
-    settings: Replication,
-    generator: np.random.Generator,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Make the factors of the base weights, and what the columns count."""
-    selected = len(selection.records) < len(context.candidates)
-    if isinstance(settings, Jackknife):
-        if settings.selection_error_only and not selected:
-            raise InputError(
-                "`selection_error_only=True`: all records are kept, and there is no error of a "
-                "selection; pass `n_records`, or leave `selection_error_only` out"
-            )
-        return _jackknife(context, selection, fit, settings, generator)
-    of_survey = read_replicate_columns(context.problem, settings.columns)[selection.records]
-    empty = np.flatnonzero(~of_survey.any(axis=0))
-    if empty.size:
-        names = first_few([settings.columns[place] for place in empty.tolist()])
-        raise InputError(
-            f"`columns`: {names} are 0 for all chosen records; leave them out, or keep more records"
-        )
-    rscales = survey_rscales(
-        settings.method, of_survey.shape[1], settings.rho, settings.scale, settings.rscales
-    )
-    if not selected:
-        return of_survey, rscales
-    only = Jackknife(settings.groups, selection_error_only=True)
-    of_selection, more = _jackknife(context, selection, fit, only, generator)
-    return np.hstack([of_survey, of_selection]), np.concatenate([rscales, more])
-
-
-def _jackknife(
-    context: FitContext,
-    selection: Selection,
-    fit: Fit,
-    settings: Jackknife,
-    generator: np.random.Generator,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Leave out groups of records or clusters, and halve the base weights of those not drawn."""
-    records, drawn = selection.records, selection.drawn
-    k = len(records)
-    rank = _rank(context, selection, generator)
-    strata, clusters = np.zeros(k, dtype=np.int64), None
-    levels: list[str] = []
-    if settings.strata is not None:
-        codes, levels = read_labels(context.problem, settings.strata, "strata")
-        strata = codes[records]
-    if settings.clusters is not None:
-        clusters = read_labels(context.problem, settings.clusters, "clusters")[0][records]
-    units = dealt(rank, strata, clusters)
-    _check_enough(units, strata, levels, clusters is not None)
-    if settings.selection_error_only:
-        full = np.ones(k) if context.reference is None else context.reference[records]
-        units = np.where(full >= NEARLY_CERTAIN * fit.ratios, -1, units)
-        factors = paired_factors(units, settings.n, generator)
-        rscales = paired_rscales(settings.n)
-    else:
-        factors, rscales = jackknife_factors(units, strata, settings.n, generator)
-    if drawn is None or drawn.all() or not drawn.any():
-        return factors, rscales
-    halved = halved_factors(selection.base * context.problem.design_weights[records], drawn)
-    return np.hstack([factors, halved]), np.append(rscales, HALVED_RSCALE)
-
-
-def _rank(
-    context: FitContext, selection: Selection, generator: np.random.Generator
-) -> NDArray[np.int64]:
-    """Give the place of each record in the order of the draw, shape (k,)."""
-    if selection.order is None:
-        return generator.permutation(len(selection.records))
-    place = np.full(context.problem.n_records, len(selection.order))
-    place[selection.order] = np.arange(len(selection.order))
-    return place[selection.records]
-
-
-def _check_enough(
-    units: NDArray[np.int64], strata: NDArray[np.int64], levels: list[str], clustered: bool
-) -> None:
-    """Check that each stratum has two units at least."""
-    _, first = np.unique(units, return_index=True)
-    sizes = np.bincount(strata[first])
-    alone = np.flatnonzero(sizes == 1)
-    what = "cluster" if clustered else "record"
-    if alone.size and levels:
-        names = first_few([levels[stratum] for stratum in alone])
-        have = counted(alone.size, "stratum has", "strata have")
-        raise InputError(
-            f"`strata`: {have} only one {what} among the chosen records ({names}), and no variance "
-            "can be computed from one; join each with another stratum"
-        )
-    if alone.size:
-        raise InputError(
-            f"`replicates`: the chosen records are one {what}, and no variance can be computed "
-            "from one; keep more records"
-        )
 
 
 def _missed(

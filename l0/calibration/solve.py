@@ -36,7 +36,13 @@ from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.distances import checked_distance
 from l0.calibration.fitting.history import History
 from l0.calibration.fitting.objective import Objective
-from l0.calibration.fitting.refit import Fit, all_candidates, calibrate_full_file, refit
+from l0.calibration.fitting.refit import (
+    Fit,
+    all_candidates,
+    calibrate_full_file,
+    objective_of_full_file,
+    refit,
+)
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.fitting.whole_fit import WholeFit, whole_fit
 from l0.calibration.holdout import hold_out
@@ -48,13 +54,13 @@ from l0.calibration.preconditions import (
     find_candidates,
     read_constraints,
 )
-from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
 from l0.calibration.problem.limits import read_bounds, whole_bounds
 from l0.calibration.problem.losses import get_loss
 from l0.calibration.problem.representation import PER_RECORD, checked_represent, price
 from l0.calibration.progress import Listener, progress_bar
 from l0.calibration.replicate import Replicator, without_design_columns
+from l0.calibration.replicate_columns import check_design
 from l0.calibration.replicate_settings import checked_replicates, describe_replicates
 from l0.calibration.results.provenance import describe_constraints, describe_limits, describe_run
 from l0.calibration.results.result import CalibrationResult
@@ -88,6 +94,8 @@ class Solved:
         Of the selection, before any rounding.
     whole : WholeFit or None
         The rounded weights, if whole weights were asked for.
+    full_file : Fit or None
+        Of all records, if they were calibrated too.
     metrics : Metrics
     tables : dict of str to pyarrow.Table
     notes : list of str
@@ -100,6 +108,7 @@ class Solved:
     selection: Selection
     first: Fit
     whole: WholeFit | None
+    full_file: Fit | None
     metrics: Metrics
     tables: dict[str, pa.Table]
     notes: list[str]
@@ -128,6 +137,7 @@ def solve(
     with progress_bar(options["progress"]) as listener, torch_ranks(distributed) as ranks:
         context, reasons = prepare(problem, budget, options, listener, ranks)
         if replication is not None:
+            check_design(context, replication)
             check_replicates_fit(context, budget)
         run = describe_run(whole, method, _arguments(context, budget, options))
         with opened(
@@ -210,6 +220,7 @@ def _result(
             solved.selection,
             solved.first,
             solved.whole,
+            solved.full_file,
             solved.metrics["loss"],
             seed,
         ),
@@ -313,16 +324,6 @@ def with_reference(context: FitContext, n_records: int | None) -> tuple[FitConte
         "full", Fit, lambda: calibrate_full_file(replace(context, objective=objective))
     )
     return with_full_file(context, fit), fit
-
-
-def objective_of_full_file(objective: Objective) -> Objective:
-    """Change the objective of some records to the one of the full file that they represent."""
-    # The bounds are for the chosen records, with ratios of about n / k. Here they are about 1.
-    # Sizes of a draw must be positive, and the conflicts of the full file are no error.
-    problem, reachable = objective.problem, objective.reachable
-    if objective.bounds.active:
-        reachable = unreachable(problem, Bounds(), problem.n_records) == ""
-    return replace(objective, bounds=Bounds(), reachable=reachable, distance="raking", exact=False)
 
 
 def with_full_file(context: FitContext, fit: Fit) -> FitContext:
@@ -431,7 +432,7 @@ def _concluded(
     remarks += constraints_note(context.constraints)
     remarks += holdout_notes(problem.held_out)
     metrics: Metrics = {**quality, "seconds": context.history.seconds}
-    return Solved(context, selection, first, whole, metrics, tables, remarks, together)
+    return Solved(context, selection, first, whole, full_file, metrics, tables, remarks, together)
 
 
 def _arguments(context: FitContext, n_records: int | None, options: Options) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from l0.calibration.checks import check_joint_reach
 from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.fitting.context import FitContext
-from l0.calibration.fitting.refit import Fit, calibrate_full_file
+from l0.calibration.fitting.refit import Fit, calibrate_full_file, objective_of_full_file
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.holdout import hold_out
 from l0.calibration.options import NOT_OF_A_FRONTIER, Options, refuse, with_defaults
@@ -27,7 +27,6 @@ from l0.calibration.selection import Path, Selector, get_selector
 from l0.calibration.solve import (
     fit_selection,
     needs_reference,
-    objective_of_full_file,
     prepare,
     with_full_file,
     with_soft_targets,

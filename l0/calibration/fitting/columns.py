@@ -6,10 +6,11 @@ the program (`program`) to these base weights. For the weights r = f q,
 .. math::
     \min_r \; \sum_j p_j\, \rho\big((B r)_j\big) + \sum_{f_i > 0} c_i f_i D(r_i / f_i),
 
-with r = 0 where f = 0. The method is the alternating direction method of multipliers (Boyd et al.
-2011, Foundations and Trends in Machine Learning 3(1), section 3): with copies v = r and z = B v,
-each iteration solves one linear system for v, and r and z follow record by record and target by
-target. With penalties s_i and 1 / e_j, the matrix of the system is that of a Newton step,
+with r = 0 where f = 0. A column may want other estimates than the program: its shifts move the
+intervals of rho. The method is the alternating direction method of multipliers (Boyd et al. 2011,
+Foundations and Trends in Machine Learning 3(1), section 3): with copies v = r and z = B v, each
+iteration solves one linear system for v, and r and z follow record by record and target by target.
+With penalties s_i and 1 / e_j, the matrix of the system is that of a Newton step,
 
 .. math::
     B \operatorname{diag}(1 / s) B' + \operatorname{diag}(e),
@@ -35,7 +36,7 @@ from numpy.typing import NDArray
 from l0.calibration.checkpoints.stages import Stages
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.distances import Array
-from l0.calibration.fitting.leverage import mean_leverage
+from l0.calibration.fitting.linearised import AT_LIMIT, Linearised, curvatures, dearer
 from l0.calibration.fitting.normal_matrix import Solve
 from l0.calibration.fitting.program import Program
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
@@ -56,10 +57,6 @@ HELD, GIVEN_WAY = 0.03, 1.0
 RELAXATION = 1.7
 #: Steps of Newton's method for each record and iteration, and the longest of them in D'(q).
 NEWTON, LONGEST = 2, 2.0
-#: A multiplier within this share of its limit belongs to a target that gives way.
-AT_LIMIT = 0.01
-#: Where the program meets all targets, to miss one costs so many times the largest multiplier.
-DEARER = 10.0
 #: Shares are at least this where a product divides by them.
 LEAST = 1e-300
 #: The multipliers of the certificate are the best of these multiples.
@@ -83,14 +80,11 @@ class Columns:
         What they add up to, in units of the targets' scales.
     gaps : ndarray of float64, shape (C,)
         The relative duality gap of each column.
-    leverage : float
-        The mean leverage of the records (`mean_leverage`).
     """
 
     weights: Array
     estimates: Array
     gaps: Array
-    leverage: float
 
     def with_more(self, weights: Array, estimates: Array, gaps: Array) -> Columns:
         """Add columns."""
@@ -98,75 +92,35 @@ class Columns:
             np.hstack([self.weights, weights]),
             np.hstack([self.estimates, estimates]),
             np.append(self.gaps, gaps),
-            self.leverage,
         )
 
 
-def fit_columns(
-    program: Program, solution: Solution, factors: Array, stages: Stages | None = None
-) -> Columns:
-    """Fit the columns of a program.
+class ColumnFits:
+    """The fits of columns of one program.
 
     Parameters
     ----------
     program : Program
     solution : Solution
         Of this program.
-    factors : ndarray of float64, shape (k, C)
-        f, at least 0.
-    stages : Stages, optional
-        Keeps the columns that are done.
 
-    Returns
-    -------
-    Columns
+    Attributes
+    ----------
+    linearised : Linearised
+        The program near its solution.
 
     Raises
     ------
     InputError
         If the systems of the program are too expensive.
     """
-    k, n_columns = factors.shape
-    method, stages = _Method(_dearer(program, solution), solution), stages or Stages()
-    m, width = len(program.share), max(1, BLOCK // k)
-    none = Columns(np.empty((k, 0)), np.empty((m, 0)), np.empty(0), method.leverage)
-    done = stages.resumed(none)
-    for start in range(len(done.gaps), n_columns, width):
-        done = done.with_more(*method.fit(factors[:, start : start + width]))
-        stages.keep(done)
-    return done
-
-
-def _dearer(program: Program, solution: Solution) -> Program:
-    """Make it dear to miss a target, if the solution meets all of them.
-
-    The shares of such a program need not be what made the solution meet them. The price is finite,
-    because a column may have lost the records that meet a target. Squared errors have no such
-    price, so that these targets must be met as well as the column can.
-    """
-    must = np.isinf(program.share)
-    if not (program.missed(program.times(solution.q)) & ~program.soft).any():
-        must |= ~program.soft
-    if not must.any():
-        return program
-    price = np.inf
-    if not program.squared:
-        paid = program.share[np.isfinite(program.share)].max(initial=0.0)
-        largest = float(np.abs(solution.multipliers).max())
-        price = max(DEARER * largest, paid, float(program.cost.mean()))
-    return replace(program, share=np.where(must, price, program.share), passes=0)
-
-
-class _Method:
-    """The alternating direction method for blocks of columns of one program."""
 
     def __init__(self, program: Program, solution: Solution) -> None:
+        program = dearer(program, solution)
         self._program, self._q = program, solution.q
         limit = np.inf if program.squared else program.share
         self._start = np.clip(solution.multipliers, -limit, limit)
-        curvature = program.cost * program.distance.curvature(program.inside(solution.q))
-        # At an end of the logit distance, the curvature is infinite.
-        self._s = np.minimum(curvature, 1e6 * program.cost)
+        self._s = curvatures(program, solution.q)
         matrix = self._matrix = program.matrix.csr
         moved = np.asarray(matrix.multiply(matrix) @ (1 / self._s)).ravel()
         held = np.abs(self._start) < (1 - AT_LIMIT) * limit
@@ -175,7 +129,7 @@ class _Method:
         if normal is None:
             raise InputError(TOO_LARGE)
         self._solve: Solve = normal.factor(1 / self._s, self._e)
-        self.leverage = mean_leverage(normal, matrix, self._s, held)
+        self.linearised = Linearised.of(program, solution, normal)
         self._transpose = matrix.T.tocsr()
         self._absolute = abs(matrix)
         # The multiplier of a target that no record moves is that of its miss.
@@ -184,7 +138,31 @@ class _Method:
         self._lost = np.where(np.isfinite(program.share), program.share, 0.0)
         self._lost *= size * np.sign(nearest)
 
-    def fit(self, f: Array) -> tuple[Array, Array, Array]:
+    def fit(
+        self, factors: Array, shifts: Array | None = None, stages: Stages | None = None
+    ) -> Columns:
+        """Fit columns.
+
+        Parameters
+        ----------
+        factors : ndarray of float64, shape (k, C)
+            f, at least 0.
+        shifts : ndarray of float64, shape (m, C), optional
+            What the columns want more than the program, in units of the targets' scales.
+        stages : Stages, optional
+            Keeps the columns that are done.
+        """
+        k, n_columns = factors.shape
+        m, width, stages = len(self._e), max(1, BLOCK // k), stages or Stages()
+        shifts = np.zeros((m, n_columns)) if shifts is None else shifts
+        done = stages.resumed(Columns(np.empty((k, 0)), np.empty((m, 0)), np.empty(0)))
+        for start in range(len(done.gaps), n_columns, width):
+            block = slice(start, start + width)
+            done = done.with_more(*self._fitted(factors[:, block], shifts[:, block]))
+            stages.keep(done)
+        return done
+
+    def _fitted(self, f: Array, shift: Array) -> tuple[Array, Array, Array]:
         """Fit a block of columns, shape (k, C): their weights, estimates and gaps."""
         program, s, e = self._program, self._s[:, None], self._e[:, None]
         n_columns = f.shape[1]
@@ -210,11 +188,12 @@ class _Method:
             aim = RELAXATION * reached + (1 - RELAXATION) * z + price
             before = r
             r, slope = self._closest(wanted, f, slope)
-            z = self._settled(aim, share)
+            z = self._settled(aim - shift, share) + shift
             pull, price = wanted - r, aim - z
             if max(_change(r, before), _change(r, v)) <= DONE:
                 break
-        return self._finished(r, f, np.where(share > 0, -price / e, self._lost[:, None]))
+        multipliers = np.where(share > 0, -price / e, self._lost[:, None])
+        return self._finished(r, f, shift, multipliers)
 
     def _closest(self, wanted: Array, f: Array, slope: Array) -> tuple[Array, Array]:
         """Minimise c f D(r / f) + s / 2 (r - wanted)^2 within the bounds, by Newton's method.
@@ -247,11 +226,13 @@ class _Method:
             return aim - outside / (1 + 1 / (2 * e * np.maximum(share, LEAST)))
         return aim - np.clip(outside, -e * share, e * share)
 
-    def _finished(self, r: Array, f: Array, multipliers: Array) -> tuple[Array, Array, Array]:
+    def _finished(
+        self, r: Array, f: Array, shift: Array, multipliers: Array
+    ) -> tuple[Array, Array, Array]:
         """Keep the total, and compute the gap of each column."""
         weights, gaps = np.empty_like(r), np.empty(r.shape[1])
         estimates = np.empty((len(self._e), r.shape[1]))
-        for column, (program, live) in enumerate(self._programs(f)):
+        for column, (program, live) in enumerate(self._programs(f, shift)):
             q = r[live, column] / f[live, column]
             fitted = program.times(q)
             if program.total:
@@ -262,15 +243,17 @@ class _Method:
             gaps[column] = _gap(program, q, fitted, multipliers[:, column])
         return weights, estimates, gaps
 
-    def _programs(self, f: Array) -> Iterator[tuple[Program, NDArray[np.int64]]]:
+    def _programs(self, f: Array, shift: Array) -> Iterator[tuple[Program, NDArray[np.int64]]]:
         """Write each column as a program of the records that it has."""
         whole = self._program
-        for factor in f.T:
+        for factor, more in zip(f.T, shift.T, strict=True):
             live = np.flatnonzero(factor > 0)
             matrix = self._transpose[live].multiply(factor[live, None]).tocsr().T.tocsr()
             part = replace(
                 whole,
                 matrix=ScaledMatrix.of(matrix),
+                low=whole.low + more,
+                high=whole.high + more,
                 cost=whole.cost[live] * factor[live],
                 distance=whole.distance.of(live),
                 least=whole.least[live],

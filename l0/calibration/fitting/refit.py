@@ -26,6 +26,7 @@ from l0.calibration.fitting.program import Program
 from l0.calibration.fitting.scaled_matrix import FEW, ScaledMatrix
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.fitting.solver import Solution, solve_program
+from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.losses import relative
 from l0.common.errors import InputError
 from l0.common.formatting import counted
@@ -166,6 +167,16 @@ def calibrate_full_file(context: FitContext) -> Fit:
     if context.problem.matrix.nnz > FEW:
         give_back()  # what comes next needs larger arrays
     return fit
+
+
+def objective_of_full_file(objective: Objective) -> Objective:
+    """Change the objective of some records to the one of the full file that they represent."""
+    # The bounds are for the chosen records, with ratios of about n / k. Here they are about 1.
+    # Sizes of a draw must be positive, and the conflicts of the full file are no error.
+    problem, reachable = objective.problem, objective.reachable
+    if objective.bounds.active:
+        reachable = unreachable(problem, Bounds(), problem.n_records) == ""
+    return replace(objective, bounds=Bounds(), reachable=reachable, distance="raking", exact=False)
 
 
 def all_candidates(context: FitContext) -> Selection:

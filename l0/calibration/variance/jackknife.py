@@ -22,6 +22,8 @@ these weights, and 93% with units left out whole.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,55 +38,78 @@ MARGIN = 2.0
 MOST_LEVERAGE = 2 / 3
 
 
-def jackknife_factors(
-    units: NDArray[np.int64],
-    strata: NDArray[np.int64],
-    n_groups: int,
-    generator: np.random.Generator,
-) -> tuple[Array, Array]:
-    """Compute the factors of the base weights of records, and what the columns count.
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Units dealt out to groups, each of which a column leaves out.
 
-    Parameters
+    Attributes
     ----------
-    units : ndarray of int64, shape (k,)
-        The place of the unit of each record in the order in which units are dealt out.
+    group : ndarray of int64, shape (k,)
+        The group of each record.
     strata : ndarray of int64, shape (k,)
-        The number of the stratum of each record, from 0. The places of a stratum are in a row, and
-        a stratum has two units at least.
-    n_groups : int
-        R.
-    generator : numpy.random.Generator
-        Permutes the groups.
-
-    Returns
-    -------
-    factors : ndarray of float64, shape (k, R)
+    gains : ndarray of float64, shape (H, R)
+        The factor of the records of a stratum outside the group of a column.
     rscales : ndarray of float64, shape (R,)
+        What the squared deviations of the columns count.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from l0.calibration.variance.jackknife import jackknife_factors
+    >>> from l0.calibration.variance.jackknife import Groups
     >>> four = np.arange(4)
-    >>> factors, rscales = jackknife_factors(four, 0 * four, 2, np.random.default_rng(0))
-    >>> factors[:, factors[0] == 0].ravel(), rscales
-    (array([0., 2., 0., 2.]), array([0.5, 0.5]))
+    >>> groups = Groups.deal(four, 0 * four, 2, np.random.default_rng(0))
+    >>> groups.factors()[:, groups.group == 0], groups.rscales
+    (array([[0., 2., 0., 2.],
+           [2., 0., 2., 0.]]), array([0.5, 0.5]))
     """
-    k = len(units)
-    _, first, dense = np.unique(units, return_index=True, return_inverse=True)
-    group = generator.permutation(n_groups)[np.arange(len(first)) % n_groups]
-    of_unit = strata[first]
-    sizes = np.bincount(of_unit).astype(float)
-    inside = np.zeros((len(sizes), n_groups))
-    np.add.at(inside, (of_unit, group), 1.0)
-    factors = (sizes[:, None] / np.maximum(sizes[:, None] - inside, 1.0))[strata]
-    factors[np.arange(k), group[dense]] = 0.0
-    n = np.minimum(sizes, n_groups)[of_unit]
-    left_out = np.bincount(group, minlength=n_groups)
-    total = np.bincount(group, n / (n - 1), n_groups)
-    rscales = np.divide(left_out, total, out=np.ones(n_groups), where=left_out > 0)
-    # Columns whose scales differ by rounding alone have one scale in what other software reads.
-    return factors, rscales.round(12)
+
+    group: NDArray[np.int64]
+    strata: NDArray[np.int64]
+    gains: Array
+    rscales: Array
+
+    @classmethod
+    def deal(
+        cls,
+        units: NDArray[np.int64],
+        strata: NDArray[np.int64],
+        n_groups: int,
+        generator: np.random.Generator,
+    ) -> Groups:
+        """Deal out units to groups.
+
+        Parameters
+        ----------
+        units : ndarray of int64, shape (k,)
+            The place of the unit of each record in the order in which units are dealt out.
+        strata : ndarray of int64, shape (k,)
+            The number of the stratum of each record, from 0. The places of a stratum are in a row,
+            and a stratum has two units at least.
+        n_groups : int
+            R.
+        generator : numpy.random.Generator
+            Permutes the groups.
+        """
+        _, first, dense = np.unique(units, return_index=True, return_inverse=True)
+        group = generator.permutation(n_groups)[np.arange(len(first)) % n_groups]
+        of_unit = strata[first]
+        sizes = np.bincount(of_unit).astype(float)
+        inside = np.zeros((len(sizes), n_groups))
+        np.add.at(inside, (of_unit, group), 1.0)
+        gains = sizes[:, None] / np.maximum(sizes[:, None] - inside, 1.0)
+        n = np.minimum(sizes, n_groups)[of_unit]
+        left_out = np.bincount(group, minlength=n_groups)
+        total = np.bincount(group, n / (n - 1), n_groups)
+        rscales = np.divide(left_out, total, out=np.ones(n_groups), where=left_out > 0)
+        # Columns whose scales differ by rounding alone have one scale in what other software reads.
+        return cls(group[dense], strata, gains, rscales.round(12))
+
+    def factors(self, columns: slice = slice(None)) -> Array:
+        """Compute the factors of the base weights in some columns, shape (k, C)."""
+        factors = self.gains[self.strata, columns]
+        numbers = np.arange(len(self.rscales))[columns]
+        factors[self.group[:, None] == numbers] = 0.0
+        return factors
 
 
 def paired_factors(

@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from l0.calibration.fitting.columns import fit_columns
+from l0.calibration.fitting.columns import ColumnFits
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 from l0.calibration.fitting.solver import solve_program
 from l0.calibration.solver_settings import Solver
@@ -62,7 +62,7 @@ CASES = {
 def test_columns_that_meet_all_targets_are_the_single_solutions(options):
     of = program(**options)
     solution, f = solved(of), factors()
-    found = fit_columns(of, solution, f)
+    found = ColumnFits(of, solution).fit(f)
     for column in range(f.shape[1]):
         expected = alone(of, f[:, column])
         np.testing.assert_allclose(found.weights[:, column], expected, atol=1e-3, rtol=1e-3)
@@ -78,7 +78,7 @@ def test_columns_whose_targets_contradict_each_other_are_the_single_solutions(sq
     of.share = np.full(7, 1 / 7)
     solution, f = solved(of), factors()
     assert solution.status == "optimal"
-    found = fit_columns(of, solution, f)
+    found = ColumnFits(of, solution).fit(f)
     for column in range(f.shape[1]):
         expected = alone(of, f[:, column])
         np.testing.assert_allclose(found.weights[:, column], expected, atol=2e-3, rtol=2e-3)
@@ -88,23 +88,23 @@ def test_columns_whose_targets_contradict_each_other_are_the_single_solutions(sq
 def test_a_column_of_ones_is_the_solution():
     for of in (program(), program(share=np.full(4, 0.001), pull=1.0), program(squared=True)):
         solution = solved(of)
-        found = fit_columns(of, solution, np.ones((30, 2)))
+        found = ColumnFits(of, solution).fit(np.ones((30, 2)))
         np.testing.assert_allclose(found.weights, np.tile(solution.q[:, None], 2), rtol=1e-4)
 
 
 def test_columns_in_another_order_are_the_same_columns():
     of, f = program(), factors()
     solution = solved(of)
-    first, second = fit_columns(of, solution, f), fit_columns(of, solution, f[:, ::-1])
+    first, second = ColumnFits(of, solution).fit(f), ColumnFits(of, solution).fit(f[:, ::-1])
     np.testing.assert_allclose(first.weights, second.weights[:, ::-1], rtol=1e-7)
 
 
 def test_blocks_of_columns_are_fitted_one_after_another(monkeypatch):
     of, f = program(), factors()
     solution = solved(of)
-    whole = fit_columns(of, solution, f)
+    whole = ColumnFits(of, solution).fit(f)
     monkeypatch.setattr("l0.calibration.fitting.columns.BLOCK", 60)
-    parts = fit_columns(of, solution, f)
+    parts = ColumnFits(of, solution).fit(f)
     np.testing.assert_allclose(parts.weights, whole.weights, rtol=1e-6)
     assert parts.weights.shape == whole.weights.shape
     assert parts.gaps.shape == (6,)
@@ -116,7 +116,7 @@ def test_the_total_is_kept_in_all_columns():
     of.matrix = with_row(of.matrix, parts)
     of.low, of.high = np.append(of.low, 1.0), np.append(of.high, 1.0)
     of.share, of.total = np.append(of.share, np.inf), True
-    found = fit_columns(of, solved(of), factors())
+    found = ColumnFits(of, solved(of)).fit(factors())
     np.testing.assert_allclose(parts @ found.weights, 1.0, rtol=1e-12)
 
 
@@ -128,7 +128,7 @@ def test_a_target_that_lost_its_records_is_missed_and_the_others_are_met():
     of.low[1] = of.high[1] = matrix[1].sum()
     f = np.ones((30, 2))
     f[:3, 0] = 0.0
-    found = fit_columns(of, solved(of), f)
+    found = ColumnFits(of, solved(of)).fit(f)
     assert found.estimates[1, 0] == 0.0
     np.testing.assert_allclose(found.estimates[[0, 2, 3], 0], of.low[[0, 2, 3]], rtol=1e-4)
     np.testing.assert_allclose(found.estimates[:, 1], of.low, rtol=1e-6)
@@ -140,7 +140,7 @@ def test_squared_errors_meet_targets_that_the_solution_meets():
     of = program(squared=True, pull=1e-9)
     solution = solved(of)
     assert solution.status == "exact"
-    found = fit_columns(of, solution, factors())
+    found = ColumnFits(of, solution).fit(factors())
     np.testing.assert_allclose(found.estimates, np.tile(of.low[:, None], 6), rtol=1e-6)
 
 
@@ -151,4 +151,4 @@ def test_programs_whose_systems_are_too_large_are_refused(monkeypatch):
     with pytest.raises(
         InputError, match="`replicates`: the systems of these targets are too large"
     ):
-        fit_columns(of, solution, factors())
+        ColumnFits(of, solution).fit(factors())

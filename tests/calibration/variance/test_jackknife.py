@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from l0.calibration.variance.jackknife import (
     MARGIN,
     MOST_LEVERAGE,
+    Groups,
     dealt,
     halved_factors,
-    jackknife_factors,
     kept_deviation,
     paired_factors,
     paired_rscales,
@@ -18,6 +18,12 @@ from l0.calibration.variance.jackknife import (
 def variance_of_total(values, factors, rscales):
     """Compute the variance of a total by the factors of the values."""
     return float(rscales @ (values @ factors - values.sum()) ** 2)
+
+
+def jackknife_factors(*deal):
+    """Deal out units, and give the factors and what the columns count."""
+    groups = Groups.deal(*deal)
+    return groups.factors(), groups.rscales
 
 
 def naive(values, units, strata, n_groups, group):
@@ -47,6 +53,14 @@ def test_a_record_is_left_out_of_one_column_and_gains_in_the_others():
     np.testing.assert_allclose(factors[factors > 0], 4 / 3)
     # Each run of four along the order has one record of each group.
     assert all(len(set(run.tolist())) == 4 for run in np.argmin(factors, axis=1).reshape(3, 4))
+
+
+def test_some_columns_are_those_of_all():
+    strata = np.repeat([0, 1, 2], [4, 2, 9])
+    groups = Groups.deal(np.arange(15), strata, 5, np.random.default_rng(0))
+    factors = groups.factors()
+    for columns in (slice(1, 3), slice(4, None), slice(0, 0)):
+        np.testing.assert_array_equal(groups.factors(columns), factors[:, columns])
 
 
 def test_columns_follow_the_permutation_of_the_groups():
