@@ -149,11 +149,14 @@ def _of_groups(
     groups = Groups.deal(units, design.strata, settings.n, generator)
     columns = BaseColumns(groups.factors(), groups.rscales)
     if context.objective.soft is not None:
-        # In the file, the order of the draw says nothing of the survey.
+        # In the file, the order of the draw says nothing of the survey. Its groups contain those of
+        # the chosen records, whose errors go with those of the totals where clusters share both.
         candidates = context.candidates
         whole = _Design.of(context, settings, candidates)
         units = whole.units(generator.permutation(len(candidates)), "records of the file")
-        full = Groups.deal(units, whole.strata, settings.n, generator)
+        known = np.full(context.problem.n_records, -1)
+        known[selection.records] = groups.group
+        full = Groups.deal(units, whole.strata, settings.n, generator, known[candidates])
         size = np.sqrt(full.rscales / groups.rscales)
         columns = replace(
             columns,

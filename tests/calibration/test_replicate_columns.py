@@ -3,6 +3,7 @@ import pytest
 
 import l0
 from l0.calibration import CalibrationProblem, Jackknife, SurveyReplicates
+from l0.calibration.replicate_columns import base_columns
 from l0.common.errors import InputError
 
 
@@ -30,6 +31,34 @@ def test_what_is_wrong_with_the_design_is_said_before_the_fit(
     for n_records in (None, 60):
         with pytest.raises(InputError, match=said):
             l0.calibrate(**options, n_records=n_records, replicates=replicates)
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_column_leaves_the_same_units_out_of_the_chosen_records_and_of_the_file(
+    clustered, monkeypatch
+):
+    made = []
+
+    def kept(*given):
+        made.append((given, base_columns(*given)))
+        return made[-1][1]
+
+    monkeypatch.setattr("l0.calibration.replicate.base_columns", kept)
+    rng = np.random.default_rng(0)
+    problem = CalibrationProblem.from_matrix(
+        np.ones((1, 200)), [200.0], np.ones(200), untargeted=rng.uniform(size=(1, 200))
+    )
+    clusters = rng.permutation(200) // 5
+    settings = Jackknife(8, clusters=clusters if clustered else None)
+    problem.solve(60, replicates=settings, represent=[0], epochs=5)
+    ((_, selection, *_), columns), *_ = made
+    assert columns.n_of_survey == 8
+    lost = columns.of_survey(slice(0, 8)) < 0
+    np.testing.assert_array_equal(lost[selection.records], columns.factors[:, :8] == 0)
+    np.testing.assert_array_equal(lost.sum(axis=0), 25)
+    if clustered:
+        order = np.argsort(clusters)
+        assert (lost[order].reshape(40, 5, 8).std(axis=1) == 0).all()
 
 
 def test_a_stratum_that_keeps_one_record_is_named():

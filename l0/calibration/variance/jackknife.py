@@ -58,9 +58,8 @@ class Groups:
     >>> from l0.calibration.variance.jackknife import Groups
     >>> four = np.arange(4)
     >>> groups = Groups.deal(four, 0 * four, 2, np.random.default_rng(0))
-    >>> groups.factors()[:, groups.group == 0], groups.rscales
-    (array([[0., 2., 0., 2.],
-           [2., 0., 2., 0.]]), array([0.5, 0.5]))
+    >>> groups.factors()[:, groups.group[0]], groups.rscales
+    (array([0., 2., 0., 2.]), array([0.5, 0.5]))
     """
 
     group: NDArray[np.int64]
@@ -75,6 +74,7 @@ class Groups:
         strata: NDArray[np.int64],
         n_groups: int,
         generator: np.random.Generator,
+        known: NDArray[np.int64] | None = None,
     ) -> Groups:
         """Deal out units to groups.
 
@@ -89,10 +89,18 @@ class Groups:
             R.
         generator : numpy.random.Generator
             Permutes the groups.
+        known : ndarray of int64, shape (k,), optional
+            The group that the unit of a record has already, or -1. The other units are then dealt
+            out so that those of each stratum fill the groups evenly, as far as the known ones do.
         """
         _, first, dense = np.unique(units, return_index=True, return_inverse=True)
-        group = generator.permutation(n_groups)[np.arange(len(first)) % n_groups]
-        of_unit = strata[first]
+        of_unit, order = strata[first], generator.permutation(n_groups)
+        if known is None:
+            group = order[np.arange(len(first)) % n_groups]
+        else:
+            group = np.full(len(first), -1)
+            group[dense[known >= 0]] = known[known >= 0]
+            _fill(group, of_unit, order)
         sizes = np.bincount(of_unit).astype(float)
         inside = np.zeros((len(sizes), n_groups))
         np.add.at(inside, (of_unit, group), 1.0)
@@ -110,6 +118,29 @@ class Groups:
         numbers = np.arange(len(self.rscales))[columns]
         factors[self.group[:, None] == numbers] = 0.0
         return factors
+
+
+def _fill(group: NDArray[np.int64], strata: NDArray[np.int64], order: NDArray[np.int64]) -> None:
+    """Deal out the units whose group is -1, in place. Those of a stratum are in a row.
+
+    Each goes to a group with the fewest units of its stratum, and of these to one with the fewest
+    units in all.
+    """
+    n_groups = len(order)
+    sizes = np.bincount(group[group >= 0], minlength=n_groups)
+    ends = np.flatnonzero(np.diff(strata, append=-1)) + 1
+    for start, end in zip(np.r_[0, ends[:-1]].tolist(), ends.tolist(), strict=True):
+        inside = group[start:end]
+        without = np.flatnonzero(inside < 0)
+        if not len(without):
+            continue
+        held = np.bincount(inside[inside >= 0], minlength=n_groups)
+        # No group gets more than it would have if all units of the stratum were dealt out now.
+        rounds = np.arange(-(-len(inside) // n_groups))
+        levels = (held + rounds[:, None]).ravel()
+        ties = [np.tile(each, len(rounds)) for each in (order, sizes)]
+        inside[without] = np.lexsort((*ties, levels))[: len(without)] % n_groups
+        sizes += np.bincount(inside[without], minlength=n_groups)
 
 
 def paired_factors(

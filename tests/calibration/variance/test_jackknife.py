@@ -63,6 +63,25 @@ def test_some_columns_are_those_of_all():
         np.testing.assert_array_equal(groups.factors(columns), factors[:, columns])
 
 
+def test_units_with_a_group_keep_it_and_the_others_fill_the_groups_evenly():
+    rng = np.random.default_rng(0)
+    strata = np.repeat([0, 1, 3], [40, 8, 300])
+    clusters = np.arange(len(strata)) // 2
+    units = dealt(rng.permutation(len(strata)), strata, clusters)
+    chosen = np.flatnonzero(rng.uniform(size=len(strata)) < 0.3)
+    of_chosen = dealt(rng.permutation(len(chosen)), strata[chosen], clusters[chosen])
+    small = Groups.deal(of_chosen, strata[chosen], 7, rng)
+    known = np.full(len(strata), -1)
+    known[chosen] = small.group
+    groups = Groups.deal(units, strata, 7, rng, known)
+    np.testing.assert_array_equal(groups.group[chosen], small.group)
+    assert (groups.group[::2] == groups.group[1::2]).all()
+    for stratum in (0, 1, 3):
+        sizes = np.bincount(groups.group[::2][strata[::2] == stratum], minlength=7)
+        assert np.ptp(sizes) <= 1
+    assert np.ptp(np.bincount(groups.group[::2])) <= 2
+
+
 def test_columns_follow_the_permutation_of_the_groups():
     order = np.arange(12)
     first, second = (
