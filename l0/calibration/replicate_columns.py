@@ -71,28 +71,46 @@ def base_columns(
     if isinstance(settings, SurveyReplicates):
         return _of_replicates(context, selection, fit, settings, generator)
     if settings.selection_error_only:
-        if len(selection.records) == len(context.candidates):
-            raise InputError(
-                "`selection_error_only=True`: all records are kept, and there is no error of a "
-                "selection; pass `n_records`, or leave `selection_error_only` out"
-            )
+        _check_selected(context, len(selection.records))
         return _of_selection(context, selection, fit, settings.n, generator)
     return _of_groups(context, selection, settings, generator)
 
 
-def check_design(context: FitContext, settings: Replication) -> None:
+def check_design(context: FitContext, settings: Replication, n_records: int | None) -> None:
     """Check what the settings say of the survey, before a fit that would be in vain.
 
     Raises
     ------
     InputError
-        If a column does not exist or is wrong, or if a stratum has only one cluster.
+        If a column does not exist or is wrong, if a stratum has only one cluster, or if the error
+        of a selection is asked for and there is none.
     """
+    everyone = np.arange(len(context.candidates))
     if isinstance(settings, SurveyReplicates):
-        read_replicate_columns(context.problem, settings.columns)
-    else:
-        everyone = np.arange(len(context.candidates))
-        _Design.of(context, settings, context.candidates).units(everyone, "records of the file")
+        of_file = read_replicate_columns(context.problem, settings.columns)
+        _check_not_empty(of_file, settings, "records of the file", "")
+        return
+    if settings.selection_error_only:
+        _check_selected(context, len(everyone) if n_records is None else n_records)
+    _Design.of(context, settings, context.candidates).units(everyone, "records of the file")
+
+
+def _check_selected(context: FitContext, n_records: int) -> None:
+    """Check that not all records are kept."""
+    if n_records == len(context.candidates):
+        raise InputError(
+            "`selection_error_only=True`: all records are kept, and there is no error of a "
+            "selection; pass `n_records`, or leave `selection_error_only` out"
+        )
+
+
+def _check_not_empty(factors: Array, settings: SurveyReplicates, which: str, remedy: str) -> None:
+    """Check that each column has a record."""
+    empty = np.flatnonzero(~factors.any(axis=0))
+    if empty.size:
+        names = first_few([settings.columns[place] for place in empty.tolist()])
+        are, them = ("is", "it") if empty.size == 1 else ("are", "them")
+        raise InputError(f"`columns`: {names} {are} 0 for all {which}; leave {them} out{remedy}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +146,10 @@ class _Design:
                 "can be computed from one; join each with another stratum"
             )
         if alone.size:
-            other = "" if self.clusters is None else ", or name other clusters"
+            other = "keep more records" if self.clusters is None else "name other clusters"
             raise InputError(
                 f"`replicates`: there is only one {what} among the {which}, and no variance can be "
-                f"computed from one; keep more records{other}"
+                f"computed from one; {other}"
             )
         return units
 
@@ -193,12 +211,7 @@ def _of_replicates(
     """Take the survey's own columns, and after them those for the error of the selection."""
     of_file = read_replicate_columns(context.problem, settings.columns)
     factors = of_file[selection.records]
-    empty = np.flatnonzero(~factors.any(axis=0))
-    if empty.size:
-        names = first_few([settings.columns[place] for place in empty.tolist()])
-        raise InputError(
-            f"`columns`: {names} are 0 for all chosen records; leave them out, or keep more records"
-        )
+    _check_not_empty(factors, settings, "chosen records", ", or keep more records")
     n_columns = factors.shape[1]
     rscales = survey_rscales(
         settings.method, n_columns, settings.rho, settings.scale, settings.rscales

@@ -137,7 +137,7 @@ def solve(
     with progress_bar(options["progress"]) as listener, torch_ranks(distributed) as ranks:
         context, reasons = prepare(problem, budget, options, listener, ranks)
         if replication is not None:
-            check_design(context, replication)
+            check_design(context, replication, budget)
             check_replicates_fit(context, budget)
         run = describe_run(whole, method, _arguments(context, budget, options))
         with opened(

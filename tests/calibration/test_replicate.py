@@ -229,7 +229,7 @@ def test_wrong_replicate_columns_are_named(survey):
     with pytest.raises(InputError, match="'rep1', which is missing or negative in 1 record"):
         calibrate("rep0", "rep1")
     options["records"]["rep2"] = 0.0
-    with pytest.raises(InputError, match="`columns`: 'rep2' are 0 for all chosen records"):
+    with pytest.raises(InputError, match="`columns`: 'rep2' is 0 for all records of the file"):
         calibrate("rep0", "rep2")
     problem, _ = reachable()
     with pytest.raises(InputError, match="a problem from a matrix has none"):
