@@ -33,6 +33,9 @@ class Jackknife:
     to the targets like the weights of the result. Where some records were drawn and others chosen
     by targets (`method="hybrid"`), a last column halves the base weights of the latter.
 
+    A column holds the totals of the full file that the weights keep (`represent`) as they are
+    without a group of the records of the file, which contains that of the chosen records.
+
     Without `clusters` and `strata`, the records are the units that are left out (Kott 2001,
     Journal of Official Statistics 17(4)). With them, whole clusters are, and their weight goes to
     the other clusters of the stratum. The column with half of the base weights is ours.
@@ -88,13 +91,14 @@ class SurveyReplicates:
     """The survey's own replicate weights.
 
     Each of these columns takes the place of the design weights on the chosen records, and is fitted
-    to the targets like the weights of the result. It carries the error of the survey itself. The
-    error of the selection is a term of its own: the columns of
-    ``Jackknife(selection_error_only=True)`` stand after the survey's, and the variance is the sum
-    of both. If all records are kept, there is no such error. The sum is on the safe side, because a
-    half-sample of few records is a harder problem than the sample: with 64 half-samples of clusters
-    of the CPS (5,545 of 15,000 records), nominal 95% intervals covered 98%, and were 1.8 times as
-    wide as needed. `Jackknife` with `clusters` and `strata` covered 94%, with 1.2 times the width.
+    to the targets like the weights of the result, with the totals of the full file (`represent`)
+    that the column gives. It carries the error of the survey itself. The error of the selection is
+    a term of its own: the columns of ``Jackknife(selection_error_only=True)`` stand after the
+    survey's, and the variance is the sum of both. If all records are kept, there is no such error.
+    The sum is on the safe side, because a half-sample of few records is a harder problem than the
+    sample: with 64 half-samples of clusters of the CPS (5,545 of 15,000 records), nominal 95%
+    intervals covered 98%, and were 1.8 times as wide as needed. `Jackknife` with `clusters` and
+    `strata` covered 94%, with 1.2 times the width.
 
     Without `scale`, the squared deviations of R columns count 1 / R each (BRR, bootstrap),
     1 / (R (1 - rho)^2) (Fay), (R - 1) / R (JK1), 4 / R (SDR), or 1 (JKn, which needs `rscales`).
