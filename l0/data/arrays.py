@@ -221,7 +221,7 @@ def _table_or_array(data: Any, argument: str) -> pa.Table | torch.Tensor | NDArr
     if isinstance(wrapped, nw.Series):
         wrapped = wrapped.to_frame()
     if isinstance(wrapped, nw.DataFrame):
-        return read_table(nw.to_native(wrapped), argument)[0]
+        return read_table(nw.to_native(wrapped), argument, ignore_index=True)[0]
     return wrapped
 
 

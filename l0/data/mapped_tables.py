@@ -21,6 +21,7 @@ from l0.common.errors import InputError, first_few
 from l0.data.codings import without_missing_codes
 from l0.data.columns import Unreadable, check_unique
 from l0.data.locations import locate, options_of
+from l0.data.pandas_index import as_array, named_range, unnamed_index, without_range
 from l0.data.readers.parquet_files import checked_parquet, parts_of
 from l0.data.tables import with_rows
 
@@ -42,6 +43,7 @@ class ParquetColumns:
     Attributes
     ----------
     schema : pyarrow.Schema
+        Of the columns as `read_table` has them (see `pandas_index`).
 
     Raises
     ------
@@ -73,7 +75,11 @@ class ParquetColumns:
                 f"{keyed[0].parent.name!r}; write the column into the parts, or use `from_frames`"
             )
         self._argument = argument
-        schemas = [self._read(each, pa.parquet.read_schema) for each in self._paths]
+        schemas, self._ranges = [], []
+        for each in self._paths:
+            schema, found = self._read(each, _schema)
+            schemas.append(schema)
+            self._ranges.append(found)
         self.schema = schemas[0]
         check_unique(self.schema.names, argument)
         for each, schema in zip(self._paths, schemas, strict=True):
@@ -89,7 +95,12 @@ class ParquetColumns:
         def read(path: Path) -> pa.Table:
             return checked_parquet(path, [name])
 
-        found = pa.concat_tables(self._read(path, read) for path in self._paths)
+        found = pa.concat_tables(
+            pa.table({name: as_array(index[1])})
+            if index is not None and index[0] == name
+            else self._read(path, read)
+            for path, index in zip(self._paths, self._ranges, strict=True)
+        )
         return with_rows(without_missing_codes(found.select([name])))
 
     def mapped(self, folder: Path, order: NDArray[np.int64] | None = None) -> pa.Table:
@@ -127,3 +138,15 @@ class ParquetColumns:
             raise InputError(
                 f"`{self._argument}`: cannot read {str(path)!r}: {error}; write it again"
             ) from None
+
+
+def _schema(path: Path) -> tuple[pa.Schema, tuple[str, range] | None]:
+    """Read the schema of a file, and the index that is in its metadata alone."""
+    metadata = pa.parquet.read_metadata(path)
+    schema = metadata.schema.to_arrow_schema()
+    for name in unnamed_index(schema):
+        schema = schema.remove(schema.get_field_index(name))
+    found = named_range(schema, metadata.num_rows)
+    if found is not None:
+        schema = without_range(schema.append(pa.field(found[0], pa.int64())))
+    return schema, found

@@ -15,6 +15,7 @@ from l0.common.errors import InputError, closest, first_few
 from l0.data.codings import without_missing_codes
 from l0.data.columns import Unreadable, check_unique, unreadable
 from l0.data.locations import locate
+from l0.data.pandas_index import with_named_index, without_unnamed_index
 from l0.data.readers import AGAIN, READ, reader_of
 from l0.data.readers.parquet_files import read_folder
 
@@ -44,6 +45,8 @@ def read_table(
     argument: str,
     column_types: dict[str, pa.DataType] | None = None,
     key: str | None = None,
+    *,
+    ignore_index: bool = False,
 ) -> tuple[pa.Table, Kind]:
     """Read a frame or a file as an Arrow table.
 
@@ -61,6 +64,10 @@ def read_table(
     key : str, optional
         For a CSV file: the column that identifies rows. It also stays text if its cells are not
         all whole numbers (``5.10``, ``12E1``).
+    ignore_index : bool
+        Whether to take the columns of a frame exactly as they are. By default, the index of pandas
+        counts as in `pandas_index`: its named parts are columns, and the others are not, even if a
+        file or an Arrow table stores them as columns.
 
     Returns
     -------
@@ -89,7 +96,9 @@ def read_table(
     if is_path(source):
         table, kind = read_file(source, argument, column_types, key), "pyarrow"
     else:
-        table, kind = _read_frame(source, argument)
+        table, kind = _read_frame(source, argument, ignore_index)
+    if not ignore_index:
+        table = without_unnamed_index(table)
     if table.num_rows == 0:
         raise InputError(f"`{argument}` has no rows; pass at least one")
     return with_rows(table), kind  # type: ignore[return-value]
@@ -179,7 +188,7 @@ def collected(source: Any) -> Any:
     return nw.from_native(source).collect().to_native()
 
 
-def _read_frame(source: Any, argument: str) -> tuple[pa.Table, Kind]:
+def _read_frame(source: Any, argument: str, ignore_index: bool) -> tuple[pa.Table, Kind]:
     source = collected(source)
     try:
         frame = wrap_frame(source, argument)
@@ -188,9 +197,11 @@ def _read_frame(source: Any, argument: str) -> tuple[pa.Table, Kind]:
             f"`{argument}` is a {type(source).__name__}; pass a pandas, polars or pyarrow table, "
             "or the path of a file, such as .parquet, .csv, .dta, .sav or .xlsx"
         ) from None
+    # 0 and "0" are two names in pandas.
+    check_unique([str(name) for name in frame.columns], argument)
+    frame = nw.maybe_reset_index(frame) if ignore_index else with_named_index(frame)
     names = [str(name) for name in frame.columns]
-    check_unique(names, argument)  # 0 and "0" are two names in pandas
-    table = _as_arrow(nw.maybe_reset_index(frame))  # pandas' index is no column
+    table = _as_arrow(frame)
     if table.column_names != names:
         table = table.rename_columns(names)
     implementation = frame.implementation
@@ -303,13 +314,14 @@ def take_weighted_rows(
 ) -> TableT:
     """Take rows of a frame with new row numbers, and append or replace a column.
 
-    The columns in `without` are left out. Names are those of `read_table`, which are text: "0" is
-    the column 0 of a pandas frame.
+    Named parts of a pandas index, such as the key, become columns. The columns in `without` are
+    left out. Names are those of `read_table`, which are text: "0" is the column 0 of a pandas
+    frame.
     """
-    frame = nw.from_native(source, eager_only=True)  # type: ignore[call-overload]
+    frame = with_named_index(nw.from_native(source, eager_only=True))
     own = {str(column): column for column in frame.columns}
     frame = frame.drop([own[column] for column in without])
-    taken = nw.from_native(take_rows(nw.to_native(nw.maybe_reset_index(frame)), rows))
+    taken = nw.from_native(take_rows(nw.to_native(frame), rows))
     taken = nw.maybe_reset_index(taken)
     weights = nw.new_series(own.get(name, name), values, backend=taken.implementation)
     return cast(TableT, nw.to_native(taken.with_columns(weights)))

@@ -1,11 +1,14 @@
 """Problems from parquet files that may be larger than memory."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
 from l0.calibration import CalibrationProblem
+from l0.calibration.checkpoints.fingerprint import describe_problem
 from l0.calibration.mapped import mapped_tables
 from l0.common.errors import InputError
 from tests.calibration.test_compiled import assert_same_problem, assert_same_result
@@ -73,6 +76,45 @@ def test_wrong_input_is_refused_and_leaves_nothing(files, tmp_path, change, said
     with pytest.raises(InputError, match=said):
         CalibrationProblem.from_files(**{**files, **change}, path=tmp_path / "problem.l0")
     assert left(tmp_path) == before
+
+
+@pytest.mark.parametrize("shuffled", [True, False])
+def test_keys_may_be_the_index_of_pandas(files, survey, tmp_path, shuffled):
+    homes = survey.households if shuffled else survey.households.sort_values("household")
+    homes = homes.set_index("household")
+    if not shuffled:  # newer versions of pandas find this range themselves
+        homes.index = pd.RangeIndex(1000, 1400, name="household")
+    homes.to_parquet(files["records"])
+    files["members"] = {"person": tmp_path / "people.parquet"}
+    persons = survey.persons.set_index(["household", survey.persons.index])
+    persons.to_parquet(files["members"]["person"])
+    expected = CalibrationProblem.from_frames(
+        **{**files, "records": homes, "members": {"person": persons}}
+    )
+    for found in (
+        CalibrationProblem.from_frames(**files),
+        CalibrationProblem.from_files(**files, path=tmp_path / "problem.l0"),
+    ):
+        assert describe_problem(found) == describe_problem(expected)
+    result = expected.solve(60, epochs=8)
+    assert result.select(homes)["household"].tolist() == result.weights["household"].tolist()
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "feather"])
+def test_row_numbers_of_pandas_are_no_amount(survey, tmp_path, suffix):
+    """A file of moved rows has the column `__index_level_0__`."""
+    options = survey.options()
+    homes, targets = options.pop("records"), options.pop("targets")
+    few = homes.sort_values("household")
+    path = tmp_path / f"homes.{suffix}"
+    table = pa.Table.from_pandas(few)
+    assert table.column_names[-1] == "__index_level_0__"
+    (pa.parquet.write_table if suffix == "parquet" else pa.feather.write_feather)(table, path)
+    expected = CalibrationProblem.from_frames(few, targets, **options)
+    found = CalibrationProblem.from_frames(path, targets, **options)
+    assert describe_problem(found) == describe_problem(expected)
+    named = expected.untargeted.column_types[""]
+    assert named.amounts == ["income", "wealth"]
 
 
 def test_the_file_to_write_is_none_of_those_that_are_read(files, tmp_path):

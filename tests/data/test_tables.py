@@ -49,11 +49,6 @@ def test_the_folder_of_a_parquet_file_adds_no_column(tmp_path):
     assert read_table(folder / "a.parquet", "records")[0].column_names == list(FRAME.columns)
 
 
-def test_the_index_of_a_pandas_frame_is_no_column():
-    table, _ = read_table(FRAME.sort_values("id").iloc[1:], "records")
-    assert table.column_names == list(FRAME.columns)
-
-
 # CSV
 
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.feather
 
 from l0.data.locations import Location, options_of
+from l0.data.pandas_index import with_named_range
 
 
 def read_feather(
@@ -19,4 +20,4 @@ def read_feather(
         raise OSError(f"it is damaged, or too large for the memory ({error})") from None
     # Arrow trusts the places of texts that the file states, and would read outside of its memory.
     table.validate(full=True)
-    return table
+    return with_named_range(table)

@@ -11,6 +11,7 @@ import pyarrow.parquet
 from l0.common.errors import InputError, first_few
 from l0.data.columns import check_unique
 from l0.data.locations import Location, options_of
+from l0.data.pandas_index import with_named_range, without_unnamed_index
 
 #: Parts of a folder whose names begin with one of these are no data, such as ``_SUCCESS``.
 HIDDEN = ("_", ".")
@@ -23,7 +24,7 @@ def read_parquet(
 ) -> pa.Table:
     """Read a parquet file. It contains the types of its columns."""
     options_of(location, argument, ())
-    return checked_parquet(location.path)
+    return with_named_range(checked_parquet(location.path))
 
 
 def checked_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -89,7 +90,8 @@ def read_folder(
 
 
 def _read_part(path: Path, folder: Path) -> pa.Table:
-    table = checked_parquet(path)
+    # Some parts may have a pandas index without a name, and others row numbers alone.
+    table = without_unnamed_index(with_named_range(checked_parquet(path)))
     for parent in path.relative_to(folder).parts[:-1]:
         name, equals, value = (unquote(text) for text in parent.partition("="))
         if equals:

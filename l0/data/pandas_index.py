@@ -1,0 +1,125 @@
+"""Which parts of a pandas index are columns: those with a name, in a frame and in its file alike.
+
+pandas stores its index in parquet and feather files: as columns, or, if it is a range of numbers,
+in the metadata alone. A part with a name is a column like any other, since it may well be the key.
+A part without a name only numbers the rows, and its column in a file, such as
+``__index_level_0__``, is none of the data.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+
+#: How pandas names a part of an index without a name in a file.
+_UNNAMED = re.compile(r"__index_level_\d+__")
+
+
+def unnamed_index(schema: pa.Schema) -> list[str]:
+    """List the columns that pandas would restore as parts of an index without a name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import pyarrow as pa
+    >>> from l0.data.pandas_index import unnamed_index
+    >>> frame = pd.DataFrame({"x": [0.5, 1.5]}, index=[9, 7])
+    >>> unnamed_index(pa.Table.from_pandas(frame).schema)
+    ['__index_level_0__']
+    >>> unnamed_index(pa.Table.from_pandas(frame.rename_axis("id")).schema)
+    []
+    """
+    return [
+        part
+        for part in _parts(schema)
+        if isinstance(part, str) and _UNNAMED.fullmatch(part) and part in schema.names
+    ]
+
+
+def without_unnamed_index(table: pa.Table) -> pa.Table:
+    """Leave out the columns of `unnamed_index`."""
+    return table.drop_columns(unnamed_index(table.schema))
+
+
+def named_range(schema: pa.Schema, n_rows: int) -> tuple[str, range] | None:
+    """Find the name and the numbers of an index that a file has in its metadata alone.
+
+    None means that there is no such index, that it has no name or that of a column, or that the
+    file has another number of rows: pandas does not restore the index of other rows either.
+    """
+    for part in _parts(schema):
+        if not isinstance(part, dict) or part.get("kind") != "range":
+            continue
+        name, ends = part.get("name"), [part.get(end) for end in ("start", "stop", "step")]
+        start, stop, step = (end if isinstance(end, int) else 0 for end in ends)
+        if isinstance(name, str) and name not in schema.names and step != 0:
+            numbers = range(start, stop, step)
+            return (name, numbers) if len(numbers) == n_rows else None
+    return None
+
+
+def with_named_range(table: pa.Table) -> pa.Table:
+    """Append the column of `named_range`, if there is one.
+
+    This is for a table as it stands in a file. Its metadata says nothing of other rows.
+    """
+    if (found := named_range(table.schema, len(table))) is None:
+        return table
+    name, numbers = found
+    table = table.append_column(name, as_array(numbers))
+    return table.replace_schema_metadata(without_range(table.schema).metadata)
+
+
+def without_range(schema: pa.Schema) -> pa.Schema:
+    """Remove what the metadata say of an index that is a column now."""
+    described = {**schema.pandas_metadata, "index_columns": []}
+    return schema.with_metadata({**schema.metadata, b"pandas": json.dumps(described).encode()})
+
+
+def as_array(numbers: range) -> pa.Array:
+    """Make the column of a range."""
+    return pa.array(np.arange(numbers.start, numbers.stop, numbers.step, dtype=np.int64))
+
+
+def with_named_index(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    """Replace the index of a pandas frame by row numbers, and append its named parts as columns.
+
+    As in a file that pandas writes, a part with the name of a column is left out. Any other frame
+    is returned as it is.
+
+    Examples
+    --------
+    >>> import narwhals as nw
+    >>> import pandas as pd
+    >>> from l0.data.pandas_index import with_named_index
+    >>> frame = pd.DataFrame({"x": [0.5, 1.5]}, index=pd.Index([7, 9], name="id"))
+    >>> with_named_index(nw.from_native(frame)).columns
+    ['x', 'id']
+    """
+    index = nw.maybe_get_index(frame)
+    plain = nw.maybe_reset_index(frame)
+    if index is None:
+        return plain
+    taken = {str(name) for name in frame.columns}
+    parts = []
+    for level, name in enumerate(map(str, index.names)):
+        if index.names[level] is not None and name not in taken:
+            values = index.get_level_values(level).to_series().reset_index(drop=True)
+            parts.append(nw.from_native(values, series_only=True).alias(name))
+            taken.add(name)
+    return plain.with_columns(*parts) if parts else plain
+
+
+def _parts(schema: pa.Schema) -> list[Any]:
+    """List the parts of the index: names of columns, and descriptions of ranges."""
+    try:
+        described = schema.pandas_metadata
+    except ValueError:  # what the file says of pandas is not JSON: then it says nothing
+        return []
+    parts = described.get("index_columns") if isinstance(described, dict) else None
+    return parts if isinstance(parts, list) else []
