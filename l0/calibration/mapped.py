@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from l0.calibration.inputs.survey import check_keys, checked_members, key_column
+from l0.common.atomic_files import made_folder
 from l0.common.errors import InputError
 from l0.data.mapped_tables import ParquetColumns
 
@@ -53,7 +54,8 @@ def mapped_tables(
     key : str or None
         The name of the key column. Without it, the records stay in their order.
     beside : Path
-        The folder in which the files of the tables are made, and removed at the end.
+        The folder in which the files of the tables are made, and removed at the end. If it is made
+        for them, an error removes it too.
 
     Raises
     ------
@@ -70,8 +72,7 @@ def mapped_tables(
                 "use `from_frames`"
             )
     columns = {name: ParquetColumns(source, name) for name, source in sources.items()}
-    beside.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".l0-", dir=beside) as scratch:
+    with made_folder(beside), TemporaryDirectory(prefix=".l0-", dir=beside) as scratch:
         order = _order(columns["records"], key)
         found = []
         for place, each in enumerate(columns.values()):

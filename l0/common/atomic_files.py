@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from l0.common.errors import InputError, first_few
@@ -29,7 +29,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If there is no room or no permission, or if the path is a folder. No temporary file remains.
+        If there is no room or no permission, or if the path is a folder. No temporary file remains,
+        and no folder that was made for it.
 
     Examples
     --------
@@ -73,7 +74,8 @@ def whole_folder(path: str | os.PathLike[str], names: Collection[str]) -> Iterat
     InputError
         If the path is a file, or a folder with other files.
     OSError
-        If there is no room or no permission. No temporary folder remains.
+        If there is no room or no permission. No temporary folder remains, and none that was made
+        for it.
     """
     target = Path(path).resolve()
     check_replaceable(target, names)
@@ -127,6 +129,41 @@ def check_replaceable(path: str | os.PathLike[str], names: Collection[str]) -> N
         )
 
 
+@contextmanager
+def made_folder(folder: Path) -> Iterator[list[Path]]:
+    """Make a folder, and those it is in. Remove those that were made if the block has an error.
+
+    A folder with files in it stays: someone else put them there.
+
+    Yields
+    ------
+    list of Path
+        The folders that were made, the innermost first.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from l0.common.atomic_files import made_folder
+    >>> with TemporaryDirectory() as outer:
+    ...     try:
+    ...         with made_folder(Path(outer, "a", "b")) as made:
+    ...             raise ValueError
+    ...     except ValueError:
+    ...         [path.name for path in made], list(Path(outer).iterdir())
+    (['b', 'a'], [])
+    """
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield made
+    except BaseException:
+        for each in made:
+            with suppress(OSError):
+                each.rmdir()
+        raise
+
+
 def are_apart(one: Path, other: Path) -> bool:
     """Tell whether neither of two paths is the other one or lies in it."""
     one, other = one.resolve(), other.resolve()
@@ -157,16 +194,18 @@ def flush_folder(path: Path) -> None:
 def _cleaned(target: Path) -> Iterator[Path]:
     """Make a temporary folder on the same disk, and remove it in any case.
 
-    If the block has no error, the names that it made are then on the disk.
+    If the block has no error, the names that it made are then on the disk. If it has one, the
+    folders that were made for the target are removed too.
     """
-    scratch = None
     try:
-        made = [folder for folder in target.parents if not folder.exists()]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        yield scratch
-        for folder in (target.parent, *(each.parent for each in made)):
-            flush_folder(folder)
+        with made_folder(target.parent) as made:
+            scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+            try:
+                yield scratch
+                for folder in (target.parent, *(each.parent for each in made)):
+                    flush_folder(folder)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(
@@ -174,6 +213,3 @@ def _cleaned(target: Path) -> Iterator[Path]:
                 f"no room on disk to write {str(target)!r}; make room or write elsewhere",
             ) from error
         raise
-    finally:
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)

@@ -78,6 +78,27 @@ def test_wrong_input_is_refused_and_leaves_nothing(files, tmp_path, change, said
     assert left(tmp_path) == before
 
 
+def test_an_error_leaves_no_new_folder(files, tmp_path, monkeypatch):
+    (tmp_path / "old").mkdir()
+    for wrong in ({"weight": "nobody"}, {"targets": tmp_path / "none.csv"}, {"key": "year"}):
+        for folder in ("new", "new/inner", "old/inner", "old"):
+            with pytest.raises((InputError, FileNotFoundError)):
+                CalibrationProblem.from_files(
+                    **{**files, **wrong}, path=tmp_path / folder / "problem.l0"
+                )
+            assert left(tmp_path) == ["homes.parquet", "old", "people"]
+            assert left(tmp_path / "old") == []
+    # A folder in which another file has come meanwhile stays.
+    monkeypatch.setattr(
+        CalibrationProblem,
+        "save",
+        lambda problem, path: (path.parent / "other").write_text("") / "cannot be saved",
+    )
+    with pytest.raises(TypeError):
+        CalibrationProblem.from_files(**files, path=tmp_path / "new" / "inner" / "problem.l0")
+    assert left(tmp_path / "new" / "inner") == ["other"]
+
+
 @pytest.mark.parametrize("shuffled", [True, False])
 def test_keys_may_be_the_index_of_pandas(files, survey, tmp_path, shuffled):
     homes = survey.households if shuffled else survey.households.sort_values("household")
