@@ -272,7 +272,15 @@ class HardConcrete(nn.Module):
         -------
         Tensor, shape `gate_size`, with trailing ones up to ``len(input_shape)`` axes
             Gates in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If the first axes of `input_shape` are not those of the gates: the product could have
+            another shape than the input. A gate for all entries of an axis has the length 1 there.
         """
+        if input_shape is not None:
+            self._check_axes(input_shape)
         noise = logistic_noise(self._log_alpha, generator) if self.training else 0.0
         z = self.gates_at(noise).to(self.qz_logits.dtype)
         if input_shape is not None:
@@ -337,6 +345,15 @@ class HardConcrete(nn.Module):
             f"gate_size={self.gate_size}, temperature={self.temperature}, "
             f"stretch={self.stretch}, init_mean={self.init_mean}"
         )
+
+    def _check_axes(self, input_shape: Sequence[int]) -> None:
+        pairs = list(zip(self.gate_size, input_shape, strict=False))
+        if len(pairs) < len(self.gate_size) or any(own not in (1, size) for own, size in pairs):
+            raise ValueError(
+                f"`input_shape` is {tuple(input_shape)}, and its first axes must be those of the "
+                f"gates, {self.gate_size}; transpose the input, or call the gates without "
+                "`input_shape` to multiply its last axes"
+            )
 
     @property
     def _log_alpha(self) -> Tensor:

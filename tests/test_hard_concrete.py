@@ -243,7 +243,6 @@ def test_half_precision_has_the_statistics_of_float32(dtype, device):
         ((5,), (5,), (5,)),
         ((5,), (5, 3, 2, 2), (5, 1, 1, 1)),
         ((5, 3), torch.Size([5, 3, 2, 2]), (5, 3, 1, 1)),
-        ((5, 3), (5,), (5, 3)),
     ],
 )
 @pytest.mark.parametrize("training", [True, False])
@@ -253,6 +252,23 @@ def test_shapes(arguments, input_shape, shape, training):
     assert gates(input_shape).shape == shape
     assert gates.get_active_prob().shape == gates.get_open().shape == arguments
     assert gates.get_penalty().shape == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "input_shape"),
+    [((3,), (1, 3)), ((3,), (2, 3)), ((5, 3), (5, 2)), ((5, 3), (3, 5, 2)), ((5, 3), (5,))],
+)
+def test_an_input_whose_first_axes_are_not_those_of_the_gates_is_refused(arguments, input_shape):
+    """A product of shape (3, 3) came of an input of shape (1, 3)."""
+    with pytest.raises(ValueError, match=r"`input_shape` is \(.*must be those of the gates, \("):
+        HardConcrete(*arguments)(input_shape)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shape"), [((1,), (4, 3)), ((1, 3), (4, 3)), ((4, 1), (4, 3, 2)), ((4,), (4,))]
+)
+def test_a_product_has_the_shape_of_the_input(arguments, shape):
+    assert (HardConcrete(*arguments)(shape) * torch.ones(shape)).shape == shape
 
 
 def test_settings_are_attributes():
