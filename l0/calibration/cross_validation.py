@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -18,7 +19,8 @@ from l0.calibration.problem.core import Problem
 from l0.calibration.problem.losses import score
 from l0.calibration.selection import Selector
 from l0.calibration.solve import solve
-from l0.common.errors import InputError
+from l0.common.errors import InputError, first_few
+from l0.common.formatting import join_names
 
 
 def cross_validate(
@@ -32,7 +34,9 @@ def cross_validate(
     options = with_defaults(options, Options)
     refuse(options, NOT_OF_A_CROSS_VALIDATION)
     # All patterns are checked before the first fit.
-    named = {_name(each): each for each in _checked(families)}
+    listed = _checked(families)
+    named = {_name(each): each for each in listed}
+    _check_distinct(list(map(_name, listed)))
     parts = {name: hold_out(problem, each, "families").held_out for name, each in named.items()}
     together = solve(problem, n_records, method, options)
     error = together.tables["targets"].column("relative_error").to_numpy()
@@ -68,5 +72,16 @@ def _checked(families: object) -> Sequence[str | Sequence[str]]:
     return cast("Sequence[str | Sequence[str]]", families)
 
 
+def _check_distinct(names: Sequence[str]) -> None:
+    """Check that no two families have the same name, by which the rows of the table are known."""
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise InputError(
+            f"`families` has several families with the name {first_few(twice)}; drop the repeated "
+            "ones, or write the patterns of one in another order"
+        )
+
+
 def _name(family: Any) -> str:
-    return family if isinstance(family, str) else ", ".join(map(str, family))
+    """Write the patterns of a family; in a list, one with a comma is in quotes."""
+    return family if isinstance(family, str) else join_names(map(str, family))

@@ -65,6 +65,12 @@ def test_the_frame_is_of_the_kind_of_the_records(survey):
         ([], {}, "`families` is []; pass a list of patterns"),
         ([3], {}, "`families` is [3]; each must be a pattern, or a list of some"),
         ([[]], {}, "`families` is [[]]; each must be a pattern, or a list of some"),
+        (
+            ["t00*", "t01*", ["t00*"]],
+            {},
+            "`families` has several families with the name 't00*'; dr",
+        ),
+        (["t00*", ["t00*", "t01*"]] * 2, {}, "with the name 't00*', 't00*, t01*'; drop the repea"),
         (["t00*"], {"holdout": "t01*"}, "`holdout`: a cross-validation holds out each"),
         (["t00*"], {"replicates": 10}, "`replicates`: a cross-validation keeps errors alone"),
     ],
@@ -75,3 +81,13 @@ def test_wrong_families_are_named_before_the_first_fit(problem, families, option
 
     with pytest.raises(InputError, match=re.escape(text)):
         problem.cross_validate(families, 50, progress=never, **options)
+
+
+def test_families_whose_patterns_have_commas_have_two_names():
+    names = ["a", "b, c", "a, b", "c", "d"]
+    parts = {**problems.parts(), "names": [*names, *map(str, range(15))]}
+    problem = CalibrationProblem.from_matrix(**parts)
+    families = [["a", "b, c"], ["a, b", "c"], "d"]
+    rows = problem.cross_validate(families, n_records=60, method="random").to_pylist()
+    assert [row["family"] for row in rows] == ['a, "b, c"', '"a, b", c', "d"]
+    assert [row["n_targets"] for row in rows] == [2, 2, 1]
