@@ -31,6 +31,15 @@ def is_path(source: Any) -> TypeGuard[str | os.PathLike[str]]:
     return isinstance(source, (str, os.PathLike))
 
 
+def is_frame(source: Any) -> bool:
+    """Tell whether a source is a frame of pandas, polars or pyarrow, or a lazy one."""
+    try:
+        wrapped = nw.from_native(source, pass_through=True)
+    except nw.exceptions.DuplicateError:  # a frame that repeats the name of a column
+        return True
+    return isinstance(wrapped, (nw.DataFrame, nw.LazyFrame))
+
+
 def checked_kind(kind: Kind | None, default: Kind) -> Kind:
     """Check a kind of frame. None means the default."""
     if kind is None:

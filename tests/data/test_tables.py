@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from l0.common.errors import InputError
 from l0.data.columns import Unreadable, is_key, is_label, is_number
-from l0.data.tables import native, read_table, take_rows, take_weighted_rows
+from l0.data.tables import is_frame, native, read_table, take_rows, take_weighted_rows
 from tests.data import odd_columns
 from tests.data.readers.test_csv_files import write
 
@@ -47,6 +47,13 @@ def test_the_folder_of_a_parquet_file_adds_no_column(tmp_path):
     folder.mkdir()
     FRAME.to_parquet(folder / "a.parquet")
     assert read_table(folder / "a.parquet", "records")[0].column_names == list(FRAME.columns)
+
+
+def test_a_frame_is_told_from_other_data(convert, kind):
+    assert is_frame(convert(FRAME, kind)) == (kind in ("pandas", "polars", "pyarrow"))
+    assert is_frame(pl.LazyFrame({"x": [1]})) and is_frame(FRAME[["x", "x"]])
+    for other in (FRAME["x"], pl.Series([1]), pa.array([1]), np.ones((2, 2)), [FRAME], "x", None):
+        assert not is_frame(other)
 
 
 # CSV

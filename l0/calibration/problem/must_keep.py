@@ -16,6 +16,7 @@ from l0.common.errors import SHOWN, InputError, first_few
 from l0.common.formatting import counted
 from l0.common.validation import check_length
 from l0.data.columns import is_key, is_text, plain
+from l0.data.tables import is_frame
 
 WAYS = "keys, a boolean array with an entry for each record, or the name of a boolean column"
 
@@ -65,7 +66,7 @@ def read_must_keep(problem: Problem, given: Any) -> NDArray[np.bool_]:
 
 
 def _array(given: Any) -> pa.Array:
-    if hasattr(given, "columns"):  # a frame: Arrow would take the names of its columns, or fail
+    if is_frame(given):  # Arrow would take the names of its columns, or fail
         raise InputError(f"`must_keep` is a {type(given).__name__}; pass one column of it: {WAYS}")
     try:
         if isinstance(given, (set, frozenset)):

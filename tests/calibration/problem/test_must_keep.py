@@ -79,6 +79,8 @@ def test_flags_have_the_order_of_the_records(kind):
         (iter([10]), "`must_keep` is a list_iterator, which can be read only once; pass a list"),
         (pd.DataFrame({"id": [10]}), "`must_keep` is a DataFrame; pass one column of it: keys"),
         (pa.table({"id": [10]}), "`must_keep` is a Table; pass one column of it: keys"),
+        (pl.LazyFrame({"id": [10]}), "`must_keep` is a LazyFrame; pass one column of it: keys"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "`must_keep` is a DataFrame; pass one column"),
         (5, "`must_keep` is a int that cannot be read .* pass keys, a boolean array"),
         ([[1, 2]], "`must_keep` has values of the type list"),
         ("bigg", "`records` has no column 'bigg' to use as `must_keep`; closest: 'big'"),
