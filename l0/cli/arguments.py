@@ -28,18 +28,6 @@ def whole_numbers(text: str) -> list[int]:
         ) from None
 
 
-def names(text: str) -> list[str]:
-    """Read an option of the form NAME,NAME,...
-
-    Examples
-    --------
-    >>> from l0.cli.arguments import names
-    >>> names("state, year")
-    ['state', 'year']
-    """
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def labels(text: str) -> dict[str, str]:
     """Read an option of the form COLUMN=LABEL,...
 

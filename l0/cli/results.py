@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from l0.cli.app import app
-from l0.cli.arguments import Json, Quiet, Result, labels, names
+from l0.cli.arguments import Json, Quiet, Result, labels
 from l0.cli.output import conclude, say, summary_of
+from l0.common.formatting import split_names
 
 
 @app.command()
@@ -111,7 +112,10 @@ def estimate(
         str | None, typer.Option(metavar="COLUMN", help="The amount. Without it, rows are counted.")
     ] = None,
     by: Annotated[
-        Any, typer.Option(parser=names, metavar="COLUMN,...", help="Label columns of the domains.")
+        Any,
+        typer.Option(
+            parser=split_names, metavar="COLUMN,...", help="Label columns of the domains."
+        ),
     ] = None,
     statistic: Annotated[
         str, typer.Option(help="total, mean, share, ratio, quantile or gini.")
@@ -122,7 +126,9 @@ def estimate(
     within: Annotated[
         Any,
         typer.Option(
-            parser=names, metavar="COLUMN,...", help="Those of --by that a share adds up within."
+            parser=split_names,
+            metavar="COLUMN,...",
+            help="Those of --by that a share adds up within.",
         ),
     ] = None,
     q: Annotated[

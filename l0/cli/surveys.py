@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from l0.cli.app import FOUND_SOMETHING, app
-from l0.cli.arguments import NRecords, Records, Targets, names
+from l0.cli.arguments import NRecords, Records, Targets
 from l0.cli.options import takes_some, with_members
 from l0.cli.output import say
 from l0.cli.wording import as_options, options_of
-from l0.common.formatting import counted
+from l0.common.formatting import counted, split_names
 
 
 @app.command()
@@ -121,7 +121,7 @@ def write_targets(
 
 def _margin(text: str) -> list[str]:
     """Read the label columns of a margin."""
-    margin = names(text)
+    margin = split_names(text)
     if not margin:
         raise typer.BadParameter(
             f"--by {text!r} names no column; write --by state,age, for example, or leave it out"

@@ -1,7 +1,7 @@
 """Write numbers for reports and tables: short, and rounded without a false statement.
 
 A share a little below 100% is not written as 100%, and a small error is not written as 0%. Lists of
-names are written so that they can be read again.
+names are written so that they can be read again, and those that people write are split.
 """
 
 from __future__ import annotations
@@ -84,6 +84,18 @@ def amount(number: float) -> str:
         if size >= start:
             return f"{sign}{size / unit:,.4g} {word}"
     return sign + (f"{size:,.0f}" if size >= 999.95 else f"{size:.4g}")
+
+
+def split_names(text: str) -> list[str]:
+    """Split names with commas between them, as people write them in a cell or on a command line.
+
+    Examples
+    --------
+    >>> from l0.common.formatting import split_names
+    >>> split_names("state, age"), split_names("")
+    (['state', 'age'], [])
+    """
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def join_names(names: Iterable[str]) -> str:

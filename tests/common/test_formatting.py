@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l0.common.formatting import amount, counted, join_names, percent, read_names, signed
+from l0.common.formatting import (
+    amount,
+    counted,
+    join_names,
+    percent,
+    read_names,
+    signed,
+    split_names,
+)
 
 
 @given(st.floats(0, 1))
@@ -65,3 +73,8 @@ def test_plain_names_are_joined_without_quotes():
     assert join_names(["state", "age band"]) == "state, age band"
     assert read_names("state, age band") == ["state", "age band"]
     assert read_names("") == []
+
+
+@given(st.lists(st.text("abc_", min_size=1), max_size=4))
+def test_names_that_people_write_are_split(names):
+    assert split_names(" , ".join(names)) == names

@@ -139,18 +139,6 @@ def check_statistics(statistics: Sequence[str]) -> None:
         )
 
 
-def split_names(text: str) -> tuple[str, ...]:
-    """Read a cell of the column `within`: the names of label columns, with commas between them.
-
-    Examples
-    --------
-    >>> from l0.calibration.inputs.kinds import split_names
-    >>> split_names("state, age"), split_names("")
-    (('state', 'age'), ())
-    """
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 #: What a row of the table may not state, why, and what to do about it.
 _WRONG: tuple[tuple[Callable[[Statement], bool], str, str], ...] = (
     (

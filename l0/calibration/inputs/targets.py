@@ -27,12 +27,11 @@ from l0.calibration.inputs.kinds import (
     check_statements,
     check_statistics,
     describe,
-    split_names,
     subject,
 )
 from l0.calibration.inputs.survey import Entity, Survey
 from l0.common.errors import SHOWN, InputError, closest, first_few
-from l0.common.formatting import counted
+from l0.common.formatting import counted, split_names
 from l0.data.codings import coding_of, level_of
 from l0.data.columns import (
     as_level,
@@ -270,7 +269,7 @@ def _about(table: pa.Table, survey: Survey) -> _About:
     denominators = _optional_text(table, "denominator")
     _check_forgotten(stated, [*variables, *filter(None, denominators)], survey)
     labels = _labels(table, label_columns, entities, survey)
-    withins = [split_names(text) for text in _optional_text(table, "within")]
+    withins = [tuple(split_names(text)) for text in _optional_text(table, "within")]
     return _About(stated, entities, statistics, variables, denominators, labels, withins)
 
 

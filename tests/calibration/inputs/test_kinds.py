@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l0.calibration.inputs.kinds import STATISTICS, Statement, describe, split_names, subject
+from l0.calibration.inputs.kinds import STATISTICS, Statement, describe, subject
 from l0.calibration.inputs.survey import read_survey
 from l0.calibration.inputs.targets import read_targets
 from l0.common.errors import InputError
@@ -187,8 +187,3 @@ def test_a_definition_tells_statements_apart(statistic, labels, value):
     assert limit.form == "at least"
     assert of.definition != limit.definition
     assert describe("", subject(statistic, "x", "y"), labels)
-
-
-@given(st.lists(st.text("abc_", min_size=1), max_size=4))
-def test_names_with_commas_between_them_are_read(names):
-    assert split_names(" , ".join(names)) == tuple(names)
