@@ -98,6 +98,18 @@ def split_names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def as_lines(texts: Iterable[str]) -> str:
+    r"""Write each text as a line, so that other texts give other lines. A digest can be of them.
+
+    Examples
+    --------
+    >>> from l0.common.formatting import as_lines
+    >>> as_lines(["a", "b"]) == as_lines(["a\nb"])
+    False
+    """
+    return "\n".join(text.replace("\\", "\\\\").replace("\n", "\\n") for text in texts)
+
+
 def join_names(names: Iterable[str]) -> str:
     """Write names with commas between them; a name that has a comma itself is in quotes.
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from l0.common.formatting import (
     amount,
+    as_lines,
     counted,
     join_names,
     percent,
@@ -67,6 +68,11 @@ def test_a_noun_and_its_verb_agree_with_their_count(number):
 @given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
 def test_names_that_were_joined_are_split_again(names):
     assert read_names(join_names(names)) == names
+
+
+@given(*[st.lists(st.text("a\n\\n", max_size=3), min_size=1, max_size=3)] * 2)
+def test_other_texts_are_other_lines(one, other):
+    assert (as_lines(one) == as_lines(other)) == (one == other)
 
 
 def test_plain_names_are_joined_without_quotes():

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from l0.calibration.problem.core import Problem
 from l0.common.digested_files import DigestedFile
+from l0.common.formatting import as_lines
 
 #: The parts of a problem that are arrays, and how a sentence names each.
 _ARRAYS = {
@@ -40,7 +41,7 @@ def describe_problem(problem: Problem) -> dict[str, str]:
     """Compute a digest of each part of a problem, by a name that a sentence can have."""
     found = {said: _digest(getattr(problem, name)) for name, said in _ARRAYS.items()}
     for name, said in _TEXTS.items():
-        found[said] = _digest("\n".join(getattr(problem, name)).encode())
+        found[said] = _digest(as_lines(getattr(problem, name)).encode())
     for name, said in _SCALARS.items():
         found[said] = repr(getattr(problem, name))
     if problem.labels is not None:  # which columns are labels decides how records are drawn
@@ -50,7 +51,7 @@ def describe_problem(problem: Problem) -> dict[str, str]:
     if (kinds := problem.kinds) is not None:
         parts = (kinds.denominators, kinds.at_least, kinds.at_most, kinds.sizes)
         found["the statistics and the limits of the targets"] = _digest(
-            *parts, "\n".join(kinds.statistics).encode()
+            *parts, as_lines(kinds.statistics).encode()
         )
     if (survey := problem.survey) is not None:
         for entity in (survey.records, *survey.members.values()):

@@ -19,6 +19,7 @@ import torch
 
 from l0.calibration.problem.core import Problem
 from l0.calibration.selection import SELECTORS, Selector
+from l0.common.formatting import as_lines
 from l0.common.validation import as_plain
 from l0.data.locations import locate
 from l0.data.readers.parquet_files import parts_of
@@ -46,7 +47,7 @@ def _digest_of_files(path: Path) -> str:
             f"{_digest_of_files(part)} {part.relative_to(path).as_posix()}"
             for part in parts_of(path)
         )
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return hashlib.sha256(as_lines(parts).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -89,7 +90,7 @@ def describe_constraints(must_keep: Any, quotas: Any) -> dict[str, Any]:
         values = [str(value) for value in must_keep]
         if isinstance(must_keep, (set, frozenset)):
             values.sort()
-        sha256 = hashlib.sha256("\n".join(values).encode()).hexdigest()
+        sha256 = hashlib.sha256(as_lines(values).encode()).hexdigest()
         found["must_keep"] = {"shape": [len(values)], "sha256": sha256}
     if quotas is not None:
         quotas = collected(quotas)
@@ -215,12 +216,12 @@ def digest(problem: Problem) -> str:
     for array in (matrix.indptr, matrix.indices, matrix.data, problem.values,
                   problem.design_weights, problem.importance, problem.tolerance):  # fmt: skip
         fingerprint.update(np.ascontiguousarray(array).data)
-    fingerprint.update("\n".join(problem.names).encode())
+    fingerprint.update(as_lines(problem.names).encode())
     if (kinds := problem.kinds) is not None:
         of = kinds.denominators
         for array in (of.indptr, of.indices, of.data, kinds.at_least, kinds.at_most, kinds.sizes):
             fingerprint.update(np.ascontiguousarray(array).data)
-        fingerprint.update("\n".join(kinds.statistics).encode())
+        fingerprint.update(as_lines(kinds.statistics).encode())
     return fingerprint.hexdigest()
 
 

@@ -12,6 +12,7 @@ from l0.calibration.checkpoints.fingerprint import (
     describe_problem,
     differences,
 )
+from l0.calibration.results.provenance import digest
 from tests.calibration import problems
 
 
@@ -82,6 +83,16 @@ def test_what_differs_in_a_matrix_is_named():
     assert differences(before, after) == [
         "the matrix of targets by records differs", "`untargeted` differs",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(["a", "b\nc"], ["a\nb", "c"]), (["a", "b\\\nc"], ["a\\\nb", "c"])]
+)
+def test_line_breaks_in_names_are_no_ends_of_names(one, other):
+    parts = {"A": np.eye(2), "values": [1, 2], "weights": [1, 1]}
+    before, now = (CalibrationProblem.from_matrix(**parts, names=names) for names in (one, other))
+    assert differences(of(before), of(now)) == ["the names of the targets differ"]
+    assert digest(before) != digest(now)
 
 
 def test_arguments_are_named_with_both_values():

@@ -115,6 +115,8 @@ def test_constraints_are_described_as_far_as_they_are_given():
     others = describe_constraints(None, pd.DataFrame({"min_records": [2]}))["quotas"]
     assert others["sha256"] != lazy["sha256"]
     assert describe_constraints({3, 1}, None) == describe_constraints([1, 3], None)
+    broken = [describe_constraints(keys, None) for keys in (["a\nb", "c"], ["a", "b\nc"])]
+    assert broken[0] != broken[1]
 
 
 def test_constraints_are_variables_in_the_call_unless_they_are_in_the_files(tmp_path):
