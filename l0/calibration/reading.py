@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.findings import Complain, refuse
 from l0.calibration.inputs.kinds import describe, subject
-from l0.calibration.inputs.survey import Survey, read_survey
+from l0.calibration.inputs.survey import LARGEST_WEIGHT, LEAST_WEIGHT, Survey, read_survey
 from l0.calibration.inputs.targets import Targets, read_targets
 from l0.calibration.options import TableOptions, with_defaults
 from l0.calibration.problem.kinds import Kinds
@@ -128,4 +128,11 @@ def even_weights(matrix: sp.csr_array, table: Targets) -> NDArray[np.float64]:
             "`weight` is not given, and no target says how many units a record represents; "
             "name a column of design weights"
         )
-    return np.full(matrix.shape[1], np.median(table.values[usable] / unweighted[usable]))
+    even = float(np.median(table.values[usable] / unweighted[usable]))
+    if not LEAST_WEIGHT <= even <= LARGEST_WEIGHT:
+        raise InputError(
+            f"`weight` is not given, and the values of the targets say that a record represents "
+            f"{even:g} units, which no fit can compute with; correct the values, or name a column "
+            "of design weights"
+        )
+    return np.full(matrix.shape[1], even)

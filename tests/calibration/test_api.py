@@ -179,6 +179,27 @@ def test_weights_are_even_where_none_are_given():
     np.testing.assert_allclose(problem.design_weights, 10.0)
 
 
+@pytest.mark.parametrize("value", [1e-300, 1e300])
+def test_even_weights_that_no_fit_can_compute_with_are_refused(value):
+    targets = pd.DataFrame({"variable": ["count"], "value": [value]})
+    with pytest.raises(InputError, match="`weight` is not given, and .* 1e.300 units"):
+        CalibrationProblem.from_frames(pd.DataFrame({"x": [1.0]}), targets)
+
+
+@pytest.mark.parametrize("method", ["hybrid", "path", "pps"])
+@pytest.mark.parametrize(("one", "others"), [(1e50, 1e-50), (1e-50, 1e50), (1e50, 1e50)])
+def test_the_most_extreme_weights_give_no_warnings(method, one, others):
+    """A warning of numpy is an error here. Weights beyond gave results of infinities."""
+    n = 60
+    homes = pd.DataFrame({"w": np.linspace(1, 2, n) * others, "area": ["N", "S", "S"] * 20})
+    homes["w"] = homes["w"].clip(1e-50, 1e50)
+    homes["x"] = np.linspace(1, 3, n) ** 2
+    homes.loc[3, "w"] = one
+    totals = homes.groupby("area")["w"].sum().to_frame("value").assign(variable="count")
+    result = CalibrationProblem.from_frames(homes, totals, weight="w").solve(20, method=method)
+    assert np.isfinite([*result.values, result.metrics["loss"]]).all()
+
+
 def test_no_weights_and_nothing_to_tell_them_from():
     records = pd.DataFrame({"x": [1.0, 2.0, -3.0]})
     targets = pd.DataFrame({"variable": ["x"], "value": [0.0]})

@@ -113,6 +113,7 @@ def test_series_are_taken_by_position_whatever_their_index():
         ({"weights": [1, 2]}, r"`weights` has 2 entries for 3 columns of `A`"),
         ({"weights": [1, np.inf, 1]}, r"`weights` is NaN or infinite at 1 position \(1\)"),
         ({"weights": [1, 0, -2]}, r"`weights` has 2 zero or negative values \(records 1, 2\)"),
+        ({"weights": [1, 1e-99, 1e99]}, r"`weights` is outside of 1e-50 to 1e\+50 in 2 records"),
         ({"A": [["1", "2", "0"], ["0", "0", "4"]]}, r"`A` must be numbers; .*\(these are text\)"),
         ({"A": np.eye(2, 3) * 1j}, r"`A` must be numbers; .*\(these are complex numbers\)"),
         ({"A": sp.eye_array(2, 3) * 1j}, r"`A` must be numbers; .*\(these are complex numbers\)"),

@@ -30,6 +30,10 @@ REPLICATE_COLUMN = re.compile(r"rw[1-9]\d*")
 ZERO_WEIGHTS = ("error", "drop")
 #: A member has the weight of its record if both differ by at most this share.
 SAME_WEIGHT = 1e-6
+#: Design weights are between these. The squares of their ratios are then numbers, times squares of
+#: amounts up to 1e50. Beyond, sums of squares and Newton systems overflow, and weights of 0 and
+#: results without a meaning follow.
+LEAST_WEIGHT, LARGEST_WEIGHT = 1e-50, 1e50
 
 
 @dataclass(frozen=True)
@@ -359,7 +363,7 @@ def check_weights(
     zeros: bool = False,
     remedy: str = "",
 ) -> NDArray[np.float64]:
-    """Check that design weights are positive and finite.
+    """Check that design weights are positive and finite, and neither tiny nor huge.
 
     Parameters
     ----------
@@ -384,6 +388,14 @@ def check_weights(
                 f"{first_few(where, int(bad.sum()))}); design weights must be positive: "
                 f"drop these records or give them a weight{another}"
             )
+    extreme = (weights > LARGEST_WEIGHT) | ((weights < LEAST_WEIGHT) & (weights != 0))
+    if extreme.any():
+        where = keys.filter(pa.array(extreme)).slice(0, SHOWN).to_pylist()
+        raise InputError(
+            f"{what} is outside of {LEAST_WEIGHT:g} to {LARGEST_WEIGHT:g} in "
+            f"{counted(int(extreme.sum()), 'record')} ({first_few(where, int(extreme.sum()))}), "
+            "and no fit can compute with such numbers; correct these weights, or drop the records"
+        )
     return np.ascontiguousarray(weights, dtype=np.float64)
 
 

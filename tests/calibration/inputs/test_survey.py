@@ -233,6 +233,15 @@ def test_bad_weights_name_the_records(weights, what):
         read_survey(records(w=weights), key="id", weight="w")
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-51, 1e51, 1e300])
+def test_weights_that_no_fit_can_compute_with_are_refused(scale):
+    with pytest.raises(
+        InputError,
+        match=r"`weight` column 'w' is outside of 1e-50 to 1e\+50 in 1 record \('a'\), and no fit ",
+    ):
+        read_survey(records(w=[1.0, scale, 2.0]), key="id", weight="w", zero_weights="drop")
+
+
 # Measures
 
 
