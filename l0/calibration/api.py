@@ -33,6 +33,7 @@ from l0.calibration.options import (
 )
 from l0.calibration.problem.bounds import Bounds, unreachable
 from l0.calibration.problem.core import Problem
+from l0.calibration.problem.given_order import check_order
 from l0.calibration.reading import read_tables
 from l0.calibration.results.frontier import Frontier
 from l0.calibration.results.provenance import describe_inputs
@@ -56,6 +57,7 @@ from l0.common.validation import (
     checked_vector,
 )
 from l0.data.columns import is_key, plain
+from l0.data.pandas_index import index_of
 from l0.data.tables import FrameT, Kind, checked_kind, collected, is_path, native
 from l0.data.writers import check_apart
 
@@ -357,7 +359,8 @@ class CalibrationProblem(Problem, Generic[FrameT]):
         ------
         InputError
             If the shapes do not match, if a value is not a finite number, if names, groups or keys
-            are missing, or if names or keys are not unique.
+            are missing, if names or keys are not unique, or if a pandas series or frame has the
+            labels of another one, or the names or keys, in another order.
 
         Examples
         --------
@@ -390,6 +393,24 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             raise InputError(
                 f"`names` repeats {first_few(twice)}; names must be unique: rename them"
             )
+        _check_one_order(
+            {
+                "A.index": index_of(A),
+                "values.index": index_of(values),
+                "names.index": index_of(names),
+                "groups.index": index_of(groups),
+            },
+            {} if names is None else {"names": named},
+        )
+        index = _check_one_order(
+            {
+                "A.columns": _columns_of(A),
+                "untargeted.columns": _columns_of(untargeted),
+                "weights.index": index_of(weights),
+                "keys.index": index_of(keys),
+            },
+            {} if keys is None else {"keys": key_array.to_pylist()},
+        )
         by_key = np.arange(n)
         if keys is not None:
             by_key = pc.sort_indices(key_array).to_numpy().astype(np.int64)
@@ -429,6 +450,7 @@ class CalibrationProblem(Problem, Generic[FrameT]):
             kind="pyarrow",
             inputs=None,
             survey=None,
+            index=index,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -718,6 +740,28 @@ def _check_new(path: str | os.PathLike[str], sources: Iterable[Any]) -> None:
     if Path(path).is_dir():
         raise InputError(f"`path`: {str(path)!r} is a folder; name a file")
     check_apart(path, filter(is_path, sources), "path")
+
+
+def _columns_of(frame: Any) -> Any:
+    """Take the labels of the columns of a pandas frame; None for all else."""
+    return None if index_of(frame) is None else getattr(frame, "columns", None)
+
+
+def _check_one_order(
+    indices: Mapping[str, Any], names: Mapping[str, Sequence[Any]]
+) -> dict[str, Any]:
+    """Check that pandas indices do not have each other's labels, or names, in another order.
+
+    Return those that there are.
+    """
+    known: dict[str, Any] = {}
+    for name, own in indices.items():
+        if own is not None:
+            # The index of names is of the same things, and no list of them.
+            others = {key: each for key, each in names.items() if f"{key}.index" != name}
+            check_order(own, f"`{name}`", known, others)
+            known[name] = own
+    return known
 
 
 def _key_array(keys: Any) -> pa.Array:

@@ -71,6 +71,7 @@ class Tables:
             "n_dropped": survey.n_dropped,
             "grouped": table.grouped,
             "labels": table.label_table.take(by_name),
+            "index": {} if survey.index is None else {"records.index": survey.index},
         }
 
 

@@ -86,6 +86,16 @@ def as_array(numbers: range) -> pa.Array:
     return pa.array(np.arange(numbers.start, numbers.stop, numbers.step, dtype=np.int64))
 
 
+def index_of(source: Any) -> Any:
+    """Take the index of a frame or a series of pandas. All else has none, which is None."""
+    try:
+        wrapped = nw.from_native(source, pass_through=True, allow_series=True)
+    except nw.exceptions.DuplicateError:  # refused where the frame is read
+        return None
+    eager = isinstance(wrapped, (nw.DataFrame, nw.Series))
+    return nw.maybe_get_index(wrapped) if eager else None
+
+
 def with_named_index(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
     """Replace the index of a pandas frame by row numbers, and append its named parts as columns.
 

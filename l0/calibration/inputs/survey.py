@@ -19,6 +19,7 @@ from l0.common.validation import as_plain
 from l0.data.codings import coding_of
 from l0.data.columns import as_numbers, as_text, is_key, is_number, is_text, not_a_number, plain
 from l0.data.locations import Location
+from l0.data.pandas_index import index_of
 from l0.data.readers.csv_files import csv_file
 from l0.data.tables import Kind, checked_name, column, read_table
 
@@ -79,6 +80,8 @@ class Survey:
         The kind of the input frame.
     n_dropped : int
         The number of records of design weight 0, which are left out.
+    index : pandas.Index or None
+        The index of the input frame.
     """
 
     records: Entity
@@ -90,6 +93,7 @@ class Survey:
     order: NDArray[np.int64]
     kind: Kind
     n_dropped: int = 0
+    index: Any = None
 
     def holder(self, entity: Entity, name: str) -> Entity | None:
         """Find the table with a column: the entity itself, else the records, else None."""
@@ -191,6 +195,7 @@ def read_survey(
         weights=weights,
         order=order,
         kind=kind,
+        index=index_of(records),
     )
     if weight is not None:
         for entity in survey.members.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -190,6 +190,9 @@ class Problem:
     labels : pyarrow.Table or None
         What the targets are about, a row for each: `entity` (the member table, or "" for the
         records), `variable`, and the label columns, with "" for "all". None for a matrix.
+    index : mapping of str to pandas.Index
+        What pandas says of the order of the records in the input, by how a program writes it:
+        ``records.index``. Empty for frames of others and for files.
     """
 
     matrix: sp.csr_array
@@ -216,6 +219,7 @@ class Problem:
     grouped: bool = False
     held_out: Problem | None = None
     labels: pa.Table | None = None
+    index: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n_records(self) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.problem.bounds import ROUNDING, Bounds, Limit
 from l0.calibration.problem.core import Problem
+from l0.calibration.problem.given_order import refuse_another_order
 from l0.common.errors import InputError, first_few
 from l0.common.formatting import counted
 from l0.common.validation import check_length, is_number, real_numbers
@@ -29,7 +30,8 @@ def read_bounds(problem: Problem, bounds: Any, weight_bounds: Any = None) -> Bou
     problem : Problem
     bounds, weight_bounds : (low, high) or None
         Each side is None, a number, the name of a column of the records, or an array of shape (n,)
-        in the order in which the records came.
+        in the order in which the records came. A pandas series must not have their labels in
+        another order.
 
     Returns
     -------
@@ -154,6 +156,7 @@ def _array(problem: Problem, argument: str, side: str, given: Any) -> NDArray[np
             f"`{argument}` has {side} limits of shape {limits.shape}; pass for {EACH_SIDE}"
         )
     check_length(len(limits), problem.n_records + problem.n_dropped, argument, "records")
+    refuse_another_order(problem, given, argument)
     return limits[problem.record_order]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.inputs.survey import find_keys
 from l0.calibration.problem.core import Problem
+from l0.calibration.problem.given_order import refuse_another_order
 from l0.common.errors import SHOWN, InputError, first_few
 from l0.common.formatting import counted
 from l0.common.validation import check_length
@@ -29,7 +30,8 @@ def read_must_keep(problem: Problem, given: Any) -> NDArray[np.bool_]:
     problem : Problem
     given : str, array or None
         The name of a boolean column of the records, the keys of records, or a boolean array of
-        shape (n,) in the order in which the records came. A key may occur more than once.
+        shape (n,) in the order in which the records came. A key may occur more than once. A pandas
+        series of flags must not have the labels of the records in another order.
 
     Returns
     -------
@@ -61,6 +63,7 @@ def read_must_keep(problem: Problem, given: Any) -> NDArray[np.bool_]:
             f"({first_few(null.tolist())}); drop them"
         )
     if pa.types.is_boolean(values.type):
+        refuse_another_order(problem, given, "must_keep")
         return _flags(problem, values.to_numpy(zero_copy_only=False))
     return _keys(problem, values)
 

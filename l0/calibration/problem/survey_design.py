@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from l0.calibration.problem.core import Problem
+from l0.calibration.problem.given_order import refuse_another_order
 from l0.common.errors import SHOWN, InputError, closest, first_few
 from l0.common.formatting import counted
 from l0.common.validation import checked_labels
@@ -49,6 +50,7 @@ def read_labels(problem: Problem, given: Any, argument: str) -> tuple[NDArray[np
     if problem.survey is not None:
         raise InputError(f"`{argument}` is {type(given).__name__}; name a column of the records")
     labels = checked_labels(given, problem.n_records, argument, "columns of `A`")
+    refuse_another_order(problem, given, argument)
     texts, codes = np.unique(list(map(str, labels)), return_inverse=True)
     return codes[problem.record_order].astype(np.int64), texts.tolist()
 
