@@ -215,9 +215,11 @@ def _status(found: Certificate) -> str:
 
 def _nearly_met(program: Program, found: Certificate, gap: float) -> bool:
     """Tell whether all targets may be attainable: what is missed is small beside the gap."""
-    miss = np.abs(program.outside(program.times(found.q)))
+    estimates = program.times(found.q)
+    miss = np.abs(program.outside(estimates))
     rho = miss**2 if program.squared else miss
-    paid = ~program.soft & np.isfinite(program.share)
+    # Where a miss is dear, even rounding errors would cost more than the weights.
+    paid = ~program.soft & np.isfinite(program.share) & program.missed(estimates)
     datafit = float(program.share[paid] @ rho[paid])
     return datafit <= max(NEARLY_MET * gap * found.primal, ZERO)
 

@@ -57,6 +57,13 @@ def test_what_can_be_met_is_met(distance, bounds, squared, tolerance, seed, pull
     assert found.stopped == ""
 
 
+@pytest.mark.parametrize("pull", [0.01, 0.1, 0.3])
+def test_what_is_met_but_for_rounding_errors_is_met(pull):
+    tolerance = np.where(np.arange(4) % 2, 0.05, 0.0)
+    of = program(83, distance="linear", squared=True, pull=pull, tolerance=tolerance)
+    assert solved(of).status == "exact"
+
+
 @pytest.mark.parametrize("spread", [1e2, 1e6])
 @pytest.mark.parametrize("tolerance", [0.0, 0.01])
 def test_importance_starves_no_target_that_can_be_met(spread, tolerance):
