@@ -463,6 +463,7 @@ def check_population(k: int | None, clustered: bool, found: dict[str, Any]) -> b
     small = k < 5_545
     return all(
         [
+            check(f"{name}, coverage, soft", found["soft"]["coverage"], "at least", 0.86),
             check(f"{name}, coverage", coverage, "at least", 0.95 if small else 0.93),
             check(f"{name}, width", width, "at most", 1.6 if small else 1.3),
         ]
