@@ -154,14 +154,15 @@ class Replicator:
         """Compute how the soft targets move in each column, shape (m, C), in their units."""
         context, shifts = self.context, np.zeros((len(program.share), len(base.rscales)))
         soft = context.objective.soft
-        if soft is None or not base.n_of_survey:
+        if soft is None or base.of_survey is None:
             return shifts, []
         assert self.full_file is not None  # its totals are the soft targets
-        moved = moved_totals(context, self.full_file, soft, base)
+        moved = moved_totals(context, self.full_file, soft, base.of_survey)
         if moved is None:
             return shifts, [HELD.format(counted(len(soft.values), "total"))]
         which = rows[rows >= context.problem.n_targets] - context.problem.n_targets
-        shifts[program.soft] = moved[which] / np.abs(soft.values[which])[:, None]
+        sizes = np.abs(soft.values[which])[:, None]
+        shifts[program.soft, : moved.shape[1]] = moved[which] / sizes
         return shifts, []
 
     def _limits_of_draw(self) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.context import FitContext
@@ -41,17 +42,14 @@ class BaseColumns:
         What multiplies the base weights of the chosen records.
     rscales : ndarray of float64, shape (C,)
         What the squared deviations of the columns count.
-    n_of_survey : int
-        The columns before this one measure the error of the survey too.
-    of_survey : callable, optional
-        Gives, for a slice of these columns, how the design weights of all candidates change, as
-        shares of them, shape (c, width).
+    of_survey : callable or None
+        Multiplies a matrix, shape (r, c), by how the design weights of all candidates change in the
+        first columns, as shares of them. These columns measure the error of the survey too.
     """
 
     factors: Array
     rscales: Array
-    n_of_survey: int = 0
-    of_survey: Callable[[slice], Array] = field(default=lambda _: np.empty((0, 0)))
+    of_survey: Callable[[sp.csr_array], Array] | None = None
 
 
 def base_columns(
@@ -178,8 +176,7 @@ def _of_groups(
         size = np.sqrt(full.rscales / groups.rscales)
         columns = replace(
             columns,
-            n_of_survey=settings.n,
-            of_survey=lambda those: size[those] * (full.factors(those) - 1),
+            of_survey=lambda matrix: size * full.changed(matrix),
         )
     return _with_halved(context, selection, columns)
 
@@ -222,8 +219,7 @@ def _of_replicates(
     return BaseColumns(
         np.hstack([factors, more.factors]),
         np.concatenate([rscales, more.rscales]),
-        n_of_survey=n_columns,
-        of_survey=lambda those: of_file[context.candidates, those] - 1,
+        of_survey=lambda matrix: np.asarray(matrix @ (of_file[context.candidates] - 1)),
     )
 
 

@@ -13,25 +13,29 @@ MacKinnon & White 1985, Journal of Econometrics 29(3), with the mean leverage).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from l0.calibration.fitting.choice import normal_matrix
-from l0.calibration.fitting.columns import BLOCK
 from l0.calibration.fitting.context import FitContext
 from l0.calibration.fitting.linearised import Linearised, dearer
 from l0.calibration.fitting.refit import Fit, all_candidates, objective_of_full_file, program_of
+from l0.calibration.fitting.scaled_matrix import multiplied
 from l0.calibration.problem.representation import SoftTargets
-from l0.calibration.replicate_columns import BaseColumns
 from l0.calibration.variance.jackknife import MOST_LEVERAGE
 
 
 def moved_totals(
-    context: FitContext, full_file: Fit, soft: SoftTargets, columns: BaseColumns
+    context: FitContext,
+    full_file: Fit,
+    soft: SoftTargets,
+    changed: Callable[[sp.csr_array], NDArray[np.float64]],
 ) -> NDArray[np.float64] | None:
-    """Compute how totals of the calibrated full file change in each column.
+    """Compute how totals of the calibrated full file move in columns of design weights.
 
     Parameters
     ----------
@@ -40,29 +44,24 @@ def moved_totals(
         Of all candidates.
     soft : SoftTargets
         The totals.
-    columns : BaseColumns
+    changed : callable
+        Multiplies a matrix, shape (r, c), by how the design weights of the candidates change, as
+        shares of them.
 
     Returns
     -------
     ndarray of float64, shape (p, C), or None
-        0 in columns that do not measure the error of the survey. None if the systems of the full
-        file are too expensive.
+        None if the systems of the full file are too expensive.
     """
     objective = objective_of_full_file(replace(context.objective, soft=None))
-    solution = full_file.solution
+    solution, candidates = full_file.solution, context.candidates
     program, _, _ = program_of(objective, all_candidates(context), objective.nesting)
     normal = normal_matrix(program.matrix)
     if normal is None:
         return None
     regression = Linearised.of(dearer(program, solution), solution, normal)
     left = 1 - min(regression.leverage, MOST_LEVERAGE)
-    candidates = context.candidates
-    weights = context.problem.design_weights[candidates] / np.sqrt(left)
-    parts = soft.matrix if len(candidates) == soft.matrix.shape[1] else soft.matrix[:, candidates]
-    moved = np.zeros((len(soft.values), len(columns.rscales)))
-    width = max(1, BLOCK // len(candidates))
-    for start in range(0, columns.n_of_survey, width):
-        those = slice(start, min(start + width, columns.n_of_survey))
-        ratios = regression.moved(columns.of_survey(those))
-        moved[:, those] = parts @ (weights[:, None] * ratios)
-    return moved
+    totals = soft.matrix if len(candidates) == soft.matrix.shape[1] else soft.matrix[:, candidates]
+    weights = context.problem.design_weights[candidates]
+    totals = multiplied(totals, np.full(len(soft.values), 1 / np.sqrt(left)), weights)
+    return regression.moved(totals, changed)

@@ -21,6 +21,7 @@ errors, all targets give way in part, as in ridge regression.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -30,6 +31,7 @@ import scipy.sparse as sp
 from l0.calibration.fitting.distances import Array
 from l0.calibration.fitting.normal_matrix import NormalMatrix, Solve
 from l0.calibration.fitting.program import Program
+from l0.calibration.fitting.scaled_matrix import multiplied
 from l0.calibration.fitting.solver import Solution
 
 #: Random signs whose mean square length in the space of the targets is the mean leverage
@@ -40,6 +42,8 @@ PROBES = 8
 MET, NOTHING = 1e-6, 1e6
 #: A multiplier within this share of its limit belongs to a target that gives way.
 AT_LIMIT = 0.01
+#: Entries of a dense block of records.
+BLOCK = 8_000_000
 #: At an end of the logit distance, the curvature is infinite. It counts as this one.
 MOST_CURVATURE = 1e6
 
@@ -73,8 +77,11 @@ class Linearised:
     >>> regression = Linearised(matrix, ones, ones, lambda right: right / 2)
     >>> round(regression.leverage, 1)
     0.5
-    >>> regression.moved(np.eye(200)[:, :1])[:3].ravel()
-    array([ 0.5, -0.5,  0. ])
+    >>> first = sp.csr_array(np.eye(200)[:, :1])
+    >>> regression.moved(sp.eye_array(200, format="csr"), lambda rows: (rows @ first).toarray())[:3]
+    array([[ 0.5],
+           [-0.5],
+           [ 0. ]])
     """
 
     matrix: sp.csr_array
@@ -109,21 +116,29 @@ class Linearised:
         e = np.where(adds, np.maximum(least, MET * moved), NOTHING * moved)
         return cls(matrix, q, s, normal.factor(1 / s, e))
 
-    def moved(self, changes: Array) -> Array:
-        """Compute how the ratios move if base weights change.
+    def moved(self, totals: sp.csr_array, changed: Callable[[sp.csr_array], Array]) -> Array:
+        """Compute how totals move if base weights change.
 
         Parameters
         ----------
-        changes : ndarray of float64, shape (k, C)
-            g: base weights are multiplied by 1 + g.
+        totals : scipy.sparse.csr_array of float64, shape (p, k)
+            What the ratios add to each total.
+        changed : callable
+            Multiplies a matrix, shape (r, k), by the changes g, shape (k, C): base weights are
+            multiplied by 1 + g. These are many numbers, and often of a simple form.
 
         Returns
         -------
-        ndarray of float64, shape (k, C)
+        ndarray of float64, shape (p, C)
         """
-        moved = self.q[:, None] * changes
-        back = self.matrix.T @ self.solve(self.matrix @ moved)
-        return np.asarray(moved - back / self.s[:, None])
+        missed, moved = (changed(_times(part, self.q)) for part in (self.matrix, totals))
+        multipliers = self.solve(missed)
+        of_ratios = _times(totals, 1 / self.s)
+        width = max(1, BLOCK // len(self.q))
+        for start in range(0, moved.shape[1], width):
+            those = slice(start, start + width)
+            moved[:, those] -= of_ratios @ (self.matrix.T @ multipliers[:, those])
+        return moved
 
     @cached_property
     def leverage(self) -> float:
@@ -133,6 +148,11 @@ class Linearised:
         right = self.matrix @ (signs / np.sqrt(self.s)[:, None])
         found = float((right * self.solve(right)).sum()) / (k * PROBES)
         return min(max(found, 0.0), 1.0)
+
+
+def _times(matrix: sp.csr_array, factors: Array) -> sp.csr_array:
+    """Multiply the columns of a matrix by factors."""
+    return multiplied(matrix, np.ones(matrix.shape[0]), factors)
 
 
 def curvatures(program: Program, q: Array) -> Array:

@@ -25,6 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -112,12 +113,24 @@ class Groups:
         # Columns whose scales differ by rounding alone have one scale in what other software reads.
         return cls(group[dense], strata, gains, rscales.round(12))
 
-    def factors(self, columns: slice = slice(None)) -> Array:
-        """Compute the factors of the base weights in some columns, shape (k, C)."""
-        factors = self.gains[self.strata, columns]
-        numbers = np.arange(len(self.rscales))[columns]
-        factors[self.group[:, None] == numbers] = 0.0
+    def factors(self) -> Array:
+        """Compute the factors of the base weights, shape (k, R)."""
+        factors = self.gains[self.strata]
+        factors[np.arange(len(self.group)), self.group] = 0.0
         return factors
+
+    def changed(self, matrix: sp.csr_array) -> Array:
+        """Multiply a matrix, shape (r, k), by how the factors differ from 1, shape (k, R)."""
+        k = len(self.group)
+        lost = self.gains[self.strata, self.group]
+        of_group, of_stratum = (
+            sp.csr_array((values, places, np.arange(k + 1)), shape=(k, size))
+            for values, places, size in (
+                (lost, self.group, len(self.rscales)),
+                (np.ones(k), self.strata, len(self.gains)),
+            )
+        )
+        return np.asarray((matrix @ of_stratum) @ (self.gains - 1) - (matrix @ of_group).toarray())
 
 
 def _fill(group: NDArray[np.int64], strata: NDArray[np.int64], order: NDArray[np.int64]) -> None:

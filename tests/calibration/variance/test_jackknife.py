@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,31 +56,12 @@ def test_a_record_is_left_out_of_one_column_and_gains_in_the_others():
     assert all(len(set(run.tolist())) == 4 for run in np.argmin(factors, axis=1).reshape(3, 4))
 
 
-def test_some_columns_are_those_of_all():
-    strata = np.repeat([0, 1, 2], [4, 2, 9])
-    groups = Groups.deal(np.arange(15), strata, 5, np.random.default_rng(0))
-    factors = groups.factors()
-    for columns in (slice(1, 3), slice(4, None), slice(0, 0)):
-        np.testing.assert_array_equal(groups.factors(columns), factors[:, columns])
-
-
-def test_units_with_a_group_keep_it_and_the_others_fill_the_groups_evenly():
-    rng = np.random.default_rng(0)
-    strata = np.repeat([0, 1, 3], [40, 8, 300])
-    clusters = np.arange(len(strata)) // 2
-    units = dealt(rng.permutation(len(strata)), strata, clusters)
-    chosen = np.flatnonzero(rng.uniform(size=len(strata)) < 0.3)
-    of_chosen = dealt(rng.permutation(len(chosen)), strata[chosen], clusters[chosen])
-    small = Groups.deal(of_chosen, strata[chosen], 7, rng)
-    known = np.full(len(strata), -1)
-    known[chosen] = small.group
-    groups = Groups.deal(units, strata, 7, rng, known)
-    np.testing.assert_array_equal(groups.group[chosen], small.group)
-    assert (groups.group[::2] == groups.group[1::2]).all()
-    for stratum in (0, 1, 3):
-        sizes = np.bincount(groups.group[::2][strata[::2] == stratum], minlength=7)
-        assert np.ptp(sizes) <= 1
-    assert np.ptp(np.bincount(groups.group[::2])) <= 2
+def test_changes_are_those_of_the_factors():
+    rng, strata = np.random.default_rng(0), np.repeat([0, 1, 2], [4, 2, 9])
+    groups = Groups.deal(np.arange(15), strata, 5, rng)
+    matrix = rng.normal(size=(3, 15))
+    found = groups.changed(sp.csr_array(matrix))
+    np.testing.assert_allclose(found, matrix @ (groups.factors() - 1), atol=1e-12)
 
 
 def test_columns_follow_the_permutation_of_the_groups():
