@@ -90,7 +90,8 @@ def check_design(context: FitContext, settings: Replication, n_records: int | No
         return
     if settings.selection_error_only:
         _check_selected(context, len(everyone) if n_records is None else n_records)
-    _Design.of(context, settings, context.candidates).units(everyone, "records of the file")
+    design = _Design.of(context, settings).among(context.candidates)
+    design.units(everyone, "records of the file")
 
 
 def _check_selected(context: FitContext, n_records: int) -> None:
@@ -113,22 +114,27 @@ def _check_not_empty(factors: Array, settings: SurveyReplicates, which: str, rem
 
 @dataclass(frozen=True, eq=False)
 class _Design:
-    """Strata and clusters of some records, as a `Jackknife` names them."""
+    """Strata and clusters of records, as a `Jackknife` names them."""
 
     strata: NDArray[np.int64]
     levels: list[str]
     clusters: NDArray[np.int64] | None
 
     @classmethod
-    def of(cls, context: FitContext, settings: Jackknife, records: NDArray[np.int64]) -> _Design:
-        strata, clusters = np.zeros(len(records), dtype=np.int64), None
-        levels: list[str] = []
+    def of(cls, context: FitContext, settings: Jackknife) -> _Design:
+        """Read the design of all records."""
+        problem, clusters = context.problem, None
+        strata, levels = np.zeros(problem.n_records, dtype=np.int64), list[str]()
         if settings.strata is not None:
-            codes, levels = read_labels(context.problem, settings.strata, "strata")
-            strata = codes[records]
+            strata, levels = read_labels(problem, settings.strata, "strata")
         if settings.clusters is not None:
-            clusters = read_labels(context.problem, settings.clusters, "clusters")[0][records]
+            clusters, _ = read_labels(problem, settings.clusters, "clusters")
         return cls(strata, levels, clusters)
+
+    def among(self, records: NDArray[np.int64]) -> _Design:
+        """Take some of the records."""
+        clusters = None if self.clusters is None else self.clusters[records]
+        return _Design(self.strata[records], self.levels, clusters)
 
     def units(self, rank: NDArray[np.int64], which: str) -> NDArray[np.int64]:
         """Put the units in order (`dealt`), and check that each stratum has two at least."""
@@ -160,7 +166,8 @@ def _of_groups(
 ) -> BaseColumns:
     """Leave out groups of records or clusters, and halve the base weights of those not drawn."""
     rank = _rank(context, selection, generator)
-    design = _Design.of(context, settings, selection.records)
+    survey = _Design.of(context, settings)
+    design = survey.among(selection.records)
     units = design.units(rank, "chosen records")
     groups = Groups.deal(units, design.strata, settings.n, generator)
     columns = BaseColumns(groups.factors(), groups.rscales)
@@ -168,7 +175,7 @@ def _of_groups(
         # In the file, the order of the draw says nothing of the survey. Its groups contain those of
         # the chosen records, whose errors go with those of the totals where clusters share both.
         candidates = context.candidates
-        whole = _Design.of(context, settings, candidates)
+        whole = survey.among(candidates)
         units = whole.units(generator.permutation(len(candidates)), "records of the file")
         known = np.full(context.problem.n_records, -1)
         known[selection.records] = groups.group

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from l0.calibration.checkpoints.stages import Stages
 from l0.calibration.fitting.choice import normal_matrix
 from l0.calibration.fitting.distances import Array
-from l0.calibration.fitting.linearised import AT_LIMIT, Linearised, curvatures, dearer
+from l0.calibration.fitting.linearised import AT_LIMIT, Linearised, dearer, diagonal
 from l0.calibration.fitting.normal_matrix import Solve
 from l0.calibration.fitting.program import Program
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
@@ -118,18 +118,17 @@ class ColumnFits:
     def __init__(self, program: Program, solution: Solution) -> None:
         program = dearer(program, solution)
         self._program, self._q = program, solution.q
-        limit = np.inf if program.squared else program.share
-        self._start = np.clip(solution.multipliers, -limit, limit)
-        self._s = curvatures(program, solution.q)
-        matrix = self._matrix = program.matrix.csr
-        moved = np.asarray(matrix.multiply(matrix) @ (1 / self._s)).ravel()
-        held = np.abs(self._start) < (1 - AT_LIMIT) * limit
-        self._e = np.where(held, HELD, GIVEN_WAY) * np.where(moved > 0, moved, 1.0)
         normal = normal_matrix(program.matrix)
         if normal is None:
             raise InputError(TOO_LARGE)
-        self._solve: Solve = normal.factor(1 / self._s, self._e)
         self.linearised = Linearised.of(program, solution, normal)
+        self._s, matrix = self.linearised.s, self.linearised.matrix
+        self._matrix = matrix
+        limit = np.inf if program.squared else program.share
+        self._start = np.clip(solution.multipliers, -limit, limit)
+        held = np.abs(self._start) < (1 - AT_LIMIT) * limit
+        self._e = np.where(held, HELD, GIVEN_WAY) * diagonal(matrix, self._s)
+        self._solve: Solve = normal.factor(1 / self._s, self._e)
         self._transpose = matrix.T.tocsr()
         self._absolute = abs(matrix)
         # The multiplier of a target that no record moves is that of its miss.

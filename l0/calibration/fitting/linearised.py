@@ -103,16 +103,16 @@ class Linearised:
             Of the matrix of the program.
         """
         matrix, q = program.matrix.csr, solution.q
-        s = curvatures(program, q)
-        moved = np.asarray(matrix.multiply(matrix) @ (1 / s)).ravel()
-        moved = np.where(moved > 0, moved, 1.0)
+        curvature = program.distance.curvature(program.inside(q))
+        s = np.asarray(program.cost * np.minimum(curvature, MOST_CURVATURE))
+        moved = diagonal(matrix, s)
         estimates, room = matrix @ q, MET * program.size
         within = (estimates > program.low + room) & (estimates < program.high - room)
         if program.squared:
             adds, least = ~within, 1 / (2 * program.share)
         else:
             adds = ~within & (np.abs(solution.multipliers) < (1 - AT_LIMIT) * program.share)
-            least = np.zeros(len(moved))
+            least = np.zeros_like(moved)
         e = np.where(adds, np.maximum(least, MET * moved), NOTHING * moved)
         return cls(matrix, q, s, normal.factor(1 / s, e))
 
@@ -155,10 +155,10 @@ def _times(matrix: sp.csr_array, factors: Array) -> sp.csr_array:
     return multiplied(matrix, np.ones(matrix.shape[0]), factors)
 
 
-def curvatures(program: Program, q: Array) -> Array:
-    """Compute the second derivatives of the distances at q, shape (k,)."""
-    curvature = program.distance.curvature(program.inside(q))
-    return np.asarray(program.cost * np.minimum(curvature, MOST_CURVATURE))
+def diagonal(matrix: sp.csr_array, s: Array) -> Array:
+    """Compute the diagonal of B S^-1 B', shape (m,), with 1 for a target without records."""
+    moved = np.asarray(matrix.multiply(matrix) @ (1 / s)).ravel()
+    return np.where(moved > 0, moved, 1.0)
 
 
 def dearer(program: Program, solution: Solution) -> Program:
