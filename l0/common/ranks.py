@@ -50,6 +50,10 @@ class Ranks:
         """Tell whether it pays to share products of a matrix with vectors of so many numbers."""
         return self.size > 1 and n_entries >= max(LEAST_ENTRIES, LEAST_PER_NUMBER * n_numbers)
 
+    def if_shared(self, n_entries: int, n_numbers: int) -> Ranks:
+        """Give these ranks if it pays to share (`shares`), or else a single process."""
+        return self if self.shares(n_entries, n_numbers) else ONE
+
     def joined(self, part: Tensor, lengths: Sequence[int]) -> Tensor:
         """Join the parts of all ranks, in the order of the ranks.
 
@@ -65,6 +69,11 @@ class Ranks:
     def joined_array(self, part: NDArray[Any], lengths: Sequence[int]) -> NDArray[Any]:
         """Join arrays of the shapes (l,), as `joined` does."""
         return part
+
+    def gathered(self, part: NDArray[Any]) -> NDArray[Any]:
+        """Join arrays of the shapes (l,), whose lengths the other ranks do not know."""
+        lengths = self.joined_array(np.array([len(part)]), [1] * self.size)
+        return self.joined_array(part, lengths.tolist())
 
     def of_first(self, compute: Callable[[], bytes]) -> bytes:
         """Compute something on rank 0 and give it to all. An error of rank 0 is one of all."""

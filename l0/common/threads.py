@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from l0.common.ranks import even_parts
+from l0.common.ranks import Ranks, even_parts
 
 #: Stretches hold this much on average: with less work, threads would only wait for each other.
 LEAST = 1 << 20
@@ -58,6 +58,25 @@ def in_stretches(sizes: NDArray[np.integer], work: Callable[[slice], None]) -> N
     """
     stretches = thread_parts(sizes)
     side_by_side(len(stretches), lambda number: work(stretches[number]))
+
+
+def in_shared_stretches(
+    sizes: NDArray[np.integer], work: Callable[[slice], None], ranks: Ranks
+) -> list[slice]:
+    """Work on the stretches of the part of a list that this rank has, and give the parts of all.
+
+    Parameters
+    ----------
+    sizes, work
+        See `in_stretches`.
+    ranks : Ranks
+    """
+    parts = even_parts(sizes, ranks.size)
+    own = parts[ranks.rank]
+    in_stretches(
+        sizes[own], lambda part: work(slice(own.start + part.start, own.start + part.stop))
+    )
+    return parts
 
 
 def up_the_tree(

@@ -149,10 +149,8 @@ class TorchRanks(Ranks):
     def of_all(self, text: str) -> list[str]:
         """See `Ranks.of_all`."""
         own = np.frombuffer(text.encode(), dtype=np.uint8).copy()
-        lengths = self.joined_array(np.array([len(own)]), [1] * self.size).tolist()
-        whole = self.joined_array(own, lengths)
-        ends = np.cumsum(lengths)[:-1]
-        return [each.tobytes().decode() for each in np.split(whole, ends)]
+        ends = np.cumsum(self.gathered(np.array([len(own)])))
+        return [each.tobytes().decode() for each in np.split(self.gathered(own), ends[:-1])]
 
     def wait(self) -> None:
         """Wait for all ranks."""

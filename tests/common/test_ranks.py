@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l0.common.ranks import LEAST_ENTRIES, ONE, even_parts, lengths_of
+from l0.common.ranks import LEAST_ENTRIES, ONE, Ranks, even_parts, lengths_of
 from tests.thread_ranks import on_ranks
 
 
@@ -25,6 +25,16 @@ def test_a_single_process_shares_nothing():
     assert ONE.joined_array(part, [2]) is part
     assert ONE.of_first(lambda: b"content") == b"content"
     assert ONE.of_all("text") == ["text"]
+    assert ONE.gathered(part) is part
+
+
+def test_ranks_share_what_pays():
+    ranks = Ranks()
+    ranks.size = 2
+    assert ranks.if_shared(LEAST_ENTRIES, 1) is ranks
+    assert ranks.if_shared(LEAST_ENTRIES - 1, 1) is ONE
+    assert ranks.if_shared(LEAST_ENTRIES, LEAST_ENTRIES) is ONE
+    assert ONE.if_shared(10 * LEAST_ENTRIES, 1) is ONE
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -35,3 +45,10 @@ def test_threads_of_these_tests_join_their_parts(size):
     )
     for each in found:
         assert each.tolist() == np.repeat(np.arange(size), lengths).tolist()
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_parts_of_unknown_lengths_are_joined(size):
+    found = on_ranks(size, lambda ranks: ranks.gathered(np.full(ranks.rank, ranks.rank)))
+    for each in found:
+        assert each.tolist() == np.repeat(np.arange(size), np.arange(size)).tolist()

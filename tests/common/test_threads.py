@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from l0.common.threads import in_stretches, side_by_side, thread_parts, up_the_tree
+from l0.common.threads import (
+    in_shared_stretches,
+    in_stretches,
+    side_by_side,
+    thread_parts,
+    up_the_tree,
+)
+from tests.thread_ranks import ThreadRanks
 
 
 def tree(n, seed):
@@ -165,3 +172,18 @@ def test_little_work_is_done_in_one_stretch(sizes, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr("l0.common.threads.LEAST", 10)
     assert thread_parts(np.array(sizes, np.int64)) == [slice(0, len(sizes))]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_ranks_work_on_the_stretches_of_their_parts(size, n_threads, monkeypatch):
+    monkeypatch.setattr("l0.common.threads.LEAST", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
+    sizes, done = np.array([3, 0, 5, 1, 1, 7, 2]), []
+    for rank in range(size):
+        own = []
+        ranks = ThreadRanks(rank, [None] * size, None)
+        parts = in_shared_stretches(sizes, lambda part: own.extend(range(7)[part]), ranks)  # noqa: B023
+        assert sorted(own) == list(range(7)[parts[rank]])
+        done += own
+    assert sorted(done) == list(range(7))

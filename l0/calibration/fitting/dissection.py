@@ -20,8 +20,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from l0.common.ranks import ONE, Ranks, lengths_of
 from l0.common.sparse_rows import CACHED, row_blocks, rows_of
-from l0.common.threads import in_stretches
+from l0.common.threads import in_shared_stretches
 
 Ints = NDArray[np.int64]
 
@@ -58,7 +59,7 @@ class Block:
         return [block for child in self.children for block in child.in_order()] + [self]
 
 
-def dissect(matrix: sp.csr_array, records: sp.csr_array) -> tuple[Block, float]:
+def dissect(matrix: sp.csr_array, records: sp.csr_array, ranks: Ranks = ONE) -> tuple[Block, float]:
     """Make the tree from a sample of the records.
 
     Parameters
@@ -66,6 +67,8 @@ def dissect(matrix: sp.csr_array, records: sp.csr_array) -> tuple[Block, float]:
     matrix : scipy.sparse.csr_array, shape (m, k)
     records : scipy.sparse.csr_array, shape (k, m)
         The transpose.
+    ranks : Ranks
+        The processes that share the work. All of them have the same matrix.
 
     Returns
     -------
@@ -84,12 +87,12 @@ def dissect(matrix: sp.csr_array, records: sp.csr_array) -> tuple[Block, float]:
     alone = (np.bincount(sample.indices, minlength=m) == 0) & (lengths > 0)
     more = np.unique(matrix.indices[matrix.indptr[:-1][alone]])
     sample = sp.vstack([sample, records[more]], format="csr")
-    root, cost = _split(np.arange(m), sample, k / sample.shape[0])
-    _lift(root, records)
+    root, cost = _split(np.arange(m), sample, k / sample.shape[0], ranks)
+    _lift(root, records, ranks.if_shared(records.nnz, k))
     return root, cost
 
 
-def deepest(records: sp.csr_array, of_row: Ints, last: int) -> Ints:
+def deepest(records: sp.csr_array, of_row: Ints, last: int, ranks: Ranks = ONE) -> Ints:
     """Find the block of each record: the deepest one of its targets.
 
     Parameters
@@ -99,6 +102,7 @@ def deepest(records: sp.csr_array, of_row: Ints, last: int) -> Ints:
         The place of the block of each target in `Block.in_order`.
     last : int
         The block of records without an entry.
+    ranks : Ranks
 
     Returns
     -------
@@ -115,8 +119,8 @@ def deepest(records: sp.csr_array, of_row: Ints, last: int) -> Ints:
             blocks = of_row[records.indices[entries]]
             holder[those][within] = np.minimum.reduceat(blocks, starts)
 
-    in_stretches(lengths, find)
-    return holder
+    parts = in_shared_stretches(lengths, find, ranks)
+    return ranks.joined_array(holder[parts[ranks.rank]], lengths_of(parts))
 
 
 def places_of_rows(blocks: list[Block], m: int) -> Ints:
@@ -127,7 +131,7 @@ def places_of_rows(blocks: list[Block], m: int) -> Ints:
     return of_row
 
 
-def _lift(root: Block, records: sp.csr_array) -> None:
+def _lift(root: Block, records: sp.csr_array, ranks: Ranks) -> None:
     """Move targets up until the targets of each record are on one path of the tree."""
     blocks = root.in_order()
     place = {id(block): number for number, block in enumerate(blocks)}
@@ -136,7 +140,7 @@ def _lift(root: Block, records: sp.csr_array) -> None:
         for child in blocks[number].children:
             ancestors[place[id(child)]] |= ancestors[number]
     of_row = places_of_rows(blocks, records.shape[1])
-    while (beside := _beside(records, of_row, ancestors)).size:
+    while (beside := _beside(records, of_row, ancestors, ranks)).size:
         rows, others = beside
         common = (ancestors[of_row[rows]] & ancestors[others]).argmax(axis=1)
         np.maximum.at(of_row, rows, common)
@@ -150,10 +154,12 @@ def _lift(root: Block, records: sp.csr_array) -> None:
         ]
 
 
-def _beside(records: sp.csr_array, of_row: Ints, ancestors: NDArray[np.bool_]) -> Ints:
+def _beside(
+    records: sp.csr_array, of_row: Ints, ancestors: NDArray[np.bool_], ranks: Ranks
+) -> Ints:
     """Find pairs of a target and the block of one of its records that are not on one path."""
     n_blocks = len(ancestors)
-    holder = deepest(records, of_row, n_blocks - 1)
+    holder = deepest(records, of_row, n_blocks - 1, ranks)
     # The blocks below a block come right before it. A holder that comes before the first of them is
     # not among them: no table of pairs is looked up for each entry.
     first = ancestors.argmax(axis=0)[of_row]
@@ -167,17 +173,18 @@ def _beside(records: sp.csr_array, of_row: Ints, ancestors: NDArray[np.bool_]) -
             off = first[row] > block
             found.append(_different(row[off].astype(np.int64) * n_blocks + block[off]))
 
-    in_stretches(lengths, find)
-    return np.stack(np.divmod(_different(np.concatenate(found)), n_blocks))
+    in_shared_stretches(lengths, find, ranks)
+    pairs = _different(ranks.gathered(_different(np.concatenate(found))))
+    return np.stack(np.divmod(pairs, n_blocks))
 
 
-def _split(rows: Ints, sample: sp.csr_array, factor: float) -> tuple[Block, float]:
+def _split(rows: Ints, sample: sp.csr_array, factor: float, ranks: Ranks) -> tuple[Block, float]:
     """Split some targets if it pays. The sample has the records with an entry in them."""
     one_part = np.zeros(len(rows), np.int64), np.zeros(sample.shape[0], np.int64)
     whole = _Entries(rows, sample, factor).cost(0, *one_part)
     if whole <= SMALL:
         return Block(rows), whole
-    entries = _Entries(_ranked(rows, sample), sample, factor)
+    entries = _Entries(_ranked(rows, sample, ranks), sample, factor)
     best, taken = WORTH * whole, None
     tried = max(1, int(FIRST * len(rows)))
     while tried < len(rows) / 2:
@@ -198,19 +205,27 @@ def _split(rows: Ints, sample: sp.csr_array, factor: float) -> tuple[Block, floa
     children, total = [], entries.cost(root, of_row[:0], of_record[:0])
     for label in np.unique(of_row):
         inside = np.sort(entries.ranked[root:][of_row == label])
-        child, cost = _split(inside, sample[of_record == label], factor)
+        child, cost = _split(inside, sample[of_record == label], factor, ranks)
         children.append(child)
         total += cost
     return Block(np.sort(entries.ranked[:root]), children), total
 
 
-def _ranked(rows: Ints, sample: sp.csr_array) -> Ints:
+def _ranked(rows: Ints, sample: sp.csr_array, ranks: Ranks) -> Ints:
     """Order targets by the number of targets that they share a record with, the most first."""
     held = _pattern(sample[:, rows])
     holders = held.T.tocsr()
-    # By blocks of targets: the whole product may have a hundred times the entries of the sample.
-    blocks = [rows_of(holders, block) for block, _ in row_blocks(holders.indptr, AT_A_TIME)]
-    shared = np.concatenate([np.diff((block @ held).indptr) for block in blocks])
+    n_products = holders @ np.diff(held.indptr)
+    shared = np.empty(len(rows), dtype=np.int64)
+
+    def count(stretch: slice) -> None:
+        # By blocks of targets: the whole product may have a hundred times the entries of a sample.
+        for block, _ in row_blocks(holders.indptr, AT_A_TIME, stretch):
+            shared[block] = np.diff((rows_of(holders, block) @ held).indptr)
+
+    ranks = ranks.if_shared(int(n_products.sum(dtype=np.int64)), len(rows))
+    parts = in_shared_stretches(n_products, count, ranks)
+    shared = ranks.joined_array(shared[parts[ranks.rank]], lengths_of(parts))
     return rows[np.argsort(-shared, kind="stable")]
 
 

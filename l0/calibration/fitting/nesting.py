@@ -22,8 +22,10 @@ from l0.calibration.fitting.different_columns import (
 )
 from l0.calibration.fitting.dissection import Block, Ints, deepest, places_of_rows
 from l0.calibration.fitting.fronts import Front, fronts_of
+from l0.calibration.fitting.gathered_columns import gathered
 from l0.calibration.fitting.kinds import kinds_of
 from l0.common.blas_threads import one_thread
+from l0.common.ranks import ONE, Ranks, even_parts
 from l0.common.sparse_rows import places_of
 from l0.common.threads import thread_parts, up_the_tree
 
@@ -47,7 +49,9 @@ class Nesting:
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, root: Block, matrix: sp.csr_array, records: sp.csr_array) -> Nesting:
+    def of(
+        cls, root: Block, matrix: sp.csr_array, records: sp.csr_array, ranks: Ranks = ONE
+    ) -> Nesting:
         """Find the records of each block, and their different columns.
 
         Parameters
@@ -58,23 +62,30 @@ class Nesting:
             A.
         records : scipy.sparse.csr_array, shape (k, m)
             The transpose.
+        ranks : Ranks
+            The processes that share the work. All of them have the same matrix.
         """
+        m, k = matrix.shape
+        ranks = ranks.if_shared(records.nnz, k)
         blocks = root.in_order()
-        holder = deepest(records, places_of_rows(blocks, matrix.shape[0]), len(blocks) - 1)
+        holder = deepest(records, places_of_rows(blocks, m), len(blocks) - 1, ranks)
         by_block = np.argsort(holder, kind="stable")
         ends = np.searchsorted(holder[by_block], np.arange(len(blocks) + 1))
         kind = kinds_of(matrix, records, root.rows, int(np.count_nonzero(np.diff(ends))))
+        lengths = np.diff(records.indptr)
+        sizes = np.bincount(holder, lengths, len(blocks)).astype(np.int64)
+        own = even_parts(sizes, ranks.size)[ranks.rank]
         columns: dict[int, Columns] = {}
 
         def find(number: int) -> None:
             those = by_block[ends[number] : ends[number + 1]]
             columns[number] = different_columns(records, those, kind)
 
-        n_threads = len(thread_parts(np.diff(records.indptr)))
+        those_of_rank, n_threads = range(own.start, own.stop), len(thread_parts(lengths))
         with one_thread:
-            up_the_tree(range(len(blocks)), [()] * len(blocks), find, n_threads)
-        m, k = matrix.shape
-        return cls(root, [columns[number] for number in range(len(blocks))], (m, k))
+            up_the_tree(those_of_rank, [()] * len(blocks), find, n_threads)
+        found = [columns[number] for number in those_of_rank]
+        return cls(root, gathered(found, records.dtype, ranks), (m, k))
 
     def part(self, rows: NDArray[np.int64], records: NDArray[np.int64]) -> Nesting:
         """Take some of the rows and columns of A.

@@ -131,9 +131,9 @@ class Objective:
     def nesting(self) -> Nesting | None:
         """How the rows are nested; None if there are few entries, or if it does not pay."""
         if self.soft is not None:
-            return nesting_of(self.rows.matrix)
+            return nesting_of(self.rows.matrix, self.ranks)
         if not self.known:
-            self.known.append(nesting_of(self.rows.matrix))
+            self.known.append(nesting_of(self.rows.matrix, self.ranks))
         return self.known[0]
 
     @cached_property

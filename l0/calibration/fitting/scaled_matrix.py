@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.fitting.nesting import Nesting
 from l0.common.sparse_rows import BLOCK, row_blocks, rows_of, stretches
+from l0.common.transposes import transposed
 
 Array = NDArray[np.float64]
 
@@ -99,7 +100,7 @@ class ScaledMatrix:
     @cached_property
     def transpose(self) -> sp.csr_array:
         """The transpose of A, shape (k, m). Its entries are a copy, a record in each row."""
-        return self.entries.T.tocsr()
+        return transposed(self.entries)
 
     @cached_property
     def absolute(self) -> Array:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from l0.calibration.fitting.different_columns import joined
 from l0.calibration.fitting.nesting import Nesting
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
-from l0.common.ranks import ONE, Ranks, even_parts, lengths_of
+from l0.common.ranks import Ranks, even_parts, lengths_of
 from l0.common.sparse_rows import CACHED, product, row_blocks, rows_of
 from l0.common.threads import in_stretches, side_by_side, thread_parts
 
@@ -54,7 +54,7 @@ class ProductsOfEntries:
 
     def __init__(self, matrix: ScaledMatrix, ranks: Ranks) -> None:
         m, k = matrix.shape
-        self._ranks = ranks if ranks.shares(matrix.nnz, m + k) else ONE
+        self._ranks = ranks.if_shared(matrix.nnz, m + k)
         self._factors = matrix.row_factor, matrix.column_factor
         rows, columns = [slice(0, m)], [slice(0, k)]
         if self._ranks.size > 1:
@@ -104,7 +104,7 @@ class ProductsOfColumns:
         self._copies, blocks = nesting.copies, nesting.columns
         self._records = nesting.records
         sizes = np.array([block.values.nnz for block in blocks])
-        self._ranks = ranks if ranks.shares(int(sizes.sum()), sum(matrix.shape)) else ONE
+        self._ranks = ranks.if_shared(int(sizes.sum()), sum(matrix.shape))
         parts = even_parts(sizes, self._ranks.size)
         self._n_records = [sum(len(block.records) for block in blocks[part]) for part in parts]
         self._n_columns = [sum(block.values.shape[1] for block in blocks[part]) for part in parts]

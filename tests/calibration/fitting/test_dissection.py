@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from l0.calibration.fitting import dissection
 from l0.calibration.fitting.dissection import deepest, dissect
+from l0.common.ranks import ONE
 from tests.calibration.fitting.matrices import nested, scattered
+from tests.thread_ranks import on_ranks
 
 
 def tree(matrix):
@@ -76,6 +78,21 @@ def test_threads_find_the_same_tree(monkeypatch):
         found.append([block.rows.tolist() for block in tree(matrix).in_order()])
     assert len(found[0]) > 1
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_ranks_find_the_same_tree(size, monkeypatch):
+    monkeypatch.setattr(dissection, "SMALL", 0)
+    matrix = nested(np.random.default_rng(1))
+    records = matrix.T.tocsr()
+
+    def blocks(ranks):
+        root, cost = dissect(matrix, records, ranks)
+        return [block.rows.tolist() for block in root.in_order()], cost
+
+    expected = blocks(ONE)
+    assert len(expected[0]) > 1
+    assert on_ranks(size, blocks) == [expected] * size
 
 
 def test_what_has_no_structure_stays_whole():

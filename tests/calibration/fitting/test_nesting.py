@@ -8,13 +8,15 @@ from l0.calibration.fitting.dissection import dissect
 from l0.calibration.fitting.nested_normal import RIDGES, NestedNormalMatrix
 from l0.calibration.fitting.nesting import Nesting
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
+from l0.common.ranks import ONE
 from tests.calibration.fitting.matrices import nested
+from tests.thread_ranks import on_ranks
 
 
-def nest(matrix):
+def nest(matrix, ranks=ONE):
     records = matrix.T.tocsr()
-    root, _ = dissect(matrix, records)
-    return Nesting.of(root, matrix, records)
+    root, _ = dissect(matrix, records, ranks)
+    return Nesting.of(root, matrix, records, ranks)
 
 
 @pytest.fixture(params=[0, 1])
@@ -67,7 +69,18 @@ def test_threads_find_the_same(n_threads, made, monkeypatch):
     matrix, nesting = made
     monkeypatch.setattr("l0.common.threads.LEAST", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
-    for those, expected in zip(nest(matrix).columns, nesting.columns, strict=True):
+    assert_same_columns(nest(matrix), nesting)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_ranks_find_the_same(size, made):
+    matrix, nesting = made
+    for found in on_ranks(size, lambda ranks: nest(matrix, ranks)):
+        assert_same_columns(found, nesting)
+
+
+def assert_same_columns(nesting, other):
+    for those, expected in zip(nesting.columns, other.columns, strict=True):
         np.testing.assert_array_equal(those.records, expected.records)
         np.testing.assert_array_equal(those.targets, expected.targets)
         np.testing.assert_array_equal(those.values.toarray(), expected.values.toarray())
