@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,7 +14,6 @@ from l0.common import csr_tensors
 from l0.common.ranks import ONE, Ranks, even_parts, lengths_of
 from l0.common.scaled_entries import ScaledEntries, keep_columns, keep_rows
 from l0.common.sparse_rows import rows_of
-from l0.common.threads import side_by_side, thread_parts
 
 #: Rows are shared among ranks if those of each rank have so many entries on average. At six, MKL
 #: changes the order in which it adds up a row.
@@ -41,8 +39,8 @@ class _Product(torch.autograd.Function):
         return csr_tensors.times(ctx.transpose, gradient), None, None, None
 
 
-class _ProductOfRows(torch.autograd.Function):
-    """The same with rows that are shared among ranks, or that are added up in order.
+class _SharedProduct(torch.autograd.Function):
+    """The same, of which each rank computes some rows.
 
     It is apart because compilers of modules look into a function that takes nothing but tensors.
     """
@@ -75,9 +73,6 @@ class SparseOperator:
     ranks : Ranks
         The processes that share the rows of A and of its transpose, if A is large. All of them have
         the same map.
-    in_order : bool
-        Whether a CPU adds up each row in its order, from the first entry to the last. For many
-        short rows this takes less than half the time that MKL takes. In long rows, it loses digits.
     """
 
     def __init__(
@@ -87,13 +82,12 @@ class SparseOperator:
         place: Tensor,
         device: torch.device | str = "cpu",
         ranks: Ranks = ONE,
-        in_order: bool = False,
     ) -> None:
         self.device = torch.device(device)
         self._place = place.to(self.device)
-        self._takes_tensors = ranks.size == 1 and not in_order
-        self._matrix = _laid_out(matrix, self.device, ranks, in_order)
-        self._transpose = _laid_out(transpose, self.device, ranks, in_order)
+        self._ranks = ranks
+        self._matrix = _laid_out(matrix, self.device, ranks)
+        self._transpose = _laid_out(transpose, self.device, ranks)
 
     @classmethod
     def from_scipy(
@@ -146,10 +140,10 @@ class SparseOperator:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map a vector, float32 of shape (n,), to A x, shape (m,)."""
-        if self._takes_tensors:
-            matrices = self._matrix.own, self._transpose.own
-            return _Product.apply(x, *matrices, self._place)  # type: ignore[no-any-return,no-untyped-call]
-        return _ProductOfRows.apply(x, self)  # type: ignore[no-any-return,no-untyped-call]
+        if self._ranks.size > 1:
+            return _SharedProduct.apply(x, self)  # type: ignore[no-any-return,no-untyped-call]
+        matrices = self._matrix.own, self._transpose.own
+        return _Product.apply(x, *matrices, self._place)  # type: ignore[no-any-return,no-untyped-call]
 
     def transposed(self, y: Tensor) -> Tensor:
         """Map a vector, float32 of shape (m,), to A' y, shape (n,), without a gradient."""
@@ -203,59 +197,30 @@ class _HostRows:
     """On the CPU: cut in place, and shared among ranks if they are large."""
 
     def __init__(self, matrix: sp.csr_array, ranks: Ranks) -> None:
-        self._host, self.shape, self._given = matrix, matrix.shape, ranks
+        self._host, self.shape = matrix, matrix.shape
         lengths = np.diff(matrix.indptr)
-        parts = even_parts(lengths, ranks.size)
-        shared = ranks.shares(matrix.nnz, sum(matrix.shape))
-        if shared and self._can_share([lengths[part] for part in parts]):
-            self._ranks = ranks
-        else:
-            self._ranks, parts = ONE, [slice(0, matrix.shape[0])]
+        whole = [slice(0, matrix.shape[0])]
+        parts = even_parts(lengths, ranks.size) if ranks.size > 1 else whole
+        mean = min(lengths[part].mean() if part.stop > part.start else 0.0 for part in parts)
+        self._given = self._ranks = ranks
+        if ranks.size > 1 and not (
+            mean >= LEAST_MEAN and ranks.shares(matrix.nnz, sum(matrix.shape))
+        ):
+            self._ranks, parts = ONE, whole
         self._lengths = lengths_of(parts)
-        self._own_rows = rows_of(matrix, parts[self._ranks.rank])
-        self.own = csr_tensors.sent(self._own_rows, torch.device("cpu"))
+        self.own = csr_tensors.sent(rows_of(matrix, parts[self._ranks.rank]), torch.device("cpu"))
 
     def times(self, x: Tensor) -> Tensor:
-        return self._ranks.joined(self._product(x), self._lengths)
+        return self._ranks.joined(csr_tensors.times(self.own, x), self._lengths)
 
     def empty_rows(self) -> Tensor:
         return csr_tensors.empty_rows(csr_tensors.sent(self._host, torch.device("cpu")))
 
-    def with_columns(self, columns: NDArray[np.int64]) -> Self:
-        return type(self)(keep_columns(self._host, columns), self._given)
+    def with_columns(self, columns: NDArray[np.int64]) -> _HostRows:
+        return _HostRows(keep_columns(self._host, columns), self._given)
 
-    def with_rows(self, rows: NDArray[np.int64]) -> Self:
-        return type(self)(keep_rows(self._host, rows), self._given)
-
-    def _can_share(self, lengths: Sequence[NDArray[np.integer]]) -> bool:
-        """Tell whether a product of the rows of each rank, of these lengths, has the same bits."""
-        return min(part.mean() if len(part) else 0.0 for part in lengths) >= LEAST_MEAN
-
-    def _product(self, x: Tensor) -> Tensor:
-        """Multiply the rows of this rank with a vector."""
-        return csr_tensors.times(self.own, x)
-
-
-class _RowsInOrder(_HostRows):
-    """Each row is added up in its order, by SciPy, and stretches of rows in threads."""
-
-    def __init__(self, matrix: sp.csr_array, ranks: Ranks) -> None:
-        super().__init__(matrix, ranks)
-        lengths = np.diff(self._own_rows.indptr)
-        self._stretches = [rows_of(self._own_rows, rows) for rows in thread_parts(lengths)]
-
-    def _can_share(self, lengths: Sequence[NDArray[np.integer]]) -> bool:
-        return True
-
-    def _product(self, x: Tensor) -> Tensor:
-        found: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(self._stretches)
-        vector = x.numpy()
-
-        def multiply(number: int) -> None:
-            found[number] = self._stretches[number] @ vector
-
-        side_by_side(len(found), multiply)
-        return torch.from_numpy(found[0] if len(found) == 1 else np.concatenate(found))
+    def with_rows(self, rows: NDArray[np.int64]) -> _HostRows:
+        return _HostRows(keep_rows(self._host, rows), self._given)
 
 
 class _DeviceRows:
@@ -281,9 +246,9 @@ class _DeviceRows:
         return torch.from_numpy(places).to(self.own.device)
 
 
-def _laid_out(matrix: sp.csr_array, device: torch.device, ranks: Ranks, in_order: bool) -> _Rows:
+def _laid_out(matrix: sp.csr_array, device: torch.device, ranks: Ranks) -> _Rows:
     if device.type == "cpu":
-        return _RowsInOrder(matrix, ranks) if in_order else _HostRows(matrix, ranks)
+        return _HostRows(matrix, ranks)
     return _DeviceRows(csr_tensors.sent(matrix, device))
 
 

@@ -98,40 +98,6 @@ def test_cuts_in_steps_give_the_bits_of_one_cut(A, block, data):
                 return
 
 
-@given(A=matrices, n_threads=st.sampled_from([1, 3]), size=st.integers(1, 3), data=st.data())
-@settings(deadline=None)
-def test_rows_in_order_have_the_same_bits_with_any_threads_and_ranks(A, n_threads, size, data):
-    m, n = A.shape
-    kept = data.draw(columns_of(n))
-    x = torch.tensor(
-        data.draw(hnp.arrays(np.float32, len(kept), elements=st.floats(-9, 9, width=32)))
-    )
-    x.requires_grad_()
-    pull = torch.arange(1.0, m + 1) / 7
-
-    def products(ranks):
-        matrix = sp.csr_array(A.astype(np.float32))
-        parts = matrix, matrix.T.tocsr(), torch.arange(m)
-        operator = SparseOperator(*parts, "cpu", ranks, in_order=True)
-        operator.cut(kept)
-        y = operator(x)
-        return y, torch.autograd.grad(y, x, pull)[0]
-
-    expected = products(ONE)
-    with (
-        mock.patch("l0.common.threads.LEAST", 1),
-        mock.patch.object(torch, "get_num_threads", lambda: n_threads),
-    ):
-        for found in on_ranks(size, products):
-            assert all(map(torch.equal, found, expected))
-    dense, sizes = A[:, kept], np.abs(A[:, kept])
-    y, gradient = (each.detach().numpy() for each in expected)
-    weight = x.detach().numpy().astype(float)
-    assert (np.abs(y - dense @ weight) <= 1e-6 * (sizes @ np.abs(weight)) + 1e-30).all()
-    pulled = pull.numpy().astype(float)
-    assert (np.abs(gradient - pulled @ dense) <= 1e-6 * (pulled @ sizes) + 1e-30).all()
-
-
 @given(A=matrices, data=st.data())
 @settings(deadline=None)
 def test_a_device_cuts_its_own_entries_to_the_same_operator(A, data):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -16,10 +14,6 @@ from l0.common.scaled_entries import ScaledEntries
 from l0.common.sparse_rows import block_of, filled_rows
 from l0.common.threads import in_stretches
 from l0.sparse_operator import SparseOperator
-
-#: Columns with at most so many entries are added up in order. In float32, the sums of longer ones
-#: would lose digits.
-LONGEST = 1 << 14
 
 
 class GroupedOperator:
@@ -56,56 +50,31 @@ class GroupedOperator:
             np.concatenate([each.targets[each.first] for each in nesting.columns])
         ]
         values, place = nesting.by_record()
-        # In the order of the blocks, a product reads a stretch of the vector for each block.
         place = place[records]
         order = np.argsort(place, kind="stable")
         scaled = ScaledEntries(
             [filled_rows(values, place[order])], column_factor[records[order]], of_column
         )
-        by_record = scaled.by_rows(np.arange(len(records)))
+        in_order = scaled.by_rows(np.arange(len(records)))
         n_records, n_columns = zip(*(block.values.shape for block in nesting.columns), strict=True)
         row_ends = np.searchsorted(place[order], np.cumsum([0, *n_records]))
-        by_column = _turned(by_record, row_ends, np.cumsum([0, *n_columns]))
-        longest = np.diff(by_column.indptr).max(initial=0)
+        by_column = _turned(in_order, row_ends, np.cumsum([0, *n_columns]))
+        # A column has records of one kind, which are in ascending order in both orders.
+        by_column.indices = order.astype(by_column.indices.dtype)[by_column.indices]
         every_column = torch.arange(len(of_column))
-        self._columns = SparseOperator(
-            by_column, by_record, every_column, device, ranks, in_order=bool(longest <= LONGEST)
-        )
-        self._keep(order, device)
+        by_record = in_order[np.argsort(order)]
+        self._columns = SparseOperator(by_column, by_record, every_column, device, ranks)
         self._copies = SparseOperator.from_scipy(
             nesting.copies, row_factor, 1 / of_column, device, ranks
         )
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map a vector, float32 of shape (k,), to the sums of the rows, shape (m,)."""
-        in_order: Tensor = _Reordered.apply(x, self._order, self._place)  # type: ignore[no-untyped-call]
-        return self._copies(self._columns(in_order))
+        return self._copies(self._columns(x))
 
     def cut(self, records: NDArray[np.int64]) -> None:
         """Drop all other records (see `SparseOperator.cut`)."""
-        places = self._place.cpu().numpy()[records]
-        order = np.argsort(places)
-        self._columns.cut(places[order])
-        self._keep(order, self._place.device)
-
-    def _keep(self, order: NDArray[np.int64], device: torch.device) -> None:
-        """Keep which record is at each place, and the place of each record."""
-        self._order, self._place = (
-            torch.from_numpy(each).to(device) for each in (order, np.argsort(order))
-        )
-
-
-class _Reordered(torch.autograd.Function):
-    """x[order]. Autograd would add up the gradients of each number, of which there is one."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor, place: Tensor) -> Tensor:
-        ctx.place = place
-        return x[order]
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return gradient[ctx.place], None, None
+        self._columns.cut(records)
 
 
 def _turned(
@@ -122,7 +91,8 @@ def _turned(
         Where each block begins, and where the last one ends.
     """
     data, indices = np.empty_like(matrix.data), np.empty_like(matrix.indices)
-    lengths = np.empty(matrix.shape[1], dtype=matrix.indptr.dtype)
+    # With other types than those of the indices, SciPy would make all int64, and products slow.
+    indptr = np.zeros(matrix.shape[1] + 1, dtype=matrix.indptr.dtype)
     ends = matrix.indptr[row_ends]
 
     def turn(stretch: slice) -> None:
@@ -131,8 +101,8 @@ def _turned(
             block = block_of(matrix, rows, columns).T.tocsr()
             entries = slice(*ends[number : number + 2])
             data[entries], indices[entries] = block.data, block.indices + rows.start
-            lengths[columns] = np.diff(block.indptr)
+            indptr[1:][columns] = np.diff(block.indptr)
 
     in_stretches(np.diff(ends), turn)
-    indptr = np.concatenate([[0], np.cumsum(lengths, dtype=lengths.dtype)])
+    np.cumsum(indptr, out=indptr)
     return sp.csr_array((data, indices, indptr), shape=matrix.shape[::-1])
