@@ -1,8 +1,8 @@
 """The transpose of a sparse matrix with many entries, a stretch of its columns at a time.
 
 SciPy puts the entries of a row into as many distant places. Of fifty million entries, nearly none
-then finds its place in a cache of the processor. A stretch of columns takes up few places, and
-stretches do not wait for each other.
+then finds its place in a cache of the processor. The entries of a stretch of columns lie close
+together, and threads work on several stretches at the same time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from l0.common.ranks import ONE, Ranks, even_parts
 from l0.common.threads import side_by_side
 
 Ints = NDArray[np.integer[Any]]
@@ -23,14 +22,12 @@ Ints = NDArray[np.integer[Any]]
 STRETCH = 1 << 20
 
 
-def transposed(matrix: sp.csr_array, ranks: Ranks = ONE) -> sp.csr_array:
-    """Lay out the transpose row by row. Ranks share the stretches, and then the threads of each.
+def transposed(matrix: sp.csr_array) -> sp.csr_array:
+    """Lay out the transpose row by row. Threads share the stretches.
 
     Parameters
     ----------
     matrix : scipy.sparse.csr_array, shape (m, n)
-        The same on all ranks.
-    ranks : Ranks
 
     Returns
     -------
@@ -39,31 +36,23 @@ def transposed(matrix: sp.csr_array, ranks: Ranks = ONE) -> sp.csr_array:
     m, n = matrix.shape
     if matrix.nnz <= STRETCH or not matrix.has_sorted_indices:
         return matrix.T.tocsr()
-    ranks = ranks.if_shared(matrix.nnz, n)
     edges = np.linspace(0, n, 1 + min(n, matrix.nnz // STRETCH)).astype(matrix.indices.dtype)
     begins = _begins(matrix, edges)
-    sizes = np.diff(begins.sum(axis=1))
-    shares = even_parts(sizes, ranks.size)
-    n_entries = [int(sizes[share].sum()) for share in shares]
-    n_columns = [int(edges[share.stop] - edges[share.start]) for share in shares]
-    own = shares[ranks.rank]
-    edges, begins = (each[own.start : own.stop + 1] for each in (edges, begins))
-    ends = np.concatenate([[0], np.cumsum(sizes[own])])
-    data = np.empty(ends[-1], dtype=matrix.dtype)
-    indices = np.empty(ends[-1], dtype=matrix.indices.dtype)
-    lengths = np.empty(edges[-1] - edges[0], dtype=matrix.indptr.dtype)
+    ends = begins.sum(axis=1) - begins[0].sum()
+    data = np.empty(matrix.nnz, dtype=matrix.dtype)
+    indices = np.empty(matrix.nnz, dtype=matrix.indices.dtype)
+    indptr = np.zeros(n + 1, dtype=matrix.indptr.dtype)
 
     def turn(number: int) -> None:
         first, last = edges[number : number + 2]
         part = _turned(matrix, begins[number], begins[number + 1], first, last)
         entries = slice(ends[number], ends[number + 1])
         data[entries], indices[entries] = part.data, part.indices
-        lengths[first - edges[0] : last - edges[0]] = np.diff(part.indptr)
+        indptr[first + 1 : last + 1] = np.diff(part.indptr)
 
     side_by_side(len(edges) - 1, turn)
-    data, indices = (ranks.joined_array(each, n_entries) for each in (data, indices))
-    indptr = np.concatenate([[0], np.cumsum(ranks.joined_array(lengths, n_columns))])
-    return sp.csr_array((data, indices, indptr.astype(matrix.indptr.dtype)), shape=(n, m))
+    np.cumsum(indptr, out=indptr)
+    return sp.csr_array((data, indices, indptr), shape=(n, m))
 
 
 def _begins(matrix: sp.csr_array, edges: Ints) -> Ints:

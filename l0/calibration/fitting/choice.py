@@ -19,7 +19,6 @@ from l0.calibration.fitting.normal_matrix import (
 from l0.calibration.fitting.scaled_matrix import FEW, ScaledMatrix
 from l0.common.ranks import ONE, Ranks
 from l0.common.sparse_rows import lengths_of_columns
-from l0.common.transposes import transposed
 
 #: The largest number of listed products, of 12 bytes each. A dense factor takes more than a sparse
 #: one: the normal matrix is probably dense if there are more products than cells.
@@ -60,7 +59,7 @@ def too_expensive(matrix: ScaledMatrix) -> bool:
 def nesting_of(entries: sp.csr_array, ranks: Ranks = ONE) -> Nesting | None:
     """Nest the targets of a matrix, shape (m, k), if its systems are to be solved in this way.
 
-    Ranks share the work.
+    Ranks share the search for the tree.
 
     Returns
     -------
@@ -72,7 +71,7 @@ def nesting_of(entries: sp.csr_array, ranks: Ranks = ONE) -> Nesting | None:
     matrix = ScaledMatrix.of(entries)
     if _unnested(matrix) is not None:
         return None
-    found = _nested(matrix, transposed(entries, ranks), ranks)
+    found = _nested(matrix, ranks)
     return found if isinstance(found, Nesting) else None
 
 
@@ -81,7 +80,7 @@ def _chosen(matrix: ScaledMatrix, ranks: Ranks) -> Callable[[], NormalMatrix] | 
     make = _unnested(matrix)
     if make is not None:
         return make
-    found = matrix.nesting or _nested(matrix, matrix.transpose, ranks)
+    found = matrix.nesting or _nested(matrix, ranks)
     if not isinstance(found, Nesting):
         return found
     # The sample may lack the few records that live in two areas, and join these in one block.
@@ -106,15 +105,13 @@ def _unnested(matrix: ScaledMatrix) -> Callable[[], NormalMatrix] | None:
     return None
 
 
-def _nested(
-    matrix: ScaledMatrix, records: sp.csr_array, ranks: Ranks
-) -> Nesting | Callable[[], NormalMatrix] | None:
+def _nested(matrix: ScaledMatrix, ranks: Ranks) -> Nesting | Callable[[], NormalMatrix] | None:
     """Nest the targets, or choose a dense array if that is cheaper; None if both are too much."""
     m, dense, most = matrix.shape[0], _dense_cost(matrix), _most(matrix)
-    root, nested = dissect(matrix.entries, records, ranks)
+    root, nested = dissect(matrix.entries, matrix.transpose, ranks)
     if m <= MOST_DENSE and (not root.children or dense <= nested):
         return (lambda: DenseNormalMatrix(matrix)) if dense <= most else None
-    return Nesting.of(root, matrix.entries, records, ranks) if nested <= most else None
+    return Nesting.of(root, matrix.entries, matrix.transpose, ranks) if nested <= most else None
 
 
 def _dense_cost(matrix: ScaledMatrix) -> float:

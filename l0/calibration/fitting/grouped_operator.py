@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -11,8 +10,6 @@ from torch import Tensor
 from l0.calibration.fitting.nesting import Nesting
 from l0.common.ranks import Ranks
 from l0.common.scaled_entries import ScaledEntries
-from l0.common.sparse_rows import block_of, filled_rows
-from l0.common.threads import in_stretches
 from l0.sparse_operator import SparseOperator
 
 
@@ -50,20 +47,14 @@ class GroupedOperator:
             np.concatenate([each.targets[each.first] for each in nesting.columns])
         ]
         values, place = nesting.by_record()
-        place = place[records]
-        order = np.argsort(place, kind="stable")
-        scaled = ScaledEntries(
-            [filled_rows(values, place[order])], column_factor[records[order]], of_column
+        scaled = ScaledEntries([values[place[records]]], column_factor[records], of_column)
+        self._columns = SparseOperator(
+            scaled.by_columns(),
+            scaled.by_rows(np.arange(len(records))),
+            torch.arange(len(of_column)),
+            device,
+            ranks,
         )
-        in_order = scaled.by_rows(np.arange(len(records)))
-        n_records, n_columns = zip(*(block.values.shape for block in nesting.columns), strict=True)
-        row_ends = np.searchsorted(place[order], np.cumsum([0, *n_records]))
-        by_column = _turned(in_order, row_ends, np.cumsum([0, *n_columns]))
-        # A column has records of one kind, which are in ascending order in both orders.
-        by_column.indices = order.astype(by_column.indices.dtype)[by_column.indices]
-        every_column = torch.arange(len(of_column))
-        by_record = in_order[np.argsort(order)]
-        self._columns = SparseOperator(by_column, by_record, every_column, device, ranks)
         self._copies = SparseOperator.from_scipy(
             nesting.copies, row_factor, 1 / of_column, device, ranks
         )
@@ -75,34 +66,3 @@ class GroupedOperator:
     def cut(self, records: NDArray[np.int64]) -> None:
         """Drop all other records (see `SparseOperator.cut`)."""
         self._columns.cut(records)
-
-
-def _turned(
-    matrix: sp.csr_array, row_ends: NDArray[np.int64], column_ends: NDArray[np.int64]
-) -> sp.csr_array:
-    """Transpose a matrix that has entries in blocks along its diagonal only.
-
-    The entries of a block find their places in a cache of the processor.
-
-    Parameters
-    ----------
-    matrix : scipy.sparse.csr_array, shape (n, c)
-    row_ends, column_ends : ndarray of int64, shape (b + 1,)
-        Where each block begins, and where the last one ends.
-    """
-    data, indices = np.empty_like(matrix.data), np.empty_like(matrix.indices)
-    # With other types than those of the indices, SciPy would make all int64, and products slow.
-    indptr = np.zeros(matrix.shape[1] + 1, dtype=matrix.indptr.dtype)
-    ends = matrix.indptr[row_ends]
-
-    def turn(stretch: slice) -> None:
-        for number in range(stretch.start, stretch.stop):
-            rows, columns = (slice(*each[number : number + 2]) for each in (row_ends, column_ends))
-            block = block_of(matrix, rows, columns).T.tocsr()
-            entries = slice(*ends[number : number + 2])
-            data[entries], indices[entries] = block.data, block.indices + rows.start
-            indptr[1:][columns] = np.diff(block.indptr)
-
-    in_stretches(np.diff(ends), turn)
-    np.cumsum(indptr, out=indptr)
-    return sp.csr_array((data, indices, indptr), shape=matrix.shape[::-1])

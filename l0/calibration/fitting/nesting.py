@@ -22,10 +22,9 @@ from l0.calibration.fitting.different_columns import (
 )
 from l0.calibration.fitting.dissection import Block, Ints, deepest, places_of_rows
 from l0.calibration.fitting.fronts import Front, fronts_of
-from l0.calibration.fitting.gathered_columns import gathered
 from l0.calibration.fitting.kinds import kinds_of
 from l0.common.blas_threads import one_thread
-from l0.common.ranks import ONE, Ranks, even_parts
+from l0.common.ranks import ONE, Ranks
 from l0.common.sparse_rows import places_of
 from l0.common.threads import thread_parts, up_the_tree
 
@@ -63,29 +62,27 @@ class Nesting:
         records : scipy.sparse.csr_array, shape (k, m)
             The transpose.
         ranks : Ranks
-            The processes that share the work. All of them have the same matrix.
+            The processes that share the search for the blocks of the records. Each finds the
+            columns of all blocks: it would take as long to send them.
         """
         m, k = matrix.shape
-        ranks = ranks.if_shared(records.nnz, k)
         blocks = root.in_order()
-        holder = deepest(records, places_of_rows(blocks, m), len(blocks) - 1, ranks)
+        holder = deepest(
+            records, places_of_rows(blocks, m), len(blocks) - 1, ranks.if_shared(records.nnz, k)
+        )
         by_block = np.argsort(holder, kind="stable")
         ends = np.searchsorted(holder[by_block], np.arange(len(blocks) + 1))
         kind = kinds_of(matrix, records, root.rows, int(np.count_nonzero(np.diff(ends))))
-        lengths = np.diff(records.indptr)
-        sizes = np.bincount(holder, lengths, len(blocks)).astype(np.int64)
-        own = even_parts(sizes, ranks.size)[ranks.rank]
         columns: dict[int, Columns] = {}
 
         def find(number: int) -> None:
             those = by_block[ends[number] : ends[number + 1]]
             columns[number] = different_columns(records, those, kind)
 
-        those_of_rank, n_threads = range(own.start, own.stop), len(thread_parts(lengths))
+        n_threads = len(thread_parts(np.diff(records.indptr)))
         with one_thread:
-            up_the_tree(those_of_rank, [()] * len(blocks), find, n_threads)
-        found = [columns[number] for number in those_of_rank]
-        return cls(root, gathered(found, records.dtype, ranks), (m, k))
+            up_the_tree(range(len(blocks)), [()] * len(blocks), find, n_threads)
+        return cls(root, [columns[number] for number in range(len(blocks))], (m, k))
 
     def part(self, rows: NDArray[np.int64], records: NDArray[np.int64]) -> Nesting:
         """Take some of the rows and columns of A.

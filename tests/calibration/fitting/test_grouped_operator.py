@@ -58,11 +58,3 @@ def test_any_number_of_ranks_gives_the_same_bits(size):
 
     for found in on_ranks(size, estimates):
         assert torch.equal(found, estimates(ONE))
-
-
-def test_both_layouts_have_small_indices():
-    """PyTorch would turn indices of int64 into int32 at every product."""
-    matrix, r, c, records = a_problem(0.5)
-    columns = GroupedOperator(nest(matrix), r, c, records, torch.device("cpu"), ONE)._columns
-    for rows in columns._matrix.own, columns._transpose.own:
-        assert rows.col_indices().dtype == rows.crow_indices().dtype == torch.int32
