@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from l0.calibration.evaluation.metrics import Metrics
 from l0.calibration.evaluation.target_labels import labels_of
+from l0.calibration.results.checked_run import broken_entries
 from l0.calibration.results.handover import REPLICATE_FILES, REPLICATES, replicate_files
 from l0.calibration.results.replicate_weights import column_names, key_columns, replicates_of
 from l0.common.atomic_files import whole_folder
@@ -142,6 +143,11 @@ def read_result(folder: str | os.PathLike[str]) -> dict[str, Any]:
                 f"{count}; restore them or calibrate again"
             )
     _check_history(path / "history.csv", content["history.csv"])
+    if broken := broken_entries(content["run.json"]):
+        raise InputError(
+            f"{str(path / 'run.json')!r} is damaged at {first_few(broken)}; restore it or "
+            "calibrate again"
+        )
     weights = content["weights.parquet"]
     return {
         "indices": weights.column("row").to_numpy(),
