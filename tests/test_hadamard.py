@@ -33,6 +33,21 @@ def test_gate_is_the_power_of_the_absolute_value(v, depth):
     np.testing.assert_allclose(gate().detach(), np.abs(gate.v.detach().numpy()) ** depth)
 
 
+@pytest.mark.parametrize("depth", range(2, 14))
+def test_a_gate_has_the_same_bits_wherever_it_stands(depth):
+    start = torch.rand(1_000, generator=torch.Generator().manual_seed(0)) * 2
+
+    def values(part):
+        gate = HadamardGate(len(part), depth)
+        with torch.no_grad():
+            gate.v.copy_(part)
+        z = gate()
+        return torch.stack([z.detach(), *torch.autograd.grad(z.sum(), gate.v)])
+
+    parts = torch.cat([values(part) for part in start.split(5)], dim=1)
+    assert torch.equal(values(start), parts)
+
+
 @given(z=gate_values, depth=depths, data=st.data())
 @settings(deadline=None)
 def test_penalty_is_the_quasi_norm_of_the_gates(z, depth, data):

@@ -28,6 +28,9 @@ from l0.common.ranks import ONE, Ranks
 from l0.common.sparse_rows import places_of
 from l0.common.threads import thread_parts, up_the_tree
 
+#: All blocks.
+ALL = slice(None)
+
 
 @dataclass(frozen=True, eq=False)
 class Nesting:
@@ -101,7 +104,7 @@ class Nesting:
     @property
     def records(self) -> Ints:
         """The records with an entry, in the order of the blocks and their kinds."""
-        return np.concatenate([those.records for those in self.columns])
+        return _records_of(self.columns)
 
     @cached_property
     def copies(self) -> sp.csr_array:
@@ -112,20 +115,25 @@ class Nesting:
         entries = np.ones(len(targets)), (targets, np.concatenate(places))
         return sp.csr_array(entries, shape=(self.shape[0], int(ends[-1])))
 
-    def by_record(self) -> tuple[sp.csr_array, Ints]:
-        """All columns side by side, with a row for each record that has an entry, and an empty one.
+    def by_record(self, blocks: slice = ALL) -> tuple[sp.csr_array, Ints]:
+        """The columns of blocks side by side: a row for each of their records, and an empty one.
+
+        Parameters
+        ----------
+        blocks : slice
 
         Returns
         -------
         values : scipy.sparse.csr_array, shape (r + 1, c)
         place : ndarray of int64, shape (k,)
-            The row of each record.
+            The row of each record. All that have no entry here share the last.
         """
-        values = joined(self.columns)
+        columns = self.columns[blocks]
+        values = joined(columns)
         n, c = values.shape
         values.resize(n + 1, c)
         place = np.full(self.shape[1], n)
-        place[self.records] = np.arange(n)
+        place[_records_of(columns)] = np.arange(n)
         return values, place
 
     @property
@@ -137,6 +145,10 @@ class Nesting:
     def fronts(self) -> list[Front]:
         """The fronts of the blocks."""
         return fronts_of(self.root, self.columns, self.shape[0])
+
+
+def _records_of(blocks: Sequence[Columns]) -> Ints:
+    return np.concatenate([those.records for those in blocks])
 
 
 def _relabelled(block: Block, place: Ints) -> Block:

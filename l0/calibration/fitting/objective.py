@@ -12,6 +12,7 @@ cost of the epsilon-insensitive loss (Vapnik 1995; Smola & Schölkopf 2004, Stat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -95,7 +96,10 @@ class Objective:
         return float(self.problem.design_weights.sum())
 
     def operator_of(
-        self, records: NDArray[np.int64], n_begun: int | None = None
+        self,
+        records: NDArray[np.int64],
+        n_begun: int | None = None,
+        blocks: Sequence[slice] | None = None,
     ) -> SparseOperator | GroupedOperator:
         """Make the map from the ratios of records to the estimates, as shares of the scales.
 
@@ -108,13 +112,25 @@ class Objective:
         n_begun : int, optional
             The number of records that the search began with; by default k. It decides how products
             are made, so that a search that goes on with fewer records has the same bits.
+        blocks : sequence of slice, optional
+            The blocks of each rank, of the nesting for the search (`nesting_for`). Then the records
+            are those of this rank alone, and the estimates those of all.
         """
-        nesting = self.nesting
-        if nesting is not None and self._suits_groups(nesting, n_begun or len(records)):
+        nesting = self.nesting_for(n_begun or len(records))
+        if nesting is not None:
             factors = 1 / self.rows.scales, self.problem.design_weights
-            return GroupedOperator(nesting, *factors, records, self.device, self.ranks)
+            return GroupedOperator(nesting, *factors, records, self.device, self.ranks, blocks)
         columns = None if len(records) == self.problem.n_records else records
         return SparseOperator.of(self.scaled, columns, self.device, self.ranks)
+
+    def nesting_for(self, n_records: int) -> Nesting | None:
+        """Give the nesting for a search that begins with so many records.
+
+        None if there is none, or if products with all entries take less work.
+        """
+        nesting = self.nesting
+        suits = nesting is not None and self._suits_groups(nesting, n_records)
+        return nesting if suits else None
 
     def _suits_groups(self, nesting: Nesting, n_records: int) -> bool:
         """Tell whether products with the different columns of so many records take less work.

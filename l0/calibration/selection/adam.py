@@ -7,7 +7,7 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.adam import adam
+
+Numbers = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +29,16 @@ class AdamState:
     steps : float
     """
 
-    parameters: NDArray[np.float32]
-    first: NDArray[np.float32]
-    second: NDArray[np.float32]
+    parameters: Numbers
+    first: Numbers
+    second: Numbers
     steps: float
+
+    def each(self, change: Callable[[Numbers], Numbers]) -> AdamState:
+        """Change the parameters and both moments in the same way."""
+        return AdamState(
+            change(self.parameters), change(self.first), change(self.second), self.steps
+        )
 
 
 class Adam:

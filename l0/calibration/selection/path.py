@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l0.calibration.fitting.context import FitContext
-from l0.calibration.fitting.grouped_operator import GroupedOperator
 from l0.calibration.fitting.objective import Objective
+from l0.calibration.fitting.own_records import OwnRecords
 from l0.calibration.fitting.selected import SelectedRatios, Selection
-from l0.calibration.problem.bounds import Bounds
 from l0.calibration.selection.adam import Adam, AdamState
 from l0.calibration.selection.constrained import obey
 from l0.calibration.selection.coverage import cover
@@ -38,7 +37,6 @@ from l0.common.validation import (
     whole_number,
 )
 from l0.hadamard import HadamardGate
-from l0.sparse_operator import SparseOperator
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,20 +218,17 @@ class Path:
         start = start * np.exp(self.jitter * context.generator.standard_normal(n_candidates))
         start = np.maximum(start, self.threshold)
         beside = None if companions is None else SelectedRatios(objective, companions)
-        gate, optimizer = self._begun(objective.tensor(start), beside)
+        _, optimizer = self._begun(objective.tensor(start), beside)
         strength = self.penalty / n_candidates
         state = context.stages.resumed(State(records, optimizer.state, strength, list(budgets)))
-        records, strength, waiting = state.records, state.strength, list(state.waiting)
-        operator = objective.operator_of(records, n_candidates)
-        gate, optimizer = self._begun(objective.tensor(np.ones(len(records))), beside)
-        optimizer.continue_from(state.fitted)
+        strength, waiting = state.strength, list(state.waiting)
+        own = OwnRecords(objective, state.records, n_candidates)
+        gate, optimizer = self._begun(objective.tensor(np.ones(own.room)), beside)
+        optimizer.continue_from(state.fitted.each(own.part_of))
         step_epochs = max(1, round(self.step_share * context.epochs))
         while True:
-            estimates = self._step(
-                objective, gate, operator, objective.bounds.of(records), beside, optimizer,
-                strength, step_epochs,
-            )  # fmt: skip
-            ratios = gate().detach().cpu().double().numpy()
+            estimates = self._step(objective, gate, own, beside, optimizer, strength, step_epochs)
+            ratios = own.joined(gate().detach().cpu().numpy()).astype(np.float64)
             alive = np.flatnonzero(ratios >= self.threshold)
             settled = 0 if companions is None else len(companions.records)
             context.history.snapshot(
@@ -241,35 +236,39 @@ class Path:
             )
             while waiting and len(alive) <= waiting[0]:
                 largest = np.sort(np.argsort(-ratios, kind="stable")[: waiting.pop(0)])
-                yield records[largest], ratios[largest]
+                yield own.records[largest], ratios[largest]
             if not waiting:
                 return
-            if len(alive) <= (1 - self.rebuild) * len(records):
-                records = records[alive]
-                operator.cut(alive)
-                gate = gate.subset(torch.from_numpy(alive).to(objective.device))
+            if len(alive) <= (1 - self.rebuild) * len(ratios):
+                roots = own.joined(gate.v.detach().cpu().numpy())
+                own.cut(alive)
                 # Adam restarts: with its old moments, the loss on the bundled CPS was 1.72%
                 # in place of 1.70%.
-                optimizer = self._optimizer(gate, beside)
+                gate, optimizer = self._begun(objective.tensor(np.ones(own.room)), beside)
+                with torch.no_grad():
+                    gate.v.copy_(torch.from_numpy(own.part_of(roots[alive])))
             strength *= self.growth
-            context.stages.keep(State(records, optimizer.state, strength, waiting))
+            fitted = optimizer.state.each(own.joined)
+            context.stages.keep(State(own.records, fitted, strength, waiting))
 
     def _step(
         self,
         objective: Objective,
         gate: HadamardGate,
-        operator: SparseOperator | GroupedOperator,
-        bounds: Bounds,
+        own: OwnRecords,
         beside: SelectedRatios | None,
         optimizer: Adam,
         strength: float,
         epochs: int,
     ) -> NDArray[np.float32]:
         """Fit with one penalty, and return the estimates of the last epoch."""
+        bounds = objective.bounds.of(own.records)
         # The bounds keep u = |v|^L, so they keep |v|.
-        highest = objective.tensor(np.asarray(bounds.high ** (1 / self.depth)))
+        highest = np.broadcast_to(bounds.high ** (1 / self.depth), len(own.records))
+        limit = objective.tensor(own.part_of(highest))
         for _ in range(epochs):
-            estimates = operator(gate())
+            estimates = own.estimates(gate())
+            # No rank needs the penalty of the records of others: it needs gradients alone.
             penalty = strength * gate.get_penalty()
             if beside is not None:
                 estimates = estimates + beside.estimates()
@@ -277,15 +276,12 @@ class Path:
             optimizer.minimize(objective.datafit(estimates) + penalty)
             if bounds.active:
                 with torch.no_grad():
-                    gate.v.clamp_(-highest, highest)
+                    gate.v.clamp_(-limit, limit)
             if beside is not None:
                 beside.clamp_()
         return estimates.detach().cpu().numpy()
 
     def _begun(self, ratios: Tensor, beside: SelectedRatios | None) -> tuple[HadamardGate, Adam]:
         gate = HadamardGate(len(ratios), self.depth, ratios)
-        return gate, self._optimizer(gate, beside)
-
-    def _optimizer(self, gate: HadamardGate, beside: SelectedRatios | None) -> Adam:
         parameters = [gate.v] if beside is None else [gate.v, beside.log_ratios]
-        return Adam(parameters, [self.learning_rate] * len(parameters))
+        return gate, Adam(parameters, [self.learning_rate] * len(parameters))

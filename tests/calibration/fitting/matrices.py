@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from l0.calibration import CalibrationProblem
-from l0.calibration.fitting import choice, dissection
+from l0.calibration.fitting import choice, dissection, objective
 from l0.calibration.fitting.scaled_matrix import ScaledMatrix
 
 
@@ -39,6 +39,23 @@ def nested_problem(monkeypatch):
     rng = np.random.default_rng(0)
     matrix = nested(rng, districts=4, k=3_000)
     matrix.data = np.round(matrix.data)  # many columns are equal
+    weights = rng.uniform(5, 15, 3_000)
+    values = matrix @ (weights * rng.lognormal(0, 0.3, 3_000))
+    return CalibrationProblem.from_matrix(matrix, values, weights)
+
+
+def problem_to_share(monkeypatch):
+    """Make a problem of nested targets with so many entries that ranks share its records.
+
+    Two records have no entry.
+    """
+    for name in ("FEW", "MOST_PRODUCTS", "MOST_OF_FULL", "QUICK", "MOST_DENSE"):
+        monkeypatch.setattr(choice, name, 0)
+    monkeypatch.setattr(dissection, "SMALL", 0)
+    monkeypatch.setattr(objective, "GROUPED", 10.0)
+    rng = np.random.default_rng(0)
+    matrix = nested(rng, own=24, k=3_000)
+    matrix = matrix.multiply(~np.isin(np.arange(3_000), [5, 2_000])).tocsr()
     weights = rng.uniform(5, 15, 3_000)
     values = matrix @ (weights * rng.lognormal(0, 0.3, 3_000))
     return CalibrationProblem.from_matrix(matrix, values, weights)

@@ -2,9 +2,13 @@ import numpy as np
 import pytest
 
 from l0.calibration import CalibrationProblem
+from l0.calibration.fitting.own_records import OwnRecords
 from l0.calibration.fitting.selected import Selection
 from l0.calibration.selection.path import Path
+from l0.common.ranks import ONE
 from tests.calibration import problems
+from tests.calibration.fitting.matrices import problem_to_share
+from tests.thread_ranks import on_ranks
 
 
 def test_it_finds_a_support_that_reproduces_planted_totals():
@@ -91,3 +95,37 @@ def test_no_record_is_kept_for_next_to_nothing(k):
     assert result.metrics["max_error"] < 1e-6
     ratios = result.values / result.tables["weights"]["design_weight"].to_numpy()
     assert ratios.min() > 0.2 * 400 / k
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize(("n_companions", "depth"), [(0, 6), (40, 6), (0, 9)])
+def test_ranks_that_fit_their_own_records_find_those_of_one_process(
+    size, n_companions, depth, monkeypatch
+):
+    shared = []
+
+    def watched(self, records):
+        take(self, records)
+        shared.append(len(self.places) < len(self.records))
+
+    take = OwnRecords._take
+    monkeypatch.setattr(OwnRecords, "_take", watched)
+    problem = problem_to_share(monkeypatch)
+    known = problems.context(problem).objective.nesting
+    others = np.arange(n_companions, 3_000)
+    companions = Selection(np.arange(n_companions), np.ones(n_companions), 0.1)
+
+    def walked(ranks):
+        context = problems.context(problem, bounds=(None, 4), epochs=40, ranks=ranks, known=[known])
+        given = companions if n_companions else None
+        path = Path(depth=depth)
+        return list(path.walk(context, others, np.ones(len(others)), [1_500, 100], given))
+
+    alone = walked(ONE)
+    assert not any(shared)
+    for found in on_ranks(size, walked):
+        for (records, ratios), expected in zip(found, alone, strict=True):
+            np.testing.assert_array_equal(records, expected[0])
+            assert ratios.tobytes() == expected[1].tobytes()
+    assert any(shared)
+    assert not all(shared)
