@@ -4,6 +4,9 @@ pandas stores its index in parquet and feather files: as columns, or, if it is a
 in the metadata alone. A part with a name is a column like any other, since it may well be the key.
 A part without a name only numbers the rows, and its column in a file, such as
 ``__index_level_0__``, is none of the data.
+
+In CSV files, pandas and R write row numbers as a first column whose name is empty, and pandas reads
+it as ``Unnamed: 0``.
 """
 
 from __future__ import annotations
@@ -16,8 +19,13 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
+from l0.common.errors import SHOWN, InputError, first_few
+from l0.data.columns import as_text, is_label
+
 #: How pandas names a part of an index without a name in a file.
 _UNNAMED = re.compile(r"__index_level_\d+__")
+#: A column without a name, as it stands in a file and as pandas reads it.
+_NAMELESS = re.compile(r"\s*|Unnamed: \d+(\.\d+)?")
 
 
 def unnamed_index(schema: pa.Schema) -> list[str]:
@@ -44,6 +52,39 @@ def unnamed_index(schema: pa.Schema) -> list[str]:
 def without_unnamed_index(table: pa.Table) -> pa.Table:
     """Leave out the columns of `unnamed_index`."""
     return table.drop_columns(unnamed_index(table.schema))
+
+
+def is_nameless(name: str) -> bool:
+    """Tell whether a column of a file has no name.
+
+    Examples
+    --------
+    >>> from l0.data.pandas_index import is_nameless
+    >>> [is_nameless(name) for name in ("", "Unnamed: 0", "unnamed")]
+    [True, True, False]
+    """
+    return _NAMELESS.fullmatch(name) is not None
+
+
+def without_row_numbers(table: pa.Table, argument: str) -> pa.Table:
+    """Leave out columns without a name that number the rows, from 0 or from 1, or that are empty.
+
+    Raises
+    ------
+    InputError
+        If another column has no name. The message shows its first values.
+    """
+    nameless, n = [name for name in table.column_names if is_nameless(name)], table.num_rows
+    for name in nameless:
+        values = table.column(name)
+        found = as_text(values) if is_label(values.type) else [str(values.type)] * n
+        counts = ([str(row) for row in range(first, first + n)] for first in (0, 1))
+        if found not in (*counts, [None] * n):
+            raise InputError(
+                f"`{argument}` have a column without a name ({first_few(found[:SHOWN], n)}); name "
+                "it, or drop it"
+            )
+    return table.drop_columns(nameless)
 
 
 def named_range(schema: pa.Schema, n_rows: int) -> tuple[str, range] | None:

@@ -1,17 +1,26 @@
 """A pandas frame, and the files that pandas writes of it, have the same columns."""
 
 import json
+import re
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from l0.common.errors import InputError
 from l0.data.arrays import as_columns, as_vector, shape
 from l0.data.mapped_tables import ParquetColumns
-from l0.data.pandas_index import named_range, unnamed_index, with_named_index
+from l0.data.pandas_index import (
+    is_nameless,
+    named_range,
+    unnamed_index,
+    with_named_index,
+    without_row_numbers,
+)
 from l0.data.tables import read_file, read_table, take_weighted_rows
 
 FRAME = pd.DataFrame({"id": [3, 1, 2], "x": [0.5, -1.0, 2.0], "code": ["01", "NA", "b c"]})
@@ -160,3 +169,35 @@ def test_an_index_is_no_feature(name):
     stored = pa.Table.from_pandas(frame)
     assert len(as_columns(stored, "X").names) == shape(stored)[1]
     assert as_vector(frame["x"], 3, "y").tolist() == [0.5, -1.0, 2.0]
+
+
+@pytest.mark.parametrize("write", ["csv", "tsv", "frame", "polars"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_row_numbers_without_a_name_are_left_out(write, first, tmp_path):
+    frame = FRAME.set_axis(range(first, first + len(FRAME)))
+    path = tmp_path / f"a.{write}"
+    frame.to_csv(path, sep="\t" if write == "tsv" else ",")
+    source = {"frame": pd.read_csv, "polars": pl.read_csv}.get(write, lambda path: path)(path)
+    table = read_table(source, "targets")[0]
+    assert is_nameless(table.column_names[0])
+    assert without_row_numbers(table, "targets").column_names == [*FRAME]
+
+
+def test_an_empty_column_without_a_name_is_left_out():
+    table = pa.table({"x": [1, 2], "": pa.nulls(2, pa.string()), "Unnamed: 2": pa.nulls(2)})
+    assert without_row_numbers(table, "targets").column_names == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([2, 5, 7], "'2', '5', '7'"),
+        ([0, 2, 1], "'0', '2', '1'"),
+        (["N", "S", None], "'N', 'S', None"),
+        ([[1], [2], [3]], "'list<item: int64>'"),
+        (range(2, 9), "'2', '3', '4', '5', '6' and 2 more"),
+    ],
+)
+def test_another_column_without_a_name_may_be_a_label(values, said):
+    with pytest.raises(InputError, match=re.escape(f"without a name ({said}")):
+        without_row_numbers(pa.table({"": pa.array(list(values))}), "targets")

@@ -14,6 +14,7 @@ from l0.calibration.inputs.kinds import COUNT
 from l0.calibration.inputs.survey import Survey
 from l0.data.codings import is_labelled
 from l0.data.columns import encode_with_null, is_label, is_number
+from l0.data.pandas_index import is_nameless
 
 #: An integer column with more levels than this is an amount, unless a target uses it as a label.
 INTEGER_LEVELS = 20
@@ -49,7 +50,10 @@ class ColumnTypes:
         have a value label, and all columns that a target uses as a label. A column with one level
         is left out.
     amounts : list of str
-        All other numeric columns, except one with the name ``count``.
+        All other numeric columns, except one with the name ``count``, and whole numbers that number
+        the rows in any order.
+
+    A column without a name is neither.
     """
 
     labels: list[Labels]
@@ -68,17 +72,18 @@ def classify(survey: Survey, used_as_labels: Collection[str], entity: str = "") 
     table = (survey.members[entity] if entity else survey.records).table
     labels, amounts = [], []
     for name in table.column_names:
-        if name in (survey.key, survey.weight):
+        if name in (survey.key, survey.weight) or is_nameless(name):
             continue
         column = table.column(name)
         if not is_label(column.type):
             continue
         number = is_number(column.type) and not pa.types.is_boolean(column.type)
         if number and name not in used_as_labels:
-            few = (
-                pa.types.is_integer(column.type)
-                and pc.count_distinct(column).as_py() <= INTEGER_LEVELS
-            ) or is_labelled(table.schema.field(name), column)
+            whole = pa.types.is_integer(column.type)
+            n_different = pc.count_distinct(column).as_py() if whole else np.inf
+            few = n_different <= INTEGER_LEVELS or is_labelled(table.schema.field(name), column)
+            if not few and n_different == len(column) and _has_no_gap(column):
+                continue  # an identifier
             if not few:
                 # A statistic of an amount with this name would look like a count of records.
                 amounts += [name] if name != COUNT else []
@@ -91,3 +96,9 @@ def classify(survey: Survey, used_as_labels: Collection[str], entity: str = "") 
         if 1 < len(coded.levels) <= most:
             labels.append(coded)
     return ColumnTypes(labels, amounts)
+
+
+def _has_no_gap(column: pa.ChunkedArray) -> bool:
+    """Tell whether different whole numbers are all that there are from the least to the largest."""
+    ends = pc.min_max(column).as_py()
+    return bool(ends["max"] - ends["min"] + 1 == len(column))

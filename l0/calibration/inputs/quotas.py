@@ -22,6 +22,7 @@ from l0.data.columns import (
     not_a_number,
     try_encode,
 )
+from l0.data.pandas_index import without_row_numbers
 from l0.data.tables import read_table
 
 LIMITS = ("min_records", "max_records")
@@ -73,6 +74,7 @@ def read_quotas(source: Any, survey: Survey) -> list[Quota]:
         number of at least 0, if limits are missing or cross, or if a cell occurs twice.
     """
     table, _ = read_table(source, "quotas", dict.fromkeys(LIMITS, pa.float64()))
+    table = without_row_numbers(table, "quotas")
     if set(LIMITS).isdisjoint(table.column_names):
         raise InputError(
             "`quotas` have neither a column 'min_records' nor 'max_records'; give at least one; "

@@ -42,6 +42,7 @@ from l0.data.columns import (
     not_a_number,
     try_encode,
 )
+from l0.data.pandas_index import without_row_numbers
 from l0.data.readers.csv_files import merged_cells
 from l0.data.tables import column, read_table
 
@@ -191,6 +192,7 @@ def read_targets(source: Any, survey: Survey, complain: Complain = refuse) -> Ta
         targets.
     """
     table, _ = read_table(source, "targets", {name: pa.float64() for name in NUMBERS})
+    table = without_row_numbers(table, "targets")
     column(table, "variable", "targets", "what is added up")
     if set(LIMITS).isdisjoint(table.column_names):
         column(table, "value", "targets", "the published total")

@@ -43,6 +43,10 @@ def test_labels(values):
     [
         pa.array(PLACES % (INTEGER_LEVELS + 1)),
         pa.array(PLACES % 2, pa.float32()),
+        pa.array(PLACES * 1.0),
+        pa.array(PLACES * 2),
+        pa.array([0, *PLACES[:-1].tolist()]),
+        pa.array([None, *PLACES[1:].tolist()]),
         pa.array([decimal.Decimal(place) for place in PLACES.tolist()]),
         pa.array([np.nan, None] + [1.0] * (N - 2)),
     ],
@@ -63,6 +67,8 @@ def test_amounts(values):
         pa.array([{"a": 1}] * N),
         pa.array([b"\xff"] * N),
         pa.array([dt.timedelta(1)] * N),
+        pa.array(PLACES),
+        pa.array(np.random.default_rng(0).permutation(N).astype(np.uint64) + 2**63),
     ],
 )
 def test_neither(values):
@@ -87,3 +93,9 @@ def test_codes_are_alphabetical_and_nulls_come_last(texts):
         "z",
         "",
     ]
+
+
+@pytest.mark.parametrize("name", ["", " ", "Unnamed: 0", "Unnamed: 0.1"])
+def test_a_column_without_a_name_is_neither(name):
+    assert column_types(**{name: PLACES % 2}) == ({}, [])
+    assert column_types(**{name: PLACES * 1.5}) == ({}, [])

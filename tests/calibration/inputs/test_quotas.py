@@ -44,6 +44,13 @@ def test_a_row_is_a_cell_with_its_limits(survey):
     assert [(cell.least, cell.most) for cell in cells] == [(1, None), (0, 1), (0, 3)]
 
 
+def test_row_numbers_are_no_label(survey):
+    table = pd.DataFrame({"": [1, 2], "area": ["S", "N"], "min_records": [1, 2]})
+    assert [cell.name for cell in read_quotas(table, survey)] == ["area=N", "area=S"]
+    with pytest.raises(InputError, match="`quotas` have a column without a name"):
+        read_quotas(table[::-1], survey)
+
+
 def test_the_order_of_the_rows_does_not_matter(survey):
     table = pd.DataFrame({"area": ["S", "N"], "owner": ["true", ""], "min_records": [1, 2]})
     one, other = read_quotas(table, survey), read_quotas(table[::-1], survey)

@@ -51,6 +51,16 @@ def test_names_and_groups_say_what_a_target_is():
     assert describe("", "x", []) == "x"
 
 
+def test_row_numbers_of_records_and_targets_are_no_label():
+    rows = {"": [0, 1, 2]}
+    survey = read_survey(pa.table({**rows, **RECORDS.to_pydict()}), key="id")
+    targets = pa.table({**rows, "variable": ["count", "x", "x"], "value": [3.0, 6.0, 1.0],
+                        "state": [None, None, "CA"]})  # fmt: skip
+    assert read_targets(targets, survey).names == ["count", "x", "x by state=CA"]
+    with pytest.raises(InputError, match="`targets` have a column without a name"):
+        read_targets(targets[::-1], survey)
+
+
 def test_values_may_be_zero_or_negative():
     table = read({"value": 0.0}, {"value": -5.0, "state": "NY"})
     np.testing.assert_array_equal(table.values, [0.0, -5.0])
