@@ -131,8 +131,8 @@ class HadamardGate(nn.Module):
         Tensor, shape (n_items,)
             Gates >= 0; not bounded by 1.
         """
-        # At depth 6 with 300,000 gates, forward and backward take 0.3 ms on a CPU; abs(v).pow(6)
-        # takes 1.1 ms.
+        # Powers of v * v: at depth 6 with 300,000 gates, forward and backward take 0.3 ms on a CPU;
+        # abs(v).pow(6) takes 1.1 ms.
         z = _power(self.v.square(), self.depth // 2)
         return z * self.v.abs() if self.depth % 2 else z
 

@@ -15,9 +15,9 @@ from l0.common.ranks import ONE, Ranks, even_parts, lengths_of
 from l0.common.scaled_entries import ScaledEntries, keep_columns, keep_rows
 from l0.common.sparse_rows import rows_of
 
-#: Rows are shared among ranks if those of each rank have so many entries on average. At six, MKL
-#: changes the order in which it adds up a row.
-LEAST_MEAN = 12
+#: Rows are shared among ranks if those of each thread have so many entries on average, and each of
+#: several threads has so many rows (see `have_one_order`).
+LEAST_MEAN, LEAST_ROWS = 12, 64
 #: Rows are laid out in this many lots of equal work, for up to as many threads.
 LOTS = 16
 
@@ -198,15 +198,8 @@ class _HostRows:
 
     def __init__(self, matrix: sp.csr_array, ranks: Ranks) -> None:
         self._host, self.shape = matrix, matrix.shape
-        lengths = np.diff(matrix.indptr)
-        whole = [slice(0, matrix.shape[0])]
-        parts = even_parts(lengths, ranks.size) if ranks.size > 1 else whole
-        mean = min(lengths[part].mean() if part.stop > part.start else 0.0 for part in parts)
-        self._given = self._ranks = ranks
-        if ranks.size > 1 and not (
-            mean >= LEAST_MEAN and ranks.shares(matrix.nnz, sum(matrix.shape))
-        ):
-            self._ranks, parts = ONE, whole
+        self._given = ranks
+        self._ranks, parts = _sharing(np.diff(matrix.indptr), matrix.shape[1], ranks)
         self._lengths = lengths_of(parts)
         self.own = csr_tensors.sent(rows_of(matrix, parts[self._ranks.rank]), torch.device("cpu"))
 
@@ -250,6 +243,39 @@ def _laid_out(matrix: sp.csr_array, device: torch.device, ranks: Ranks) -> _Rows
     if device.type == "cpu":
         return _HostRows(matrix, ranks)
     return _DeviceRows(csr_tensors.sent(matrix, device))
+
+
+def _sharing(
+    lengths: NDArray[np.integer], n_columns: int, ranks: Ranks
+) -> tuple[Ranks, list[slice]]:
+    """Decide which rows each rank multiplies: all of them, if sharing does not pay."""
+    if ranks.shares(int(lengths.sum(dtype=np.int64)), len(lengths) + n_columns):
+        parts = even_parts(lengths, ranks.size)
+        if all(have_one_order(lengths[rows]) for rows in (*parts, slice(None))):
+            return ranks, parts
+    return ONE, [slice(0, len(lengths))]
+
+
+def have_one_order(lengths: NDArray[np.integer]) -> bool:
+    """Tell whether a product adds up each of these rows as one with other rows does.
+
+    This is so if it is true of the other rows too. MKL gives threads equal numbers of rows, and
+    chooses by the mean length of the rows of a thread in which order it adds them up. By trial, the
+    order changes below nine entries, and with some ten rows.
+
+    Parameters
+    ----------
+    lengths : ndarray of int, shape (m,)
+        The number of entries of each row.
+    """
+    n_threads = torch.get_num_threads()
+    if n_threads > 1 and len(lengths) < LEAST_ROWS * n_threads:
+        return False
+    ends = np.linspace(0, len(lengths), n_threads + 1).astype(np.int64)
+    upto = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    # Either of two threads may have a row between them.
+    first, last = ends[:-1] + (ends[:-1] > 0), ends[1:] - (ends[1:] < len(lengths))
+    return bool((upto[last] - upto[first] >= LEAST_MEAN * np.maximum(np.diff(ends), 1)).all())
 
 
 def _deal(lengths: NDArray[np.integer]) -> NDArray[np.int64]:

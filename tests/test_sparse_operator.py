@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -11,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from l0.common import csr_tensors
 from l0.common.ranks import ONE
 from l0.common.scaled_entries import ScaledEntries
-from l0.sparse_operator import SparseOperator, _DeviceRows
+from l0.sparse_operator import LEAST_ROWS, SparseOperator, _DeviceRows, have_one_order
 from tests.thread_ranks import on_ranks
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -188,3 +192,50 @@ def test_any_number_of_ranks_gives_the_same_bits(size, is_short):
     alone = products(ONE)
     for found in on_ranks(size, products):
         assert [each.tobytes() for each in found] == [each.tobytes() for each in alone]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_rows_have_one_order_if_those_of_each_thread_are_long_and_many(n_threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
+    alike = np.full(n_threads * LEAST_ROWS, 14)
+    assert have_one_order(alike)
+    assert not have_one_order(alike // 2)
+    assert not have_one_order(alike[:0])
+    assert have_one_order(alike[:-1]) == (n_threads == 1)
+    uneven = np.repeat([7, 28], 3 * LEAST_ROWS)
+    assert have_one_order(uneven) == (n_threads == 1)
+    assert have_one_order(np.random.default_rng(0).permutation(uneven))
+    # A long row between two threads makes neither of them long.
+    between = np.full(n_threads * LEAST_ROWS, 11)
+    between[np.arange(1, n_threads) * LEAST_ROWS] = 500
+    assert not have_one_order(between)
+
+
+#: Of a file in two parts, the first records have few entries.
+UNEVEN = """
+import numpy as np, scipy.sparse as sp, torch
+from l0.common.ranks import ONE
+from l0.sparse_operator import SparseOperator
+from tests.thread_ranks import on_ranks
+assert torch.get_num_threads() == 2
+rng, lengths = np.random.default_rng(0), np.repeat([7, 28], 1000)
+rows = np.concatenate([rng.choice(60, length, replace=False) for length in lengths])
+columns = np.repeat(np.arange(2000), lengths)
+A = sp.csr_array((rng.uniform(0.5, 2, len(rows)), (rows, columns)), shape=(60, 2000))
+pull = torch.rand(60)
+def product(ranks):
+    return SparseOperator.from_scipy(A, np.ones(60), np.ones(2000), "cpu", ranks).transposed(pull)
+print([torch.equal(product(ONE), found) for found in on_ranks(2, product)])
+"""
+
+
+def test_ranks_with_two_threads_give_the_same_bits_where_rows_are_uneven():
+    """MKL adds up short rows in another order, and tells them by the mean of a thread."""
+    command = [sys.executable, "-c", UNEVEN]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "2",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[True, True]"

@@ -84,19 +84,23 @@ def opened(
     ------
     InputError
         If the folder has the checkpoint of another run, or of an earlier attempt and `resume` is
-        false. The message says what differs. Also if ranks have different problems or arguments.
+        false. The message says what differs. Also if ranks have different problems, arguments,
+        versions or numbers of threads.
     """
     if path is None and ranks.size == 1:
         yield Stages()
         return
+    threads = str(described["threads"])
     run: dict[str, Any] = {
         "format": FORMAT,
         "arguments": describe_arguments(described["arguments"]),
         "versions": {OWN: described["versions"][OWN]},
         "problem": describe_problem(problem),
-        "surroundings": {**described["versions"], "threads": str(described["threads"])},
+        "surroundings": {**described["versions"], "threads": threads},
     }
-    check_alike(ranks, {**run, "versions": described["versions"]})
+    check_alike(
+        ranks, {**run, "versions": {**described["versions"], "the number of threads": threads}}
+    )
     folder: Folder = NoFolder()
     notes: list[str] = []
 

@@ -71,7 +71,9 @@ class SharedStages(KeptStages):
 
 
 def check_alike(ranks: Ranks, run: Mapping[str, Any]) -> None:
-    """Check that all ranks have the same problem, arguments and versions.
+    """Check that all ranks have the same problem, arguments, versions and number of threads.
+
+    Both decide which products are shared, and how numbers are rounded.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def check_alike(ranks: Ranks, run: Mapping[str, Any]) -> None:
             shown = "; ".join(found[:SHOWN])
             raise InputError(
                 f"`distributed`: rank {rank} has not what rank 0 has ({shown}); give all ranks the "
-                "same files, options and packages"
+                "same files, options, packages and OMP_NUM_THREADS"
             )
 
 

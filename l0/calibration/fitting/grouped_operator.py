@@ -27,6 +27,7 @@ class _JoinedSums(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        # Each rank has the whole gradient, as it has all estimates.
         return gradient[ctx.own], None, None
 
 
@@ -95,5 +96,5 @@ class GroupedOperator:
         return self._copies(sums)
 
     def cut(self, records: NDArray[np.int64]) -> None:
-        """Drop all other records (see `SparseOperator.cut`)."""
+        """Drop all others of the records that this rank has (see `SparseOperator.cut`)."""
         self._columns.cut(records)

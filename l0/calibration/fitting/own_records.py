@@ -12,17 +12,20 @@ zeros at the end, a record has the same bits wherever it stands.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l0.calibration.fitting.different_columns import Columns
 from l0.calibration.fitting.grouped_operator import GroupedOperator
 from l0.calibration.fitting.objective import Objective
 from l0.common.ranks import ONE, Ranks, even_parts
-from l0.sparse_operator import LEAST_MEAN, SparseOperator
+from l0.sparse_operator import LEAST_MEAN, SparseOperator, have_one_order
 
 #: Own numbers fill whole stretches of this length. It is a multiple of what any processor computes
 #: at once.
@@ -110,11 +113,11 @@ class OwnRecords:
         """
         is_kept = np.zeros(len(self.records), dtype=bool)
         is_kept[kept] = True
-        of_own, blocks = np.flatnonzero(is_kept[self.places]), self._blocks
+        of_own, ranks = np.flatnonzero(is_kept[self.places]), self._ranks
         self._take(self.records[kept])
-        if self._blocks is blocks:
+        if self._ranks is ranks:
             self._operator.cut(of_own)
-        else:
+        else:  # fewer records are not shared any more, or again
             self._operator = self._operator_of_own()
 
     def _take(self, records: NDArray[np.int64]) -> None:
@@ -148,8 +151,11 @@ class _Shares:
     rank : ndarray of int64, shape (k,)
         The rank that has each record of the problem. Rank 0 has those without an entry.
     lengths : ndarray of int64, shape (k,)
-        The number of entries of each.
+        The number of entries of each in the different columns.
     n_columns : ndarray of int64, shape (number of ranks,)
+        The number of different columns of each rank.
+    columns : sequence of Columns
+        Of all blocks.
     """
 
     ranks: Ranks
@@ -157,6 +163,7 @@ class _Shares:
     rank: NDArray[np.int64]
     lengths: NDArray[np.int64]
     n_columns: NDArray[np.int64]
+    columns: Sequence[Columns]
 
     @classmethod
     def of(cls, objective: Objective, n_begun: int) -> _Shares | None:
@@ -172,13 +179,38 @@ class _Shares:
                 rank[those.records] = number
                 lengths[those.records] = np.diff(those.values.indptr)
                 n_columns[number] += those.values.shape[1]
-        return cls(ranks, blocks, rank, lengths, n_columns)
+        return cls(ranks, blocks, rank, lengths, n_columns, nesting.columns)
 
     def suit(self, records: NDArray[np.int64]) -> bool:
         """Tell whether it pays to share some of the records, and leaves all bits as they are."""
         holder, lengths = self.rank[records], self.lengths[records]
         n_entries = np.bincount(holder, lengths, self.ranks.size)
+        if not self.ranks.shares(int(n_entries.sum()), int(self.n_columns.sum())):
+            return False
+        # Both layouts of the operators count (`have_one_order`).
         n_rows = np.maximum(np.bincount(holder, minlength=self.ranks.size), self.n_columns)
-        # The mean of both layouts (`SparseOperator`).
-        is_same = (n_entries >= LEAST_MEAN * np.maximum(n_rows, 1)).all()
-        return bool(is_same) and self.ranks.shares(int(n_entries.sum()), int(self.n_columns.sum()))
+        if (n_entries < LEAST_MEAN * np.maximum(n_rows, 1)).any():
+            return False
+        if torch.get_num_threads() == 1:  # the means are all that counts
+            return True
+        of_columns = self._lengths_of_columns(records)
+        layouts = [
+            lengths,
+            *(lengths[holder == rank] for rank in range(self.ranks.size)),
+            of_columns,
+            *np.split(of_columns, np.cumsum(self.n_columns)[:-1]),
+        ]
+        return all(map(have_one_order, layouts))
+
+    def _lengths_of_columns(self, records: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Count the entries of each different column in some of the records."""
+        kept = np.zeros(len(self.rank), dtype=bool)
+        kept[records] = True
+        found = [
+            np.bincount(
+                each.values.indices[np.repeat(kept[each.records], np.diff(each.values.indptr))],
+                minlength=each.values.shape[1],
+            )
+            for each in self.columns
+        ]
+        return np.concatenate(found)

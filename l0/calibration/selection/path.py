@@ -225,6 +225,7 @@ class Path:
         own = OwnRecords(objective, state.records, n_candidates)
         gate, optimizer = self._begun(objective.tensor(np.ones(own.room)), beside)
         optimizer.continue_from(state.fitted.each(own.part_of))
+        del state, start  # they have numbers of the records of all ranks
         step_epochs = max(1, round(self.step_share * context.epochs))
         while True:
             estimates = self._step(objective, gate, own, beside, optimizer, strength, step_epochs)

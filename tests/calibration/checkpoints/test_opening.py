@@ -6,9 +6,15 @@ import pandas as pd
 import pytest
 
 import l0
-from l0.calibration.checkpoints.opening import check_checkpoint, check_checkpoint_apart
+from l0.calibration.checkpoints.opening import (
+    check_checkpoint,
+    check_checkpoint_apart,
+    opened,
+)
+from l0.calibration.fitting.history import History
 from l0.common.errors import InputError
 from tests.calibration import problems
+from tests.thread_ranks import on_ranks
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +185,20 @@ def test_several_fits_keep_none(tmp_path):
         with pytest.raises(InputError, match="`resume` must be True or False, got 'no'"):
             call([20], resume="no")
     assert len(problem.frontier([20], epochs=1, resume=np.False_).table) == 1
+
+
+def test_ranks_must_have_as_many_threads():
+    """Their number decides which products are shared, and so what a rank waits for."""
+
+    def begin(ranks):
+        described = {"arguments": {}, "versions": {"l0-python": "1"}, "threads": 2 + ranks.rank}
+        problem = problems.problem()
+        random, history = np.random.default_rng(0), History(problem)
+        with opened(None, False, problem, described, random, history, ranks):
+            raise AssertionError
+
+    for found in on_ranks(2, begin):
+        assert isinstance(found, InputError)
+        assert "rank 1 has not what rank 0 has (the number of threads is 3, and was 2)" in str(
+            found
+        )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from l0.calibration.fitting import own_records
 from l0.calibration.fitting.own_records import OwnRecords
 from tests.calibration import problems
 from tests.calibration.fitting.matrices import problem_to_share
@@ -84,3 +85,25 @@ def test_a_rank_has_all_records_where_targets_are_not_nested():
     n = objective.problem.n_records
     for places in on_each(2, objective, lambda each: OwnRecords(each, np.arange(n), n).places):
         np.testing.assert_array_equal(places, np.arange(n))
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_with_several_threads_the_rows_of_both_layouts_decide(is_same, objective, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    judged = []
+    monkeypatch.setattr(
+        own_records, "have_one_order", lambda lengths: judged.append(lengths.tolist()) or is_same
+    )
+    kept = np.flatnonzero(np.random.default_rng(0).random(3_000) < 0.8)
+
+    def layouts(each):
+        own = OwnRecords(each, np.arange(3_000), 3_000)
+        own.cut(kept)
+        assert (len(own.places) < len(kept)) == (is_same and each.ranks.size > 1)
+        columns = own._operator._columns
+        return [
+            np.diff(rows._host.indptr).tolist() for rows in (columns._matrix, columns._transpose)
+        ]
+
+    for found in [*on_each(2, objective, layouts), layouts(objective)]:
+        assert not is_same or all(lengths in judged for lengths in found)
