@@ -82,7 +82,7 @@ def without_row_numbers(table: pa.Table, argument: str) -> pa.Table:
         if found not in (*counts, [None] * n):
             raise InputError(
                 f"`{argument}` have a column without a name ({first_few(found[:SHOWN], n)}); name "
-                "it, or drop it"
+                "it, or drop it (`to_csv(index=False)` of pandas writes none)"
             )
     return table.drop_columns(nameless)
 
