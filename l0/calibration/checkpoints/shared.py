@@ -73,7 +73,8 @@ class SharedStages(KeptStages):
 def check_alike(ranks: Ranks, run: Mapping[str, Any]) -> None:
     """Check that all ranks have the same problem, arguments, versions and number of threads.
 
-    Both decide which products are shared, and how numbers are rounded.
+    The number of threads decides which products are shared, so that ranks with other numbers could
+    wait for each other; and it changes how numbers are rounded, as versions do.
 
     Raises
     ------

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.adam import adam
 
+#: One for each parameter.
 Numbers = NDArray[np.float32]
 
 
